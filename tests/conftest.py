@@ -1,0 +1,76 @@
+"""Fixtures for every test: recorded answers of the real service, where they are at hand.
+
+They are no part of the project. `VASTNB_RECORDED` names their directory; otherwise it is looked
+for beside the checkout. Tests that need them are marked `recorded`, and say so when they skip.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "vast-api"
+_FIXTURES = {"recorded_dir", "offers_2024", "offers_2026"}
+
+
+def _recorded() -> Path:
+    return Path(os.environ.get("VASTNB_RECORDED") or _BESIDE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the user's cache or leaves something in it; kernels inherit this too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VASTNB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("recorded")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = terminalreporter.stats.get("skipped", [])
+    count = sum("recorded answers" in str(report.longrepr) for report in reports)
+    if count:
+        terminalreporter.section("NOT CHECKED AGAINST REAL OFFERS", sep="!", yellow=True)
+        terminalreporter.line(
+            f"{count} tests were skipped: no recorded answers in {_recorded()}. "
+            "Set VASTNB_RECORDED to their directory."
+        )
+
+
+@pytest.fixture(scope="session")
+def recorded_dir() -> Path:
+    """The directory of recorded answers (it has a subdirectory `data`)."""
+    directory = _recorded()
+    if not (directory / "data").is_dir():
+        pytest.skip(f"no recorded answers in {directory} (set VASTNB_RECORDED)")
+    return directory
+
+
+def _load(directory: Path, name: str) -> Any:
+    path = directory / "data" / name
+    if not path.is_file():
+        pytest.skip(f"no recorded answers in {path} (set VASTNB_RECORDED)")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def offers_2024(recorded_dir: Path) -> list[dict[str, Any]]:
+    """691 real offers of one search, 86 columns. Do not change them."""
+    return _load(recorded_dir, "offers_2024_real.json")["offers"]
+
+
+@pytest.fixture(scope="session")
+def offers_2026(recorded_dir: Path) -> list[dict[str, Any]]:
+    """8 real offers of three searches (on-demand, bid, reserved), 100 columns. Do not change."""
+    by_type = _load(recorded_dir, "offers_2026_sample_8.json")["offers"]
+    return [row for rows in by_type.values() for row in rows]

@@ -1,0 +1,267 @@
+"""The same text means the same to us and to the official client.
+
+Its real parser and its real `search_offers` run here, with a client object that keeps what it is
+asked to send; and its real command line, in a process of its own, against a server on loopback.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vastai.api.offers import search_offers
+from vastai.api.query import (
+    offers_alias,
+    offers_fields,
+    offers_mult,
+)
+from vastai.api.query import (
+    parse_order as official_order,
+)
+from vastai.api.query import (
+    parse_query as official_parse,
+)
+
+from market.strategies import query_texts
+from vastnb.errors import QueryError
+from vastnb.market.fields import DEFAULTS, FIELDS
+from vastnb.market.query import parse_order, parse_query
+
+OURS_ALONE = {"os_version"}
+
+
+class Capture:
+    """Takes the place of the official client's connection."""
+
+    def __init__(self):
+        self.sent = None
+
+    def post(self, path, json_data):
+        assert path == "/bundles/"
+        self.sent = json.loads(json.dumps(json_data))
+        return self
+
+    def raise_for_status(self):
+        pass
+
+    def json(self):
+        return {"offers": []}
+
+
+def official_body(text, *, type="on-demand", order=None, limit=None, storage=10, defaults=True):
+    base = copy.deepcopy(DEFAULTS) if defaults else {}
+    query = official_parse(text, base, offers_fields, offers_alias, offers_mult)
+    capture = Capture()
+    search_offers(
+        capture, query=query, offer_type=type, order=official_order(order), limit=limit,
+        storage=storage, no_default=True,
+    )  # fmt: skip
+    return capture.sent
+
+
+TEXTS = [
+    "",
+    "   ",
+    "gpu_name=RTX_4090",
+    "gpu_name=RTX_4090 num_gpus>=2 dph<1",
+    "gpu_name == RTX_4090",
+    'gpu_name="RTX 4090"',
+    'gpu_name = "RTX_4090"',
+    "gpu_name!=RTX_3090",
+    "gpu_name in [RTX_3090,RTX_4090]",
+    'gpu_name in ["RTX 4090", "RTX 3090"]',
+    'reliability>0.99 gpu_name in ["RTX 4090", "RTX 3090"] geolocation notin [CN,VN]',
+    "gpu_name in RTX_3090,RTX_4090",
+    "gpu_name in [RTX 3090, RTX 4090]",
+    "gpu_name=[RTX_4090]",
+    "gpu_name=Tesla_V100",
+    "gpu_name=RTX_PRO_6000_WS",
+    "gpu_name=A100_SXM4 num_gpus=8",
+    "reliability > 0.98 num_gpus=1 gpu_name=RTX_3090",
+    "compute_cap > 610 total_flops > 5 datacenter=True",
+    "reliability>0.99 num_gpus=4 geolocation in [TW,SE]",
+    "geolocation not in [XV,XZ]",
+    "geolocation nin [XV,XZ]",
+    "geolocation != US",
+    "disk_space>146 duration>24 gpu_ram>10 cuda_vers>=12.1 direct_port_count>=2"
+    " driver_version >= 535.86.05",
+    "reliability > 0.99  num_gpus>=4 verified=False",
+    "cpu_arch=arm64",
+    "cpu_arch=arm64 gpu_arch=amd",
+    "gpu_ram>=24",
+    "gpu_ram >= 23.028",
+    "gpu_total_ram>=80 cpu_ram>=64",
+    "cpu_ram gte 23.7",
+    "duration>=2.3",
+    "duration>1",
+    "dph_total lte 0.5 dph_total gt 0.1",
+    "dph<=0.5 dph>=0.1",
+    "dlperf_usd>200 flops_usd>100 display_active=false",
+    "num_gpus eq 4",
+    "num_gpus neq 1 num_gpus lt 8",
+    "num_gpus in [1,2,4,8]",
+    "num_gpus notin [3, 5]",
+    "num_gpus not eq 3",
+    "num_gpus noteq 3",
+    "num_gpus>=2, dph<1",
+    "verified=any",
+    "verified=* external=? rentable=any rented=any",
+    "verified=false",
+    "verified=true",
+    "verified eq False",
+    "verified!=false",
+    "rented=true",
+    "external=true",
+    "rentable=any num_gpus=any",
+    "verification=verified",
+    "verification in [verified,deverified]",
+    "has_avx=true",
+    "has_avx=1",
+    "static_ip=true vms_enabled=true",
+    "cluster_id=None",
+    "cluster_id!=null",
+    "mobo_name=ROME2D32GM-2T",
+    'mobo_name="ROME D8"',
+    "mobo_name=a_b_c",
+    "ubuntu_version=22.04",
+    "ubuntu_version>=22.04",
+    "driver_version=535.86.05",
+    "driver_version>=535086005",
+    "machine_id=12345",
+    "host_id in [1,2,3] id>100",
+    "inet_down>=500 inet_up>=100 inet_down_cost<0.01 inet_up_cost<=.01",
+    "disk_bw>1e3",
+    "reliability>=0.990",
+    "gpu_frac=1.0 gpu_display_active=False bw_nvlink>100 pcie_bw>10 pci_gen>=4",
+    "min_bid<0.2 storage_cost<0.3 cpu_ghz>3 cpu_cores>8 cpu_cores_effective>=4",
+    "gpu_mem_bw>900 gpu_max_power>300 gpu_max_temp<80 dlperf>10",
+    "  gpu_name=RTX_4090   num_gpus=1  ",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_json_is_the_one_that_the_official_client_sends(text):
+    assert parse_query(text).body() == official_body(text)
+    assert parse_query(text).body(defaults=False) == official_body(text, defaults=False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(query_texts(fields=tuple(sorted(FIELDS.keys() - OURS_ALONE))))
+def test_any_valid_query_gives_the_json_that_the_official_client_sends(text):
+    official = official_body(text)
+    # Where its merge with a default fits no offer, the query prevails over the default.
+    for field, ops in DEFAULTS.items():
+        value = next(iter(ops.values()))
+        if {"eq": value, "neq": value} == official.get(field):
+            del official[field]["eq"]
+    assert parse_query(text).body() == official
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["dph_total", "dph", "score", "num_gpus", "dlperf_usd"]).flatmap(
+            lambda n: st.sampled_from([n, f"{n}-", f"-{n}", f"{n}+", f"+{n}", f" {n}- "])
+        ),
+        max_size=4,
+    )
+)
+def test_an_order_gives_the_json_that_the_official_client_sends(names):
+    text = ",".join(names)
+    assert parse_order(text) == official_order(text)
+
+
+@pytest.mark.parametrize("type", ["on-demand", "bid", "interruptible", "reserved"])
+def test_type_limit_and_storage_are_sent_as_by_the_official_client(type):
+    mine = parse_query("num_gpus=1").body(type=type, order="dph_total", limit=7, storage=25.5)
+    assert mine == official_body("num_gpus=1", type=type, order="dph_total", limit=7, storage=25.5)
+
+
+def test_every_field_of_the_official_client_is_known_with_its_alias_and_unit():
+    assert offers_fields <= FIELDS.keys()
+    for alias, field in offers_alias.items():
+        value = "true" if FIELDS[field] == "flag" else "1"
+        assert parse_query(f"{alias}={value}").filters.keys() == {field}
+    for field, multiplier in offers_mult.items():
+        assert parse_query(f"{field}=1").filters == {field: {"eq": multiplier}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "num_gpus",
+        "num_gpus>=",
+        "gpu_name=RTX 4090",
+        "num_gpus=>2",
+        "num_gpus>any",
+        ">=2",
+        "=",
+        "[1]",
+    ],
+)
+def test_what_the_official_client_refuses_is_refused(text):
+    with pytest.raises(ValueError):
+        official_body(text)
+    with pytest.raises(QueryError):
+        parse_query(text)
+
+
+@pytest.fixture
+def loopback():
+    bodies = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            length = int(self.headers["Content-Length"])
+            bodies.append((self.path, json.loads(self.rfile.read(length))))
+            answer = b'{"offers": []}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", bodies
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gpu_name=RTX_4090 num_gpus>=2 dph<1",
+        'gpu_ram>=24 duration>2.5 geolocation in [TW,SE] verified=any gpu_name in ["RTX 4090"]',
+        "driver_version >= 535.86.05 verified=false reliability>0.99",
+    ],
+)
+def test_the_command_line_sends_the_same_json_over_a_real_socket(text, loopback, tmp_path):
+    url, bodies = loopback
+    environment = {**os.environ, "VAST_URL": url, "VAST_API_KEY": "test", "HOME": str(tmp_path),
+                   "XDG_CONFIG_HOME": str(tmp_path), "NO_PROXY": "*"}  # fmt: skip
+    command = [str(Path(sys.executable).parent / "vastai"), "search", "offers", text,
+               "-o", "dph_total,score-", "--storage", "10", "--limit", "5", "--raw"]  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert bodies, done.stdout + done.stderr
+    path, sent = bodies[-1]
+    assert path == "/api/v0/bundles/"
+    mine = parse_query(text).body(order="dph_total,score-", storage=10, limit=5)
+    # The command line alone leaves this one of the client's defaults out.
+    assert mine.pop("rented") == {"eq": False}
+    assert mine == sent

@@ -1,0 +1,302 @@
+"""What the client promises to whoever searches."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import vastnb
+from vastnb.clock import ManualClock
+from vastnb.errors import AuthError, InvalidRequest, QueryError, QuotaExceeded, ServerError
+from vastnb.sim import Fault, Server
+
+QUERY = "gpu_name=RTX_4090 num_gpus>=2"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def server(clock: ManualClock) -> Iterator[Server]:
+    with Server(seed=3, speed=0, clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server, clock: ManualClock) -> Iterator[vastnb.Client]:
+    with vastnb.Client(
+        server.api_key, base_url=server.url, cache="memory", clock=clock
+    ) as connected:
+        yield connected
+
+
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("VAST_API_KEY", "VASTAI_API_KEY", "VAST_AI_API_KEY", "VAST_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def test_looking_twice_asks_once(client: vastnb.Client, server: Server) -> None:
+    frames = [client.search_offers(QUERY) for _ in range(100)]
+    assert server.calls("search_offers") == 1
+    assert not frames[0].vast.provenance["from_cache"]
+    assert frames[-1].vast.provenance["from_cache"]
+    pd.testing.assert_frame_equal(frames[0], frames[-1])
+
+
+def test_text_keywords_and_dict_are_one_search(client: vastnb.Client, server: Server) -> None:
+    client.search_offers("gpu_name=RTX_4090 num_gpus>=2")
+    client.search_offers(gpu_name="4090", num_gpus=(2, None))
+    assert server.calls("search_offers") == 1
+
+
+def test_a_frame_that_is_changed_changes_no_other(client: vastnb.Client) -> None:
+    first = client.search_offers(QUERY)
+    first["dph_total"] = 0.0
+    first.attrs["vastnb"]["query"] = "spoiled"
+    second = client.search_offers(QUERY)
+    assert (second["dph_total"] > 0).all()
+    assert second.vast.provenance["query"] == QUERY
+
+
+def test_an_answer_is_asked_again_when_it_is_old_or_on_demand(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    client.search_offers(QUERY)
+    clock.advance(89)
+    assert client.search_offers(QUERY).vast.provenance["from_cache"]
+    clock.advance(2)
+    assert not client.search_offers(QUERY).vast.provenance["from_cache"]
+    assert not client.search_offers(QUERY, refresh=True).vast.provenance["from_cache"]
+    assert server.calls("search_offers") == 3
+    assert server.refused.get("search_offers", 0) == 0
+
+
+def test_provenance_is_plain_json_and_complete(client: vastnb.Client) -> None:
+    provenance = client.search_offers(QUERY, type="interruptible", storage=50).vast.provenance
+    assert json.loads(json.dumps(provenance)) == provenance
+    assert provenance.keys() >= {
+        "query", "type", "order", "storage_gb", "fetched_at", "from_cache", "stale",
+        "stale_reason", "truncated", "simulated",
+    }  # fmt: skip
+    assert provenance["type"] == "bid"
+    assert provenance["storage_gb"] == 50
+    assert provenance["simulated"] is True
+
+
+def test_an_empty_answer_has_the_same_columns_and_dtypes(client: vastnb.Client) -> None:
+    some = client.search_offers(QUERY)
+    none = client.search_offers("num_gpus>=1000")
+    assert len(some) > 0
+    assert len(none) == 0
+    pd.testing.assert_series_equal(some.dtypes, none.dtypes)
+    assert isinstance(none.index, pd.RangeIndex)
+
+
+def test_a_failing_service_is_replaced_by_the_older_answer_with_the_reason(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    before = client.search_offers(QUERY)
+    clock.advance(600)
+    server.faults.add(Fault("search_offers", "503", times=50))
+    after = client.search_offers(QUERY)
+    assert after.vast.provenance["stale"]
+    assert "503" in after.vast.provenance["stale_reason"]
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_a_wrong_key_is_never_hidden_by_an_older_answer(server: Server, clock: ManualClock) -> None:
+    with vastnb.Client("0" * 64, base_url=server.url, cache="memory", clock=clock) as wrong:
+        with pytest.raises(AuthError):
+            wrong.show_user()
+        with pytest.raises(AuthError):
+            wrong.search_offers(QUERY)
+
+
+def test_a_spent_quota_says_when_it_begins_anew(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.faults.add(Fault("search_offers", "quota"))
+    with pytest.raises(QuotaExceeded) as spent:
+        client.search_offers(QUERY)
+    assert spent.value.reset_at is not None
+    assert 0 < spent.value.reset_at.timestamp() - clock.time() <= 86_400
+    assert client.quota().closed
+
+
+@pytest.mark.parametrize("kind", ["html", "truncate", "500", "drop-before"])
+def test_a_broken_answer_is_a_typed_error_and_keeps_nothing(
+    client: vastnb.Client, server: Server, kind: str
+) -> None:
+    server.faults.add(Fault("search_offers", kind, times=50))
+    with pytest.raises(ServerError):
+        client.search_offers(QUERY)
+    server.faults.clear()
+    assert len(client.search_offers(QUERY)) > 0
+
+
+def test_no_network_is_a_typed_error() -> None:
+    with (
+        vastnb.Client(
+            "some-key", base_url="http://127.0.0.1:9", cache="memory", clock=ManualClock()
+        ) as lonely,
+        pytest.raises(ServerError),
+    ):
+        lonely.search_offers(QUERY)
+
+
+def test_a_capped_answer_is_marked_and_can_be_completed(
+    server: Server, client: vastnb.Client
+) -> None:
+    cut = client.search_offers()
+    assert len(cut) == 512
+    assert cut.vast.provenance["truncated"]
+    with pytest.warns(UserWarning, match="rows of the day's quota"):
+        whole = client.search_offers(complete=True)
+    server.world.cap = None
+    truth = server.world.search(whole.vast.provenance["body"]).to_rows(["id"])
+    assert not whole.vast.provenance["truncated"]
+    assert set(whole["id"]) == {row["id"] for row in truth}
+    assert whole["id"].is_unique
+    # The first part was still in the cache, and cost nothing again.
+    assert client.quota().used == whole.vast.provenance["rows_used"] + len(cut)
+    assert client.quota().used <= 2 * len(whole)
+
+
+def test_what_was_read_before_the_quota_ended_is_kept(
+    server: Server, client: vastnb.Client
+) -> None:
+    server.faults.add(Fault("search_offers", "quota", nth=3))
+    with pytest.warns(UserWarning, match="rows of the day's quota"):
+        part = client.search_offers(complete=True, order="dph_total")
+    assert len(part) > 512
+    assert part.vast.provenance["truncated"]
+    assert "quota" in part.vast.provenance["truncated_reason"]
+    assert part["dph_total"].is_monotonic_increasing
+
+
+def test_a_limit_that_was_met_is_marked(client: vastnb.Client) -> None:
+    assert client.search_offers(QUERY, limit=3).vast.provenance["truncated"]
+    assert not client.search_offers(QUERY).vast.provenance["truncated"]
+
+
+def test_many_searches_are_understood_before_the_first_is_sent(
+    client: vastnb.Client, server: Server
+) -> None:
+    with pytest.raises(QueryError, match="num_gpus"):
+        client.search_many({"good": QUERY, "bad": "num_gpu=1"})
+    with pytest.raises(InvalidRequest):
+        client.search_many(QUERY)
+    assert server.calls() == 0
+
+
+def test_many_searches_come_in_one_typed_frame(client: vastnb.Client, server: Server) -> None:
+    queries: dict[str, Any] = {
+        "4090": "gpu_name=RTX_4090",
+        "none": "num_gpus>=1000",
+        "h100": {"gpu_name": ["H100 SXM", "H100 NVL"]},
+    }
+    many = client.search_many(queries, order="dph_total")
+    assert many.columns[0] == "query"
+    assert set(many["query"]) == {"4090", "h100"}
+    single = client.search_offers("gpu_name=RTX_4090", order="dph_total")
+    pd.testing.assert_series_equal(many.dtypes.drop("query"), single.dtypes)
+    assert server.refused.get("search_offers", 0) == 0
+
+
+def test_without_a_key_one_can_search_and_is_told_what_needs_one(
+    no_key: None, server: Server, clock: ManualClock
+) -> None:
+    with vastnb.Client(base_url=server.url, cache="memory", clock=clock) as anonymous:
+        assert len(anonymous.search_offers()) == 64
+        assert not anonymous.has_key
+        with pytest.raises(AuthError, match="VAST_API_KEY"):
+            anonymous.show_user()
+    assert server.calls("show_user") == 0
+
+
+def test_the_key_is_in_no_repr_and_no_traceback(server: Server, clock: ManualClock) -> None:
+    from IPython.core.ultratb import VerboseTB
+
+    key = "a-key-that-must-not-be-seen"
+    client = vastnb.Client(key, base_url=server.url, cache="memory", clock=clock)
+    try:
+        client.show_user()
+    except AuthError as error:
+        frames = VerboseTB(theme_name="nocolor").text(type(error), error, error.__traceback__)
+        assert key not in frames
+    else:
+        pytest.fail("a wrong key was accepted")
+    assert key not in repr(client)
+    assert key not in json.dumps(client.traffic().to_dict("records"))
+    client.close()
+
+
+def test_connect_says_that_the_market_is_simulated(
+    no_key: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with vastnb.connect() as client:
+        assert client.simulated
+        assert "simulated" in repr(client)
+    assert "simulated" in capsys.readouterr().out
+
+
+def test_connect_uses_a_key_and_says_which(
+    no_key: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    server: Server,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("VAST_API_KEY", server.api_key)
+    monkeypatch.setenv("VAST_URL", server.url)
+    with vastnb.connect(cache="memory") as client:
+        assert client.base_url == server.url
+    said = capsys.readouterr().out
+    assert "VAST_API_KEY" in said
+    assert server.api_key not in said
+
+
+def test_connect_does_not_pass_over_a_misspelt_key(
+    no_key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VASTAI_API_KEY", "something")
+    with pytest.raises(AuthError, match="VASTAI_API_KEY"):
+        vastnb.connect()
+
+
+def test_a_demo_ends_with_its_client() -> None:
+    def servers() -> int:
+        return sum(thread.name == "vastnb-sim" for thread in threading.enumerate())
+
+    before = servers()
+    with vastnb.demo():
+        assert servers() == before + 1
+    assert servers() == before
+    for _ in range(5):
+        client = vastnb.demo()
+        client.search_offers(QUERY)
+    assert servers() <= before + 2
+    del client
+    gc.collect()
+    assert servers() == before
+
+
+@pytest.mark.recorded
+def test_recorded_offers_can_be_explored_unaltered(offers_2024: list[dict[str, Any]]) -> None:
+    with vastnb.demo(offers=offers_2024, cap=None, limits=None) as client:
+        df = client.search_offers("verified=any", storage=5)
+    assert len(df) == len(offers_2024)
+    truth = {row["id"]: row for row in offers_2024}
+    for name in ("gpu_name", "gpu_ram", "cpu_name", "inet_up", "reliability", "storage_cost"):
+        for offer, value in zip(df["id"], df[name], strict=True):
+            expected = truth[offer][name]
+            assert (pd.isna(value) and expected is None) or value == expected

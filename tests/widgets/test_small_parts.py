@@ -1,0 +1,106 @@
+"""The bundle for the browser, the looks of columns, the static table."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+
+from vastnb.widgets.assets import bundle, styles
+from vastnb.widgets.display import EXPLORER_COLUMNS, looks_of
+from vastnb.widgets.static_html import format_value, static_table
+from vastnb.widgets.table import OfferTable
+
+
+@pytest.mark.parametrize("entry", ["explore", "offer_table"])
+def test_the_bundle_is_one_module_without_imports(entry: str, tmp_path) -> None:
+    text = bundle(entry)
+    assert not re.search(r"^import ", text, re.MULTILINE)
+    assert len(re.findall(r"^export ", text, re.MULTILINE)) == 1
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed: the module's syntax is not checked here")
+    file = tmp_path / "bundle.mjs"
+    file.write_text(text)
+    subprocess.run([node, "--check", str(file)], check=True, timeout=60)
+
+
+def test_nothing_in_the_page_takes_markup() -> None:
+    text = bundle("explore") + bundle("offer_table")
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "fetch(",
+    ):
+        assert way not in text
+
+
+def test_every_style_is_inside_our_own_classes() -> None:
+    css = re.sub(r"/\*.*?\*/", "", styles("theme", "grid", "filters", "explore"), flags=re.DOTALL)
+    css = re.sub(r"@keyframes[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)
+    selectors = re.findall(r"(?:^|[{}])\s*([^{}@]+?)\s*\{", css)
+    loose = [
+        part.strip()
+        for selector in selectors
+        for part in selector.split(",")
+        if "vnb-" not in part and not part.strip().startswith("[")
+    ]
+    assert loose == []
+    assert "url(" not in css and "@import" not in css
+
+
+def test_a_column_that_nobody_knows_is_shown_by_its_dtype() -> None:
+    frame = pd.DataFrame({"new_flag": [True], "new_number": [1.5], "new_text": ["x"], "n": [1]})
+    assert [look["form"] for look in looks_of(frame)] == ["flag", "float", "text", "int"]
+
+
+def test_the_explorer_shows_columns_that_the_frame_has(client) -> None:
+    frame = client.search_offers()
+    assert [name for name in EXPLORER_COLUMNS if name not in frame.columns] == []
+
+
+def test_missing_is_an_en_dash_and_never_a_zero() -> None:
+    looks = looks_of(pd.DataFrame({"dph_total": [1.0], "reliability": [0.5], "gpu_name": ["x"]}))
+    from vastnb.widgets.display import look_of
+
+    for look in looks:
+        for value in (None, pd.NA, float("nan"), float("inf")):
+            if look["form"] == "text" and value is not None and value is not pd.NA:
+                continue
+            assert format_value(look_of(look["name"], "float64"), value) == "\N{EN DASH}"
+
+
+def test_reliability_is_never_rounded_up() -> None:
+    from vastnb.widgets.display import look_of
+
+    assert format_value(look_of("reliability", "float64"), 0.99996) == "99.9"
+    assert format_value(look_of("reliability", "float64"), 1.0) == "100"
+
+
+def test_the_static_table_is_small_and_safe() -> None:
+    frame = pd.DataFrame(
+        {"gpu_name": ["<script>alert(1)</script>"] * 500, "dph_total": [0.25] * 500, "id": 7}
+    )
+    html = static_table(frame, caption="<b>x</b>", note="a & b", css_class="c")
+    assert "<script" not in html and "&lt;script" in html
+    assert "&lt;b&gt;x" in html
+    assert html.count("<tr>") == 21
+    assert "480 more rows" in html
+
+
+def test_a_table_selects_by_id_and_survives_new_rows() -> None:
+    frame = pd.DataFrame({"id": [5, 6, 7], "dph_total": [3.0, 1.0, 2.0]})
+    table = OfferTable(frame)
+    table.selected_ids = [7, 5]
+    assert table.selected["dph_total"].tolist() == [2.0, 3.0]
+    table.update(frame.iloc[::-1].reset_index(drop=True))
+    assert table.selected["dph_total"].tolist() == [2.0, 3.0]
+    table.show_rows([0])
+    assert table.df["id"].tolist() == [7]
+    table.close()

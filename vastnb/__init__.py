@@ -1,0 +1,60 @@
+"""The Vast.ai GPU market in a notebook.
+
+Importing this package imports pandas and requests-cache, and no widget, plot or server: those
+come with their first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import vastnb.market.accessor  # noqa: F401  (registers ``df.vast``)
+from vastnb import errors
+from vastnb._version import __version__
+from vastnb.client import Client
+from vastnb.entry import connect, demo
+
+if TYPE_CHECKING:
+    from vastnb import sim
+    from vastnb.widgets.explore import explore
+
+logging.getLogger("vastnb").addHandler(logging.NullHandler())
+
+_WIDGETS = {
+    "explore": "vastnb.widgets.explore",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "sim":
+        return importlib.import_module("vastnb.sim")
+    if name in _WIDGETS:
+        try:
+            value = getattr(importlib.import_module(_WIDGETS[name]), name)
+        except ModuleNotFoundError as missing:
+            if missing.name and missing.name.partition(".")[0] == "vastnb":
+                raise
+            raise ImportError(
+                f"vastnb.{name} needs {missing.name}, which is not installed: "
+                "pip install 'vastnb[lab]'"
+            ) from missing
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'vastnb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WIDGETS, "sim"})
+
+
+__all__ = [
+    "Client",
+    "__version__",
+    "connect",
+    "demo",
+    "errors",
+    "explore",
+    "sim",
+]

@@ -1,0 +1,335 @@
+"""What an answer means, decided by its body.
+
+The service answers a wrong key with 404, an offer that is gone with 404, 410 or 400, and a
+deprecated address with 410 or even 200: the status alone decides little. `judge` takes one reply
+(or the failure to get one) and returns one of five verdicts; what is then done about it is
+decided in `vastnb.api.retry`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from vastnb.api.endpoints import Endpoint
+from vastnb.api.pacing import Refusal
+from vastnb.api.refusals import quota_reset, read_refusal
+from vastnb.api.text import bare_url, plain
+from vastnb.api.wire import Failure, Reply
+from vastnb.errors import (
+    AuthError,
+    InvalidRequest,
+    NoCredit,
+    OfferGone,
+    ServerError,
+    VastError,
+)
+
+SIMULATED = "x-vastnb-simulated"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the service, fresh or kept.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    body : bytes
+        As received.
+    fetched_at : datetime
+        When it came from the service (UTC).
+    from_cache : bool
+        Whether it was kept from an earlier call, of this kernel or another.
+    stale : bool
+        Whether it is older than it should be, because the service could not be asked; and
+        `stale_reason`, why, in words.
+    simulated : bool
+        Whether it comes from the simulated market.
+    key : str
+        With `fetched_at` it identifies the content.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    fetched_at: datetime
+    from_cache: bool = False
+    stale: bool = False
+    stale_reason: str | None = None
+    simulated: bool = False
+    key: str = ""
+
+    @cached_property
+    def data(self) -> Any:
+        """The decoded JSON; None for an empty body. Shared: copy before changing it."""
+        return decode(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """An answer that can be used; `data` is its decoded JSON."""
+
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A 429: the request did not run, and may be sent again."""
+
+    said: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSpent:
+    """No more rows today; `reset_at` in seconds since the epoch."""
+
+    reset_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Definite:
+    """A clear no. Sending it again changes nothing."""
+
+    error: VastError
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The service or the way to it failed.
+
+    Parameters
+    ----------
+    what : str
+        In words.
+    ran : bool
+        Whether the request may have had its effect.
+    status : int or None
+        HTTP status, where there was an answer.
+    retry_after : float or None
+        Seconds that the service asks for.
+    """
+
+    what: str
+    ran: bool
+    status: int | None = None
+    retry_after: float | None = None
+
+
+Verdict = Good | Refused | QuotaSpent | Definite | Trouble
+
+
+def judge(
+    endpoint: Endpoint,
+    outcome: Reply | Failure,
+    now: float,
+    hide: Callable[[str], str] = lambda text: text,
+) -> Verdict:
+    """Say what came of one exchange.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        What was asked.
+    outcome : Reply or Failure
+        What came back.
+    now : float
+        Seconds since the epoch.
+    hide : callable
+        Takes secrets out of a text that will stand in a message.
+    """
+    if isinstance(outcome, Failure):
+        if outcome.kind == "unsendable":
+            return Definite(_invalid(f"the request cannot be sent: {outcome.what}", None, None))
+        return Trouble(outcome.what, ran=outcome.kind != "unsent")
+    status, headers = outcome.status, outcome.headers
+    try:
+        data = decode(outcome.body)
+        is_json = True
+    except ValueError:
+        data, is_json = None, False
+    raw = "" if is_json else outcome.body[:2000].decode("utf-8", "replace")
+    code, msg = (plain(hide(part)) for part in _words(data, raw))
+    succeeded = 200 <= status < 300
+    if not succeeded or (isinstance(data, dict) and data.get("success") is False):
+        if "search_quota_exceeded" in f"{code} {msg}":
+            return QuotaSpent(quota_reset(headers, data, now))
+        if status == 429 or "requests too frequent" in msg.lower():
+            return Refused(read_refusal(headers, data, f"{raw} {msg}", now))
+    if succeeded:
+        return _judge_success(endpoint, status, data, is_json, code, msg, outcome)
+    if 300 <= status < 400:
+        return Definite(_redirected(status, headers.get("Location", ""), hide))
+    if status >= 500 or status in {408, 425}:
+        known = _known(status, code, msg)
+        if known:
+            return Definite(known)
+        wait = read_refusal(headers, data, "", now).retry_after if status == 503 else None
+        said = f" ({msg})" if msg and is_json else ""
+        return Trouble(f"the service failed with HTTP {status}{said}", True, status, wait)
+    return Definite(_known(status, code, msg) or _refusal(status, code, msg, is_json=is_json))
+
+
+def decode(body: bytes) -> Any:
+    """Return the JSON in `body`, None if it is empty.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON. (Bytes that are not UTF-8, in a text, are replaced: one host's odd
+        name must not cost the user the market.)
+    """
+    if not body.strip():
+        return None
+    try:
+        try:
+            return json.loads(body)
+        except UnicodeDecodeError:
+            return json.loads(body.decode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+
+
+def _judge_success(
+    endpoint: Endpoint,
+    status: int,
+    data: Any,
+    is_json: bool,
+    code: str,
+    msg: str,
+    outcome: Reply,
+) -> Verdict:
+    if status == 204:
+        return Good(None)
+    if not is_json or data is None:
+        kind = "an empty answer" if not outcome.body.strip() else "an answer that is not JSON"
+        return Trouble(f"{kind} (HTTP {status})", True, status)
+    if isinstance(data, dict) and data.get("success") is False and "new_contract" not in data:
+        known = _known(status, code, msg)
+        if known:
+            return Definite(known)
+        # What a command answers is its caller's to read ("queued"); a question has no answer.
+        if endpoint.method == "GET" or endpoint.expects:
+            return Definite(_refusal(status, code, msg, is_json=True))
+    if endpoint.expects and not (isinstance(data, dict) and endpoint.expects in data):
+        return Trouble(f"an answer without '{endpoint.expects}' (HTTP {status})", True, status)
+    return Good(data)
+
+
+def _words(data: Any, raw: str) -> tuple[str, str]:
+    """Return the service's code and message, each possibly empty."""
+    if not isinstance(data, dict):
+        return "", raw or (data if isinstance(data, str) else "")
+    code = data.get("error")
+    msg = data.get("msg") or data.get("message") or data.get("detail") or ""
+    if isinstance(code, Mapping):
+        msg = msg or code.get("msg") or code.get("message") or ""
+        code = code.get("error") or code.get("code") or ""
+    if isinstance(msg, list):
+        msg = "; ".join(_validation(one) for one in msg[:5])
+    return str(code or ""), str(msg)
+
+
+def _validation(one: Any) -> str:
+    if not isinstance(one, dict):
+        return str(one)
+    where = one.get("loc")
+    place = ".".join(str(part) for part in where) if isinstance(where, list) else ""
+    return f"{place}: {one.get('msg', '')}" if place else str(one.get("msg", ""))
+
+
+def _known(status: int, code: str, msg: str) -> VastError | None:
+    """Return the error for the words that have one meaning whatever the status."""
+    text = f"{code} {msg}".lower()
+    said = _quote(code, msg)
+    if "auth_error" in text or "invalid user key" in text:
+        return AuthError(
+            f"The service does not accept the API key{said}. Nothing was done or charged. Check "
+            "the key at https://cloud.vast.ai/manage-keys/.",
+            status=status,
+            code=code or "auth_error",
+        )
+    if "no_such_ask" in text:
+        return OfferGone(
+            f"The offer is no longer available{said}. Nothing was rented by this request. Search "
+            "again, or try the next offer.",
+            status=status,
+            code="no_such_ask",
+        )
+    if any(word in text for word in ("missing_billing", "insufficient_credit", "lack credit")):
+        return NoCredit(
+            f"The account has not enough credit{said}. Nothing was rented or charged. Add credit "
+            "at https://cloud.vast.ai/billing/.",
+            status=status,
+            code=code or "insufficient_credit",
+        )
+    if "deprecated_endpoint" in text:
+        return InvalidRequest(
+            f"The service has given up this address{said}. Nothing was done. A newer vastnb will "
+            "know the new one.",
+            status=status,
+            code="deprecated_endpoint",
+        )
+    return None
+
+
+def _refusal(status: int, code: str, msg: str, *, is_json: bool) -> VastError:
+    said = _quote(code, msg) if is_json else ", in a page that is not the service's API"
+    if status == 401 or status == 403:
+        return AuthError(
+            f"The service refuses this (HTTP {status}){said}. Nothing was done or charged. The key "
+            "may be missing, wrong, or not allowed to do it.",
+            status=status,
+            code=code or None,
+        )
+    hint = "" if is_json else " Is VAST_URL or base_url right?"
+    return _invalid(f"HTTP {status}{said}", status, code or None, hint)
+
+
+def _invalid(what: str, status: int | None, code: str | None, hint: str = "") -> InvalidRequest:
+    return InvalidRequest(
+        f"The request was not accepted: {what}. Nothing was done or charged; sending it again "
+        f"changes nothing.{hint}",
+        status=status,
+        code=code,
+    )
+
+
+def _redirected(status: int, location: str, hide: Callable[[str], str]) -> ServerError:
+    where = hide(bare_url(location)) if location else "nowhere"
+    return ServerError(
+        f"The service redirects to {where} (HTTP {status}), which is not followed: a redirect "
+        "turns a POST into a GET, and the key goes to one server only. Nothing was done or "
+        "charged. If the service has moved, set base_url or VAST_URL.",
+        status=status,
+        code="redirect",
+    )
+
+
+def _quote(code: str, msg: str) -> str:
+    said = ": ".join(part for part in (code, msg) if part)
+    return f' ("{said}")' if said else ""
+
+
+def utc(seconds: float) -> datetime:
+    """Return a moment as an aware datetime."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+__all__ = [
+    "SIMULATED",
+    "Answer",
+    "Definite",
+    "Good",
+    "QuotaSpent",
+    "Refused",
+    "Trouble",
+    "Verdict",
+    "decode",
+    "judge",
+    "utc",
+]

@@ -1,0 +1,380 @@
+"""The store of answers: requests-cache's backends, without its policy and without its traps.
+
+requests-cache keeps responses well; when to send, and when an old answer will do, it decides in
+ways that do not fit here, so `transport` decides and this room only keeps. Every entry is written
+and read by `_Format`, JSON and compressed bytes: nothing that is read from a file can run as code,
+no request header is ever written, and of the response's headers only those that are needed.
+
+A store never fails its caller. A file that is locked, broken, read-only or on a full disk costs at
+most `PATIENCE` seconds, one warning, and the answer's place in the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+import warnings
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from requests.structures import CaseInsensitiveDict
+from requests_cache.backends.base import BaseCache
+from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
+from requests_cache.models.response import CachedResponse
+
+from vastnb.api.places import answers_file, private_file
+
+log = logging.getLogger("vastnb.api")
+
+PATIENCE = 2.0
+"""Seconds to wait for a locked file."""
+
+KEEP = 7 * 86400.0
+"""Seconds for which an answer is kept, as something to fall back on."""
+
+MOST_ENTRIES = 300
+MOST_UNPACKED = 8
+"""Answers of which the unpacked body is remembered beside the file."""
+
+KEPT_HEADERS = ("content-type", "x-vastnb-simulated")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A kept answer.
+
+    Parameters
+    ----------
+    body : bytes
+        As received.
+    headers : mapping
+        Lower-case names, only `KEPT_HEADERS`.
+    created_at : float
+        Seconds since the epoch, by the client's clock.
+    """
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    created_at: float
+
+
+class Store:
+    """Answers by key.
+
+    Parameters
+    ----------
+    backend : BaseCache
+        A backend of requests-cache; its ``responses`` hold the entries.
+    errors : tuple of exception classes
+        What the backend raises when its file or server fails.
+    """
+
+    def __init__(
+        self, backend: BaseCache, errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+    ) -> None:
+        self.backend = backend
+        self._errors = errors
+        self._warned = False
+        self._since_prune = 0
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry, however old, or None."""
+        try:
+            kept = self.backend.responses[key]
+        except KeyError:
+            return None
+        except self._errors as error:
+            self._trouble("read", error)
+            return None
+        # None is a row that `_Format` could not read.
+        return None if kept is None else _entry(kept)
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Keep `entry`, replacing what was there."""
+        try:
+            self.backend.responses[key] = _response(entry)
+            self._since_prune += 1
+            if self._since_prune >= 50:
+                self.prune(entry.created_at)
+        except self._errors as error:
+            self._trouble("written", error)
+
+    def prune(self, now: float) -> None:
+        """Drop what is older than `KEEP`, and the oldest beyond `MOST_ENTRIES`."""
+        self._since_prune = 0
+        try:
+            responses: Any = self.backend.responses
+            prune = getattr(responses, "prune", None)
+            if prune:
+                prune(now)
+            elif isinstance(responses, dict) or hasattr(responses, "data"):
+                _prune_dict(responses, now)
+        except self._errors as error:
+            self._trouble("pruned", error)
+
+    def close(self) -> None:
+        """Close the file or connection."""
+        try:
+            self.backend.close()  # type: ignore[no-untyped-call]
+        except self._errors as error:
+            log.debug("Closing the store of answers: %s", type(error).__name__)
+
+    def _trouble(self, doing: str, error: Exception) -> None:
+        log.debug("The store of answers could not be %s: %s", doing, error)
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"The cache of answers could not be {doing} ({_why(error)}); working on without "
+                "it. Searches are sent more often than they need be.",
+                stacklevel=2,
+            )
+
+
+def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None:
+    """Open the store that a client's `cache` argument means.
+
+    Parameters
+    ----------
+    cache : str, path or None
+        ``"sqlite"``, ``"memory"``, a path, or None for no store. (``redis://`` is opened by
+        `vastnb.api.shared_redis`.)
+    now : float
+        Seconds since the epoch, to drop what is too old.
+
+    Returns
+    -------
+    Store or None
+        A store in memory, with one warning, where the file cannot be used.
+    """
+    if cache is None:
+        return None
+    if cache == "memory":
+        return Store(BaseCache())
+    path = answers_file(cache)
+    try:
+        store = Store(_File(private_file(path)))
+        _probe(store.backend, now)
+    except (sqlite3.Error, OSError) as error:
+        warnings.warn(
+            f"The cache file {path} cannot be used ({_why(error)}); answers are kept in memory "
+            "until this kernel ends. Set VASTNB_CACHE_DIR to a directory that can be written, or "
+            "remove the file if it is damaged.",
+            stacklevel=4,
+        )
+        return Store(BaseCache())
+    store.prune(now)
+    return store
+
+
+def _probe(backend: BaseCache, now: float) -> None:
+    """Write, read and remove a row: some network file systems open a file and then hang or fail."""
+    key = f"probe-{os.getpid()}-{threading.get_ident()}"
+    # Dated now: what looks old may be pruned by another kernel before it is read back.
+    backend.responses[key] = _response(Entry(b"{}", {}, now))
+    if backend.responses.get(key) is None:
+        raise sqlite3.DatabaseError("what was written could not be read")
+    backend.responses.pop(key, None)
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:120]}"
+
+
+# -- entries and requests-cache's responses ----------------------------------------------------
+
+
+def _response(entry: Entry) -> CachedResponse:
+    response = CachedResponse(
+        content=entry.body,
+        status_code=200,
+        headers=CaseInsensitiveDict({k: v for k, v in entry.headers.items() if k in KEPT_HEADERS}),
+        created_at=_utc(entry.created_at),
+        expires=_utc(entry.created_at + KEEP),
+        url="",
+    )
+    response.encoding = "utf-8"
+    return response
+
+
+def _entry(response: CachedResponse) -> Entry:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Entry(response.content or b"", headers, response.created_at.timestamp())
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class _Format:
+    """Entries as bytes: a length, a JSON head, and the compressed body.
+
+    It is all that is ever read back, and reading it can make nothing but text, numbers and bytes.
+    requests-cache's own format is pickle, which runs what a stranger wrote into the file.
+    """
+
+    MARK = b"vastnb1\n"
+    LARGEST = 128 * 2**20
+
+    def dumps(self, response: CachedResponse) -> bytes:
+        entry = _entry(response)
+        head = json.dumps({"created_at": entry.created_at, "headers": dict(entry.headers)}).encode()
+        return self.MARK + len(head).to_bytes(4, "big") + head + zlib.compress(entry.body, 3)
+
+    def loads(self, data: Any) -> CachedResponse | None:
+        """Return the response, or None for a row that is not ours or is damaged."""
+        try:
+            data = bytes(data)
+            if not data.startswith(self.MARK):
+                return None
+            start = len(self.MARK) + 4
+            end = start + int.from_bytes(data[start - 4 : start], "big")
+            head = json.loads(data[start:end])
+            unpack = zlib.decompressobj()
+            body = unpack.decompress(data[end:], self.LARGEST)
+            if not unpack.eof:
+                return None
+            headers = {str(k): str(v) for k, v in dict(head["headers"]).items()}
+            return _response(Entry(body, headers, float(head["created_at"])))
+        except (ValueError, TypeError, KeyError, OverflowError, OSError, zlib.error):
+            return None
+
+
+FORMAT = _Format()
+
+
+def _prune_dict(responses: Any, now: float) -> None:
+    kept = sorted(
+        ((value.created_at.timestamp(), key) for key, value in list(responses.data.items())),
+        reverse=True,
+    )
+    for number, (created_at, key) in enumerate(kept):
+        if number >= MOST_ENTRIES or created_at + KEEP < now:
+            responses.data.pop(key, None)
+
+
+# -- the file ----------------------------------------------------------------------------------
+
+
+class _File(SQLiteCache):
+    """requests-cache's SQLite backend on a table whose waits are bounded."""
+
+    def __init__(self, path: Path) -> None:
+        BaseCache.__init__(self, cache_name=str(path))
+        self.responses = _Table(path)
+
+    def _prune_redirects(self) -> None:
+        """There are no redirects: none is ever followed."""
+
+
+class _Table(SQLiteDict):
+    """`SQLiteDict` with bounded waits, and a connection that is never shared with a child process.
+
+    The original waits for another writer in an endless loop, and hides a failed commit.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._pid = os.getpid()
+        self._unpacked: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()
+        super().__init__(
+            path,
+            table_name="answers",
+            serializer=FORMAT,  # type: ignore[arg-type]  # has the two methods that are called
+            wal=True,
+            busy_timeout=int(PATIENCE * 1000),
+        )
+
+    @contextmanager
+    def connection(self, commit: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give the connection to one thread at a time, in a transaction if `commit`."""
+        if not self._lock.acquire(timeout=2 * PATIENCE):
+            raise sqlite3.OperationalError("another thread holds the file")
+        try:
+            connection = self._open()
+            if not commit or self._active_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN IMMEDIATE")  # waits for `busy_timeout`, then raises
+            self._active_transaction = True
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._active_transaction = False
+        finally:
+            self._lock.release()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            # No statement of the library's own set-up is bounded, so it is repeated here.
+            connection = sqlite3.connect(
+                self.db_path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
+            )
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def init_db(self) -> None:
+        """Make the table."""
+        with self.connection(commit=True) as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS answers"
+                " (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)"
+            )
+            connection.execute("CREATE INDEX IF NOT EXISTS expires_idx ON answers(expires)")
+
+    def __getitem__(self, key: str) -> Any:
+        with self.connection() as connection:
+            row = connection.execute("SELECT value FROM answers WHERE key=?", (key,)).fetchone()
+            if not row:
+                raise KeyError(key)
+            # Unpacking costs ten times the reading, and most reads repeat an earlier one.
+            packed, response = self._unpacked.get(key, (b"", None))
+            if packed != row[0]:
+                response = self.deserialize(key, row[0])
+                self._unpacked[key] = (row[0], response)
+            self._unpacked.move_to_end(key)
+            while len(self._unpacked) > MOST_UNPACKED:
+                self._unpacked.popitem(last=False)
+        return response
+
+    def prune(self, now: float) -> None:
+        """Drop what has expired by `now`, and the oldest beyond `MOST_ENTRIES`."""
+        with self.connection(commit=True) as connection:
+            connection.execute("DELETE FROM answers WHERE expires < ?", (now,))
+            connection.execute(
+                "DELETE FROM answers WHERE key NOT IN"
+                " (SELECT key FROM answers ORDER BY expires DESC LIMIT ?)",
+                (MOST_ENTRIES,),
+            )
+
+    def close(self) -> None:
+        """Close the connection, unless it belongs to the parent process."""
+        if self._connection is not None and self._pid == os.getpid():
+            self._connection.close()
+            self._connection = None
+        elif self._connection is not None:
+            _inherited.append(self._connection)  # closing it would end the parent's transaction
+            self._connection = None
+
+
+_inherited: list[sqlite3.Connection] = []
+
+__all__ = ["KEEP", "KEPT_HEADERS", "MOST_ENTRIES", "PATIENCE", "Entry", "Store", "open_store"]

@@ -1,0 +1,103 @@
+"""The one table of what may be asked of Vast, and how.
+
+Pace, cache and retry read this table; nothing else in the package knows a path. A *lane* is one
+row for one identity: the service limits each method and path by itself, for the whole account.
+
+Sources: the published reference and the limits that the backend states of itself. Where they
+differ, the slower one stands here (`interval`); `None` means that nobody has published one, and
+that it is learned from the service's answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+SEARCH_TTL = "cache_ttl"
+"""Marks answers that stay fresh for as long as the client's ``cache_ttl`` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing that can be asked of the service.
+
+    Parameters
+    ----------
+    name : str
+        The official client's verb, or ours where it has none.
+    method, path : str
+        As sent. Every path ends with a slash: without it the service redirects, and a
+        redirect turns a POST into a GET.
+    interval : float or None
+        Seconds between two requests; `None` if nobody published it.
+    penalty : float
+        Seconds for which a violation closes the lane at least.
+    fresh : float or "cache_ttl"
+        Seconds that an answer may be used again; 0 is never.
+    repeatable : bool
+        Whether it may be sent again after an answer was lost. What creates, or acts
+        differently the second time, may not.
+    counts_rows : bool
+        Whether the rows of the answer count against the day's quota.
+    expects : str, optional
+        The field without which a 200 is not an answer. An old or confused service answers
+        ``{}``, and taking that for "no instances" has cost others machines.
+    public : bool
+        Whether it is answered without a key.
+    """
+
+    name: str
+    method: Method
+    path: str
+    interval: float | None
+    penalty: float = 0.0
+    fresh: float | Literal["cache_ttl"] = 0.0
+    repeatable: bool = False
+    counts_rows: bool = False
+    expects: str | None = None
+    public: bool = False
+
+
+def _table(*rows: Endpoint) -> dict[str, Endpoint]:
+    return {row.name: row for row in rows}
+
+
+# fmt: off
+ENDPOINTS: dict[str, Endpoint] = _table(
+    # The market. 10 searches a minute are published: 6 s apart, however quick the backend is.
+    Endpoint("search_offers", "POST", "/api/v0/bundles/", 6.0, fresh="cache_ttl", repeatable=True,
+             counts_rows=True, expects="offers", public=True),
+    Endpoint("search_templates", "GET", "/api/v0/template/", 3.0, fresh=3600, repeatable=True,
+             expects="templates"),
+    Endpoint("gpu_types", "GET", "/api/v0/gpu_types/", None, fresh=86400, repeatable=True,
+             expects="gpu_types", public=True),
+    Endpoint("gpu_metrics", "GET", "/api/v0/metrics/gpu/current/", 3.0, fresh=300, repeatable=True),
+    Endpoint("gpu_metrics_history", "GET", "/api/v0/metrics/gpu/history/", 3.0, fresh=3600,
+             repeatable=True),
+
+    # The account. Where no interval is known, a second is the guess that is corrected by answers.
+    Endpoint("show_user", "GET", "/api/v0/users/current/", None, repeatable=True),
+    Endpoint("show_ssh_keys", "GET", "/api/v0/ssh/", 1.0, repeatable=True),
+    Endpoint("create_ssh_key", "POST", "/api/v0/ssh/", 1.0),
+    Endpoint("show_charges", "GET", "/api/v0/charges/", 1.0, repeatable=True),
+
+    # Renting. There is no idempotency key: an answer that was lost is reconciled, never re-sent.
+    Endpoint("create_instance", "PUT", "/api/v0/asks/{id}/", 4.5, penalty=12.0),
+    Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0),
+
+    # Instances.
+    Endpoint("show_instances", "GET", "/api/v1/instances/", 1.0, repeatable=True,
+             expects="instances"),
+    Endpoint("show_instance", "GET", "/api/v0/instances/{id}/", 2.0, repeatable=True,
+             expects="instances"),
+    Endpoint("manage_instance", "PUT", "/api/v0/instances/{id}/", 1.0, repeatable=True),
+    Endpoint("reboot_instance", "PUT", "/api/v0/instances/reboot/{id}/", 1.0),
+    Endpoint("recycle_instance", "PUT", "/api/v0/instances/recycle/{id}/", 1.0),
+    Endpoint("change_bid", "PUT", "/api/v0/instances/bid_price/{id}/", 5.5, repeatable=True),
+    Endpoint("destroy_instance", "DELETE", "/api/v0/instances/{id}/", 3.0, repeatable=True),
+    Endpoint("destroy_instances", "DELETE", "/api/v0/instances/", 3.0, repeatable=True),
+    Endpoint("request_logs", "PUT", "/api/v0/instances/request_logs/{id}/", None, repeatable=True),
+)
+# fmt: on

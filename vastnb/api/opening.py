@@ -1,0 +1,134 @@
+"""What a transport works with: connections, the store of answers, the pace.
+
+All of it belongs to one process. SQLite files and sockets that a child process inherits would be
+used by two processes at once, so a child opens its own (`Tools.pid` tells), and what it inherited
+is kept untouched until it ends: closing it would disturb the parent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from requests_cache.backends.base import BaseCache
+
+from vastnb.api.cache import Store, open_store
+from vastnb.api.endpoints import Endpoint
+from vastnb.api.pace import Pace
+from vastnb.api.places import PACE, cache_dir
+from vastnb.api.requesting import identity_of, key_function
+from vastnb.api.secret import Secret
+from vastnb.api.shared import State, file_state
+from vastnb.api.wire import Wire
+from vastnb.clock import Clock
+
+Cache = str | os.PathLike[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a transport was made with.
+
+    Parameters
+    ----------
+    base_url : str
+        Scheme, host and port.
+    key : Secret
+        The API key, perhaps empty.
+    cache : str, path or None
+        Where answers are kept.
+    cache_ttl, max_wait, timeout : float
+        Seconds.
+    clock : Clock
+        The time.
+    endpoints : mapping
+        The endpoint table.
+    """
+
+    base_url: str
+    key: Secret
+    cache: Cache
+    cache_ttl: float
+    max_wait: float
+    timeout: float
+    clock: Clock
+    endpoints: Mapping[str, Endpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What one process has opened."""
+
+    pid: int
+    identity: str
+    wire: Wire
+    store: Store | None
+    state: State
+    pace: Pace
+    locks: KeyLocks = field(default_factory=lambda: KeyLocks())
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.wire.close()
+        if self.store is not None:
+            self.store.close()
+        self.state.close()
+
+
+def open_tools(settings: Settings) -> Tools:
+    """Open connections, store and pace for this process."""
+    now = settings.clock.time
+    identity = identity_of(settings.key, settings.base_url)
+    store: Store | None
+    state: State
+    if isinstance(settings.cache, str) and settings.cache.startswith(("redis://", "rediss://")):
+        from vastnb.api.shared_redis import open_redis
+
+        store, state = open_redis(settings.cache)
+    else:
+        store = open_store(settings.cache, now())
+        # The pace is shared whatever the cache is: the service counts per account.
+        state = file_state(cache_dir() / PACE, now)
+    wire = Wire(
+        base_url=settings.base_url,
+        key=settings.key,
+        backend=store.backend if store is not None else BaseCache(),
+        key_fn=key_function(identity),
+        timeout=settings.timeout,
+    )
+    pace = Pace(state, identity, settings.clock)
+    return Tools(os.getpid(), identity, wire, store, state, pace)
+
+
+class KeyLocks:
+    """One lock per key, for as long as somebody wants it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def holding(self, key: str, patience: float) -> Iterator[bool]:
+        """Hold the lock of `key`, waiting at most `patience` real seconds; yield whether it is."""
+        with self._guard:
+            lock, users = self._locks.get(key, (threading.Lock(), 0))
+            self._locks[key] = (lock, users + 1)
+        held = False
+        try:
+            held = lock.acquire(timeout=max(0.0, patience))
+            yield held
+        finally:
+            if held:
+                lock.release()
+            with self._guard:
+                lock, users = self._locks[key]
+                if users == 1:
+                    del self._locks[key]
+                else:
+                    self._locks[key] = (lock, users - 1)
+
+
+__all__ = ["Cache", "KeyLocks", "Settings", "Tools", "open_tools"]

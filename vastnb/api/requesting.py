@@ -1,0 +1,168 @@
+"""From a call to the request that is sent, and to the key under which its answer is kept.
+
+The key is a digest of everything that decides the answer: whose account, which server, method,
+address with its parameters, and the JSON body in one canonical spelling. So the order of keys in a
+query does not matter, and two accounts never see each other's answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from requests import PreparedRequest
+
+from vastnb.api.answers import SIMULATED, Answer, utc
+from vastnb.api.cache import Entry
+from vastnb.api.endpoints import Endpoint
+from vastnb.api.secret import Secret
+from vastnb.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call on its way.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        What is asked.
+    request : PreparedRequest
+        What is sent.
+    key : str
+        Under which its answer is kept.
+    ttl : float
+        Seconds for which an answer is fresh.
+    cached : bool
+        Whether answers are kept at all.
+    refresh : bool
+        Whether the user asked for a new answer.
+    started, deadline : float
+        When the call began, and when its patience ends; seconds since the epoch.
+    """
+
+    endpoint: Endpoint
+    request: PreparedRequest
+    key: str
+    ttl: float
+    cached: bool
+    refresh: bool
+    started: float
+    deadline: float
+
+    def accepts(self, entry: Entry, now: float) -> bool:
+        """Say whether a kept answer is good enough."""
+        if self.refresh:
+            return entry.created_at > self.started  # of another thread, after the user asked
+        # A little in the future is another machine's clock; more is a clock that was set back.
+        return -5.0 <= now - entry.created_at < self.ttl
+
+
+def kept_answer(call: Call, entry: Entry, stale_reason: str | None = None) -> Answer:
+    """Return a kept entry as an answer, marked if it is older than it should be."""
+    return Answer(
+        status=200,
+        body=entry.body,
+        fetched_at=utc(entry.created_at),
+        from_cache=True,
+        stale=stale_reason is not None,
+        stale_reason=stale_reason,
+        simulated=SIMULATED in entry.headers,
+        key=call.key,
+    )
+
+
+def identity_of(key: Secret, base_url: str) -> str:
+    """Return a name for an account on a server that does not lead back to the key."""
+    return key.fingerprint(base_url) if key else "anonymous-" + _digest(base_url)[:12]
+
+
+def key_function(identity: str) -> Callable[..., str]:
+    """Return the function from a request to its key, for one identity.
+
+    It looks at nothing else that requests-cache would hand to it: no header, no setting.
+    """
+
+    def key(request: PreparedRequest, **_: Any) -> str:
+        parts = urlsplit(request.url or "")
+        params = sorted(parse_qsl(parts.query, keep_blank_values=True))
+        address = [parts.scheme, parts.netloc, parts.path, params]
+        return _digest(json.dumps([identity, request.method, address, _canonical(request.body)]))
+
+    return key
+
+
+def url_of(base_url: str, endpoint: Endpoint, path: Mapping[str, Any]) -> str:
+    """Return the address of `endpoint`, its placeholders filled from `path`.
+
+    Raises
+    ------
+    InvalidRequest
+        If a placeholder has no value, or an empty one: ``/instances//`` means all of them.
+    """
+    values = {name: quote(str(value), safe="") for name, value in path.items()}
+    try:
+        filled = endpoint.path.format(**values)
+    except (KeyError, IndexError) as missing:
+        raise _unsendable(endpoint, f"it needs {missing}") from None
+    if any(value in {"", ".", "..", "None"} for value in values.values()):
+        raise _unsendable(endpoint, "an id is empty")
+    return base_url + filled
+
+
+def params_of(endpoint: Endpoint, params: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return query parameters as text; those that are None are left out, nested ones are JSON."""
+    return {
+        name: value if isinstance(value, str) else _json(endpoint, value)
+        for name, value in (params or {}).items()
+        if value is not None
+    }
+
+
+def body_of(endpoint: Endpoint, body: Any) -> bytes | None:
+    """Return the JSON body as bytes, None for none.
+
+    Raises
+    ------
+    InvalidRequest
+        If it cannot be written as JSON (NaN and infinity cannot).
+    """
+    return None if body is None else _json(endpoint, body).encode()
+
+
+def _json(endpoint: Endpoint, value: Any) -> str:
+    try:
+        return json.dumps(value, default=_plain_number, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        # The reason names a type or a number, never the body, which may hold passwords.
+        reason = str(error) if isinstance(error, TypeError) else "a value has no JSON form"
+        raise _unsendable(endpoint, reason) from None
+
+
+def _plain_number(value: Any) -> Any:
+    """Numbers that come out of a frame are numpy's."""
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "ndim", 0) == 0:
+        return item()
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def _canonical(body: bytes | str | None) -> str:
+    return json.dumps(json.loads(body), sort_keys=True) if body else ""
+
+
+def _unsendable(endpoint: Endpoint, why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{endpoint.name} cannot be sent: {why}. Nothing was sent or charged.", code="unsendable"
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+__all__ = ["Call", "body_of", "identity_of", "kept_answer", "key_function", "params_of", "url_of"]

@@ -1,0 +1,395 @@
+"""The call: from a name of the endpoint table to an answer.
+
+One cached call, in order:
+
+1. A fresh answer in the cache is returned.
+2. One thread per key goes on; the others wait for it, and look again.
+3. The lane's turn is taken. With an older answer at hand the wait is two seconds at most, then
+   the older answer is returned, marked.
+4. The cache is looked at again: another kernel may have asked meanwhile.
+5. The request is sent, once.
+6. The outcome is judged, the pace is told, and the answer is kept and returned; or it is sent
+   again, given up with an error, or replaced by the older answer.
+
+What is not cached does 3, 5 and 6. Every decision is made by a function of values elsewhere
+(`pacing`, `answers`, `retry`); here things are done.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vastnb.api.answers import (
+    SIMULATED,
+    Answer,
+    Good,
+    QuotaSpent,
+    Refused,
+    judge,
+    utc,
+)
+from vastnb.api.cache import KEPT_HEADERS, Entry
+from vastnb.api.endpoints import ENDPOINTS, Endpoint
+from vastnb.api.opening import Cache, Settings, Tools, open_tools
+from vastnb.api.pacing import Turn
+from vastnb.api.progress import Nap, WaitHook, wait_line
+from vastnb.api.requesting import Call, body_of, kept_answer, params_of, url_of
+from vastnb.api.retry import GiveUp, Situation, after, no_turn
+from vastnb.api.secret import Secret
+from vastnb.api.usage import Quota, Traffic, add_rows, quota
+from vastnb.api.wire import Reply
+from vastnb.clock import Clock, SystemClock
+from vastnb.errors import InvalidRequest, VastError
+
+log = logging.getLogger("vastnb.api")
+
+PATIENCE_WITH_OLDER = 2.0
+"""Seconds to wait for a turn when an older answer is at hand."""
+
+SHORTEST_EXCHANGE = 5.0
+"""Seconds that a question gets for its answer, however late its turn came."""
+
+_WHY = {
+    "pace": "waiting for its turn",
+    "refused": "the service asked for patience (429)",
+    "quota": "today's quota is spent",
+}
+
+_left_behind: list[Tools] = []
+
+
+class Transport:
+    """Talks to the service: cached, paced, and never sending twice what must not be.
+
+    Parameters
+    ----------
+    base_url : str
+        Scheme, host and port, without a trailing slash.
+    api_key : str, Secret or None
+        Sent as ``Authorization: Bearer``, to `base_url` only. None for what needs no key.
+    cache : {"sqlite", "memory"}, path, "redis://..." or None
+        Where answers are kept. The pace is shared by the user's kernels in any case, and by all
+        machines that name the same Redis.
+    cache_ttl : float
+        Seconds for which a search stays fresh.
+    max_wait : float
+        Seconds that one call may take in all: waiting for its turn, sending, and sending again.
+        A request that is on its way gets at least five seconds for its answer, and one that
+        changes something gets `timeout`.
+    timeout : float
+        Seconds for each step on the socket.
+    clock : Clock, optional
+        The time; the machine's own by default.
+    on_wait : WaitHook, optional
+        Called around every wait; by default a progress line for those of more than two seconds.
+    endpoints : mapping, optional
+        The endpoint table.
+    chance : callable, optional
+        Random numbers from 0 to 1, for the spread of retries.
+
+    Raises
+    ------
+    InvalidRequest
+        If a number makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str | Secret | None,
+        cache: Cache = "sqlite",
+        cache_ttl: float = 90,
+        max_wait: float = 60,
+        timeout: float = 30,
+        clock: Clock | None = None,
+        on_wait: WaitHook | None = None,
+        endpoints: Mapping[str, Endpoint] = ENDPOINTS,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        # Rebound at once: a verbose traceback prints the arguments of every frame.
+        api_key = api_key if isinstance(api_key, Secret) else Secret(api_key or "")
+        for name, value in (("cache_ttl", cache_ttl), ("max_wait", max_wait), ("timeout", timeout)):
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+                raise InvalidRequest(f"{name} must be a number of seconds, not {value!r}.")
+        self._settings = Settings(
+            base_url=base_url.rstrip("/"),
+            key=api_key,
+            cache=cache,
+            cache_ttl=cache_ttl,
+            max_wait=max_wait,
+            timeout=max(timeout, 0.05),
+            clock=clock or SystemClock(),
+            endpoints=endpoints,
+        )
+        self._on_wait: WaitHook = on_wait or wait_line
+        self._chance = chance
+        self._traffic = Traffic()
+        self._closed = False
+        self._opened = open_tools(self._settings)
+
+    def __repr__(self) -> str:
+        return f"<Transport to {self._settings.base_url}>"
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._settings.base_url
+
+    # -- public ------------------------------------------------------------------------------
+
+    def call(
+        self,
+        endpoint: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        refresh: bool = False,
+        max_wait: float | None = None,
+    ) -> Answer:
+        """Ask the service, or the cache.
+
+        Parameters
+        ----------
+        endpoint : str
+            A name of the endpoint table.
+        path : mapping, optional
+            Values for the placeholders of its path.
+        params : mapping, optional
+            Query parameters; None is left out, what is not text is sent as JSON.
+        body : Any, optional
+            What is sent as JSON.
+        refresh : bool
+            Ask the service even if the cache has a fresh answer.
+        max_wait : float, optional
+            Instead of the transport's own.
+
+        Returns
+        -------
+        Answer
+            ``stale`` and ``stale_reason`` say when an older one had to do.
+
+        Raises
+        ------
+        VastError
+            The one that fits; see `vastnb.errors`. `OutcomeUnknown` means that the request may
+            have run.
+        """
+        tools = self._tools()
+        row = self._endpoint(endpoint)
+        url = url_of(self._settings.base_url, row, path or {})
+        request = tools.wire.prepare(row.method, url, params_of(row, params), body_of(row, body))
+        patience = self._settings.max_wait if max_wait is None else max_wait
+        started = self._settings.clock.time()
+        call = Call(
+            endpoint=row,
+            request=request,
+            key=tools.wire.key_of(request),
+            ttl=self._settings.cache_ttl if row.fresh == "cache_ttl" else row.fresh,
+            cached=row.fresh != 0 and tools.store is not None,
+            refresh=refresh,
+            started=started,
+            deadline=started + patience,
+        )
+        self._traffic.add(endpoint, calls=1)
+        try:
+            return self._answer(tools, call)
+        except VastError as error:
+            self._traffic.add(endpoint, errors=1)
+            log.debug("%s: %s", endpoint, type(error).__name__)
+            raise
+
+    def traffic(self) -> list[dict[str, Any]]:
+        """Return what this transport has done, one dict per endpoint that was called.
+
+        Returns
+        -------
+        list of dict
+            ``endpoint``; ``calls``; ``sent`` (requests, retries included); ``cache_hits``;
+            ``stale`` (older answers that had to do); ``waited_s`` (seconds); ``refused`` (429s);
+            ``errors`` (calls that raised).
+        """
+        return self._traffic.rows()
+
+    def quota(self) -> Quota:
+        """Return how many rows of today's quota this account has used, in all kernels."""
+        tools, now = self._tools(), self._settings.clock.time()
+        counting = [row for row in self._settings.endpoints.values() if row.counts_rows]
+        closed = [tools.pace.closed_until(row) for row in counting]
+        latest = max((moment for moment in closed if moment is not None), default=None)
+        return quota(tools.state, tools.identity, now, latest)
+
+    def close(self) -> None:
+        """Close connections and files; calls that wait end with an error."""
+        self._closed = True
+        if self._opened.pid == os.getpid():
+            self._opened.close()
+
+    # -- the steps ---------------------------------------------------------------------------
+
+    def _answer(self, tools: Tools, call: Call) -> Answer:
+        if not call.cached:
+            return self._fetch(tools, call, None)
+        hit, older = self._look(tools, call)
+        if hit:
+            return hit
+        left = call.deadline - self._settings.clock.time()
+        patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
+        with tools.locks.holding(call.key, patience) as held:
+            hit, older = self._look(tools, call)
+            if hit:
+                return hit
+            if not held and older:
+                return self._older(call, older, "another thread is still asking for it")
+            return self._fetch(tools, call, older)
+
+    def _fetch(self, tools: Tools, call: Call, older: Entry | None) -> Answer:
+        endpoint, clock = call.endpoint, self._settings.clock
+        deadline = call.deadline
+        if older is not None and not call.refresh:
+            deadline = min(deadline, clock.time() + PATIENCE_WITH_OLDER)
+        tries = refusals = 0
+        while True:
+            turn = self._turn(tools, call, deadline)
+            if isinstance(turn, Answer):
+                return turn
+            if isinstance(turn, GiveUp):
+                return self._settle(call, turn, older)
+            least = min(self._settings.timeout, SHORTEST_EXCHANGE)
+            if not endpoint.repeatable:
+                least = self._settings.timeout
+            within = max(call.deadline - clock.time(), least)
+            outcome = tools.wire.exchange(call.request, within)
+            now = clock.time()
+            verdict = judge(endpoint, outcome, now, self._settings.key.redact)
+            tries += 1
+            refusals += isinstance(verdict, Refused)
+            self._traffic.add(
+                endpoint.name, sent=1, refused=isinstance(verdict, Refused | QuotaSpent)
+            )
+            tools.pace.tell(endpoint, turn, outcome, verdict)
+            if isinstance(verdict, Good) and isinstance(outcome, Reply):
+                return self._keep(tools, call, outcome, verdict, now)
+            assert not isinstance(verdict, Good)
+            at = Situation(
+                tries=tries,
+                refusals=refusals,
+                left=deadline - now,
+                lane_wait=tools.pace.wait(endpoint),
+                now=now,
+                chance=self._chance(),
+            )
+            decision = after(endpoint, verdict, at)
+            if isinstance(decision, GiveUp):
+                return self._settle(call, decision, older)
+            log.debug("%s again in %.2f s: %s", endpoint.name, decision.seconds, decision.reason)
+            hit = self._wait(tools, call, decision.seconds, decision.reason)
+            if hit:
+                return hit
+
+    def _turn(self, tools: Tools, call: Call, deadline: float) -> Turn | Answer | GiveUp:
+        losses = 0
+        while True:
+            got = tools.pace.claim(call.endpoint, probe=call.refresh)
+            if isinstance(got, Turn):
+                hit = self._hit(tools, call)
+                if hit:
+                    tools.pace.give_back(call.endpoint, got)
+                return hit or got
+            now = self._settings.clock.time()
+            if got.seconds > deadline - now:
+                given_up = no_turn(call.endpoint, got.seconds, got.reason, now, deadline - now)
+                return self._hit(tools, call) or given_up
+            late = tools.pace.politeness(call.endpoint, losses)
+            hit = self._wait(tools, call, got.seconds + late, _WHY[got.reason])
+            if hit:
+                return hit
+            losses += 1
+
+    def _wait(self, tools: Tools, call: Call, seconds: float, reason: str) -> Answer | None:
+        """Let time pass; return an answer that another kernel has fetched meanwhile."""
+        name = call.endpoint.name
+
+        def peek() -> Answer | None:
+            return self._hit(tools, call)
+
+        nap = Nap(self._settings.clock, self._check_open)
+        try:
+            return nap.take(seconds, self._on_wait(name, seconds, reason), peek)
+        finally:
+            self._traffic.add(name, waited_s=nap.passed)
+
+    # -- the cache ---------------------------------------------------------------------------
+
+    def _look(self, tools: Tools, call: Call) -> tuple[Answer | None, Entry | None]:
+        """Return an answer that is good enough, and one that is only at hand."""
+        if not call.cached or tools.store is None:
+            return None, None
+        entry = tools.store.get(call.key)
+        if entry is None or not call.accepts(entry, self._settings.clock.time()):
+            return None, entry
+        self._traffic.add(call.endpoint.name, cache_hits=1)
+        return kept_answer(call, entry), entry
+
+    def _hit(self, tools: Tools, call: Call) -> Answer | None:
+        return self._look(tools, call)[0]
+
+    def _keep(self, tools: Tools, call: Call, reply: Reply, good: Good, now: float) -> Answer:
+        rows = good.data.get("offers") if isinstance(good.data, dict) else None
+        if call.endpoint.counts_rows and isinstance(rows, list):
+            add_rows(tools.state, tools.identity, now, len(rows))
+        # A service that echoes the key must not bring it into the file.
+        safe = not self._settings.key.found_in(reply.body)
+        if call.cached and tools.store is not None and reply.status == 200 and safe:
+            headers = {name: str(reply.headers.get(name, "")) for name in KEPT_HEADERS}
+            kept = {name: value for name, value in headers.items() if value}
+            tools.store.put(call.key, Entry(reply.body, kept, now))
+        answer = Answer(
+            status=reply.status,
+            body=reply.body,
+            fetched_at=utc(now),
+            simulated=SIMULATED in reply.headers,
+            key=call.key,
+        )
+        answer.__dict__["data"] = good.data  # decoded once, to be judged
+        return answer
+
+    def _settle(self, call: Call, given_up: GiveUp, older: Entry | None) -> Answer:
+        if older is not None and given_up.stale_ok:
+            return self._older(call, older, given_up.reason)
+        raise given_up.error
+
+    def _older(self, call: Call, entry: Entry, reason: str) -> Answer:
+        self._traffic.add(call.endpoint.name, stale=1)
+        log.debug("%s: an older answer, because: %s", call.endpoint.name, reason)
+        return kept_answer(call, entry, reason)
+
+    # -- small things ------------------------------------------------------------------------
+
+    def _endpoint(self, name: str) -> Endpoint:
+        try:
+            return self._settings.endpoints[name]
+        except KeyError:
+            raise InvalidRequest(
+                f"There is no endpoint called {name!r}. Nothing was sent."
+            ) from None
+
+    def _tools(self) -> Tools:
+        self._check_open()
+        if self._opened.pid != os.getpid():
+            _left_behind.append(self._opened)
+            self._opened = open_tools(self._settings)
+        return self._opened
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidRequest("This client is closed. Nothing was sent; make a new one.")
+
+
+__all__ = ["Answer", "Quota", "Transport"]

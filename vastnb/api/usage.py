@@ -1,0 +1,98 @@
+"""What was used: rows of today's quota (all kernels), and this client's traffic.
+
+Rows are counted when they arrive from the service, never when they come from the cache. The count
+stands beside the pace, per account and UTC day, so it survives the kernel.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from vastnb.api.answers import utc
+from vastnb.api.refusals import next_midnight
+from vastnb.api.shared import State
+
+ROWS_A_DAY = 20_000
+"""Rows that searches may return per account and UTC day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The day's quota of search rows.
+
+    Parameters
+    ----------
+    used : int
+        Rows received today by this account through vastnb, on this machine.
+    limit : int
+        Rows that the service allows in a day.
+    remaining : int
+        What is left, 0 at least.
+    resets_at : datetime
+        When it begins anew (UTC).
+    closed : bool
+        Whether the service has said that it is spent. Other programs use rows too, so this may
+        come while some seem to remain.
+    """
+
+    used: int
+    limit: int
+    remaining: int
+    resets_at: datetime
+    closed: bool
+
+
+def add_rows(state: State, identity: str, now: float, rows: int) -> None:
+    """Count `rows` for today."""
+    state.update(_key(identity, now), lambda text: (str(_count(text) + rows), None))
+
+
+def quota(state: State, identity: str, now: float, closed_until: float | None) -> Quota:
+    """Return how much of the quota is used."""
+    used = state.update(_key(identity, now), lambda text: (text, _count(text)))
+    return Quota(
+        used=used,
+        limit=ROWS_A_DAY,
+        remaining=max(0, ROWS_A_DAY - used),
+        resets_at=utc(closed_until or next_midnight(now)),
+        closed=closed_until is not None,
+    )
+
+
+def _key(identity: str, now: float) -> str:
+    return f"rows {identity} {datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+COUNTERS = ("calls", "sent", "cache_hits", "stale", "waited_s", "refused", "errors")
+
+
+class Traffic:
+    """Counters per endpoint, for one client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    def add(self, endpoint: str, **amounts: float) -> None:
+        """Add to the counters of one endpoint."""
+        with self._lock:
+            row = self._rows.setdefault(
+                endpoint, {name: 0.0 if name == "waited_s" else 0 for name in COUNTERS}
+            )
+            for name, amount in amounts.items():
+                row[name] += amount
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dict per endpoint that was called, in order of the first call."""
+        with self._lock:
+            return [{"endpoint": name, **row} for name, row in self._rows.items()]
+
+
+__all__ = ["COUNTERS", "ROWS_A_DAY", "Quota", "Traffic", "add_rows", "quota"]

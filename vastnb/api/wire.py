@@ -1,0 +1,325 @@
+"""One exchange over the network: a request goes out, and a value comes back.
+
+`Wire.exchange` never raises what the HTTP library raised. It returns a `Reply` or a `Failure`, for
+two reasons. What happens next is decided by a pure function that needs values. And the frames of
+an HTTP library hold the Authorization header in their locals, which a verbose traceback would
+print into the notebook; so no traceback may ever reach into them, not even that of a Ctrl-C.
+
+Two things are known here that exceptions do not tell. Whether the first byte of the request has
+left (`Watch.sent`), which separates "certainly not done" from "perhaps done". And when to
+stop: the library's timeout starts anew with every byte that arrives, so a timer closes the socket
+when the whole exchange has had its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+from requests_cache import DO_NOT_CACHE, CachedSession
+from requests_cache.backends.base import BaseCache
+
+from vastnb._version import __version__
+from vastnb.api.connection import Adapter, Watch, current
+from vastnb.api.credentials import is_loopback
+from vastnb.api.secret import Secret
+
+log = logging.getLogger("vastnb.api")
+
+LARGEST_ANSWER = 64 * 2**20
+"""Bytes. The whole market is about 40 MB; anything larger is not an answer."""
+
+CHUNK = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the service answered, whole.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    headers : mapping
+        Response headers; look-ups ignore case.
+    body : bytes
+        The decoded body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no whole answer.
+
+    Parameters
+    ----------
+    kind : {"unsent", "lost", "broken", "unsendable"}
+        Certainly not sent (may be sent again); sent, but no answer; an answer that is not whole;
+        or a request that cannot be sent at all.
+    what : str
+        The reason in words, without addresses or secrets.
+    """
+
+    kind: Literal["unsent", "lost", "broken", "unsendable"]
+    what: str
+
+
+class Wire:
+    """The connection pool of one client.
+
+    Parameters
+    ----------
+    base_url : str
+        Scheme, host and port. The key goes there and nowhere else.
+    key : Secret
+        The API key; an empty one sends no Authorization header.
+    backend : BaseCache
+        The store that the session is joined with. The session itself neither reads nor writes it.
+    key_fn : callable
+        Prepared request to cache key.
+    timeout : float
+        Seconds for each step on the socket.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        key: Secret,
+        backend: BaseCache,
+        key_fn: Callable[..., str],
+        timeout: float,
+    ) -> None:
+        self._host = urlsplit(base_url).netloc.lower()
+        self._local = is_loopback(urlsplit(base_url).hostname or "")
+        self._auth = _Bearer(key, self._host)
+        self._timeout = timeout
+        # With any other default, requests-cache would keep the answers of polling GETs, and of
+        # errors, by rules of its own. What is kept is decided after the answer has been judged.
+        self.session = _Session(
+            backend=backend,
+            expire_after=DO_NOT_CACHE,
+            allowable_methods=("GET", "POST"),
+            key_fn=key_fn,
+            ignored_parameters=(),
+            stale_if_error=False,
+        )
+        self.session.headers.update(
+            {"User-Agent": f"vastnb/{__version__}", "Accept": "application/json"}
+        )
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, Adapter(max_retries=0, pool_maxsize=8))
+
+    def prepare(
+        self, method: str, url: str, params: Mapping[str, str], body: bytes | None
+    ) -> requests.PreparedRequest:
+        """Make a request ready to be sent. Repeatable: nothing is sent."""
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        return self.session.prepare_request(
+            # An `auth` of our own, even without a key: otherwise ~/.netrc would provide one.
+            requests.Request(
+                method, url, params=params, data=body, headers=headers, auth=self._auth
+            )
+        )
+
+    def key_of(self, request: requests.PreparedRequest) -> str:
+        """Return the key under which the answer to `request` is kept."""
+        return self.session.cache.create_key(request)
+
+    def exchange(self, request: requests.PreparedRequest, within: float) -> Reply | Failure:
+        """Send `request` and read the whole answer.
+
+        Parameters
+        ----------
+        request : PreparedRequest
+            From `prepare`.
+        within : float
+            Real seconds that sending and reading may take together.
+
+        Returns
+        -------
+        Reply or Failure
+            Never an exception of the HTTP library.
+        """
+        watch = Watch()
+        timer = threading.Timer(within, watch.expire)
+        timer.daemon = True
+        timer.start()
+        current.watch = watch
+        started = time.monotonic()
+        interrupted = False
+        try:
+            result = self._exchange(request, within, watch)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            timer.cancel()
+            current.watch = None
+        if interrupted:
+            raise KeyboardInterrupt  # anew, without the library's frames
+        log.debug(
+            "%s %s: %s in %.3f s",
+            request.method,
+            urlsplit(request.url or "").path,
+            result.status if isinstance(result, Reply) else f"{result.kind}, {result.what}",
+            time.monotonic() - started,
+        )
+        return result
+
+    def close(self) -> None:
+        """Close the connections."""
+        for adapter in self.session.adapters.values():
+            adapter.close()
+
+    def _exchange(
+        self, request: requests.PreparedRequest, within: float, watch: Watch
+    ) -> Reply | Failure:
+        step = max(0.05, min(self._timeout, within))
+        response = None
+        try:
+            environment = self.session.merge_environment_settings(
+                request.url or "", {}, True, None, None
+            )
+            if self._local:
+                environment["proxies"] = {}  # a proxy's "localhost" is not ours
+            response = self.session.send(
+                request, timeout=(step, step), allow_redirects=False, **environment
+            )
+            body = _read(response, watch)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            headers_came = response is not None
+            return _failure(error, watch, headers_came=headers_came, within=within, step=step)
+        except ValueError as error:
+            return Failure("unsent" if not watch.sent else "broken", type(error).__name__)
+        finally:
+            if response is not None:
+                response.close()
+        if body is None:
+            return Failure("broken", f"an answer of more than {LARGEST_ANSWER >> 20} MB")
+        return Reply(response.status_code, response.headers, body)
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def _read(response: requests.Response, watch: Watch) -> bytes | None:
+    """Return the whole body; None if it is too large. Raises if it is cut short."""
+    raw = response.raw
+    raw.enforce_content_length = True
+    parts, size = [], 0
+    for part in raw.stream(CHUNK, decode_content=True):
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raw.close()
+            return None
+        parts.append(part)
+    # A socket that the timer closed looks like the end of an answer without a length.
+    if watch.expired:
+        raise TimeoutError
+    return b"".join(parts)
+
+
+def _failure(
+    error: Exception, watch: Watch, *, headers_came: bool, within: float, step: float
+) -> Failure:
+    what = _in_words(error, watch, within=within, step=step)
+    # (The same errors are raised for headers of an answer.)
+    if isinstance(error, _UNSENDABLE) and not watch.sent:
+        return Failure("unsendable", what)
+    if headers_came:
+        return Failure("broken", what)
+    certainly_unsent = (watch.touched and not watch.sent) or isinstance(
+        error, requests.ConnectTimeout
+    )
+    return Failure("unsent" if certainly_unsent else "lost", what)
+
+
+_UNSENDABLE = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidProxyURL,
+)
+
+
+def _in_words(error: BaseException, watch: Watch, *, within: float, step: float) -> str:
+    if watch.expired:
+        return f"no whole answer within {within:.1f} s"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy refused or cannot be reached"
+    names = {type(one).__name__ for one in _causes(error)}
+    for marks, words in _WORDS:
+        if names & marks:
+            return words.format(step=step)
+    return type(error).__name__
+
+
+_WORDS: tuple[tuple[set[str], str], ...] = (
+    ({"NameResolutionError", "gaierror"}, "the server's name cannot be resolved (no network?)"),
+    ({"ConnectionRefusedError"}, "the connection was refused"),
+    ({"ConnectTimeoutError", "ConnectTimeout"}, "no connection within {step:.1f} s"),
+    ({"ReadTimeoutError", "ReadTimeout", "TimeoutError"}, "no answer within {step:.1f} s"),
+    (
+        {"SSLCertVerificationError", "CertificateError"},
+        "the server's certificate is not trusted",
+    ),
+    ({"SSLError", "SSLEOFError"}, "the encrypted connection failed"),
+    ({"IncompleteRead", "InvalidChunkLength"}, "the answer was cut short"),
+    (
+        {"ConnectionResetError", "RemoteDisconnected", "BrokenPipeError", "ConnectionAbortedError"},
+        "the connection was lost",
+    ),
+    ({"DecodeError", "ContentDecodingError"}, "the answer cannot be unpacked"),
+)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    todo: list[Any] = [error]
+    while todo and len(found) < 20:
+        one = todo.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found
+
+
+# -- the session ----------------------------------------------------------------------------
+
+
+class _Session(CachedSession):
+    """A session that follows no redirect, not even to look where it leads."""
+
+    def get_redirect_target(self, resp: Any) -> str | None:
+        return None
+
+
+class _Bearer(AuthBase):
+    """Writes the Authorization header, for one host only."""
+
+    def __init__(self, key: Secret, host: str) -> None:
+        self._key = key
+        self._host = host
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._key and urlsplit(request.url or "").netloc.lower() == self._host:
+            request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        return request
+
+
+__all__ = ["LARGEST_ANSWER", "Failure", "Reply", "Wire"]

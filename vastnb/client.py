@@ -1,0 +1,364 @@
+"""`Client`: Vast's own verbs, one line of work each.
+
+A verb becomes a call in `vastnb.api` (cached, paced, retried), and its JSON becomes a frame in
+`vastnb.market`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from vastnb.api.credentials import base_url as find_base_url
+from vastnb.api.credentials import find_key
+from vastnb.api.endpoints import ENDPOINTS
+from vastnb.api.opening import Cache
+from vastnb.api.progress import WaitHook
+from vastnb.api.secret import Secret
+from vastnb.api.transport import Answer, Quota, Transport
+from vastnb.api.usage import COUNTERS
+from vastnb.clock import Clock
+from vastnb.errors import AuthError, InvalidRequest
+from vastnb.market.offers import concat_offers
+from vastnb.market.query import OfferType, Order, QueryLike, parse_query
+from vastnb.market.records import frame_of_records
+from vastnb.searching import Columns, Offers, Search, dated
+
+if TYPE_CHECKING:
+    from vastnb.sim import Server
+
+
+class Client:
+    """A connection to the GPU market.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        By default the key is looked for where the official client looks: ``VAST_API_KEY``,
+        ``~/.config/vastai/vast_api_key``, ``~/.vast_api_key``; then in Colab's and Kaggle's
+        secrets and an installed keyring. Without a key the market can be searched (64 offers
+        an answer), and everything else is an `AuthError`.
+    base_url : str, optional
+        The server; by default ``VAST_URL``, else ``https://console.vast.ai``.
+    cache : {"sqlite", "memory"}, path, "redis://..." or None
+        Where answers are kept. The default is a file that your kernels share; a Redis is
+        shared by machines, and so is the pace then.
+    cache_ttl : float
+        Seconds for which a search stays fresh.
+    max_wait : float
+        Seconds that one call may take in all, waiting for its turn and retries included.
+    timeout : float
+        Seconds for each step on the socket.
+    clock : Clock, optional
+        The time, for tests.
+    on_wait : WaitHook, optional
+        Called around every wait for the service's pace; by default a progress line for waits
+        of more than two seconds.
+
+    Raises
+    ------
+    AuthError
+        If what was found cannot be a key.
+    InvalidRequest
+        If the address or a number makes no sense.
+
+    Attributes
+    ----------
+    server : vastnb.sim.Server or None
+        The simulated service behind a client from `vastnb.demo`.
+
+    Examples
+    --------
+    >>> import vastnb
+    >>> with vastnb.demo() as client:
+    ...     df = client.search_offers("gpu_name=RTX_4090 num_gpus>=2", order="dph_total")
+    >>> df["gpu_name"].unique().tolist()
+    ['RTX 4090']
+    """
+
+    def __init__(
+        self,
+        api_key: str | Secret | None = None,
+        *,
+        base_url: str | None = None,
+        cache: Cache = "sqlite",
+        cache_ttl: float = 90,
+        max_wait: float = 60,
+        timeout: float = 30,
+        clock: Clock | None = None,
+        on_wait: WaitHook | None = None,
+    ) -> None:
+        # Rebound at once: a verbose traceback prints the arguments of every frame.
+        api_key = Secret(api_key) if isinstance(api_key, str) and api_key else api_key
+        self._keyless: AuthError | None = None
+        key: Secret | None = None
+        self._key_source = "no key"
+        try:
+            found = find_key(api_key)
+        except AuthError as error:
+            if error.code != "no_key":
+                raise
+            self._keyless = error
+        else:
+            key, self._key_source = found.key, found.source
+        self._transport = Transport(
+            base_url=find_base_url(base_url),
+            api_key=key,
+            cache=cache,
+            cache_ttl=cache_ttl,
+            max_wait=max_wait,
+            timeout=timeout,
+            clock=clock,
+            on_wait=on_wait,
+        )
+        self._simulated = False
+        self._offers = Offers(self._call, self.quota, self.base_url, has_key=self.has_key)
+        self.server: Server | None = None
+        self._closing = ExitStack()
+        self._closing.callback(self._transport.close)
+
+    # -- the market --------------------------------------------------------------------------
+
+    def search_offers(
+        self,
+        query: QueryLike = None,
+        *,
+        type: OfferType = "on-demand",
+        order: Order | None = None,
+        limit: int | None = None,
+        storage: float = 10,
+        refresh: bool = False,
+        columns: Columns = "default",
+        complete: bool = False,
+        **keywords: Any,
+    ) -> pd.DataFrame:
+        """Search the market.
+
+        Parameters
+        ----------
+        query : str, dict or Query, optional
+            The official client's query language (``"gpu_name=RTX_4090 num_gpus>=2 dph<1"``), or
+            a dict with the same entries as `keywords`.
+        type : {"on-demand", "bid", "interruptible", "reserved"}
+            Kind of rental; ``"interruptible"`` and ``"bid"`` are the same.
+        order : str or list, optional
+            ``"dph_total,reliability-"``, where ``-`` is descending. By default the service's
+            score, best first.
+        limit : int, optional
+            Most offers to return; by default the service decides (512 or 1,000 with a key, 64
+            without).
+        storage : float
+            Disk in GB that the prices include.
+        refresh : bool
+            Ask the service even if a fresh answer is in the cache.
+        columns : {"default", "all"}
+            ``"all"`` adds redundant and rarely used columns, and those that the service has
+            added since.
+        complete : bool
+            If the answer may have been cut short, read the rest as well by splitting the price
+            range. Takes several paced calls and counts against the day's quota of rows; a
+            warning tells how many.
+        **keywords
+            Filters: ``gpu_name="4090"``, ``num_gpus=(2, None)``, ``gpu_ram_gb=24``,
+            ``geolocation=["SE", "NO"]``, ``verified="any"``.
+
+        Returns
+        -------
+        DataFrame
+            One row per offer, the same columns and dtypes in every answer; units in
+            ``df.vast.units``. ``df.attrs["vastnb"]`` (also ``df.vast.provenance``) says what was
+            asked, how old the answer is, whether it is `stale` and why, and whether it may be
+            `truncated`.
+
+        Raises
+        ------
+        QueryError
+            If the query cannot be understood; nothing was sent.
+        QuotaExceeded, RateLimited, AuthError, ServerError
+            If the service cannot be asked and no earlier answer is at hand.
+        """
+        parsed = parse_query(query, **keywords)
+        body = parsed.body(type=type, order=order, limit=limit, storage=storage)
+        search = Search(parsed.text, body, refresh=refresh, columns=columns)
+        return self._offers.whole(search) if complete else self._offers.once(search)
+
+    def search_many(
+        self,
+        queries: Mapping[str, QueryLike] | Sequence[str],
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Search several times, and put the answers under one another.
+
+        Parameters
+        ----------
+        queries : dict of str to query, or sequence of str
+            The searches by a label of your choice; the labels of a sequence are its queries.
+        **options
+            As for `search_offers`, for all of them; keyword filters too.
+
+        Returns
+        -------
+        DataFrame
+            As from `search_offers`, with a first column ``query`` (the label). An offer that
+            fits two searches comes twice.
+
+        Raises
+        ------
+        QueryError
+            If one cannot be understood; nothing was sent for any of them.
+        VastError
+            As for `search_offers`. What was answered before stays in the cache.
+        """
+        if isinstance(queries, str):
+            raise InvalidRequest(
+                "search_many takes a dict or a list of queries; for one query there is "
+                "search_offers. Nothing was sent."
+            )
+        named = queries if isinstance(queries, Mapping) else {query: query for query in queries}
+        for query in named.values():
+            parse_query(query, **_filters_of(options))
+        return concat_offers(
+            {label: self.search_offers(query, **options) for label, query in named.items()}
+        )
+
+    def gpu_types(self) -> pd.DataFrame:
+        """Return the GPU models that the service knows: name and VRAM in MB.
+
+        Returns
+        -------
+        DataFrame
+            One row per model.
+        """
+        return self._records("gpu_types", "gpu_types")
+
+    def search_templates(self, query: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return templates: ready-made images with their settings.
+
+        Parameters
+        ----------
+        query : dict, optional
+            The service's ``select_filters``, such as ``{"name": {"eq": "PyTorch"}}``.
+
+        Returns
+        -------
+        DataFrame
+            One row per template. Start scripts and environments are left out, since they may
+            hold secrets.
+        """
+        params = {"select_cols": ["*"], "select_filters": dict(query or {})}
+        return self._records("search_templates", "templates", params=params)
+
+    # -- the account -------------------------------------------------------------------------
+
+    def show_user(self) -> dict[str, Any]:
+        """Return the account: e-mail, credit in dollars, and so on, without its secrets.
+
+        Raises
+        ------
+        AuthError
+            Without a key, or with a wrong one.
+        """
+        answer = self._call("show_user")
+        return {k: v for k, v in answer.data.items() if "key" not in k and "token" not in k}
+
+    def traffic(self) -> pd.DataFrame:
+        """Return what this client has asked of the service.
+
+        Returns
+        -------
+        DataFrame
+            One row per endpoint: ``endpoint``, ``calls``, ``sent`` (requests, retries included),
+            ``cache_hits``, ``stale`` (older answers that had to do), ``waited_s`` (seconds),
+            ``refused`` (429s), ``errors``. ``attrs["vastnb"]`` has ``rows_used_today``,
+            ``rows_limit`` and ``rows_reset_at`` of the search quota, which all your kernels share.
+        """
+        quota = self.quota()
+        frame = pd.DataFrame(self._transport.traffic(), columns=["endpoint", *COUNTERS]).astype(
+            {
+                "endpoint": pd.StringDtype("python"),
+                **{name: "float64" if name == "waited_s" else "int64" for name in COUNTERS},
+            }
+        )
+        frame.attrs["vastnb"] = {
+            "rows_used_today": quota.used,
+            "rows_limit": quota.limit,
+            "rows_reset_at": quota.resets_at.isoformat(),
+        }
+        return frame
+
+    def quota(self) -> Quota:
+        """Return how many rows of today's search quota this account has used, in all kernels."""
+        return self._transport.quota()
+
+    # -- the client itself -------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._transport.base_url
+
+    @property
+    def has_key(self) -> bool:
+        """Whether requests carry an API key."""
+        return self._keyless is None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the server is a simulated market, as far as its answers have told."""
+        return self._simulated or self.server is not None
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the client closes."""
+        self._closing.callback(callback)
+
+    def close(self) -> None:
+        """Close connections and files. Calls that wait end with an error; machines stay."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self.simulated:
+            return "<vastnb.Client: simulated market>"
+        return f"<vastnb.Client: {self.base_url}, {_source(self._key_source)}>"
+
+    # -- in private --------------------------------------------------------------------------
+
+    def _call(self, endpoint: str, **request: Any) -> Answer:
+        if self._keyless is not None and not ENDPOINTS[endpoint].public:
+            raise AuthError(str(self._keyless), code="no_key")
+        answer = self._transport.call(endpoint, **request)
+        self._simulated = self._simulated or answer.simulated
+        return answer
+
+    def _records(
+        self, endpoint: str, field: str, params: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        answer = self._call(endpoint, params=params)
+        frame = frame_of_records(answer.data[field])
+        return dated(frame, {"source": self.base_url}, [answer])
+
+
+def _filters_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"type", "order", "limit", "storage", "refresh", "columns", "complete"}
+    return {name: value for name, value in options.items() if name not in own}
+
+
+def _source(name: str) -> str:
+    return name if name == "no key" else f"key from {name}"
+
+
+__all__ = ["Client"]

@@ -1,0 +1,152 @@
+"""Every error that vastnb raises.
+
+Each message says three things: what happened, what it means for the user's money, and what to
+do. All are `VastError`s, so one ``except`` is enough; each also carries what a program needs to
+decide (a status, a time to wait, the machines concerned).
+
+::
+
+    VastError
+    ├── InvalidRequest         the request is wrong; sending it again changes nothing
+    │   └── QueryError         ... and it is the search query (also a ValueError)
+    ├── AuthError              no key, a wrong key, or a key that may not do this
+    ├── RateLimited            the service asks for patience (`retry_after`, `reset_at`)
+    │   └── QuotaExceeded      ... until the day's quota of rows begins anew
+    ├── OfferGone              somebody else rented it
+    ├── NoCredit               the account cannot pay
+    ├── OutcomeUnknown         sent, but no answer: a machine may be running
+    ├── InstanceFailed         a machine that will not come up
+    ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
+    └── ServerError            the service or the network failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+
+class VastError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    message : str
+        What happened, what it means for the user's money, and what to do.
+    status : int, optional
+        HTTP status of the answer, where there was one.
+    code : str, optional
+        The service's own word for it (the ``error`` field of the body).
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+
+
+class InvalidRequest(VastError):
+    """The request is wrong as it stands; nothing was done, and repeating it changes nothing."""
+
+
+class QueryError(InvalidRequest, ValueError):
+    """A search query that cannot be understood.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and where.
+    suggestions : sequence of str
+        The nearest right names, best first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        suggestions: Sequence[str] = (),
+        status: int | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code)
+        self.suggestions = tuple(suggestions)
+
+
+class AuthError(VastError):
+    """No key, a wrong key, or a key that may not do this. Nothing was done."""
+
+
+class RateLimited(VastError):
+    """The service asked for patience. The request did not run.
+
+    Parameters
+    ----------
+    message : str
+        What happened and what to do.
+    retry_after : float, optional
+        Seconds until it may be asked again.
+    reset_at : datetime, optional
+        The same moment as a time (UTC).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        reset_at: datetime | None = None,
+        status: int | None = 429,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code)
+        self.retry_after = retry_after
+        self.reset_at = reset_at
+
+
+class QuotaExceeded(RateLimited):
+    """The day's quota of search rows is spent; it begins anew at `reset_at` (midnight UTC)."""
+
+
+class OfferGone(VastError):
+    """The offer is no longer there. Nothing was rented."""
+
+
+class NoCredit(VastError):
+    """The account cannot pay for this. Nothing was rented."""
+
+
+class OutcomeUnknown(VastError):
+    """A request that changes something was sent, and its answer was lost.
+
+    It may have run. Whoever catches this must find out (list the instances) before sending
+    anything again.
+    """
+
+
+class InstanceFailed(VastError):
+    """A machine that will not reach the wanted state without help."""
+
+
+class WaitTimeout(VastError, TimeoutError):
+    """What was waited for did not happen in time. Nothing was changed by the waiting."""
+
+
+class ServerError(VastError):
+    """The service or the way to it failed: a 5xx, a broken answer, no network."""
+
+
+__all__ = [
+    "AuthError",
+    "InstanceFailed",
+    "InvalidRequest",
+    "NoCredit",
+    "OfferGone",
+    "OutcomeUnknown",
+    "QueryError",
+    "QuotaExceeded",
+    "RateLimited",
+    "ServerError",
+    "VastError",
+    "WaitTimeout",
+]

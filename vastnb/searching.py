@@ -1,0 +1,186 @@
+"""Where a call and a frame meet: from the body of a search to a frame that knows its origin.
+
+The decode of an answer and the building of its frame cost ten times as much as finding it in the
+cache. So built frames are remembered by the identity of their answer, and copies are handed out.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+
+from vastnb.api.answers import Answer
+from vastnb.api.usage import Quota
+from vastnb.errors import RateLimited, ServerError
+from vastnb.market.offers import frame_of_offers, is_truncated
+
+Columns = Literal["default", "all"]
+
+FRAMES_KEPT = 32
+"""Built frames that are remembered; one of 500 offers takes about half a megabyte."""
+
+
+class Call(Protocol):
+    """Asks the service, or the cache."""
+
+    def __call__(self, endpoint: str, **request: Any) -> Answer:
+        """Return the answer of an endpoint."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search as it is sent, and how its frame is to look.
+
+    Parameters
+    ----------
+    text : str
+        The query in the official client's language.
+    body : dict
+        The JSON that is sent.
+    refresh : bool
+        Ask the service even if a fresh answer is in the cache.
+    columns : {"default", "all"}
+        Columns of the frame.
+    """
+
+    text: str
+    body: dict[str, Any]
+    refresh: bool
+    columns: Columns
+
+    def provenance(self, source: str) -> dict[str, Any]:
+        """Return what is known before an answer is there."""
+        return {
+            "query": self.text,
+            "type": self.body["type"],
+            "order": self.body["order"],
+            "limit": self.body.get("limit"),
+            "storage_gb": self.body["allocated_storage"],
+            "body": self.body,
+            "source": source,
+        }
+
+
+class Offers:
+    """Searches, through a client's calls.
+
+    Parameters
+    ----------
+    call : callable
+        ``call(endpoint, body=..., refresh=...)``.
+    quota : callable
+        Returns today's `Quota`.
+    source : str
+        The server's address, for the provenance.
+    has_key : bool
+        Whether a key is sent: the caps on answers depend on it.
+    """
+
+    def __init__(
+        self, call: Call, quota: Callable[[], Quota], source: str, *, has_key: bool
+    ) -> None:
+        self._call = call
+        self._quota = quota
+        self._source = source
+        self._has_key = has_key
+        self._frames: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def once(self, search: Search) -> pd.DataFrame:
+        """Return the frame of one answer."""
+        answer = self._call("search_offers", body=search.body, refresh=search.refresh)
+        frame = self._remembered(
+            (answer.key, answer.fetched_at, search.columns),
+            lambda: frame_of_offers(answer.data["offers"], columns=search.columns),
+        )
+        truncated = is_truncated(len(frame), search.body.get("limit"), self._has_key)
+        return dated(frame, {**search.provenance(self._source), "truncated": truncated}, [answer])
+
+    def whole(self, search: Search) -> pd.DataFrame:
+        """Return the frame of all offers that fit, in as many calls as it takes.
+
+        If the service stops answering half-way, what was read is returned and marked as
+        truncated: it has used up its rows of the quota.
+        """
+        from vastnb.market.enumerate import in_order, split_by_price
+
+        answers: list[Answer] = []
+        trouble: list[str] = []
+
+        def fetch(part: dict[str, Any]) -> list[dict[str, Any]] | None:
+            try:
+                answer = self._call("search_offers", body=part, refresh=search.refresh)
+            except (RateLimited, ServerError) as error:
+                if not answers:
+                    raise
+                trouble.append(error.message)
+                return None
+            answers.append(answer)
+            offers: list[dict[str, Any]] = answer.data["offers"]
+            return offers
+
+        split = split_by_price(
+            search.body,
+            fetch,
+            has_key=self._has_key,
+            max_rows=self._quota().remaining,
+            warn=lambda text: warnings.warn(text, UserWarning, stacklevel=5),
+        )
+        rows = in_order(split.rows, search.body["order"])
+        frame = frame_of_offers(rows, columns=search.columns)
+        found = {
+            "truncated": not split.complete,
+            "truncated_reason": trouble[0] if trouble else split.reason,
+            "rows_used": sum(len(a.data["offers"]) for a in answers if not a.from_cache),
+        }
+        return dated(frame, {**search.provenance(self._source), **found}, answers)
+
+    def _remembered(self, key: Hashable, build: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return a copy of the frame for `key`, built at most once."""
+        with self._lock:
+            frame = self._frames.get(key)
+            if frame is not None:
+                self._frames.move_to_end(key)
+        if frame is None:
+            frame = build()
+            with self._lock:
+                self._frames[key] = frame
+                while len(self._frames) > FRAMES_KEPT:
+                    self._frames.popitem(last=False)
+        return frame.copy()
+
+
+def dated(
+    frame: pd.DataFrame, provenance: Mapping[str, Any], answers: Sequence[Answer]
+) -> pd.DataFrame:
+    """Write on a frame where it comes from, how old it is, and what is doubtful about it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Changed in place, and returned.
+    provenance : dict
+        What is known of the search; JSON-able.
+    answers : sequence of Answer
+        Those that the frame was built from, one at least.
+    """
+    stale = [answer for answer in answers if answer.stale]
+    frame.attrs["vastnb"] = {
+        **frame.attrs.get("vastnb", {}),
+        **provenance,
+        "fetched_at": min(answer.fetched_at for answer in answers).isoformat(),
+        "from_cache": all(answer.from_cache for answer in answers),
+        "stale": bool(stale),
+        "stale_reason": stale[0].stale_reason if stale else None,
+        "simulated": any(answer.simulated for answer in answers),
+    }
+    return frame
+
+
+__all__ = ["Columns", "Offers", "Search", "dated"]

@@ -1,0 +1,122 @@
+"""``python -m vastnb.sim``: the simulated Vast as a program of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from .faults import Fault, FaultPlan
+from .server import Server
+
+_HELP = """\
+Simulated Vast, seed {seed}, {speed:g} x real time: nothing here costs money.
+
+  url    {url}
+  key    {key}   (simulated)
+  admin  {token}   (header X-Vastnb-Sim-Admin, from this machine only)
+
+With vastnb:
+  vastnb.Client("{key}", base_url="{url}")
+
+With the official client:
+  export VAST_URL={url} VAST_API_KEY={key}
+  vastai search offers 'gpu_name=RTX_4090 num_gpus>=2'
+
+Ctrl-C ends it.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parse = argparse.ArgumentParser(prog="python -m vastnb.sim", description=__doc__)
+    parse.add_argument("--port", type=int, default=8123, help="0 picks a free one (8123)")
+    parse.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parse.add_argument("--seed", type=int, default=0, help="another seed, another market (0)")
+    parse.add_argument("--speed", type=float, default=60.0, help="world seconds a second (60)")
+    parse.add_argument("--offers", type=Path, help="serve the recorded offers of this JSON file")
+    parse.add_argument(
+        "--faults",
+        default=None,
+        help="a rate (0.1) for random mishaps, or a JSON file with a list of faults",
+    )
+    parse.add_argument(
+        "--trouble", type=float, default=0.05, help="share of instances that fail (0.05)"
+    )
+    parse.add_argument("--credit", type=float, default=25.0, help="what there is to spend, $ (25)")
+    parse.add_argument("--payloads", action="store_true", help="plant scripts in hosts' texts")
+    parse.add_argument("--no-limits", action="store_true", help="switch the rate limiter off")
+    return parse
+
+
+def _plan(text: str | None, seed: int) -> FaultPlan:
+    if text is None:
+        return FaultPlan(seed=seed)
+    try:
+        return FaultPlan(rate=float(text), seed=seed)
+    except ValueError:
+        described = json.loads(Path(text).read_text(encoding="utf-8"))
+        return FaultPlan([Fault.from_dict(one) for one in described], seed=seed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a server until it is interrupted.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line, without the program's name.
+
+    Returns
+    -------
+    int
+        Exit status: 0 after Ctrl-C or a request to end.
+    """
+    given = parser().parse_args(arguments)
+    try:
+        faults = _plan(given.faults, given.seed)
+        server = Server(
+            given.seed,
+            given.speed,
+            port=given.port,
+            host=given.host,
+            offers=given.offers,
+            faults=faults,
+            payloads=given.payloads,
+            limits=None if given.no_limits else "published",
+            credit=given.credit,
+            trouble=given.trouble,
+        )
+    except (OSError, ValueError, SystemExit) as wrong:
+        print(f"The simulated Vast cannot start: {wrong}", file=sys.stderr)
+        return 2
+    over = threading.Event()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        over.set()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    with server:
+        print(
+            _HELP.format(
+                seed=given.seed,
+                speed=given.speed,
+                url=server.url,
+                key=server.api_key,
+                token=server.admin_token,
+            ),
+            flush=True,
+        )
+        over.wait()
+    print("The simulated Vast has ended.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Mishaps on demand: which call goes wrong, and how.
+
+A plan is plain Python::
+
+    Server(faults=[Fault("create_instance", nth=1, kind="drop-after")])
+
+and may be changed while the server runs (``server.faults.add(...)``, or the admin route). Deciding
+is here; what a dropped or truncated answer looks like on the wire is in `vastnb.sim.app`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from .limits import FORMS, RefusalForm
+
+Kind = Literal[
+    "drop-before",
+    "drop-after",
+    "reset-before",
+    "reset-after",
+    "delay",
+    "delay-after",
+    "truncate",
+    "html",
+    "empty",
+    "garbage",
+    "500",
+    "502",
+    "503",
+    "504",
+    "429",
+    "quota",
+]
+"""What may go wrong.
+
+``drop-before`` and ``drop-after`` close the connection without an answer, before or after the
+call took effect; ``reset-*`` do so with a TCP reset. ``delay`` lets real seconds pass before the
+call takes effect, ``delay-after`` afterwards. ``truncate`` sends half of the answer, ``html`` an
+error page, ``empty`` no body, ``garbage`` no JSON. The numbers are statuses; ``429`` has a `form`,
+and ``quota`` is the 429 of a spent daily quota.
+"""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RANDOM_KINDS: tuple[Kind, ...] = (
+    "drop-before",
+    "drop-after",
+    "reset-after",
+    "truncate",
+    "html",
+    "500",
+    "502",
+    "503",
+    "504",
+    "429",
+)
+_EFFECT_FIRST = {"drop-after", "reset-after", "delay-after", "truncate", "empty", "garbage"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mishap.
+
+    Parameters
+    ----------
+    endpoint : str
+        Name of an endpoint (``"create_instance"``), or ``"*"`` for any.
+    kind : str
+        What goes wrong, one of `KINDS`.
+    nth : int, optional
+        Which call of the endpoint it befalls, counted from 1 and from when the fault was added.
+        Left out, it befalls every call.
+    times : int
+        How many calls in a row, from the nth on.
+    seconds : float
+        Length of a delay, in real seconds.
+    form : str
+        How a 429 looks, one of `vastnb.sim.limits.FORMS`.
+    retry_after : float
+        Seconds that a 429 asks for.
+    effect : bool, optional
+        Whether the call takes effect nevertheless. By default it does where the kind says
+        ``after``, and for ``truncate``, ``empty`` and ``garbage``; an error page or status comes
+        instead of it.
+    probability : float
+        How likely it befalls a call that it may befall.
+    """
+
+    endpoint: str = "*"
+    kind: Kind = "drop-before"
+    nth: int | None = None
+    times: int = 1
+    seconds: float = 1.0
+    form: RefusalForm = "json"
+    retry_after: float = 10.0
+    effect: bool | None = None
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no such kind of fault: {self.kind!r}; there are {', '.join(KINDS)}")
+        if self.form not in FORMS:
+            raise ValueError(f"no such form of a 429: {self.form!r}; there are {', '.join(FORMS)}")
+
+    @property
+    def takes_effect(self) -> bool:
+        """Whether the call is carried out although its answer goes wrong."""
+        return self.kind in _EFFECT_FIRST if self.effect is None else self.effect
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Fault:
+        """Make one from JSON; an unknown field is a `ValueError`."""
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(description) - known)
+        if unknown:
+            raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(known)}")
+        return cls(**description)
+
+
+class FaultPlan:
+    """All mishaps that a server has in store.
+
+    Parameters
+    ----------
+    faults : iterable of Fault
+        Those that are planned.
+    rate : float
+        Beyond the plan, the share of calls that meet a random mishap.
+    seed : int
+        For `rate` and for probabilities.
+    kinds : sequence of str
+        What a random mishap may be.
+
+    Attributes
+    ----------
+    happened : dict
+        How often each kind befell a call.
+    """
+
+    def __init__(
+        self,
+        faults: Iterable[Fault] = (),
+        *,
+        rate: float = 0.0,
+        seed: int = 0,
+        kinds: tuple[Kind, ...] = RANDOM_KINDS,
+    ) -> None:
+        self.rate = rate
+        self.kinds = kinds
+        self.happened: dict[str, int] = {}
+        self._rng = random.Random(seed)
+        self._planned: list[tuple[Fault, int]] = [(fault, 0) for fault in faults]
+
+    def add(self, fault: Fault) -> None:
+        """Plan one more."""
+        self._planned.append((fault, 0))
+
+    def clear(self) -> None:
+        """Forget all, the random ones included."""
+        self._planned.clear()
+        self.rate = 0.0
+
+    def __len__(self) -> int:
+        return len(self._planned)
+
+    def decide(self, endpoint: str) -> Fault | None:
+        """Count a call and return what befalls it, if anything."""
+        chosen: Fault | None = None
+        left: list[tuple[Fault, int]] = []
+        for fault, seen in self._planned:
+            if fault.endpoint not in ("*", endpoint):
+                left.append((fault, seen))
+                continue
+            count = seen + 1
+            due = fault.nth is None or fault.nth <= count < fault.nth + fault.times
+            if due and chosen is None and self._rng.random() < fault.probability:
+                chosen = fault
+            if fault.nth is None or count < fault.nth + fault.times - 1:
+                left.append((fault, count))
+        self._planned = left
+        if chosen is None and self.rate and self._rng.random() < self.rate:
+            chosen = Fault(endpoint, self._rng.choice(self.kinds))
+        if chosen is not None:
+            self.happened[chosen.kind] = self.happened.get(chosen.kind, 0) + 1
+        return chosen
+
+
+__all__ = ["KINDS", "RANDOM_KINDS", "Fault", "FaultPlan", "Kind"]

@@ -1,0 +1,153 @@
+// The lines above and below: headline numbers, how old and from where, what went wrong, and the
+// code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
+import { DASH, grouped, h, setText, usd } from "./dom.js";
+
+export function ageText(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 3) return "just now";
+  if (s < 90) return `${s} s old`;
+  if (s < 5400) return `${Math.round(s / 60)} min old`;
+  if (s < 129600) return `${Math.round(s / 3600)} h old`;
+  return `${Math.round(s / 86400)} days old`;
+}
+
+export class StatusBars {
+  constructor({ signal, onRefresh, onClear }) {
+    this.status = {};
+    this.offset = 0;
+    this.build(onRefresh, onClear);
+    const timer = setInterval(() => this.tick(), 1000);
+    signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  build(onRefresh, onClear) {
+    const figure = (label) => {
+      const value = h("b", { text: DASH });
+      return { node: h("div", { class: "vnb-figure" }, value, h("span", { text: label })), value };
+    };
+    this.figures = {
+      shown: figure("offers"),
+      cheapest: figure("cheapest"),
+      median: figure("median per GPU"),
+      models: figure("GPU models"),
+    };
+    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: no offer here is real, and none costs money" });
+    this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
+    this.age = h("span", { class: "vnb-age" });
+    this.refresh = h("button", { type: "button", class: "vnb-button", text: "Refresh", title: "Ask the service again, now", onclick: onRefresh });
+    this.top = h(
+      "header",
+      { class: "vnb-top" },
+      h("strong", { class: "vnb-title", text: "GPU offers" }),
+      ...Object.values(this.figures).map(({ node }) => node),
+      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh),
+    );
+    this.noticeTitle = h("strong");
+    this.noticeText = h("span");
+    this.noticeCode = h("pre");
+    this.retry = h("button", { type: "button", class: "vnb-button", text: "Try again", onclick: onRefresh });
+    this.hide = h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideNotice() });
+    this.notice = h("div", { class: "vnb-notice", role: "alert", hidden: true }, h("div", {}, this.noticeTitle, this.noticeText, this.noticeCode), this.retry, this.hide);
+    this.warn = h("span", { class: "vnb-warn" });
+    this.line = h("span", { class: "vnb-line", role: "status" });
+    this.picked = h("span", { class: "vnb-picked" });
+    this.clear = h("button", { type: "button", class: "vnb-link", text: "clear", hidden: true, onclick: onClear });
+    this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This line gives the same offers as a DataFrame" });
+    this.copy = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => this.copyCode() });
+    this.foot = h(
+      "footer",
+      { class: "vnb-foot" },
+      h("div", { class: "vnb-footline" }, this.warn, this.line, h("span", { class: "vnb-selection" }, this.picked, this.clear)),
+      h("div", { class: "vnb-footline" }, this.code, this.copy),
+    );
+  }
+
+  async copyCode() {
+    try {
+      await navigator.clipboard.writeText(this.code.textContent);
+      setText(this.copy, "Copied");
+    } catch {
+      getSelection().selectAllChildren(this.code);
+      setText(this.copy, "Press Ctrl+C");
+    }
+    setTimeout(() => setText(this.copy, "Copy"), 1600);
+  }
+
+  show(status) {
+    this.status = status;
+    const { shown, cheapest, median_gpu: median, models } = status.figures ?? {};
+    const more = status.truncated ? "+" : "";
+    setText(this.figures.shown.value, shown === undefined ? DASH : `${grouped(shown, 0)}${more}`);
+    setText(this.figures.cheapest.value, cheapest === null || cheapest === undefined ? DASH : `${usd(cheapest)}/h`);
+    setText(this.figures.median.value, median === null || median === undefined ? DASH : `${usd(median)}/h`);
+    setText(this.figures.models.value, models === undefined ? DASH : String(models));
+    this.simulated.hidden = !status.simulated;
+    setText(this.code, status.code ?? "");
+    this.code.title = status.code ?? "";
+    const problem = status.problem;
+    const key = problem ? `${problem.kind}: ${problem.text}` : "";
+    if (key !== this.noticeKey) {
+      this.noticeKey = key;
+      this.notice.hidden = !problem;
+      setText(this.noticeTitle, problem ? `${problem.title} ` : "");
+      const [first, ...rest] = (problem?.text ?? "").split("\n");
+      setText(this.noticeText, first);
+      setText(this.noticeCode, rest.join("\n"));
+      this.noticeCode.hidden = rest.length === 0;
+      this.retry.hidden = !problem?.retry;
+    }
+    this.tick();
+  }
+
+  hideNotice() {
+    this.notice.hidden = true;
+  }
+
+  selection(count, hidden) {
+    setText(this.picked, count ? `${grouped(count, 0)} selected${hidden ? ` (${hidden} hidden by the filters)` : ""}` : "");
+    this.clear.hidden = count === 0;
+  }
+
+  tick() {
+    const { status } = this;
+    const now = Date.now() / 1000 - this.offset;
+    const { busy } = status;
+    const parts = [];
+    const warnings = [];
+    let mood = "good";
+    if (status.answer_query !== undefined && status.fetched_at) {
+      const { shown, answer } = status.figures;
+      parts.push(shown === answer ? `${grouped(answer, 0)} offers` : `${grouped(shown, 0)} of ${grouped(answer, 0)} offers`);
+      parts.push(status.answer_query ? `from ${status.answer_query}` : "from the whole market");
+      if (status.truncated) {
+        warnings.push("There may be more offers than the service returns at once: narrow the filters");
+        mood = "warn";
+      }
+      if (status.stale) {
+        warnings.push(`Stale: ${status.stale_reason || "the service could not be reached"}`);
+        mood = "warn";
+      } else if (status.from_cache) parts.push("from the cache");
+      if (status.quota) {
+        const { used, limit } = status.quota;
+        parts.push(`${grouped(used, 0)} of ${grouped(limit, 0)} rows used today`);
+      }
+    }
+    if (status.problem) mood = "bad";
+    let age = status.fetched_at ? ageText(now - status.fetched_at) : "no offers yet";
+    if (busy) {
+      mood = "busy";
+      const left = busy.until ? Math.ceil(busy.until - now) : 0;
+      const passed = Math.floor(now - busy.since);
+      if (left > 0) age = `waiting ${left} s for the service's pace`;
+      else age = passed >= 2 ? `searching, ${passed} s` : "searching";
+    }
+    setText(this.age, age);
+    this.dot.dataset.mood = mood;
+    this.refresh.disabled = Boolean(busy);
+    setText(this.warn, warnings.join(" · "));
+    this.warn.title = this.warn.textContent;
+    const text = parts.join(" · ");
+    setText(this.line, text);
+    this.line.title = text;
+  }
+}
