@@ -1,8 +1,6 @@
-"""Make the pictures of the documentation anew: the explorer in JupyterLab, light and dark.
+"""Take the pictures of the README: the explorer in a real JupyterLab, on the simulated market.
 
-Run as ``python tools/screenshots.py``. Everything is real: JupyterLab, a kernel, the simulated
-market with a fixed seed, Chromium. Only the market's clock stands still, so that the same code
-gives the same picture.
+The market's seed and its clock are fixed, so that a picture changes only when the explorer does.
 """
 
 from __future__ import annotations
@@ -10,57 +8,49 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.browser.harness import Browser, NotebookServer, OpenNotebook, notebook  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-CELL = """\
-import vastnb
 
-client = vastnb.demo(seed=0, speed=0)
-explorer = vastnb.explore(client, "gpu_ram_gb>=24 reliability>=0.98")
-explorer"""
-ROW = ".vnb-rows .vnb-row"
-
-
-def picture(server: NotebookServer, page: Any, theme: str, file: Path) -> None:
-    """Open the explorer, sort and select as a user would, and write what is seen to `file`."""
-    notebook(CELL, path=server.work / "explore.ipynb")
-    nb = OpenNotebook(server, page, "explore.ipynb").open()
-    page.evaluate("window.jupyterapp.shell.collapseLeft()")
-    nb.theme(theme)
-    page.wait_for_selector(ROW)
-    page.click("[data-name=dlperf_per_dphtotal]")
-    page.click(f"{ROW} >> nth=1")
-    page.click(f"{ROW} >> nth=4", modifiers=["Control"])
-    page.mouse.move(5, 5)
-    page.evaluate("document.activeElement.blur()")
-    page.wait_for_timeout(1200)
-    page.screenshot(path=str(file))
-    nb.close()
-    sys.stdout.write(f"{file.relative_to(ROOT)}  {file.stat().st_size // 1024} kB\n")
+CELLS = (
+    """import vastnb
+client = vastnb.demo(seed=7, speed=0)
+ui = vastnb.explore(client, "gpu_ram_gb>=24 num_gpus<=8 reliability>0.98 dph<12")
+ui""",
+)
 
 
-def main() -> None:
-    """Write all pictures."""
+def main(names: list[str]) -> None:
+    """Write the pictures, or only those whose name holds one of `names`."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as home,
-        NotebookServer("lab", Path(home), {"PYTHONPATH": str(ROOT)}) as server,
-        Browser() as browser,
-    ):
-        for theme in ("light", "dark"):
-            with browser.page(width=1400, height=860, scale=1.5) as page:
-                file = IMAGES / f"explorer-{theme}.png"
-                picture(server, page, f"JupyterLab {theme.title()}", file)
-        away = browser.left_the_machine()
-        if away:
-            raise SystemExit(f"these requests left the machine: {away}")
+    with tempfile.TemporaryDirectory() as folder, Browser() as browser:
+        home = Path(folder)
+        with NotebookServer("lab", home) as server:
+            for theme in ("light", "dark"):
+                name = f"explorer-{theme}"
+                if not names or any(part in name for part in names):
+                    shoot(browser, server, name, theme)
+
+
+def shoot(browser: Browser, server: NotebookServer, name: str, theme: str) -> None:
+    """Take one picture."""
+    notebook(*CELLS, path=server.work / f"{name}.ipynb")
+    with browser.page(width=1400, height=900) as page:
+        opened = OpenNotebook(server, page, f"{name}.ipynb").open(run=False)
+        opened.theme(f"JupyterLab {theme.title()}")
+        opened.command("application:toggle-left-area")
+        opened.run_all()
+        page.wait_for_selector(".vnb-rows .vnb-row:visible")
+        opened.evaluate("True", code="ui.selected_ids = [int(ui.df['id'][i]) for i in (1, 4)]")
+        page.wait_for_timeout(800)
+        page.screenshot(path=IMAGES / f"{name}.png")
+        opened.close()
+    print(IMAGES / f"{name}.png")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

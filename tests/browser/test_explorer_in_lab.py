@@ -271,21 +271,23 @@ def test_running_the_cell_again_leaves_one_explorer(open_notebook) -> None:
 def test_a_busy_kernel_does_not_stop_the_page(open_notebook) -> None:
     nb = opened(open_notebook, OPEN, "import time", "time.sleep(globals().get('nap', 0))")
     page = nb.page
-    nb.evaluate("0", code="nap = 6")
-    nb.command("notebook:run-cell")  # the last cell is the active one
-    page.wait_for_timeout(400)
+    nb.evaluate("0", code="nap = 8")
+    status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
+    page.wait_for_function(f"{status} === 'idle'")
+    page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
+    nb.command("notebook:run-cell")
+    page.wait_for_function(f"{status} === 'busy'")
     page.click("[data-name=dph_total]")
     prices = page.locator(f"{ROW} .vnb-usd:nth-child(5)").all_text_contents()
     page.locator(f"{ROW} >> nth=0").click()
     page.locator(".vnb-grid").evaluate("e => { e.scrollTop = 9000; }")
     page.wait_for_timeout(300)
-    status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
     assert page.evaluate(status) == "busy"
     values = [float(price.strip("$").replace(",", "")) for price in prices]
     assert values == sorted(values)
     assert "1 selected" in page.text_content(".vnb-foot")
     assert int(page.locator(f"{ROW} >> nth=5").get_attribute("aria-rowindex")) > 250
-    page.wait_for_function(f"{status} === 'idle'", timeout=15_000)
+    page.wait_for_function(f"{status} === 'idle'", timeout=20_000)
     page.wait_for_timeout(300)
     assert nb.evaluate("[explorer.order, len(explorer.selected)]") == [["dph_total", True], 1]
 

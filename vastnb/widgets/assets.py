@@ -4,7 +4,7 @@ anywidget wants a single module as text. Ours are written as small files that im
 so that each can be read (and run by node) by itself. `bundle` puts them one after another and
 takes out what only makes sense between files: relative imports, and `export` before a
 declaration. Names must therefore differ between files, and `bundle` checks that they do. Comments
-on lines of their own and indentation go too: a notebook saved with its widget state holds this text.
+on lines of their own and indentation go too: a notebook with saved widget state holds this text.
 """
 
 from __future__ import annotations
