@@ -31,10 +31,11 @@ demo: $(VENV)/.lab ## Open JupyterLab on the explorer and a simulated market (no
 
 test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(MAKE) --no-print-directory lint types
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+	    tests notebooks $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run what takes under a minute
-	@$(BIN)/python -m pytest -m "not slow and not browser and not notebook" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not browser" $(PYTEST_ARGS)
 
 lint: $(VENV)/.test ## Check style and formatting
 	@$(BIN)/ruff check .

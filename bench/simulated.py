@@ -201,15 +201,16 @@ def _fidelity(rows: list[dict[str, Any]], count: int) -> None:
     total = sum(profile["weight"] for profile in gpus.values())
     cells: list[list[report.Cell]] = []
     for name, profile in list(gpus.items())[:count]:
+        shown = f"{name} *" if profile.get("few_rows") else name
         if not prices[name]:
-            cells.append([name, f"{profile['weight'] / total:.1%}", "0 %", *[None] * 5])
+            cells.append([shown, f"{profile['weight'] / total:.1%}", "0 %", *[None] * 5])
             continue
         recorded = profile["price"]
         drawn = [report.quantile(prices[name], share) for share in (0.1, 0.5, 0.9)]
         memory = [mb for mb, n in profile["gpu_ram"] for _ in range(n)]
         cells.append(
             [
-                name,
+                shown,
                 f"{profile['weight'] / total:.1%}",
                 f"{len(prices[name]) / len(rows):.1%}",
                 " / ".join(f"{price:.3f}" for price in recorded),
@@ -248,8 +249,12 @@ def _summary(gpus: dict[str, Any], prices: dict[str, list[float]], total: int, o
         "GPU types of 10 offers and more, typical distance from the recorded price: "
         + ", ".join(f"{off[s]:.1%} at {s:.0%}" for s in off)
     )
+    guessed = sum(1 for profile in gpus.values() if profile.get("few_rows"))
     report.note(
-        f"{len(both)} of {len(gpus)} recorded GPU types are on offer; "
+        f"{guessed} newer GPU types, marked *, were recorded too rarely: theirs is an assumption."
+    )
+    report.note(
+        f"{len(both)} of {len(gpus)} GPU types are on offer; "
         f"{apart:.1%} of the offers would have to be of another type to match the recorded mix."
     )
 

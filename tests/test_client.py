@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
+import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import vastnb
+import vastnb.searching
 from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, InvalidRequest, QueryError, QuotaExceeded, ServerError
 from vastnb.sim import Fault, Server
@@ -135,7 +139,9 @@ def test_a_spent_quota_says_when_it_begins_anew(
     assert client.quota().closed
 
 
-@pytest.mark.parametrize("kind", ["html", "truncate", "500", "drop-before"])
+@pytest.mark.parametrize(
+    "kind", ["html", "truncate", "empty", "garbage", "500", "drop-before", "reset-after"]
+)
 def test_a_broken_answer_is_a_typed_error_and_keeps_nothing(
     client: vastnb.Client, server: Server, kind: str
 ) -> None:
@@ -146,12 +152,18 @@ def test_a_broken_answer_is_a_typed_error_and_keeps_nothing(
     assert len(client.search_offers(QUERY)) > 0
 
 
-def test_no_network_is_a_typed_error() -> None:
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:9", "refused"),
+        ("https://127.0.0.1:9", "refused"),
+        ("https://no-such-host.invalid", "cannot be resolved"),
+    ],
+)
+def test_no_network_is_a_typed_error(url: str, words: str) -> None:
     with (
-        vastnb.Client(
-            "some-key", base_url="http://127.0.0.1:9", cache="memory", clock=ManualClock()
-        ) as lonely,
-        pytest.raises(ServerError),
+        vastnb.Client("some-key", base_url=url, cache="memory", clock=ManualClock()) as lonely,
+        pytest.raises(ServerError, match=f"{words}.*Nothing was done or charged"),
     ):
         lonely.search_offers(QUERY)
 
@@ -243,6 +255,97 @@ def test_the_key_is_in_no_repr_and_no_traceback(server: Server, clock: ManualClo
     client.close()
 
 
+def test_no_way_of_giving_a_key_wrongly_shows_it() -> None:
+    from IPython.core.ultratb import VerboseTB
+
+    seen = "a-key-that-must-not-be-seen"
+
+    class Holder:
+        def __repr__(self) -> str:
+            return seen
+
+    attempts = [
+        lambda key: vastnb.Client(key),
+        lambda key: vastnb.Client(key, base_url="ftp://nowhere"),
+        lambda key: vastnb.connect(api_key=key),
+        lambda key: vastnb.connect(api_key=key, base_url="ftp://nowhere"),
+        lambda key: vastnb.connect(api_key=key, timeout=-1),
+    ]
+    for attempt in attempts:
+        for given in (seen.encode(), f"{seen} {seen}", Holder()):
+            with pytest.raises(vastnb.errors.VastError) as caught:
+                attempt(given)
+            ours = caught.value.__traceback__.tb_next.tb_next  # type: ignore[union-attr]
+            assert seen not in VerboseTB(theme_name="nocolor").text(
+                type(caught.value), caught.value, ours
+            )
+
+
+def test_a_client_cannot_be_pickled_and_a_copy_shows_no_key(server: Server) -> None:
+    client = vastnb.Client(server.api_key, base_url=server.url, cache="memory")
+    for way in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError) as caught:
+            way(client)
+        assert server.api_key not in str(caught.value)
+    assert server.api_key not in repr(copy.copy(client)) + repr(vars(client))
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"type": "x"}, {"type": None}, {"type": ["bid"]}, {"order": 5}, {"order": [5]},
+        {"order": "nothing"}, {"limit": 0}, {"limit": "5"}, {"limit": float("nan")},
+        {"limit": float("inf")}, {"limit": True}, {"storage": -1}, {"storage": "10"},
+        {"storage": None}, {"storage": float("nan")}, {"columns": "some"}, {"columns": None},
+        {"gpu_name": "RTX 9091"}, {"num_gpu": 2}, {"num_gpus": "many"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_search_is_refused_before_anything_is_sent(options: dict[str, Any]) -> None:
+    with vastnb.Client("some-key", base_url="http://127.0.0.1:9", cache="memory") as nowhere:
+        for complete in (False, True):
+            with pytest.raises(QueryError, match="Nothing was searched"):
+                nowhere.search_offers(**options, complete=complete)
+        assert nowhere.traffic().empty
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "ftp://x"}, {"base_url": "http://a b"}, {"base_url": "http://\ud800"},
+        {"base_url": 5}, {"cache": ""}, {"cache": 5}, {"cache_ttl": -1}, {"max_wait": "long"},
+        {"timeout": float("nan")},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_client_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        vastnb.Client("some-key", **{"base_url": "http://127.0.0.1:9", **options})
+
+
+def test_what_is_asked_with_numpys_numbers_is_plain_json(
+    client: vastnb.Client, server: Server
+) -> None:
+    client.search_offers(num_gpus=2, storage=50, limit=5)
+    found = client.search_offers(num_gpus=np.int64(2), storage=np.float64(50.0), limit=np.int64(5))
+    assert server.calls("search_offers") == 1
+    json.dumps(found.vast.provenance)
+
+
+def test_a_repeated_search_is_decoded_and_built_once(
+    client: vastnb.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    real = vastnb.searching.frame_of_offers
+    monkeypatch.setattr(
+        vastnb.searching, "frame_of_offers", lambda *a, **k: built.append(1) or real(*a, **k)
+    )
+    for _ in range(3):
+        client.search_offers(QUERY)
+    assert len(built) == 1
+
+
 def test_connect_says_that_the_market_is_simulated(
     no_key: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,13 +384,17 @@ def test_a_demo_ends_with_its_client() -> None:
     with vastnb.demo():
         assert servers() == before + 1
     assert servers() == before
-    for _ in range(5):
-        client = vastnb.demo()
-        client.search_offers(QUERY)
-    assert servers() <= before + 2
-    del client
-    gc.collect()
-    assert servers() == before
+    gc.disable()  # it must not take a collection, which may be long in coming
+    try:
+        for _ in range(3):
+            client = vastnb.demo()
+            client.search_offers(QUERY)
+            assert servers() <= before + 2  # the new one, and the old one until it is replaced
+        assert servers() == before + 1
+        del client
+        assert servers() == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.recorded

@@ -10,6 +10,11 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+# Both are needed further down. From there, at the end of a long chain of imports, they take some
+# 12 ms more to load: CPython keeps frames in small chunks, and deep calls cross their edges.
+import pandas  # noqa: F401
+import requests_cache  # noqa: F401
+
 import vastnb.market.accessor  # noqa: F401  (registers ``df.vast``)
 from vastnb import errors
 from vastnb._version import __version__

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from importlib.util import find_spec
@@ -44,9 +45,16 @@ def _lab(folder: Path, options: list[str]) -> int:
 
     notebook = _tour_in(folder)
     print(f"Opening {notebook} on a simulated market. Ctrl-C ends it.")
-    LabApp.launch_instance(
-        [str(notebook), "--ServerApp.quit_button=True", "--LabApp.news_url=None", *options]
-    )
+    arguments = [
+        f"--ServerApp.root_dir={notebook.parent}",
+        f"--LabApp.default_url=/lab/tree/{notebook.name}",
+        "--LabApp.news_url=None",
+        "--LabApp.extension_manager=readonly",  # the other one asks a server for what there is
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # In a container one is root, and Jupyter refuses to start. It listens on loopback only.
+        arguments.append("--allow-root")
+    LabApp.launch_instance([*arguments, *options])
     return 0
 
 

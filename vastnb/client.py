@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from vastnb.api.credentials import as_secret, find_key
 from vastnb.api.credentials import base_url as find_base_url
-from vastnb.api.credentials import find_key
 from vastnb.api.endpoints import ENDPOINTS
 from vastnb.api.opening import Cache
 from vastnb.api.progress import WaitHook
+from vastnb.api.requesting import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.transport import Answer, Quota, Transport
 from vastnb.api.usage import COUNTERS
-from vastnb.clock import Clock
+from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
+from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from vastnb.sim import Server
 
 
-class Client:
+class Client(InstanceVerbs):
     """A connection to the GPU market.
 
     Parameters
@@ -93,8 +95,8 @@ class Client:
         on_wait: WaitHook | None = None,
     ) -> None:
         # Rebound at once: a verbose traceback prints the arguments of every frame.
-        api_key = Secret(api_key) if isinstance(api_key, str) and api_key else api_key
-        self._keyless: AuthError | None = None
+        api_key = as_secret(api_key)
+        why_keyless: str | None = None
         key: Secret | None = None
         self._key_source = "no key"
         try:
@@ -102,7 +104,7 @@ class Client:
         except AuthError as error:
             if error.code != "no_key":
                 raise
-            self._keyless = error
+            why_keyless = error.message  # the error itself would hold on to this frame
         else:
             key, self._key_source = found.key, found.source
         self._transport = Transport(
@@ -115,8 +117,14 @@ class Client:
             clock=clock,
             on_wait=on_wait,
         )
-        self._simulated = False
-        self._offers = Offers(self._call, self.quota, self.base_url, has_key=self.has_key)
+        self._line = _Line(self._transport, why_keyless)
+        self._offers = Offers(
+            self._line.call, self._transport.quota, self.base_url, has_key=self.has_key
+        )
+        account = identity_of(key or Secret(""), self.base_url)
+        self._fleet_base = FleetBase(
+            self._line.call, self.base_url, account, clock or SystemClock(), timeout
+        )
         self.server: Server | None = None
         self._closing = ExitStack()
         self._closing.callback(self._transport.close)
@@ -184,6 +192,7 @@ class Client:
         parsed = parse_query(query, **keywords)
         body = parsed.body(type=type, order=order, limit=limit, storage=storage)
         search = Search(parsed.text, body, refresh=refresh, columns=columns)
+        search.check()
         return self._offers.whole(search) if complete else self._offers.once(search)
 
     def search_many(
@@ -213,7 +222,7 @@ class Client:
         VastError
             As for `search_offers`. What was answered before stays in the cache.
         """
-        if isinstance(queries, str):
+        if isinstance(queries, str) or not isinstance(queries, Mapping | Sequence):
             raise InvalidRequest(
                 "search_many takes a dict or a list of queries; for one query there is "
                 "search_offers. Nothing was sent."
@@ -249,6 +258,11 @@ class Client:
             One row per template. Start scripts and environments are left out, since they may
             hold secrets.
         """
+        if query is not None and not isinstance(query, Mapping):
+            raise InvalidRequest(
+                'search_templates takes a dict such as {"name": {"eq": "PyTorch"}}. Nothing was '
+                "sent."
+            )
         params = {"select_cols": ["*"], "select_filters": dict(query or {})}
         return self._records("search_templates", "templates", params=params)
 
@@ -262,7 +276,7 @@ class Client:
         AuthError
             Without a key, or with a wrong one.
         """
-        answer = self._call("show_user")
+        answer = self._line.call("show_user")
         return {k: v for k, v in answer.data.items() if "key" not in k and "token" not in k}
 
     def traffic(self) -> pd.DataFrame:
@@ -304,12 +318,12 @@ class Client:
     @property
     def has_key(self) -> bool:
         """Whether requests carry an API key."""
-        return self._keyless is None
+        return self._line.why_keyless is None
 
     @property
     def simulated(self) -> bool:
         """Whether the server is a simulated market, as far as its answers have told."""
-        return self._simulated or self.server is not None
+        return self._line.simulated or self.server is not None
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Have `callback` called when the client closes."""
@@ -337,19 +351,33 @@ class Client:
 
     # -- in private --------------------------------------------------------------------------
 
-    def _call(self, endpoint: str, **request: Any) -> Answer:
-        if self._keyless is not None and not ENDPOINTS[endpoint].public:
-            raise AuthError(str(self._keyless), code="no_key")
-        answer = self._transport.call(endpoint, **request)
-        self._simulated = self._simulated or answer.simulated
-        return answer
-
     def _records(
         self, endpoint: str, field: str, params: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
-        answer = self._call(endpoint, params=params)
+        answer = self._line.call(endpoint, params=params)
         frame = frame_of_records(answer.data[field])
         return dated(frame, {"source": self.base_url}, [answer])
+
+
+class _Line:
+    """A transport that knows whether it has a key, and what its answers have told of the server.
+
+    It stands apart from the client so that nothing the client holds points back at it: a client
+    that is dropped is gone at once, and a simulated market with it.
+    """
+
+    def __init__(self, transport: Transport, why_keyless: str | None) -> None:
+        self._transport = transport
+        self.why_keyless = why_keyless
+        self.simulated = False
+
+    def call(self, endpoint: str, **request: Any) -> Answer:
+        """Ask the service, or the cache; without a key, only what is public."""
+        if self.why_keyless is not None and not ENDPOINTS[endpoint].public:
+            raise AuthError(self.why_keyless, code="no_key")
+        answer = self._transport.call(endpoint, **request)
+        self.simulated = self.simulated or answer.simulated
+        return answer
 
 
 def _filters_of(options: Mapping[str, Any]) -> dict[str, Any]:

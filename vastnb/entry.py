@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vastnb.api.credentials import STRAY_VARIABLES, find_key
+from vastnb.api.credentials import STRAY_VARIABLES, as_secret, find_key
 from vastnb.client import Client
 from vastnb.errors import AuthError
 
@@ -30,11 +30,13 @@ def connect(**options: Any) -> Client:
     Raises
     ------
     AuthError
-        If a key was all but found: an environment variable whose name is misspelt. Falling
-        back to a simulated market would hide the mistake.
+        If a key was all but found: one that cannot be a key, or an environment variable whose
+        name is misspelt. Falling back to a simulated market would hide the mistake.
     """
+    # Replaced at once: a verbose traceback prints the arguments of every frame.
+    options["api_key"] = as_secret(options.get("api_key"))
     try:
-        credential = find_key(options.get("api_key"))
+        credential = find_key(options["api_key"])
     except AuthError as none:
         if none.code != "no_key" or any(name in os.environ for name in STRAY_VARIABLES):
             raise

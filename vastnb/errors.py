@@ -17,6 +17,7 @@ decide (a status, a time to wait, the machines concerned).
     ├── OutcomeUnknown         sent, but no answer: a machine may be running
     ├── InstanceFailed         a machine that will not come up
     ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
+    ├── JournalError           rentals cannot be recorded, so nothing is sent
     └── ServerError            the service or the network failed
 """
 
@@ -132,6 +133,10 @@ class WaitTimeout(VastError, TimeoutError):
     """What was waited for did not happen in time. Nothing was changed by the waiting."""
 
 
+class JournalError(VastError):
+    """The record of rentals cannot be written or read. Nothing is sent without it."""
+
+
 class ServerError(VastError):
     """The service or the way to it failed: a 5xx, a broken answer, no network."""
 
@@ -140,6 +145,7 @@ __all__ = [
     "AuthError",
     "InstanceFailed",
     "InvalidRequest",
+    "JournalError",
     "NoCredit",
     "OfferGone",
     "OutcomeUnknown",

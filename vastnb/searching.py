@@ -10,14 +10,13 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import pandas as pd
 
 from vastnb.api.answers import Answer
 from vastnb.api.usage import Quota
-from vastnb.errors import RateLimited, ServerError
+from vastnb.errors import QueryError, RateLimited, ServerError
 from vastnb.market.offers import frame_of_offers, is_truncated
 
 Columns = Literal["default", "all"]
@@ -33,8 +32,7 @@ class Call(Protocol):
         """Return the answer of an endpoint."""
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """One search as it is sent, and how its frame is to look.
 
     Parameters
@@ -53,6 +51,19 @@ class Search:
     body: dict[str, Any]
     refresh: bool
     columns: Columns
+
+    def check(self) -> None:
+        """Refuse, before anything is sent, what would be found out when the rows have been paid.
+
+        Raises
+        ------
+        QueryError
+            If there are no such columns.
+        """
+        if self.columns not in get_args(Columns):
+            raise QueryError(
+                f'columns={self.columns!r}: there are "default" and "all". Nothing was searched.'
+            )
 
     def provenance(self, source: str) -> dict[str, Any]:
         """Return what is known before an answer is there."""

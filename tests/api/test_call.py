@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -191,6 +192,29 @@ def test_eight_threads_with_one_miss_send_one_request(make, peer, clock):
     for one in threads:
         one.join()
     assert [one.data for one in got] == [OFFERS] * 8
+    assert len(peer.asked) == 1
+
+
+@pytest.mark.slow
+def test_waiting_for_another_thread_that_asks_the_same_is_shown(make, peer):
+    told = []
+
+    @contextmanager
+    def hook(endpoint, seconds, reason):
+        passed = []
+        yield passed.append
+        told.append((endpoint, reason, sum(passed)))
+
+    peer.default = lambda asked, handler: time.sleep(3.2) or answer(OFFERS)(asked, handler)
+    transport = make(on_wait=hook)
+    first = threading.Thread(target=search, args=(transport,))
+    first.start()
+    time.sleep(0.1)
+    assert search(transport).data == OFFERS
+    first.join()
+    ((endpoint, reason, passed),) = told
+    assert (endpoint, reason) == ("search_offers", "another thread asks the same")
+    assert 0.5 <= passed <= 1.5
     assert len(peer.asked) == 1
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -140,8 +139,8 @@ def test_what_was_learned_is_forgotten_after_a_day():
 )
 def test_a_clock_that_jumps_never_makes_a_wait_longer_than_it_was_meant(jump, closed_for, reason):
     lane, _ = turn_at(Lane(), NOW)
-    lane = replace(
-        lane, closed_at=NOW, closed_for=closed_for, reason=reason, next_at=NOW + closed_for
+    lane = lane._replace(
+        closed_at=NOW, closed_for=closed_for, reason=reason, next_at=NOW + closed_for
     )
     now = max(1.0, NOW + jump)
     lane, got = pacing.claim(lane, SEARCH, now)
@@ -155,6 +154,9 @@ def test_a_clock_that_jumps_never_makes_a_wait_longer_than_it_was_meant(jump, cl
 def test_a_damaged_state_is_a_fresh_lane(text, mapping):
     for damaged in (text, json.dumps(mapping), '{"next_at": "x"}', '{"next_at": NaN}', "[1]"):
         assert isinstance(Lane.load(damaged), Lane)
+    for odd in ('{"closed_at": null}', '{"reason": "odd"}', '{"reason": []}', '{"margin": "1"}'):
+        assert Lane.load(odd) == Lane()
+    assert Lane.load('{"sent_at": null, "learned": null}') == Lane()
     assert Lane.load(Lane(next_at=5, reason="quota").dump()) == Lane(next_at=5, reason="quota")
 
 

@@ -15,6 +15,9 @@ SMALL = 150
 """Machines of a market that is quick to draw."""
 
 
+OK = {"success": True, "simulated": True}
+
+
 class Api:
     """Requests to a server, with its key, over one kept connection."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from .conftest import Api
+from .conftest import OK, Api
 
 
 def admin(api: Api, method: str, path: str, body: Any = None, token: str | None = "") -> Any:
@@ -31,7 +31,7 @@ def test_an_api_key_is_no_admin_token(api: Api) -> None:
 
 def test_mishaps_are_planned_from_outside(api: Api) -> None:
     plan = [{"endpoint": "show_user", "kind": "503", "nth": 1}]
-    assert admin(api, "POST", "faults/", plan).json() == {"success": True, "planned": 1}
+    assert admin(api, "POST", "faults/", plan).json() == {**OK, "planned": 1}
     assert api("GET", "users/current/").status_code == 503
     assert api("GET", "users/current/").status_code == 200
     assert admin(api, "PUT", "faults/", {"rate": 1.0}).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import Any
 
@@ -141,7 +142,51 @@ def test_a_wrong_fault_is_refused() -> None:
         Fault("x", "429", form="rhyme")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a fault has no colour"):
         Fault.from_dict({"colour": "red"})
+    with pytest.raises(ValueError, match="settled by 'drop-before'"):
+        Fault("x", "drop-before", effect=True)
+    for wrong in ({"nth": "one"}, {"times": -1}, {"seconds": float("nan")}, {"probability": True}):
+        with pytest.raises(ValueError, match="must be a number"):
+            Fault.from_dict(wrong)
+    with pytest.raises(ValueError, match="an object with fields"):
+        Fault.from_dict(7)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        FaultPlan(rate=2.0)
     assert Fault.from_dict({"endpoint": "x", "kind": "html", "nth": 3}).nth == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_truth_says_whether_a_spoilt_create_created(api: Api, kind: Any) -> None:
+    fault = Fault("create_instance", kind, nth=2, seconds=0.02)
+    offers = api.search(rentable={"eq": True}, num_gpus={"eq": 1}, limit=3)
+    api.server.faults.add(fault)
+    for offer in offers:
+        with contextlib.suppress(requests.RequestException):
+            api.create(offer, label=str(offer["id"]))
+    created = [instance.label for instance in api.world.instances.values()]
+    expected = [str(offer["id"]) for offer in offers]
+    if not fault.takes_effect:
+        del expected[1]
+    assert created == expected
+    assert api.server.faults.happened == {kind: 1}
+    assert api.world.billing == list(api.world.instances.values())
+
+
+def test_a_fault_that_is_added_under_load_is_not_lost() -> None:
+    plan, over = FaultPlan([Fault("x", "500", nth=10**9)]), threading.Event()
+
+    def call() -> None:
+        while not over.is_set():
+            plan.decide("x")
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(2000):
+        plan.add(Fault("y", "500", nth=1))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert len(plan) == 2001
 
 
 def test_every_kind_of_fault_leaves_the_server_well(make: MakeApi) -> None:

@@ -14,7 +14,7 @@ import requests
 from vastnb.sim import Server
 from vastnb.sim.server import ROUTES
 
-from .conftest import SMALL, Api, MakeApi
+from .conftest import OK, SMALL, Api, MakeApi
 
 
 def test_every_answer_says_that_it_is_simulated(api: Api) -> None:
@@ -50,7 +50,8 @@ def test_a_bad_key_comes_as_404_even_where_none_is_needed(api: Api) -> None:
         assert answer.json() == {
             "success": False,
             "error": "auth_error",
-            "msg": "Invalid user key",
+            "msg": "Invalid user key (simulated)",
+            "simulated": True,
         }
 
 
@@ -148,11 +149,11 @@ def test_every_endpoint_of_the_package_is_answered() -> None:
 def test_ssh_keys_come_and_go(api: Api) -> None:
     none = api("GET", "ssh/")
     assert none.status_code == 404
-    assert none.json() == {"success": False, "msg": "No SSH keys found for the user."}
+    assert none.json()["msg"] == "No SSH keys found for the user. (simulated)"
     assert api("POST", "ssh/", {}).json()["error"] == "no_ssh_key"
     key = api("POST", "ssh/", {"ssh_key": "ssh-ed25519 AAAA simulated"}).json()["key"]
     assert [row["key"] for row in api("GET", "ssh/").json()] == ["ssh-ed25519 AAAA simulated"]
-    assert api("DELETE", f"ssh/{key['id']}/").json() == {"success": True}
+    assert api("DELETE", f"ssh/{key['id']}/").json() == OK
     assert api("DELETE", f"ssh/{key['id']}/").status_code == 404
 
 
@@ -220,7 +221,7 @@ def test_error_bodies_have_the_recorded_names_and_types(api: Api, recorded_dir: 
             expected = dict(row["body"])
             if when == "429 daily search quota":
                 expected["retry_after"] = 1
-            assert shape(answer.json()) == shape(expected), when
+            assert shape(answer.json()) == shape({**expected, "simulated": True}), when
     assert compared == len(mine) == len(recorded) - 1  # the plain text form is tested apart
 
 

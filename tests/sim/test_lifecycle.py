@@ -22,7 +22,7 @@ def test_a_cached_image_is_up_in_about_half_a_minute(api: Api) -> None:
     assert 15 <= api.until(instance, "running", step=1) <= 45
     record = api.show(instance)
     assert record is not None
-    assert record["status_msg"] == "success, running pytorch/pytorch/ssh"
+    assert record["status_msg"] == "success, running pytorch/pytorch/ssh (simulated)"
     assert set(record["ports"]) == {"22/tcp"}
 
 
@@ -145,7 +145,7 @@ def test_the_same_seed_and_the_same_calls_give_the_same_instances() -> None:
         for _ in range(40):
             world.advance(minutes=7)
             history.append(
-                [i.record(world.elapsed(), world.start) for i in world.instances.values()]
+                [i.record(world.elapsed(), world.opened()) for i in world.instances.values()]
             )
         return history
 

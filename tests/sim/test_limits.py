@@ -104,6 +104,7 @@ def test_every_form_of_a_429_can_be_had(make: MakeApi, clock: ManualClock, form:
             "retry_after": 10,
             "limit": 5.0,
             "remaining": 0,
+            "simulated": True,
         }
     elif form in ("plain", "colon"):
         colon = ":" if form == "colon" else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.pacing import Refusal
@@ -70,36 +70,31 @@ class Answer:
         return decode(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Good:
+class Good(NamedTuple):
     """An answer that can be used; `data` is its decoded JSON."""
 
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A 429: the request did not run, and may be sent again."""
 
     said: Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaSpent:
+class QuotaSpent(NamedTuple):
     """No more rows today; `reset_at` in seconds since the epoch."""
 
     reset_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Definite:
+class Definite(NamedTuple):
     """A clear no. Sending it again changes nothing."""
 
     error: VastError
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """The service or the way to it failed.
 
     Parameters

@@ -24,14 +24,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
 from requests_cache.backends.base import BaseCache
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
 from requests_cache.models.response import CachedResponse
 
-from vastnb.api.places import answers_file, private_file
+from vastnb.api.places import answers_file, private_file, write_ahead
 
 log = logging.getLogger("vastnb.api")
 
@@ -264,6 +264,14 @@ def _prune_dict(responses: Any, now: float) -> None:
 # -- the file ----------------------------------------------------------------------------------
 
 
+class _Unpacked(NamedTuple):
+    """A row that was read, and what was written in the file by then: by others, and by us."""
+
+    state: tuple[int, int]
+    packed: bytes
+    response: CachedResponse | None
+
+
 class _File(SQLiteCache):
     """requests-cache's SQLite backend on a table whose waits are bounded."""
 
@@ -283,7 +291,8 @@ class _Table(SQLiteDict):
 
     def __init__(self, path: Path) -> None:
         self._pid = os.getpid()
-        self._unpacked: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()
+        self._unpacked: OrderedDict[str, _Unpacked] = OrderedDict()
+        self._writes = 0
         super().__init__(
             path,
             table_name="answers",
@@ -304,6 +313,7 @@ class _Table(SQLiteDict):
                 return
             connection.execute("BEGIN IMMEDIATE")  # waits for `busy_timeout`, then raises
             self._active_transaction = True
+            self._writes += 1
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -323,7 +333,7 @@ class _Table(SQLiteDict):
                 self.db_path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
             )
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                write_ahead(connection, PATIENCE)
                 connection.execute("PRAGMA synchronous=NORMAL")
             except BaseException:
                 connection.close()
@@ -342,14 +352,19 @@ class _Table(SQLiteDict):
 
     def __getitem__(self, key: str) -> Any:
         with self.connection() as connection:
+            # Most reads repeat an earlier one. SQLite counts what others have written.
+            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            state = (others, self._writes)
+            known = self._unpacked.get(key)
+            if known is not None and known.state == state:
+                return known.response
             row = connection.execute("SELECT value FROM answers WHERE key=?", (key,)).fetchone()
             if not row:
                 raise KeyError(key)
-            # Unpacking costs ten times the reading, and most reads repeat an earlier one.
-            packed, response = self._unpacked.get(key, (b"", None))
-            if packed != row[0]:
-                response = self.deserialize(key, row[0])
-                self._unpacked[key] = (row[0], response)
+            # Unpacking costs ten times the reading.
+            same = known is not None and known.packed == row[0]
+            response = known.response if known and same else self.deserialize(key, row[0])
+            self._unpacked[key] = _Unpacked(state, row[0], response)
             self._unpacked.move_to_end(key)
             while len(self._unpacked) > MOST_UNPACKED:
                 self._unpacked.popitem(last=False)
@@ -367,6 +382,7 @@ class _Table(SQLiteDict):
 
     def close(self) -> None:
         """Close the connection, unless it belongs to the parent process."""
+        self._unpacked.clear()
         if self._connection is not None and self._pid == os.getpid():
             self._connection.close()
             self._connection = None

@@ -14,8 +14,8 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from vastnb.api.secret import Secret
@@ -35,8 +35,7 @@ STRAY_VARIABLES = (
 """Names that people set and nothing reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """A key, and where it was found.
 
     Parameters
@@ -73,7 +72,7 @@ def find_key(argument: str | Secret | None = None) -> Credential:
         found cannot be a key.
     """
     # Rebound at once: a verbose traceback prints the arguments of every frame.
-    argument = argument if argument is None or isinstance(argument, Secret) else _wrap(argument)
+    argument = as_secret(argument)
     unread: list[str] = []
     for source, read in _places(argument):
         found, trouble = _read(read)
@@ -91,6 +90,17 @@ def find_key(argument: str | Secret | None = None) -> Credential:
     raise AuthError(_nothing_found(unread), code="no_key")
 
 
+def as_secret(key: object) -> Secret | None:
+    """Wrap a key that was given, so that it is not shown; None for none or an empty one.
+
+    It never raises: the frames of the callers still hold what they gave. What is no text becomes
+    a secret that cannot be a key, which `find_key` refuses.
+    """
+    if key is None or isinstance(key, Secret):
+        return key
+    return _wrap(key) if isinstance(key, str) else Secret("not text")
+
+
 def base_url(argument: str | None = None) -> str:
     """Return the server's address without a trailing slash.
 
@@ -104,13 +114,16 @@ def base_url(argument: str | None = None) -> str:
     InvalidRequest
         If it is not an http(s) address, or if it carries a password or a query.
     """
-    url = (argument or os.environ.get(URL_VARIABLE) or DEFAULT_URL).strip().rstrip("/")
+    chosen = argument or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    url = chosen.strip().rstrip("/") if isinstance(chosen, str) else ""
     try:
+        url.encode()  # a lone surrogate is no text
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not host:
+    blank = any(character.isspace() for character in url)
+    if parts.scheme not in {"http", "https"} or not host or blank:
         raise InvalidRequest(
             f"The server's address must look like {DEFAULT_URL} (it comes from base_url or "
             f"{URL_VARIABLE}). Nothing was sent.",
@@ -235,6 +248,7 @@ __all__ = [
     "STRAY_VARIABLES",
     "URL_VARIABLE",
     "Credential",
+    "as_secret",
     "base_url",
     "find_key",
     "is_loopback",

@@ -10,8 +10,7 @@ that it is learned from the service's answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -19,8 +18,7 @@ SEARCH_TTL = "cache_ttl"
 """Marks answers that stay fresh for as long as the client's ``cache_ttl`` says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One thing that can be asked of the service.
 
     Parameters

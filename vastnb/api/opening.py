@@ -7,19 +7,20 @@ is kept untouched until it ends: closing it would disturb the parent.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-
-from requests_cache.backends.base import BaseCache
+from typing import NamedTuple
 
 from vastnb.api.cache import Store, open_store
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.pace import Pace
 from vastnb.api.places import PACE, cache_dir
-from vastnb.api.requesting import identity_of, key_function
+from vastnb.api.progress import SHOW_FROM, SLICE, Tick
+from vastnb.api.requesting import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.shared import State, file_state
 from vastnb.api.wire import Wire
@@ -28,8 +29,7 @@ from vastnb.clock import Clock
 Cache = str | os.PathLike[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a transport was made with.
 
     Parameters
@@ -92,13 +92,7 @@ def open_tools(settings: Settings) -> Tools:
         store = open_store(settings.cache, now())
         # The pace is shared whatever the cache is: the service counts per account.
         state = file_state(cache_dir() / PACE, now)
-    wire = Wire(
-        base_url=settings.base_url,
-        key=settings.key,
-        backend=store.backend if store is not None else BaseCache(),
-        key_fn=key_function(identity),
-        timeout=settings.timeout,
-    )
+    wire = Wire(base_url=settings.base_url, key=settings.key, timeout=settings.timeout)
     pace = Pace(state, identity, settings.clock)
     return Tools(os.getpid(), identity, wire, store, state, pace)
 
@@ -111,14 +105,21 @@ class KeyLocks:
         self._locks: dict[str, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def holding(self, key: str, patience: float) -> Iterator[bool]:
-        """Hold the lock of `key`, waiting at most `patience` real seconds; yield whether it is."""
+    def holding(
+        self, key: str, patience: float, shown: Callable[[float], AbstractContextManager[Tick]]
+    ) -> Iterator[bool]:
+        """Hold the lock of `key`, waiting at most `patience` real seconds; yield whether it is.
+
+        What lasts longer than `SHOW_FROM` happens inside ``shown(seconds left)``.
+        """
         with self._guard:
             lock, users = self._locks.get(key, (threading.Lock(), 0))
             self._locks[key] = (lock, users + 1)
         held = False
         try:
-            held = lock.acquire(timeout=max(0.0, patience))
+            held = lock.acquire(timeout=max(0.0, min(patience, SHOW_FROM)))
+            if not held and patience > SHOW_FROM:
+                held = _acquire(lock, patience - SHOW_FROM, shown)
             yield held
         finally:
             if held:
@@ -129,6 +130,17 @@ class KeyLocks:
                     del self._locks[key]
                 else:
                     self._locks[key] = (lock, users - 1)
+
+
+def _acquire(
+    lock: threading.Lock, seconds: float, shown: Callable[[float], AbstractContextManager[Tick]]
+) -> bool:
+    with shown(seconds) as tick:
+        for _ in range(math.ceil(seconds / SLICE)):
+            if lock.acquire(timeout=SLICE):
+                return True
+            tick(SLICE)
+    return False
 
 
 __all__ = ["Cache", "KeyLocks", "Settings", "Tools", "open_tools"]

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 from vastnb.api.endpoints import Endpoint
 
@@ -44,8 +43,7 @@ CLEAN_RUN = 20
 Reason = Literal["", "pace", "refused", "quota"]
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """State of one lane. All times are seconds since the epoch.
 
     Parameters
@@ -82,23 +80,21 @@ class Lane:
 
     def dump(self) -> str:
         """Return the state as text."""
-        return json.dumps(asdict(self))
+        return json.dumps(self._asdict())
 
     @classmethod
     def load(cls, text: str | None) -> Lane:
         """Return the state from its text; a fresh lane for none or for one that is damaged."""
         try:
             read = json.loads(text or "{}")
-            known = {one.name: read[one.name] for one in fields(cls) if one.name in read}
+            known = {name: read[name] for name in cls._fields if name in read}
         except (ValueError, TypeError):
             return cls()
-        numbers = {k: v for k, v in known.items() if k != "reason" and v is not None}
-        sound = all(isinstance(v, int | float) and math.isfinite(v) for v in numbers.values())
+        sound = all(_sound(name, value) for name, value in known.items())
         return cls(**known) if sound else cls()
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """The right to send one request, now.
 
     Parameters
@@ -113,8 +109,7 @@ class Turn:
     before: Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """How long to wait before asking again.
 
     Parameters
@@ -129,8 +124,7 @@ class Wait:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What a 429 said.
 
     Parameters
@@ -179,10 +173,10 @@ def claim(
     if closed > 0:
         if not (probe and lane.reason == "quota" and now >= lane.probe_at):
             return lane, Wait(max(closed, lane.next_at - now), lane.reason)
-        lane = replace(lane, probe_at=now + PROBE_EVERY)
+        lane = lane._replace(probe_at=now + PROBE_EVERY)
     elif now < lane.next_at:
         return lane, Wait(lane.next_at - now, "pace")
-    taken = replace(lane, next_at=now + gap(lane, endpoint, now), sent_at=now)
+    taken = lane._replace(next_at=now + gap(lane, endpoint, now), sent_at=now)
     return taken, Turn(now, lane)
 
 
@@ -190,23 +184,23 @@ def give_back(lane: Lane, turn: Turn) -> Lane:
     """Undo a turn that was not used, unless somebody has used the lane since."""
     if lane.sent_at != turn.at or lane.closed_at != turn.before.closed_at:
         return lane
-    return replace(lane, next_at=turn.before.next_at, sent_at=turn.before.sent_at)
+    return lane._replace(next_at=turn.before.next_at, sent_at=turn.before.sent_at)
 
 
 def answered(lane: Lane, endpoint: Endpoint, turn: Turn, now: float) -> Lane:
     """Note that the service took the request; `now` is when its answer was whole."""
-    lane = replace(lane, next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
+    lane = lane._replace(next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
     if lane.closed_at == turn.before.closed_at:
-        lane = replace(lane, strikes=0, closed_for=0.0, reason="")
+        lane = lane._replace(strikes=0, closed_for=0.0, reason="")
     if lane.clean + 1 < CLEAN_RUN:
-        return replace(lane, clean=lane.clean + 1)
+        return lane._replace(clean=lane.clean + 1)
     eased = 0.9 * lane.margin
-    return replace(lane, clean=0, margin=eased if eased > 0.001 else 0.0)
+    return lane._replace(clean=0, margin=eased if eased > 0.001 else 0.0)
 
 
 def lost(lane: Lane, endpoint: Endpoint, now: float) -> Lane:
     """Note that a request went out and may have arrived: it counts for the pace, not as clean."""
-    return replace(lane, next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
+    return lane._replace(next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
 
 
 def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusal) -> Lane:
@@ -227,8 +221,7 @@ def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusa
     # A time that the service names is obeyed however long; our own growth of it is bounded.
     grown = pause * 1.5 ** min(strikes - 1, 8)
     closed_for = max(pause, min(grown, LONGEST_CLOSING)) + SAFETY * learned + margin
-    return replace(
-        lane,
+    return lane._replace(
         learned=learned if learned > (endpoint.interval or 0.0) else None,
         learned_at=now,
         margin=margin,
@@ -244,8 +237,7 @@ def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusa
 def quota_spent(lane: Lane, now: float, reset_at: float) -> Lane:
     """Close the lane until the day's quota begins anew."""
     closed_for = min(max(reset_at - now, 60.0), 25 * 3600.0)
-    return replace(
-        lane,
+    return lane._replace(
         closed_at=now,
         closed_for=closed_for,
         reason="quota",
@@ -284,16 +276,24 @@ def _lesson(endpoint: Endpoint, current: float, elapsed: float | None, said: Ref
     return 0.0
 
 
+def _sound(name: str, value: object) -> bool:
+    if name == "reason":
+        return value in get_args(Reason)
+    if value is None:
+        return name in {"sent_at", "learned"}
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def _clamped(lane: Lane, endpoint: Endpoint, now: float) -> Lane:
     """Mend what a clock that was set back has made of the times: no wait exceeds what was meant."""
     if lane.closed_at > now + 1:
-        lane = replace(lane, closed_at=now, probe_at=min(lane.probe_at, now + PROBE_EVERY))
+        lane = lane._replace(closed_at=now, probe_at=min(lane.probe_at, now + PROBE_EVERY))
     longest = gap(lane, endpoint, now)
     ahead = max(closed_seconds(lane, now), longest)
     if lane.next_at - now > ahead + 0.001:
-        lane = replace(lane, next_at=now + ahead)
+        lane = lane._replace(next_at=now + ahead)
     if lane.sent_at is not None and lane.sent_at > now:
-        lane = replace(lane, sent_at=None)
+        lane = lane._replace(sent_at=None)
     return lane
 
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import platformdirs
+
+from vastnb.errors import InvalidRequest
 
 log = logging.getLogger("vastnb.api")
 
@@ -34,9 +38,19 @@ def answers_file(cache: str | os.PathLike[str]) -> Path:
     ----------
     cache : str or path
         ``"sqlite"`` for the usual place; otherwise a file, or a directory to keep it in.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is neither.
     """
     if cache == "sqlite":
         return cache_dir() / ANSWERS
+    if not isinstance(cache, str | os.PathLike) or not os.fspath(cache):
+        raise InvalidRequest(
+            f'cache={cache!r}: there are "sqlite", "memory", a path, "redis://..." and None. '
+            "Nothing was sent."
+        )
     path = Path(cache).expanduser()
     is_file = path.is_file() or (bool(path.suffix) and not path.is_dir())
     return path if is_file else path / ANSWERS
@@ -55,6 +69,24 @@ def private_file(path: Path) -> Path:
     for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         _tighten(one, 0o600)
     return path
+
+
+def write_ahead(connection: sqlite3.Connection, patience: float) -> None:
+    """Switch a file to SQLite's write-ahead log, waiting at most `patience` seconds.
+
+    SQLite's own time-out does not cover this switch: while several kernels open a new file at
+    once, all but one are refused on the spot.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _private_dir(path: Path) -> None:
@@ -76,4 +108,4 @@ def _tighten(path: Path, mode: int) -> None:
         log.debug("Mode of %s unchanged: %s", path.name, type(error).__name__)
 
 
-__all__ = ["ANSWERS", "PACE", "answers_file", "cache_dir", "private_file"]
+__all__ = ["ANSWERS", "PACE", "answers_file", "cache_dir", "private_file", "write_ahead"]

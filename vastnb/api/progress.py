@@ -138,4 +138,4 @@ class Nap:
         return None
 
 
-__all__ = ["SHOW_FROM", "Nap", "Tick", "WaitHook", "silent", "wait_line"]
+__all__ = ["SHOW_FROM", "SLICE", "Nap", "Tick", "WaitHook", "silent", "wait_line"]

@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
-
-from requests import PreparedRequest
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from vastnb.api.answers import SIMULATED, Answer, utc
 from vastnb.api.cache import Entry
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.secret import Secret
+from vastnb.api.wire import Asked
 from vastnb.errors import InvalidRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call on its way.
 
     Parameters
     ----------
     endpoint : Endpoint
         What is asked.
-    request : PreparedRequest
+    asked : Asked
         What is sent.
     key : str
         Under which its answer is kept.
@@ -46,7 +43,7 @@ class Call:
     """
 
     endpoint: Endpoint
-    request: PreparedRequest
+    asked: Asked
     key: str
     ttl: float
     cached: bool
@@ -81,19 +78,10 @@ def identity_of(key: Secret, base_url: str) -> str:
     return key.fingerprint(base_url) if key else "anonymous-" + _digest(base_url)[:12]
 
 
-def key_function(identity: str) -> Callable[..., str]:
-    """Return the function from a request to its key, for one identity.
-
-    It looks at nothing else that requests-cache would hand to it: no header, no setting.
-    """
-
-    def key(request: PreparedRequest, **_: Any) -> str:
-        parts = urlsplit(request.url or "")
-        params = sorted(parse_qsl(parts.query, keep_blank_values=True))
-        address = [parts.scheme, parts.netloc, parts.path, params]
-        return _digest(json.dumps([identity, request.method, address, _canonical(request.body)]))
-
-    return key
+def key_of(identity: str, asked: Asked) -> str:
+    """Return the key under which the answer to a request is kept. No header has a part in it."""
+    params = sorted(asked.params.items())
+    return _digest(json.dumps([identity, asked.method, asked.url, params, _canonical(asked.body)]))
 
 
 def url_of(base_url: str, endpoint: Endpoint, path: Mapping[str, Any]) -> str:
@@ -151,7 +139,7 @@ def _plain_number(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-def _canonical(body: bytes | str | None) -> str:
+def _canonical(body: bytes | None) -> str:
     return json.dumps(json.loads(body), sort_keys=True) if body else ""
 
 
@@ -165,4 +153,4 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
-__all__ = ["Call", "body_of", "identity_of", "kept_answer", "key_function", "params_of", "url_of"]
+__all__ = ["Call", "body_of", "identity_of", "kept_answer", "key_of", "params_of", "url_of"]

@@ -14,7 +14,7 @@ may stand in for it. The rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vastnb.api.answers import Definite, QuotaSpent, Refused, Trouble, utc
 from vastnb.api.endpoints import Endpoint
@@ -29,16 +29,14 @@ MOST_REFUSALS = 8
 FIRST_BACKOFF = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(NamedTuple):
     """Send it again, after `seconds`; `reason` in words."""
 
     seconds: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(NamedTuple):
     """Raise `error`; or, if `stale_ok`, serve an older answer marked with `reason`."""
 
     error: VastError
@@ -46,8 +44,7 @@ class GiveUp:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """What a decision depends on, beside the verdict.
 
     Parameters

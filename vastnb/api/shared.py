@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vastnb.api.places import private_file
+from vastnb.api.places import private_file, write_ahead
 
 log = logging.getLogger("vastnb.api")
 
@@ -131,7 +131,7 @@ class FileState:
                 self._path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
             )
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                write_ahead(connection, PATIENCE)
                 # A lost second of pacing after a power cut harms nobody.
                 connection.execute("PRAGMA synchronous=OFF")
                 connection.execute(

@@ -22,6 +22,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from vastnb.api.answers import (
@@ -38,11 +39,11 @@ from vastnb.api.endpoints import ENDPOINTS, Endpoint
 from vastnb.api.opening import Cache, Settings, Tools, open_tools
 from vastnb.api.pacing import Turn
 from vastnb.api.progress import Nap, WaitHook, wait_line
-from vastnb.api.requesting import Call, body_of, kept_answer, params_of, url_of
+from vastnb.api.requesting import Call, body_of, kept_answer, key_of, params_of, url_of
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
 from vastnb.api.secret import Secret
 from vastnb.api.usage import Quota, Traffic, add_rows, quota
-from vastnb.api.wire import Reply
+from vastnb.api.wire import Asked, Reply
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InvalidRequest, VastError
 
@@ -184,13 +185,13 @@ class Transport:
         tools = self._tools()
         row = self._endpoint(endpoint)
         url = url_of(self._settings.base_url, row, path or {})
-        request = tools.wire.prepare(row.method, url, params_of(row, params), body_of(row, body))
+        asked = Asked(row.method, url, params_of(row, params), body_of(row, body))
         patience = self._settings.max_wait if max_wait is None else max_wait
         started = self._settings.clock.time()
         call = Call(
             endpoint=row,
-            request=request,
-            key=tools.wire.key_of(request),
+            asked=asked,
+            key=key_of(tools.identity, asked),
             ttl=self._settings.cache_ttl if row.fresh == "cache_ttl" else row.fresh,
             cached=row.fresh != 0 and tools.store is not None,
             refresh=refresh,
@@ -241,7 +242,8 @@ class Transport:
             return hit
         left = call.deadline - self._settings.clock.time()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
-        with tools.locks.holding(call.key, patience) as held:
+        waiting = partial(self._on_wait, call.endpoint.name, reason="another thread asks the same")
+        with tools.locks.holding(call.key, patience, waiting) as held:
             hit, older = self._look(tools, call)
             if hit:
                 return hit
@@ -265,7 +267,7 @@ class Transport:
             if not endpoint.repeatable:
                 least = self._settings.timeout
             within = max(call.deadline - clock.time(), least)
-            outcome = tools.wire.exchange(call.request, within)
+            outcome = tools.wire.exchange(call.asked, within)
             now = clock.time()
             verdict = judge(endpoint, outcome, now, self._settings.key.redact)
             tries += 1

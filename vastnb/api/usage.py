@@ -7,9 +7,8 @@ stands beside the pace, per account and UTC day, so it survives the kernel.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from vastnb.api.answers import utc
 from vastnb.api.refusals import next_midnight
@@ -19,8 +18,7 @@ ROWS_A_DAY = 20_000
 """Rows that searches may return per account and UTC day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """The day's quota of search rows.
 
     Parameters
@@ -67,7 +65,7 @@ def _key(identity: str, now: float) -> str:
 
 
 def _count(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    return int(text) if text and text.isascii() and text.isdigit() else 0
 
 
 COUNTERS = ("calls", "sent", "cache_hits", "stale", "waited_s", "refused", "errors")

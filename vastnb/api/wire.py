@@ -16,17 +16,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.auth import AuthBase
-from requests_cache import DO_NOT_CACHE, CachedSession
-from requests_cache.backends.base import BaseCache
 
 from vastnb._version import __version__
 from vastnb.api.connection import Adapter, Watch, current
@@ -39,6 +37,25 @@ LARGEST_ANSWER = 64 * 2**20
 """Bytes. The whole market is about 40 MB; anything larger is not an answer."""
 
 CHUNK = 2**16
+
+
+class Asked(NamedTuple):
+    """What is sent, apart from what every request carries.
+
+    Parameters
+    ----------
+    method, url : str
+        As in HTTP; the address without its parameters.
+    params : mapping of str to str
+        Query parameters.
+    body : bytes or None
+        JSON.
+    """
+
+    method: str
+    url: str
+    params: Mapping[str, str]
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +77,7 @@ class Reply:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why there is no whole answer.
 
     Parameters
@@ -86,10 +102,6 @@ class Wire:
         Scheme, host and port. The key goes there and nowhere else.
     key : Secret
         The API key; an empty one sends no Authorization header.
-    backend : BaseCache
-        The store that the session is joined with. The session itself neither reads nor writes it.
-    key_fn : callable
-        Prepared request to cache key.
     timeout : float
         Seconds for each step on the socket.
     """
@@ -99,24 +111,15 @@ class Wire:
         *,
         base_url: str,
         key: Secret,
-        backend: BaseCache,
-        key_fn: Callable[..., str],
         timeout: float,
     ) -> None:
         self._host = urlsplit(base_url).netloc.lower()
         self._local = is_loopback(urlsplit(base_url).hostname or "")
         self._auth = _Bearer(key, self._host)
         self._timeout = timeout
-        # With any other default, requests-cache would keep the answers of polling GETs, and of
-        # errors, by rules of its own. What is kept is decided after the answer has been judged.
-        self.session = _Session(
-            backend=backend,
-            expire_after=DO_NOT_CACHE,
-            allowable_methods=("GET", "POST"),
-            key_fn=key_fn,
-            ignored_parameters=(),
-            stale_if_error=False,
-        )
+        # Not a session of requests-cache: that one keeps what it likes, polling GETs and errors
+        # too. What is kept is decided by the caller, after the answer has been judged.
+        self.session = _Session()
         self.session.headers.update(
             {"User-Agent": f"vastnb/{__version__}", "Accept": "application/json"}
         )
@@ -124,29 +127,28 @@ class Wire:
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, Adapter(max_retries=0, pool_maxsize=8))
 
-    def prepare(
-        self, method: str, url: str, params: Mapping[str, str], body: bytes | None
-    ) -> requests.PreparedRequest:
-        """Make a request ready to be sent. Repeatable: nothing is sent."""
-        headers = {"Content-Type": "application/json"} if body is not None else None
+    def prepare(self, asked: Asked) -> requests.PreparedRequest:
+        """Make a request ready to be sent."""
+        headers = {"Content-Type": "application/json"} if asked.body is not None else None
         return self.session.prepare_request(
-            # An `auth` of our own, even without a key: otherwise ~/.netrc would provide one.
             requests.Request(
-                method, url, params=params, data=body, headers=headers, auth=self._auth
+                asked.method,
+                asked.url,
+                params=asked.params,
+                data=asked.body,
+                headers=headers,
+                # Of our own, even without a key: otherwise ~/.netrc would provide one.
+                auth=self._auth,
             )
         )
 
-    def key_of(self, request: requests.PreparedRequest) -> str:
-        """Return the key under which the answer to `request` is kept."""
-        return self.session.cache.create_key(request)
-
-    def exchange(self, request: requests.PreparedRequest, within: float) -> Reply | Failure:
-        """Send `request` and read the whole answer.
+    def exchange(self, asked: Asked, within: float) -> Reply | Failure:
+        """Send a request and read the whole answer.
 
         Parameters
         ----------
-        request : PreparedRequest
-            From `prepare`.
+        asked : Asked
+            What to send.
         within : float
             Real seconds that sending and reading may take together.
 
@@ -163,7 +165,7 @@ class Wire:
         started = time.monotonic()
         interrupted = False
         try:
-            result = self._exchange(request, within, watch)
+            result = self._exchange(asked, within, watch)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -173,8 +175,8 @@ class Wire:
             raise KeyboardInterrupt  # anew, without the library's frames
         log.debug(
             "%s %s: %s in %.3f s",
-            request.method,
-            urlsplit(request.url or "").path,
+            asked.method,
+            urlsplit(asked.url).path,
             result.status if isinstance(result, Reply) else f"{result.kind}, {result.what}",
             time.monotonic() - started,
         )
@@ -185,12 +187,11 @@ class Wire:
         for adapter in self.session.adapters.values():
             adapter.close()
 
-    def _exchange(
-        self, request: requests.PreparedRequest, within: float, watch: Watch
-    ) -> Reply | Failure:
+    def _exchange(self, asked: Asked, within: float, watch: Watch) -> Reply | Failure:
         step = max(0.05, min(self._timeout, within))
         response = None
         try:
+            request = self.prepare(asked)
             environment = self.session.merge_environment_settings(
                 request.url or "", {}, True, None, None
             )
@@ -254,6 +255,7 @@ _UNSENDABLE = (
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidProxyURL,
+    urllib3.exceptions.LocationParseError,
 )
 
 
@@ -270,6 +272,7 @@ def _in_words(error: BaseException, watch: Watch, *, within: float, step: float)
 
 
 _WORDS: tuple[tuple[set[str], str], ...] = (
+    ({"InvalidURL", "LocationParseError"}, "the server's address is none"),
     ({"NameResolutionError", "gaierror"}, "the server's name cannot be resolved (no network?)"),
     ({"ConnectionRefusedError"}, "the connection was refused"),
     ({"ConnectTimeoutError", "ConnectTimeout"}, "no connection within {step:.1f} s"),
@@ -302,7 +305,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 # -- the session ----------------------------------------------------------------------------
 
 
-class _Session(CachedSession):
+class _Session(requests.Session):
     """A session that follows no redirect, not even to look where it leads."""
 
     def get_redirect_target(self, resp: Any) -> str | None:
@@ -322,4 +325,4 @@ class _Bearer(AuthBase):
         return request
 
 
-__all__ = ["LARGEST_ANSWER", "Failure", "Reply", "Wire"]
+__all__ = ["LARGEST_ANSWER", "Asked", "Failure", "Reply", "Wire"]

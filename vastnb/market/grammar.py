@@ -13,7 +13,7 @@ and a backslash. Elsewhere, as in the official client, an underscore in a value 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vastnb.market.fields import OPERATORS
 from vastnb.market.problems import nearest, refusal
@@ -30,8 +30,7 @@ _NOT_IN_BARE = re.compile(r"[=<>!\"'\[\]]")
 WILDCARDS = ("any", "*", "?")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One value as it was written.
 
     Parameters
@@ -52,8 +51,7 @@ class Word:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One comparison: its field as written, the operator's JSON name, its values, its place."""
 
     field: str

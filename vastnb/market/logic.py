@@ -7,16 +7,14 @@ test for a missing value and is kept apart, as it is comparable with nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Plain = int | float | bool | str | None
 Value = Plain | tuple[Plain, ...]
 ORDERING = ("gt", "gte", "lt", "lte")
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """The values that comparisons leave.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vastnb.errors import QueryError
 from vastnb.market.fields import Kind
@@ -45,16 +45,14 @@ class Condition:
         return hash((self.field, self.op, self.value))
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(NamedTuple):
     """``field=any``: the field's default filter does not apply."""
 
     field: str
     written: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where something was written, and what is known there."""
 
     written: str

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from vastnb.market.conditions import from_clause, from_python
@@ -130,12 +131,13 @@ class Query:
         body["order"] = parse_order(order)
         body["type"] = parse_type(type)
         if limit is not None:
-            if isinstance(limit, bool) or int(limit) != limit or limit < 1:
+            if not _is_amount(limit) or int(limit) != limit or limit < 1:
                 raise refusal(f"limit={limit!r}: a whole number from 1 is needed, or None.")
             body["limit"] = int(limit)
-        if isinstance(storage, bool) or not (math.isfinite(storage) and storage >= 0):
+        if not _is_amount(storage):
             raise refusal(f"storage={storage!r}: the disk's size in GB is needed.")
-        body["allocated_storage"] = storage
+        # Plain and in one spelling, whatever it came as: it stands in a cache key and in JSON.
+        body["allocated_storage"] = int(storage) if int(storage) == storage else float(storage)
         return body
 
     def matches(self, frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -233,6 +235,8 @@ def parse_order(order: Order | None) -> list[list[str]]:
     """
     if order is None:
         return [["score", "desc"]]
+    if not isinstance(order, str | Sequence):
+        raise refusal(f'order={order!r}: it is written like "dph_total,reliability-".')
     entries = order.split(",") if isinstance(order, str) else list(order)
     parsed = []
     for entry in entries:
@@ -245,7 +249,7 @@ def parse_order(order: Order | None) -> list[list[str]]:
             if not name:
                 continue
         else:
-            pair = list(entry)
+            pair = list(entry) if isinstance(entry, Sequence) else []
             if len(pair) != 2 or pair[1] not in ("asc", "desc"):
                 raise refusal(f'order={entry!r}: a pair of column and "asc" or "desc" is needed.')
             name, direction = str(pair[0]), pair[1]
@@ -255,12 +259,17 @@ def parse_order(order: Order | None) -> list[list[str]]:
 
 def parse_type(type: str) -> str:
     """Return the service's word for a kind of rental; ``"interruptible"`` is ``"bid"``."""
-    if type not in _TYPES:
+    if not isinstance(type, str) or type not in _TYPES:
         raise refusal(
             f"type={type!r}: there are on-demand, bid (interruptible) and reserved.",
             suggestions=nearest(str(type), _TYPES, 1),
         )
     return _TYPES[type]
+
+
+def _is_amount(value: object) -> bool:
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and math.isfinite(value) and value >= 0  # type: ignore[operator,arg-type]
 
 
 def _sortable(name: str) -> str:

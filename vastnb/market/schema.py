@@ -11,15 +11,13 @@ which win where these differ (``inet_up`` is in Mbit/s, for one).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Dtype = Literal["Int64", "Float64", "boolean", "string", "datetime"]
 """``string`` is ``pandas.StringDtype("python")``, ``datetime`` is ``datetime64[us, UTC]``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column.
 
     Parameters

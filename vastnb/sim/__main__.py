@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--faults",
         default=None,
-        help="a rate (0.1) for random mishaps, or a JSON file with a list of faults",
+        help="a rate (0.1) for random mishaps, or faults as JSON, or a file of them",
     )
     parse.add_argument(
         "--trouble", type=float, default=0.05, help="share of instances that fail (0.05)"
@@ -58,10 +58,13 @@ def _plan(text: str | None, seed: int) -> FaultPlan:
     if text is None:
         return FaultPlan(seed=seed)
     try:
-        return FaultPlan(rate=float(text), seed=seed)
+        rate = float(text)
     except ValueError:
-        described = json.loads(Path(text).read_text(encoding="utf-8"))
-        return FaultPlan([Fault.from_dict(one) for one in described], seed=seed)
+        plain = text.lstrip().startswith(("{", "["))
+        described = json.loads(text if plain else Path(text).read_text(encoding="utf-8"))
+        many = described if isinstance(described, list) else [described]
+        return FaultPlan([Fault.from_dict(one) for one in many], seed=seed)
+    return FaultPlan(rate=rate, seed=seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,6 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 after Ctrl-C or a request to end.
     """
     given = parser().parse_args(arguments)
+    over = threading.Event()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        over.set()
+
+    # Before the market is drawn, which takes a second: Ctrl-C ends it cleanly then, too.
+    before = {which: signal.signal(which, end) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return _run(given, over)
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+def _run(given: argparse.Namespace, over: threading.Event) -> int:
     try:
         faults = _plan(given.faults, given.seed)
         server = Server(
@@ -92,16 +110,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             credit=given.credit,
             trouble=given.trouble,
         )
-    except (OSError, ValueError, SystemExit) as wrong:
+    except (OSError, ValueError) as wrong:
         print(f"The simulated Vast cannot start: {wrong}", file=sys.stderr)
         return 2
-    over = threading.Event()
-
-    def end(signum: int, frame: FrameType | None) -> None:
-        over.set()
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    except SystemExit:  # the HTTP server ends the program where it should raise
+        print(
+            f"The simulated Vast cannot start: port {given.port} of {given.host} cannot be had; "
+            "give another one, or --port 0 for any.",
+            file=sys.stderr,
+        )
+        return 2
     with server:
         print(
             _HELP.format(

@@ -123,7 +123,7 @@ class App:
                     {
                         "success": False,
                         "error": "not_found" if refusal.code == 404 else "invalid_request",
-                        "msg": refusal.description or refusal.name,
+                        "msg": f"{refusal.description or refusal.name} (simulated)",
                     },
                     refusal.code or 500,
                 )
@@ -137,6 +137,11 @@ class App:
             )
         return response(environ, start_response)
 
+    def snapshot(self) -> tuple[Counter[str], Counter[int], list[Seen]]:
+        """Return copies of `calls`, `statuses` and `seen` that belong together."""
+        with self._guard:
+            return self.calls.copy(), self.statuses.copy(), list(self.seen)
+
     # -- gates
 
     def _respond(self, request: Request, raw: bytes) -> Response:
@@ -147,8 +152,7 @@ class App:
             return self._response(Reply(b"", 301, {"Location": redirect.new_url}))
         fault = None
         if route.name != "admin":
-            with self._guard:
-                fault = self.faults.decide(route.name)
+            fault = self.faults.decide(route.name)
         if fault is not None:
             return self._befall(fault, request, raw, route, path)
         return self._answer(request, raw, route, path)

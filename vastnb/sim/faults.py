@@ -11,6 +11,7 @@ is here; what a dropped or truncated answer looks like on the wire is in `vastnb
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -57,7 +58,9 @@ RANDOM_KINDS: tuple[Kind, ...] = (
     "504",
     "429",
 )
-_EFFECT_FIRST = {"drop-after", "reset-after", "delay-after", "truncate", "empty", "garbage"}
+_ALWAYS = {"drop-after", "reset-after", "delay", "delay-after", "truncate"}
+_NEVER = {"drop-before", "reset-before"}
+_BY_DEFAULT = {*_ALWAYS, "empty", "garbage"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Fault:
         Seconds that a 429 asks for.
     effect : bool, optional
         Whether the call takes effect nevertheless. By default it does where the kind says
-        ``after``, and for ``truncate``, ``empty`` and ``garbage``; an error page or status comes
-        instead of it.
+        ``after``, for ``delay``, ``truncate``, ``empty`` and ``garbage``; an error page or status
+        comes instead of it. Only for the latter, ``empty`` and ``garbage`` is there a choice.
     probability : float
         How likely it befalls a call that it may befall.
     """
@@ -104,15 +107,25 @@ class Fault:
             raise ValueError(f"no such kind of fault: {self.kind!r}; there are {', '.join(KINDS)}")
         if self.form not in FORMS:
             raise ValueError(f"no such form of a 429: {self.form!r}; there are {', '.join(FORMS)}")
+        if self.effect is not None and self.kind in _ALWAYS | _NEVER:
+            raise ValueError(f"whether a call takes effect is settled by {self.kind!r} itself")
+        for name in ("nth", "times", "seconds", "retry_after", "probability"):
+            value = getattr(self, name)
+            if name == "nth" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+                raise ValueError(f"a fault's {name} must be a number, 0 or more: {value!r}")
 
     @property
     def takes_effect(self) -> bool:
         """Whether the call is carried out although its answer goes wrong."""
-        return self.kind in _EFFECT_FIRST if self.effect is None else self.effect
+        return self.kind in _BY_DEFAULT if self.effect is None else self.effect
 
     @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Fault:
-        """Make one from JSON; an unknown field is a `ValueError`."""
+        """Make one from JSON; an unknown field or a wrong value is a `ValueError`."""
+        if not isinstance(description, Mapping):
+            raise ValueError(f"a fault is an object with fields, not {description!r}")  # noqa: TRY004
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(description) - known)
         if unknown:
@@ -148,26 +161,35 @@ class FaultPlan:
         seed: int = 0,
         kinds: tuple[Kind, ...] = RANDOM_KINDS,
     ) -> None:
+        if not 0 <= rate <= 1:
+            raise ValueError(f"the share of random mishaps goes from 0 to 1, not {rate!r}")
         self.rate = rate
         self.kinds = kinds
         self.happened: dict[str, int] = {}
+        self._lock = threading.Lock()
         self._rng = random.Random(seed)
         self._planned: list[tuple[Fault, int]] = [(fault, 0) for fault in faults]
 
     def add(self, fault: Fault) -> None:
         """Plan one more."""
-        self._planned.append((fault, 0))
+        with self._lock:
+            self._planned.append((fault, 0))
 
     def clear(self) -> None:
         """Forget all, the random ones included."""
-        self._planned.clear()
-        self.rate = 0.0
+        with self._lock:
+            self._planned.clear()
+            self.rate = 0.0
 
     def __len__(self) -> int:
         return len(self._planned)
 
     def decide(self, endpoint: str) -> Fault | None:
         """Count a call and return what befalls it, if anything."""
+        with self._lock:
+            return self._decide(endpoint)
+
+    def _decide(self, endpoint: str) -> Fault | None:
         chosen: Fault | None = None
         left: list[tuple[Fault, int]] = []
         for fault, seen in self._planned:
@@ -182,7 +204,7 @@ class FaultPlan:
                 left.append((fault, count))
         self._planned = left
         if chosen is None and self.rate and self._rng.random() < self.rate:
-            chosen = Fault(endpoint, self._rng.choice(self.kinds))
+            chosen = Fault(endpoint, self._rng.choice(self.kinds), form=self._rng.choice(FORMS))
         if chosen is not None:
             self.happened[chosen.kind] = self.happened.get(chosen.kind, 0) + 1
         return chosen

@@ -23,7 +23,8 @@ class Reply:
     Parameters
     ----------
     body : Any
-        Bytes and text are sent as they are; anything else as JSON.
+        Bytes and text are sent as they are; anything else as JSON, where an object also says
+        that it is simulated.
     status : int
         HTTP status.
     headers : dict
@@ -46,7 +47,8 @@ class Reply:
             return self.body, self.content_type or "application/json"
         if isinstance(self.body, str):
             return self.body.encode(), self.content_type or "text/plain; charset=utf-8"
-        return json.dumps(self.body, ensure_ascii=False).encode(), (
+        body = {**self.body, "simulated": True} if isinstance(self.body, dict) else self.body
+        return json.dumps(body, ensure_ascii=False).encode(), (
             self.content_type or "application/json"
         )
 
@@ -140,12 +142,14 @@ class Failure(Exception):
     error : str or None
         The service's code, e.g. ``"no_such_ask"``; `None` leaves it out.
     msg : str
-        The service's words.
+        The service's words; that they are simulated is added.
     **more
         Further fields of the body.
     """
 
     def __init__(self, status: int, error: str | None, msg: str, **more: Any) -> None:
+        if "simulated" not in msg:
+            msg = f"{msg} (simulated)"
         super().__init__(msg)
         self.status = status
         self.body: dict[str, Any] = {"success": False}

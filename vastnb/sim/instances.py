@@ -200,15 +200,15 @@ class Instance:
 
     # -- what is shown
 
-    def record(self, elapsed: float, start: float) -> dict[str, Any]:
+    def record(self, elapsed: float, opened: float) -> dict[str, Any]:
         """Return the record as the service shows it.
 
         Parameters
         ----------
         elapsed : float
             World seconds since the world began.
-        start : float
-            When it began, epoch seconds.
+        opened : float
+            When the world began, epoch seconds.
         """
         offer = {k: v for k, v in self.offer.items() if k not in OFFER_ONLY}
         shown = self.actual == "running"
@@ -223,8 +223,9 @@ class Instance:
             "intended_status": self.intended,
             "cur_state": self.cur_state,
             "next_state": self.next_state,
-            "status_msg": self.status_msg,
+            "status_msg": _simulated(self.status_msg),
             "label": self.label,
+            "external": False,
             "image_uuid": self.image,
             "image_args": list(self.args),
             "image_runtype": self.runtype,
@@ -238,8 +239,8 @@ class Instance:
             "dph_total": total,
             "storage_total_cost": disk,
             "min_bid": self.offer.get("min_bid"),
-            "start_date": start + self.created,
-            "duration": float(self.offer.get("end_date") or 0.0) - (start + elapsed),
+            "start_date": opened + self.created,
+            "duration": float(self.offer.get("end_date") or 0.0) - (opened + elapsed),
             "uptime_mins": None,
             "client_run_time": 1.1,
             "host_run_time": 2_592_000.0,
@@ -315,6 +316,14 @@ class Instance:
             "direct_port_start": first,
             "direct_port_end": first + len(ports) - 1,
         }
+
+
+def _simulated(message: str | None) -> str | None:
+    """Say so in a message, before the end of its line."""
+    if not message:
+        return message
+    text = message.rstrip("\n")
+    return f"{text} (simulated){message[len(text) :]}"
 
 
 def _breakdown(gpu: float, disk: float) -> dict[str, Any]:

@@ -72,7 +72,6 @@ def published_rules() -> dict[str, Rule]:
         list_instances_v0=Rule(20.0),
         manage_instances=Rule(4.0),
         instance_filters=Rule(1.0),
-        gpu_locations=Rule(3.0),
         gpu_names=Rule(1.0),
         create_template=Rule(1.9),
         delete_ssh_key=Rule(1.0),

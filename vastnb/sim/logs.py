@@ -68,36 +68,37 @@ def result_file(call: Call) -> Reply:
     """GET the file."""
     if call.authorized:
         return Reply(
-            "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed"
-            "</Message></Error>",
+            "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed "
+            "(simulated)</Message></Error>",
             400,
             content_type="application/xml",
         )
     found = call.world.log_files.get(call.path["name"])
     if found is None or call.world.clock.time() < found.there_at:
-        return Reply("<Error><Code>NoSuchKey</Code></Error>", 404, content_type="application/xml")
+        text = "<Error><Code>NoSuchKey</Code><Message>Not there (simulated)</Message></Error>"
+        return Reply(text, 404, content_type="application/xml")
     return Reply(found.text)
 
 
 def _container(instance: Instance, elapsed: float) -> list[str]:
     lines = [f"# simulated log of instance {instance.id} ({instance.image})"]
     if instance.running_since is None:
-        return [*lines, "waiting for the container"]
+        return [*lines, "simulated: waiting for the container"]
     lines += [
         "simulated sshd: Server listening on 0.0.0.0 port 22.",
-        f"onstart: {instance.onstart}",
+        f"simulated onstart: {instance.onstart}",
     ]
     up = elapsed - instance.running_since
     steps = min(400, int(up // 30))
-    lines += [f"step {n * 50:>6}  loss {2.5 / (1 + n) ** 0.3:.4f}" for n in range(steps)]
+    lines += [f"simulated step {n * 50:>6}  loss {2.5 / (1 + n) ** 0.3:.4f}" for n in range(steps)]
     return lines
 
 
 def _daemon(instance: Instance) -> list[str]:
     return [
         f"# simulated daemon log of machine {instance.offer.get('machine_id')}",
-        f"create container C.{instance.id}",
-        instance.status_msg or "no status yet",
+        f"simulated: create container C.{instance.id}",
+        f"simulated: {instance.status_msg or 'no status yet'}".rstrip(),
     ]
 
 

@@ -41,7 +41,7 @@ def snapshot(name: str, listings: Sequence[Listing], now: float) -> dict[str, An
     listings : sequence of Listing
         Its offers, rented ones included.
     now : float
-        World time, epoch seconds.
+        The present, epoch seconds.
     """
     count = {True: {True: 0, False: 0}, False: {True: 0, False: 0}}
     for listing in listings:
@@ -80,7 +80,7 @@ def snapshot(name: str, listings: Sequence[Listing], now: float) -> dict[str, An
 
 def history(
     market: Market,
-    start: float,
+    opened: float,
     listings: Sequence[Listing],
     times: Sequence[float],
     now: float,
@@ -91,14 +91,14 @@ def history(
     ----------
     market : Market
         Where they are traded. Only a drawn market has a past; a recorded one stood still.
-    start : float
-        World time at which the market opened.
+    opened : float
+        When the market opened, epoch seconds.
     listings : sequence of Listing
         The offers of this GPU.
     times : sequence of float
-        World times, epoch seconds.
+        The moments, epoch seconds.
     now : float
-        World time now.
+        The present, epoch seconds.
     """
     static = snapshot("", listings, now)
     counts: dict[str, list[int]] = {
@@ -114,7 +114,7 @@ def history(
         known: dict[int, tuple[float, int]] = {}
         for listing in listings:
             if listing.machine not in known:
-                known[listing.machine] = _then(market, listing, moment - start)
+                known[listing.machine] = _then(market, listing, moment - opened)
             price, others = known[listing.machine]
             taken = bool(others & listing.mask)
             found[taken].append(price)

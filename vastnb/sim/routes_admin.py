@@ -79,7 +79,7 @@ def truth(call: Call) -> Reply:
             "billed": i.billed,
             "rate": i.rate(world.elapsed()),
         }
-        for i in world.fleet.instances.values()
+        for i in world.instances.values()
     ]
     return Reply({"success": True, "now": world.now(), "instances": instances})
 

@@ -88,7 +88,7 @@ def launch(call: Call) -> Reply:
     except BadQuery as wrong:
         raise Failure(400, wrong.error, wrong.message) from None
     # The service searches inside, where no cap applies.
-    found = find(search, world.market.listings(), now=world.now(), cap=None, rng=world.rng())
+    found = find(search, world.market.listings(), now=world.today(), cap=None, rng=world.rng())
     for listing, _ in found.rows[:5]:
         try:
             return Reply(_rent(call, listing.id, body))
@@ -103,8 +103,8 @@ def launch(call: Call) -> Reply:
 
 def _records(call: Call) -> list[dict[str, Any]]:
     world = call.world
-    elapsed = world.elapsed()
-    return [i.record(elapsed, world.start) for i in world.fleet.of(call.owner)]
+    elapsed, opened = world.elapsed(), world.opened()
+    return [i.record(elapsed, opened) for i in world.fleet.of(call.owner)]
 
 
 def _limit(call: Call, default: int, most: int) -> int:
@@ -154,7 +154,7 @@ def list_v0(call: Call) -> Reply:
     gone = {
         "success": False,
         "error": "deprecated_endpoint",
-        "msg": "/api/v0/instances/ is deprecated. Use /api/v1/instances/ instead.",
+        "msg": "/api/v0/instances/ is deprecated. Use /api/v1/instances/ instead. (simulated)",
     }
     way = call.world.v0_list
     if way == "empty":
@@ -169,7 +169,7 @@ def show(call: Call) -> Reply:
     instance = call.world.fleet.get(call.owner, call.path["id"])
     if instance is None:
         return Reply({"instances": None})
-    return Reply({"instances": instance.record(call.world.elapsed(), call.world.start)})
+    return Reply({"instances": instance.record(call.world.elapsed(), call.world.opened())})
 
 
 def filters(call: Call) -> Reply:

@@ -17,18 +17,10 @@ def _found(call: Call, query: Any) -> Found:
     try:
         return call.world.search(query, keyed=call.account is not None)
     except BadQuery as wrong:
-        body: dict[str, Any] = {"success": False, "error": wrong.error, "msg": wrong.message}
+        refusal = Failure(400, wrong.error, wrong.message)
         if wrong.error is None:
-            body = {"msg": wrong.message}
-        raise Rejected(body) from None
-
-
-class Rejected(Failure):
-    """A query that the service refuses, with exactly this body."""
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        super().__init__(400, None, str(body["msg"]))
-        self.body = body
+            del refusal.body["success"]  # this kind of refusal holds its words only
+        raise refusal from None
 
 
 def search(call: Call) -> Reply:
@@ -81,7 +73,7 @@ def gpu_types(call: Call) -> Reply:
                     "gpu_arch": "nvidia",
                 }
             )
-    return Reply({"success": True, "gpu_types": types, "simulated": True})
+    return Reply({"success": True, "gpu_types": types})
 
 
 def gpu_names(call: Call) -> Reply:
@@ -116,7 +108,7 @@ def _population(call: Call) -> list[Listing]:
 
 def metrics_current(call: Call) -> Reply:
     """GET /metrics/gpu/current/: supply, demand and prices of every GPU type now."""
-    now = call.world.now()
+    now = call.world.today()
     gpus = [snapshot(name, offers, now) for name, offers in _by_name(_population(call)).items()]
     return Reply({"success": True, "gpus": gpus})
 
@@ -132,7 +124,7 @@ def metrics_history(call: Call) -> Reply:
         else [name.strip().replace("_", " ") for name in wanted.split(",")]
     )
     try:
-        end = float(call.params.get("end", world.now()))
+        end = float(call.params.get("end", world.today()))
         start = float(call.params.get("start", end - 86_400))
         step = float(call.params.get("step", max(60.0, (end - start) / 20)))
     except ValueError:
@@ -145,36 +137,12 @@ def metrics_history(call: Call) -> Reply:
         {
             "success": True,
             "gpus": {
-                name: history(world.market, world.start, named[name], times, world.now())
+                name: history(world.market, world.opened(), named[name], times, world.today())
                 for name in names
                 if name in named
             },
         }
     )
-
-
-def gpu_locations(call: Call) -> Reply:
-    """GET /metrics/gpu/locations/."""
-    places = []
-    for listing in call.world.market.listings():
-        columns = {**listing.shared, **listing.own}
-        place = columns.get("geolocation")
-        places.append(
-            {
-                "latitude": None,
-                "longitude": None,
-                "city": place.rsplit(",", 1)[0] if isinstance(place, str) else None,
-                "country_code": place.rsplit(",", 1)[-1].strip()
-                if isinstance(place, str)
-                else None,
-                "gpu_name": columns.get("gpu_name"),
-                "rented": not listing.available,
-                "verified": columns.get("verification") == "verified",
-                "datacenter": columns.get("hosting_type") == 1,
-                "num_gpus": listing.num_gpus,
-            }
-        )
-    return Reply({"success": True, "locations": places})
 
 
 ROUTES = (
@@ -185,7 +153,6 @@ ROUTES = (
     Route("gpu_names", "GET", "/api/v0/gpu_names/unique/", gpu_names, needs_key=False),
     Route("gpu_metrics", "GET", "/api/v0/metrics/gpu/current/", metrics_current),
     Route("gpu_metrics_history", "GET", "/api/v0/metrics/gpu/history/", metrics_history),
-    Route("gpu_locations", "GET", "/api/v0/metrics/gpu/locations/", gpu_locations),
 )
 
 __all__ = ["ROUTES"]

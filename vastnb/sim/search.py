@@ -92,7 +92,7 @@ class Found:
     def to_json(self) -> bytes:
         """Encode it as the service's answer, ``{"offers": [...]}``."""
         offers = ",".join(listing.encode(moment) for listing, moment in self.rows)
-        return ('{"offers":[' + offers + "]}").encode()
+        return ('{"offers":[' + offers + '],"simulated":true}').encode()
 
     def to_rows(self, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return it as dicts, with all columns or only those named."""
@@ -312,7 +312,7 @@ def find(
     listings : iterable of Listing
         The market as it is shown.
     now : float
-        World time, epoch seconds.
+        The present as answers show it, epoch seconds.
     cap : int or None
         Rows that an answer may have; above it a random sample is drawn.
     rng : random.Random

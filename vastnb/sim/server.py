@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import threading
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -235,6 +236,8 @@ class Server:
             daemon=True,
         )
         self._thread.start()
+        # Whoever drops a server without closing it (a cell that is run again) leaves none behind.
+        self._end = weakref.finalize(self, _end, self._http, self._closing, self._thread)
 
     @property
     def url(self) -> str:
@@ -250,18 +253,18 @@ class Server:
 
     def calls(self, endpoint: str | None = None) -> int:
         """Return how many requests arrived, in all or for one endpoint."""
-        counts = self._app.calls
+        counts, _, _ = self._app.snapshot()
         return sum(counts.values()) if endpoint is None else counts[endpoint]
 
     @property
     def seen(self) -> list[Seen]:
         """The last thousand requests, oldest first."""
-        return list(self._app.seen)
+        return self._app.snapshot()[2]
 
     @property
     def statuses(self) -> dict[int, int]:
         """How often each status was answered."""
-        return dict(self._app.statuses)
+        return dict(self._app.snapshot()[1])
 
     @property
     def refused(self) -> dict[str, int]:
@@ -270,13 +273,7 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, end every connection, and wait for the server's thread."""
-        if self._closing.is_set():
-            return
-        self._closing.set()
-        self._http.shutdown()
-        self._http.hang_up()
-        self._http.server_close()
-        self._thread.join(timeout=5)
+        self._end()
 
     def __enter__(self) -> Server:
         return self
@@ -291,6 +288,18 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<simulated Vast at {self.url}, seed {self.world.seed}>"
+
+
+def _end(http: _HTTPServer, closing: threading.Event, thread: threading.Thread) -> None:
+    """End a server. It must not wait for the thread that it runs in."""
+    closing.set()
+    if threading.current_thread() is thread:  # the collector of garbage may run anywhere
+        threading.Thread(target=_end, args=(http, closing, thread), daemon=True).start()
+        return
+    http.shutdown()
+    http.hang_up()
+    http.server_close()
+    thread.join(timeout=5)
 
 
 __all__ = ["ROUTES", "Server"]

@@ -4,6 +4,11 @@ World time is ``start + speed * (clock time since the start) + whatever was adva
 renters and instances live in it. The rate limiter and the daily quota do not: they follow the
 wall clock, as a client's own pace does.
 
+Dates in answers are a client's dates. World time runs ahead of a client's calendar, and what was
+created an hour ago in the world would lie in the client's future. So each date that is shown lies
+as far back from *today* (the client's now) as it does from now in the world: ages, bills and
+histories agree with each other, whatever the speed.
+
 Everything here is meant to be called with `World.lock` held; the server does so for every
 request, and the public methods take it themselves.
 """
@@ -121,6 +126,17 @@ class World:
         """Return world seconds since the beginning."""
         return self.now() - self.start
 
+    def today(self) -> float:
+        """Return now as a client's calendar has it, epoch seconds.
+
+        It keeps pace with `clock`, and in a slowed or frozen world (`speed` below 1) with that.
+        """
+        return self.start + min(self.speed, 1.0) * max(0.0, self.clock.time() - self._clock_start)
+
+    def opened(self) -> float:
+        """Return when the world began, seen from `today`, epoch seconds."""
+        return self.today() - self.elapsed()
+
     def advance(
         self, seconds: float = 0.0, *, minutes: float = 0.0, hours: float = 0.0, days: float = 0.0
     ) -> float:
@@ -169,7 +185,7 @@ class World:
                 key or key_for(self.seed, number),
                 user_id=410_000 + mix(self.seed, number) % 90_000,
                 credit=credit,
-                created=self.now(),
+                created=self.today(),
             )
             self.accounts[account.key] = account
             self.fleet.join(account)
@@ -199,7 +215,7 @@ class World:
             return find(
                 understood,
                 self.market.listings(bundled=understood.bundled),
-                now=self.now(),
+                now=self.today(),
                 cap=self.cap if keyed else self.anonymous_cap,
                 rng=self.rng(),
             )
@@ -214,12 +230,16 @@ class World:
         """Every instance that was ever created, by id: the truth that tests compare with."""
         with self.lock:
             self.settle()
-            return self.fleet.instances
+            return dict(self.fleet.instances)  # others may create meanwhile
 
     @property
     def billing(self) -> list[Instance]:
         """The instances that cost money now."""
-        return [i for i in self.instances.values() if i.rate(self.elapsed()) > 0]
+        with self.lock:
+            return [i for i in self.instances.values() if i.rate(self.elapsed()) > 0]
+
+    def __repr__(self) -> str:
+        return f"<simulated world, seed {self.seed}, {self.speed:g} x real time>"
 
 
 __all__ = ["ANONYMOUS_CAP", "CAP", "World"]

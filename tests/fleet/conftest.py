@@ -1,0 +1,67 @@
+"""A simulated service on a clock that stands still, and clients that share its account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vastnb
+from vastnb.clock import ManualClock
+from vastnb.fleet.journal import Entry, Journal
+from vastnb.sim import Instance, Server
+
+MakeClient = Callable[..., vastnb.Client]
+
+
+@pytest.fixture(autouse=True)
+def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def server(clock: ManualClock) -> Iterator[Server]:
+    with Server(seed=4, speed=1, clock=clock, machines=150) as running:
+        yield running
+
+
+@pytest.fixture
+def connect(server: Server, clock: ManualClock) -> Iterator[MakeClient]:
+    """Make clients, each as if in a kernel of its own that has just started."""
+    made: list[vastnb.Client] = []
+
+    def make(**options: Any) -> vastnb.Client:
+        settings = {"base_url": server.url, "cache": "memory", "clock": clock, **options}
+        made.append(vastnb.Client(server.api_key, **settings))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(connect: MakeClient) -> vastnb.Client:
+    return connect()
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+def entries(client: vastnb.Client) -> list[Entry]:
+    """All attempts that the journal knows of this client's account."""
+    return Journal().entries(client._fleet_base.account)
+
+
+def alive(server: Server) -> list[Instance]:
+    """The machines that exist in truth, whoever is shown them."""
+    return [one for one in server.world.instances.values() if one.alive]

@@ -1,0 +1,164 @@
+"""What the journal promises."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from vastnb.errors import JournalError
+from vastnb.fleet.journal import Entry, Journal
+from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, this_process
+from vastnb.fleet.plan import State
+from vastnb.sim import Fault, Server
+
+from .conftest import MakeClient, alive, entries
+
+ORDER = {"image": "pytorch/pytorch", "disk": 10}
+
+
+def an_entry(marker: str = "m", **changes: object) -> Entry:
+    values = {
+        "marker": marker, "account": "me", "base_url": "http://x", "offer_id": 1, "machine_id": 2,
+        "price": 0.5, "bid": None, "disk": 10.0, "label": "a", "created_at": 1.0, "since": 2.0,
+        "updated_at": 1.0, **changes,
+    }  # fmt: skip
+    return Entry(**values)  # type: ignore[arg-type]
+
+
+def a_dead_process() -> Owner:
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    return Owner(this_process().host, int(done.stdout), "long ago")
+
+
+def test_an_attempt_is_on_disk_before_it_is_sent(
+    server: Server, connect: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+    offer = client.search_offers("num_gpus=1").iloc[0]
+    seen: list[State] = []
+    rent = server.world.fleet.rent
+
+    def look_first(*arguments: object) -> object:
+        seen.extend(one.state for one in entries(client))
+        return rent(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(server.world.fleet, "rent", look_first)
+    box = client.create_instance(offer, **ORDER)
+    assert seen == [State.SENDING]
+    (entry,) = entries(client)
+    assert (entry.state, entry.contract, entry.offer_id) == (State.CREATED, box.id, offer["id"])
+    assert entry.price == pytest.approx(offer["dph_total"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_only_the_user_can_read_it(journal: Journal) -> None:
+    journal.begin(an_entry())
+    assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(journal.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_journal_that_cannot_be_written_sends_nothing(
+    server: Server, connect: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_way = tmp_path / "a file"
+    in_the_way.write_text("")
+    monkeypatch.setenv("VASTNB_DATA_DIR", str(in_the_way / "data"))
+    client = connect()
+    with pytest.raises(JournalError, match="Nothing was sent"):
+        client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    assert server.calls("create_instance") == 0
+
+
+def test_a_broken_journal_sends_nothing_and_is_not_thrown_away(
+    server: Server, client: object, connect: MakeClient, journal: Journal
+) -> None:
+    journal.path.parent.mkdir(parents=True)
+    journal.path.write_bytes(b"no database" * 100)
+    fresh = connect()
+    with pytest.raises(JournalError, match="cannot be used"):
+        fresh.create_instance(fresh.search_offers("num_gpus=1").iloc[0], **ORDER)
+    assert server.calls("create_instance") == 0
+    assert journal.path.read_bytes().startswith(b"no database")
+
+
+def test_looking_works_without_a_journal(connect: MakeClient, journal: Journal) -> None:
+    journal.path.parent.mkdir(parents=True)
+    journal.path.write_bytes(b"no database" * 100)
+    with pytest.warns(RuntimeWarning, match="cannot be used"):
+        assert len(connect().show_instances()) == 0
+
+
+def test_it_holds_no_secret(server: Server, connect: MakeClient, journal: Journal) -> None:
+    client = connect()
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    client.create_instance(
+        client.search_offers("num_gpus=1").iloc[0], **ORDER,
+        env={"TOKEN": "hunter2"}, onstart="export PASSWORD=hunter3",
+    )  # fmt: skip
+    (machine,) = alive(server)
+    jupyter = machine.record(0.0, 0.0)["jupyter_token"]
+    content = journal.path.read_bytes()
+    for secret in ("hunter2", "hunter3", server.api_key, jupyter):
+        assert secret.encode() not in content
+
+
+def test_it_survives_its_process(journal: Journal) -> None:
+    code = (
+        "import os, signal\n"
+        "from tests.fleet.test_journal import an_entry\n"
+        "from vastnb.fleet.journal import Journal\n"
+        "Journal().begin(an_entry()); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    assert done.returncode < 0
+    (entry,) = journal.entries("me")
+    assert entry.state is State.SENDING
+    assert entry.owner.is_dead(0.0)
+
+
+def test_a_process_is_alive_until_it_is_dead() -> None:
+    me = this_process()
+    assert not me.is_dead(1e9)
+    assert a_dead_process().is_dead(0.0)
+    assert Owner(me.host, me.pid, "an earlier process with this id").is_dead(0.0)
+    elsewhere = Owner("another machine", me.pid, me.began)
+    assert not elsewhere.is_dead(SILENT_FOR_DEAD - 1)
+    assert elsewhere.is_dead(SILENT_FOR_DEAD)
+
+
+def test_an_entry_is_taken_over_once(journal: Journal) -> None:
+    dead = a_dead_process()
+    entry = an_entry(host=dead.host, pid=dead.pid, began=dead.began)
+    journal.begin(entry)
+    first = journal.claim(entry, 5.0)
+    assert first is not None and first.owner == this_process()
+    assert journal.claim(entry, 6.0) is None
+
+
+def test_accounts_do_not_see_each_other(journal: Journal) -> None:
+    journal.begin(an_entry("a", account="one"))
+    journal.begin(an_entry("b", account="two"))
+    assert [one.marker for one in journal.entries("one")] == ["a"]
+    assert journal.of_contract("one", 5) is None
+
+
+def test_a_locked_journal_is_waited_for(journal: Journal) -> None:
+    journal.begin(an_entry("a"))
+    other = sqlite3.connect(journal.path, check_same_thread=False, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+    timer.start()
+    journal.begin(an_entry("b"))
+    timer.join()
+    other.close()
+    assert len(journal.entries("me")) == 2

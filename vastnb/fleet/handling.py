@@ -1,0 +1,328 @@
+"""What can be done with machines that exist: look, start, stop, name, bid, destroy.
+
+`Handling` is the lower half of the client's verbs about instances; renting stands on it. What is
+behind a verb is imported when it is first used, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from vastnb.clock import Clock
+from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, VastError
+
+if TYPE_CHECKING:
+    from vastnb.fleet.desk import Desk
+    from vastnb.fleet.instance import Instance
+    from vastnb.fleet.reconcile import Report
+    from vastnb.fleet.status import Wanted
+    from vastnb.searching import Call
+
+Ids = int | Sequence[int]
+
+
+class FleetBase(NamedTuple):
+    """What a client hands to its verbs about instances.
+
+    Parameters
+    ----------
+    call : callable
+        Asks the service.
+    base_url : str
+        The server.
+    account : str
+        Fingerprint of key and server.
+    clock : Clock
+        The time.
+    timeout : float
+        Seconds for one exchange.
+    """
+
+    call: Call
+    base_url: str
+    account: str
+    clock: Clock
+    timeout: float
+
+
+class Handling:
+    """What can be done with machines that exist. A part of `Client`."""
+
+    _fleet_base: FleetBase
+    _desk: Desk | None = None
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def show_instances(self) -> pd.DataFrame:
+        """Return all instances of the account.
+
+        Returns
+        -------
+        DataFrame
+            One row per instance, the same columns and dtypes in every answer; secrets are left
+            out.
+
+        Raises
+        ------
+        ServerError
+            If the list that came is not whole; it is never shown as if it were.
+        """
+        from vastnb.fleet.listing import list_instances
+        from vastnb.fleet.records import frame_of_instances
+
+        desk = self._fleet()
+        listing = list_instances(desk.call, desk.clock, columns=["*"])
+        return frame_of_instances(
+            listing.records, now=listing.asked_at, provenance={"source": self._fleet_base.base_url}
+        )
+
+    def show_instance(self, id: int) -> Instance:
+        """Return one instance.
+
+        Raises
+        ------
+        InvalidRequest
+            If the account has no such instance.
+        """
+        from vastnb.fleet.instance import Instance
+
+        self._fleet()
+        record = self._record_of(id)
+        if record is None:
+            raise InvalidRequest(
+                f"There is no instance {id} among yours: it was destroyed, or never existed. "
+                "Nothing is billed for it.",
+                code="no_such_instance",
+            )
+        return Instance(self, int(id), record=record)
+
+    def wait(self, ids: Ids, until: Wanted = "running", timeout: float = 900) -> list[Instance]:
+        """Wait until instances are running (or stopped, or gone); see `Instance.wait`.
+
+        Parameters
+        ----------
+        ids : int or sequence of int
+            The instances.
+        until : {"running", "stopped", "gone"}
+            What to wait for.
+        timeout : float
+            Seconds.
+        """
+        from vastnb.fleet.instance import Instance
+        from vastnb.fleet.waiting import wait_for
+
+        handles = [Instance(self, one, wanted=until) for one in _several(ids)]
+        wait_for(handles, until, timeout, self._fleet())
+        return handles
+
+    def logs(
+        self,
+        id: int,
+        tail: int = 1000,
+        *,
+        daemon: bool = False,
+        filter: str | None = None,
+        timeout: float = 30,
+    ) -> str:
+        """Return the last lines of an instance's log.
+
+        Parameters
+        ----------
+        id : int
+            The instance.
+        tail : int
+            How many lines.
+        daemon : bool
+            The log of the machine's own daemon instead of the container's.
+        filter : str, optional
+            Only lines that contain it.
+        timeout : float
+            Seconds until the log must be there.
+
+        Raises
+        ------
+        WaitTimeout
+            If it is not.
+        """
+        from vastnb.fleet.logs import fetch_log
+
+        body: dict[str, Any] = {"tail": str(int(tail))}
+        if filter:
+            body["filter"] = filter
+        if daemon:
+            body["daemon_logs"] = "true"
+        data = self._ask("request_logs", id, body)
+        return fetch_log(str(data.get("result_url") or ""), self._clock_of_fleet(), timeout=timeout)
+
+    # -- changing ----------------------------------------------------------------------------
+
+    def start_instance(self, id: Ids) -> None:
+        """Start stopped instances.
+
+        Raises
+        ------
+        InstanceFailed
+            If the GPUs are taken. The start is queued then: the machine may start, and bill, by
+            itself later; `stop_instance` takes it out of the queue.
+        """
+        for one in _several(id):
+            data = self._ask("manage_instance", one, {"state": "running"}, judge=False)
+            if data.get("success") is False:
+                raise InstanceFailed(
+                    f"Instance {one} cannot start now ({data.get('error', 'refused')}): its GPUs "
+                    "are taken. The start is queued, so it may start and bill by itself later; "
+                    f"stop_instance({one}) takes it out of the queue. Its disk is billed anyway.",
+                    code=str(data.get("error") or "refused"),
+                )
+
+    def stop_instance(self, id: Ids) -> None:
+        """Stop instances: their GPUs are given back, their disks are kept and billed."""
+        for one in _several(id):
+            self._ask("manage_instance", one, {"state": "stopped"})
+
+    def reboot_instance(self, id: int) -> None:
+        """Stop and start an instance's container without giving its GPUs back."""
+        self._ask("reboot_instance", id, {})
+
+    def label_instance(self, id: int, label: str | None) -> None:
+        """Give an instance a label of at most 256 characters; None takes it away."""
+        if label is not None and (not isinstance(label, str) or len(label) > 256):
+            raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
+        self._ask("manage_instance", id, {"label": label or ""})
+
+    def change_bid(self, id: int, price: float) -> None:
+        """Bid another price for an interruptible instance, $/h from 0.001 to 128.
+
+        A higher bid may start it, a lower one may stop it.
+        """
+        if isinstance(price, bool) or not (0.001 <= price <= 128):
+            raise InvalidRequest(
+                f"price={price!r}: a bid from 0.001 to 128 $/h is needed. Nothing was sent.",
+                code="invalid_price",
+            )
+        self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
+
+    def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
+        """Destroy instances, their disks included, and see that they stay gone.
+
+        Parameters
+        ----------
+        id : int or sequence of int
+            The instances.
+        verify : bool
+            Look until they have been gone for 45 seconds: some come back after half a minute,
+            and are destroyed again. Without it, `reconcile` looks later.
+
+        Raises
+        ------
+        OutcomeUnknown
+            If one was not seen gone: it may still bill.
+        """
+        from vastnb.fleet.ending import destroy
+
+        destroy(self._fleet(), _several(id), verify=verify)
+
+    def reconcile(self) -> Report:
+        """Find out what became of every rental that was left open, and what bills.
+
+        Looks after attempts of this kernel and of kernels that are dead, never after those of
+        one that runs, and never after machines that were not rented by vastnb on this computer.
+
+        Returns
+        -------
+        Report
+            Printing it names each machine: adopted, destroyed, proved absent, billing. Its
+            ``findings`` hold the same as values.
+
+        Raises
+        ------
+        AuthError
+            If the key is not accepted.
+        JournalError
+            If the record of rentals cannot be used.
+        """
+        from vastnb.fleet.reconcile import reconcile
+
+        return reconcile(self._fleet(first=False))
+
+    # -- in private --------------------------------------------------------------------------
+
+    def _ask(self, endpoint: str, id: int, body: Any, *, judge: bool = True) -> Mapping[str, Any]:
+        answer = self._fleet().call(endpoint, path={"id": _id(id)}, body=body)
+        data = answer.data if isinstance(answer.data, Mapping) else {}
+        if judge and data.get("success") is False:
+            said = data.get("msg") or data.get("error") or "no reason given"
+            raise InvalidRequest(
+                f'The service refused {endpoint} for instance {id} ("{str(said)[:200]}"). Nothing '
+                "was changed by it.",
+                code=str(data.get("error") or "refused"),
+            )
+        return data
+
+    def _record_of(self, id: int) -> dict[str, Any] | None:
+        answer = self._fleet_base.call("show_instance", path={"id": _id(id)})
+        record = answer.data["instances"]
+        return dict(record) if isinstance(record, Mapping) and record else None
+
+    def _clock_of_fleet(self) -> Clock:
+        return self._fleet_base.clock
+
+    def _fleet(self, *, acting: bool = False, first: bool = True) -> Desk:
+        """Return the desk; at its first use, settle what an earlier kernel left open."""
+        from vastnb.fleet.desk import Desk, Rights
+        from vastnb.fleet.journal import Journal
+
+        lock = self.__dict__.setdefault("_first_use", threading.Lock())
+        fresh = False
+        with lock:
+            if self._desk is None:
+                base = self._fleet_base
+                rights = Rights(base.account, self._fleet_base.base_url, base.clock, base.timeout)
+                self._desk = Desk(base.call, rights, Journal())
+                fresh = True
+        if fresh and first:
+            self._settle_the_past(self._desk, acting)
+        return self._desk
+
+    def _settle_the_past(self, desk: Desk, acting: bool) -> None:
+        from vastnb.fleet.reconcile import needs_settling, reconcile
+
+        try:
+            if needs_settling(desk):
+                report = reconcile(desk)
+                if report.findings or report.trouble:
+                    sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
+        except JournalError as error:
+            if acting:
+                self._desk = None
+                raise
+            warnings.warn(error.message, RuntimeWarning, stacklevel=4)
+        except VastError:
+            self._desk = None  # the next use tries again
+            raise
+
+
+def _several(ids: Ids) -> list[int]:
+    if isinstance(ids, Sequence) and not isinstance(ids, str):
+        return [_id(one) for one in ids]
+    return [_id(ids)]
+
+
+def _id(value: Any) -> int:
+    number = getattr(value, "id", value)
+    try:
+        whole = int(number)
+    except (TypeError, ValueError):
+        whole = 0
+    if whole <= 0 or isinstance(value, bool):
+        raise InvalidRequest(f"{value!r} is no instance's id. Nothing was sent.", code="no_id")
+    return whole
+
+
+__all__ = ["FleetBase", "Handling", "Ids"]

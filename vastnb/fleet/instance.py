@@ -1,0 +1,300 @@
+"""Handles: one machine, or several, that can be acted on and that end with their block.
+
+A handle holds an id and the last record that was seen; it acts through the client's verbs. As a
+context manager it destroys its machine at the end, whatever happens in the block, and sees to it
+that it stays gone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import pandas as pd
+
+from vastnb.fleet import connect
+from vastnb.fleet.history import Seen
+from vastnb.fleet.status import Verdict, Wanted, judge, remember
+
+if TYPE_CHECKING:
+    from vastnb.fleet.handling import Handling
+
+
+class Instance:
+    """One rented machine.
+
+    Parameters
+    ----------
+    client : Client
+        Through which it acts.
+    id : int
+        The instance.
+    record : mapping, optional
+        What the service shows of it.
+    wanted : {"running", "stopped", "gone"}, optional
+        What it is meant to be.
+    attempts : DataFrame, optional
+        What happened to each offer until it was rented.
+
+    Attributes
+    ----------
+    attempts : DataFrame or None
+        One row per offer that was considered: ``offer_id``, ``machine_id``, ``gpu``, ``dph``
+        ($/h with the disk), ``outcome``, ``instance_id``, ``reason``.
+
+    Examples
+    --------
+    >>> with client.rent("gpu_name=RTX_4090", image="pytorch/pytorch") as box:  # doctest: +SKIP
+    ...     box.wait()
+    ...     print(box.ssh_command)
+    """
+
+    def __init__(
+        self,
+        client: Handling,
+        id: int,
+        *,
+        record: Mapping[str, Any] | None = None,
+        wanted: Wanted | None = None,
+        attempts: pd.DataFrame | None = None,
+    ) -> None:
+        self._client = client
+        self._id = id
+        self._record: dict[str, Any] | None = None
+        self._history: tuple[Seen, ...] = ()
+        self._wanted: Wanted | None = wanted
+        self._verdict: Verdict | None = None
+        self.attempts = attempts
+        if record is not None:
+            self._saw(record)
+
+    @property
+    def id(self) -> int:
+        """The instance's id."""
+        return self._id
+
+    @property
+    def label(self) -> str | None:
+        """Its label, as last seen."""
+        text = (self._record or {}).get("label")
+        return text if isinstance(text, str) else None
+
+    @property
+    def status(self) -> str:
+        """How it is now: one word, see `vastnb.fleet.status.STATES`. Asks the service."""
+        return self.look().state
+
+    @property
+    def ssh_command(self) -> str | None:
+        """The line that logs in; None as long as there is none. Asks the service at first."""
+        return connect.ssh_command(self._known())
+
+    @property
+    def jupyter_url(self) -> str | None:
+        """The address of its Jupyter, with the token: a secret. None if there is none."""
+        return connect.jupyter_url(self._known())
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the last look showed: state, reason in words, advice. Asks nothing."""
+        return self._verdict
+
+    def look(self) -> Verdict:
+        """Ask the service how it is.
+
+        Returns
+        -------
+        Verdict
+            ``state``, ``reason``, ``advice``.
+        """
+        return self._saw(self._client._record_of(self._id))
+
+    def record(self) -> dict[str, Any]:
+        """Return the service's record of it, secrets included (Jupyter token, environment)."""
+        return copy.deepcopy(self._known())
+
+    def wait(self, until: Wanted = "running", timeout: float = 900) -> Self:
+        """Wait until it is running (or stopped, or gone).
+
+        Parameters
+        ----------
+        until : {"running", "stopped", "gone"}
+            What to wait for.
+        timeout : float
+            Seconds.
+
+        Returns
+        -------
+        Instance
+            Itself.
+
+        Raises
+        ------
+        InstanceFailed
+            If it will not get there without help; the message says why and what to do. It is
+            still there and may bill.
+        WaitTimeout
+            If it takes longer. It is still there.
+        """
+        from vastnb.fleet.waiting import wait_for
+
+        wait_for([self], until, timeout, self._client._fleet())
+        return self
+
+    def start(self) -> None:
+        """Start it; see `Client.start_instance`."""
+        self._client.start_instance(self._id)
+        self._wanted = "running"
+
+    def stop(self) -> None:
+        """Stop it: its GPUs are given back, its disk is kept and billed."""
+        self._client.stop_instance(self._id)
+        self._wanted = "stopped"
+
+    def reboot(self) -> None:
+        """Stop and start its container, without giving its GPUs back."""
+        self._client.reboot_instance(self._id)
+
+    def rename(self, label: str | None) -> None:
+        """Give it another label; None takes it away."""
+        self._client.label_instance(self._id, label)
+        if self._record is not None:
+            self._record["label"] = label
+
+    def change_bid(self, price: float) -> None:
+        """Bid another price for it, $/h."""
+        self._client.change_bid(self._id, price)
+
+    def logs(self, tail: int = 1000, **options: Any) -> str:
+        """Return the last lines of its log; see `Client.logs`."""
+        return self._client.logs(self._id, tail, **options)
+
+    def destroy(self, *, verify: bool = True) -> None:
+        """Destroy it and its disk, and see that it stays gone; see `Client.destroy_instance`."""
+        self._client.destroy_instance(self._id, verify=verify)
+        self._wanted = "gone"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._wanted != "gone":
+            self.destroy()
+
+    def __repr__(self) -> str:
+        record = self._record or {}
+        parts: list[str] = [self._verdict.state if self._verdict else "not looked at yet"]
+        if record.get("gpu_name"):
+            parts.append(f"{record.get('num_gpus')}x {str(record['gpu_name'])[:40]}")
+        price = record.get("dph_total")
+        if isinstance(price, int | float):
+            parts.append(f"${price:.4f}/h")
+        if self.label:
+            parts.append(repr(self.label[:60]))
+        return f"<Instance {self._id}: {', '.join(parts)}>"
+
+    # -- in private --------------------------------------------------------------------------
+
+    def _known(self) -> dict[str, Any]:
+        if self._record is None or self._record.get("actual_status") != "running":
+            self.look()
+        return self._record or {}
+
+    def _saw(self, record: Mapping[str, Any] | None) -> Verdict:
+        now = self._client._clock_of_fleet().time()
+        verdict = judge(record, self._wanted, self._history, now=now)
+        self._history = remember(self._history, record, verdict, now=now)
+        self._record = dict(record) if record is not None else None
+        self._verdict = verdict
+        return verdict
+
+
+class Fleet(Sequence[Instance]):
+    """Several machines that were rented together; a sequence of `Instance`.
+
+    Parameters
+    ----------
+    client : Client
+        Through which they act.
+    instances : sequence of Instance
+        The machines.
+    wanted : int
+        How many were asked for.
+    attempts : DataFrame
+        What happened to each offer.
+    """
+
+    def __init__(
+        self,
+        client: Handling,
+        instances: Sequence[Instance],
+        *,
+        wanted: int,
+        attempts: pd.DataFrame,
+    ) -> None:
+        self._client = client
+        self._instances = tuple(instances)
+        self.wanted = wanted
+        self.attempts = attempts
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the machines."""
+        return [one.id for one in self._instances]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are as many as were asked for."""
+        return len(self._instances) == self.wanted
+
+    def wait(self, until: Wanted = "running", timeout: float = 900) -> Self:
+        """Wait until all of them are running; see `Instance.wait`."""
+        from vastnb.fleet.waiting import wait_for
+
+        wait_for(self._instances, until, timeout, self._client._fleet())
+        return self
+
+    def destroy(self, *, verify: bool = True) -> None:
+        """Destroy all of them, and see that they stay gone."""
+        left = [one for one in self._instances if one._wanted != "gone"]
+        if left:
+            self._client.destroy_instance([one.id for one in left], verify=verify)
+        for one in left:
+            one._wanted = "gone"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.destroy()
+
+    @overload
+    def __getitem__(self, index: int) -> Instance: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Instance]: ...
+    def __getitem__(self, index: int | slice) -> Instance | Sequence[Instance]:
+        return self._instances[index]
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(self._instances)
+
+    def __repr__(self) -> str:
+        return f"<Fleet of {len(self)}: {', '.join(str(one) for one in self.ids)}>"
+
+
+__all__ = ["Fleet", "Instance"]

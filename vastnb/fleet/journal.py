@@ -1,0 +1,261 @@
+"""What was sent to the service for money, kept on disk before it is sent.
+
+One row per attempt, in SQLite in the user's *data* directory: a cache may be emptied, this may
+not. Every write is on the disk (``synchronous=FULL``) before anything is sent, and if it cannot be
+written, nothing is sent. Rows hold no secrets: the account is a fingerprint, and neither
+environment nor start script is kept.
+
+A row belongs to the process that wrote it. Another process takes it over with `Journal.claim`,
+which succeeds once, so that two kernels that start together do not both settle it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+
+from vastnb.api.places import private_file
+from vastnb.errors import JournalError
+from vastnb.fleet.owner import Owner, this_process
+from vastnb.fleet.plan import LIVE, OPEN, State
+
+FILE: Final = "rentals.sqlite"
+PATIENCE: Final = 10.0
+"""Seconds to wait for another kernel that is writing."""
+
+
+def data_dir() -> Path:
+    """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
+    chosen = os.environ.get("VASTNB_DATA_DIR")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("vastnb")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One attempt.
+
+    Parameters
+    ----------
+    marker : str
+        What its machine carries.
+    account : str
+        Fingerprint of key and server.
+    base_url : str
+        The server.
+    offer_id, machine_id : int, int or None
+        What was asked for.
+    price : float or None
+        $/h that it was to cost, with its disk.
+    bid : float or None
+        $/h offered; None is on demand.
+    disk : float
+        GB.
+    label : str or None
+        The machine's label.
+    created_at : float
+        Seconds since the epoch.
+    since : float
+        The latest moment at which something can have been sent for it.
+    updated_at : float
+        When the row was last written.
+    state : State
+        Where it stands.
+    contract : int or None
+        The machine's id, as soon as it is known.
+    note : str
+        In words: why it was refused, what was found.
+    """
+
+    marker: str
+    account: str
+    base_url: str
+    offer_id: int
+    machine_id: int | None
+    price: float | None
+    bid: float | None
+    disk: float
+    label: str | None
+    created_at: float
+    since: float
+    updated_at: float
+    state: State = State.SENDING
+    contract: int | None = None
+    note: str = ""
+    host: str = field(default_factory=lambda: this_process().host)
+    pid: int = field(default_factory=lambda: this_process().pid)
+    began: str = field(default_factory=lambda: this_process().began)
+
+    @property
+    def owner(self) -> Owner:
+        """The process that it belongs to."""
+        return Owner(self.host, self.pid, self.began)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done about it."""
+        return self.state in OPEN
+
+
+_COLUMNS: Final = tuple(one.name for one in fields(Entry))
+_TYPES: Final = {"marker": "TEXT PRIMARY KEY", "price": "REAL", "bid": "REAL", "disk": "REAL"}
+
+
+class Journal:
+    """The record of all attempts, shared by the user's kernels.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The SQLite file; by default in `data_dir`.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path or data_dir() / FILE
+
+    def begin(self, entry: Entry) -> None:
+        """Write a new attempt down. When this returns, it is on the disk.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written; then nothing may be sent.
+        """
+        marks = ", ".join("?" for _ in _COLUMNS)
+        with self._writing("Nothing was sent, and nothing was rented.") as connection:
+            connection.execute(
+                f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})",
+                astuple(entry),
+            )
+
+    def update(self, entry: Entry, **changes: Any) -> Entry:
+        """Write what has become of an attempt, and return the entry as it is now.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written. The row then says less than is known; it is not wrong.
+        """
+        new = replace(entry, **changes)
+        names = [*changes]
+        sets = ", ".join(f"{name}=?" for name in names)
+        with self._writing(
+            "What was rented is not affected, but a new kernel will have to find it again."
+        ) as connection:
+            connection.execute(
+                f"UPDATE attempts SET {sets} WHERE marker=?",
+                [*(getattr(new, name) for name in names), entry.marker],
+            )
+        return new
+
+    def claim(self, entry: Entry, now: float) -> Entry | None:
+        """Make the entry of a dead process ours; None if another kernel was quicker.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        me = this_process()
+        with self._writing("Nothing was changed.") as connection:
+            changed = connection.execute(
+                "UPDATE attempts SET host=?, pid=?, began=?, updated_at=?"
+                " WHERE marker=? AND host=? AND pid=? AND began=? AND state=?",
+                (*me, now, entry.marker, *entry.owner, entry.state),
+            ).rowcount
+        if not changed:
+            return None
+        return replace(entry, host=me.host, pid=me.pid, began=me.began, updated_at=now)
+
+    def entries(self, account: str, states: Iterable[State] | None = None) -> list[Entry]:
+        """Return the attempts of an account, oldest first.
+
+        Parameters
+        ----------
+        account : str
+            The fingerprint.
+        states : iterable of State, optional
+            Only those that stand there.
+
+        Raises
+        ------
+        JournalError
+            If the file is there and cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        wanted = list(State if states is None else states)
+        marks = ", ".join("?" for _ in wanted)
+        with self._writing("Nothing was changed.") as connection:
+            rows = connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE account=?"
+                f" AND state IN ({marks}) ORDER BY created_at, rowid",
+                (account, *wanted),
+            ).fetchall()
+        return [_entry(row) for row in rows]
+
+    def concerning(self, account: str) -> list[Entry]:
+        """Return the attempts that something may still have to be done about, or that bill."""
+        return self.entries(account, OPEN | LIVE)
+
+    def of_contract(self, account: str, contract: int) -> Entry | None:
+        """Return the attempt that made a machine, if this package made it."""
+        found = [one for one in self.entries(account) if one.contract == contract]
+        return found[-1] if found else None
+
+    @contextmanager
+    def _writing(self, so_far: str) -> Iterator[sqlite3.Connection]:
+        """Open the file for one transaction. A connection never outlives it, so a fork is safe."""
+        try:
+            connection = self._open()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                connection.close()
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(
+                f"The record of rentals, {self.path}, cannot be used ({error}). {so_far} Free "
+                "space on the disk, put the rights of the directory right, or set "
+                "VASTNB_DATA_DIR to one that can be written.",
+                code="journal",
+            ) from None
+
+    def _open(self) -> sqlite3.Connection:
+        private_file(self.path)
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
+        )
+        try:
+            # No WAL: a home directory may lie on a network, where it does not work.
+            connection.execute("PRAGMA synchronous=FULL")
+            columns = ", ".join(f"{name} {_TYPES.get(name, '')}".strip() for name in _COLUMNS)
+            connection.execute(f"CREATE TABLE IF NOT EXISTS attempts ({columns})")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    entry = Entry(*row)
+    return replace(entry, state=State(entry.state))
+
+
+__all__ = ["FILE", "Entry", "Journal", "data_dir"]

@@ -1,0 +1,141 @@
+"""The list of instances, whole or not at all.
+
+A page that is missing, a total that does not add up or a record without its environment would make
+a machine look absent that is there. Any of them is an error; only a list that is complete can
+prove that something does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vastnb.clock import Clock
+from vastnb.errors import ServerError
+from vastnb.fleet.marker import marker_of
+from vastnb.searching import Call
+
+PAGE: Final = 25
+MOST_PAGES: Final = 400
+NEEDED: Final = (
+    "id",
+    "extra_env",
+    "label",
+    "actual_status",
+    "intended_status",
+    "is_bid",
+    "dph_total",
+    "storage_total_cost",
+    "num_gpus",
+    "gpu_name",
+    "machine_id",
+)
+"""Columns by which a machine is recognised and named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All instances of the account at one moment.
+
+    Parameters
+    ----------
+    records : tuple of mapping
+        As the service gives them.
+    asked_at : float
+        When the first page was asked for, seconds since the epoch: what was created before is in
+        it.
+    """
+
+    records: tuple[Mapping[str, Any], ...]
+    asked_at: float
+
+    def ids_of(self, marker: str | None, contract: int | None) -> list[int]:
+        """Return the ids of the machines that carry a marker, or have an id."""
+        return [
+            int(record["id"])
+            for record in self.records
+            if record["id"] == contract or (marker is not None and marker_of(record) == marker)
+        ]
+
+    def record(self, instance_id: int) -> Mapping[str, Any] | None:
+        """Return the record of one machine."""
+        return next((one for one in self.records if one["id"] == instance_id), None)
+
+
+def list_instances(
+    call: Call,
+    clock: Clock,
+    *,
+    columns: Sequence[str] = NEEDED,
+    within: float | None = None,
+) -> Listing:
+    """Ask for all instances, page by page.
+
+    Parameters
+    ----------
+    call : callable
+        ``call(endpoint, params=..., max_wait=...)``.
+    clock : Clock
+        The time.
+    columns : sequence of str
+        ``["*"]`` for all.
+    within : float, optional
+        Seconds that all pages may take together.
+
+    Raises
+    ------
+    ServerError
+        If the list is not whole.
+    VastError
+        As the call raises.
+    """
+    asked_at = clock.time()
+    records: dict[int, Mapping[str, Any]] = {}
+    token: str | None = None
+    for _ in range(MOST_PAGES):
+        left = None if within is None else max(0.0, asked_at + within - clock.time())
+        answer = call(
+            "show_instances",
+            params={
+                "select_cols": list(columns),
+                "order_by": [{"col": "id", "dir": "asc"}],
+                "limit": PAGE,
+                "after_token": token,
+            },
+            max_wait=left,
+        )
+        before = len(records)
+        for record in _page(answer.data):
+            records[record["id"]] = record
+        token = answer.data.get("next_token")
+        if token is None or token == "":
+            total = answer.data.get("total_instances")
+            if isinstance(total, int) and len(records) < total:
+                raise _broken(f"it holds {len(records)} instances of {total}")
+            return Listing(tuple(records.values()), asked_at)
+        if len(records) == before:
+            raise _broken("its pages do not end")
+    raise _broken("its pages do not end")
+
+
+def _page(data: Any) -> Sequence[Mapping[str, Any]]:
+    page = data.get("instances") if isinstance(data, Mapping) else None
+    if not isinstance(page, list):
+        raise _broken("it has no 'instances'")
+    for record in page:
+        number = record.get("id") if isinstance(record, Mapping) else None
+        if not isinstance(number, int) or isinstance(number, bool) or "extra_env" not in record:
+            raise _broken("it holds an instance without its id or its environment")
+    return page
+
+
+def _broken(what: str) -> ServerError:
+    return ServerError(
+        f"The service's list of instances is not whole: {what}. Nothing was changed by looking, "
+        "and nothing may be concluded from it. Try again in a while.",
+        code="incomplete_list",
+    )
+
+
+__all__ = ["NEEDED", "Listing", "list_instances"]

@@ -1,0 +1,250 @@
+"""What is asked of a machine: checked early, and written as the official client writes it.
+
+An `Order` is checked when it is made, against the limits that the service states of itself, so
+that a mistake costs neither a call nor a place in the queue. Its body has the official client's
+fields in the official client's meaning, and the marker in the environment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vastnb.errors import InvalidRequest
+from vastnb.fleet.marker import MARKER, with_marker
+
+LABEL_MAX: Final = 256
+ENV_MAX: Final = 32_768
+SCRIPT_MAX: Final = 4_096
+DISK_MIN: Final = 8.0
+PRICE_MIN: Final = 0.001
+PRICE_MAX: Final = 128.0
+MARKER_ROOM: Final = len(MARKER) + 32
+
+RUNTYPES: Final = {
+    "ssh": "ssh_proxy",
+    "ssh_direct": "ssh_direc ssh_proxy",
+    "jupyter": "jupyter_proxy ssh_proxy",
+    "jupyter_direct": "jupyter_direc ssh_direc ssh_proxy",
+}
+"""Short names for what the service calls a run type; anything else is sent as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a machine is rented for.
+
+    Parameters
+    ----------
+    image : str or None
+        Docker image; None if a template names it.
+    disk : float
+        GB, from 8.
+    label : str or None
+        At most 256 characters.
+    env : mapping or str
+        Environment; ``{"KEY": "v", "-p 8000:8000": "1"}``, or docker's flags as one text. At most
+        32,768 characters in all.
+    onstart : str or None
+        Shell commands that run at every start; at most 4,096 characters.
+    runtype : str or None
+        ``"ssh"``, ``"ssh_direct"``, ``"jupyter"``, ``"jupyter_direct"``, ``"args"``, or the
+        service's own words.
+    price : float or None
+        The bid, $/h, from 0.001 to 128; None rents on demand.
+    template_hash : str or None
+        A template.
+    args : sequence of str or None
+        Arguments of the container's own entry point.
+    cancel_unavail : bool or None
+        Whether nothing is created if the GPUs are taken. By default yes on demand, where a
+        stopped machine that bills its disk would be left otherwise.
+    more : mapping
+        Other fields of the body: ``extra``, ``image_login``, ``user``, ``python_utf8``,
+        ``lang_utf8``, ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``.
+
+    Raises
+    ------
+    InvalidRequest
+        If the service would refuse it. Nothing was sent.
+    """
+
+    image: str | None = None
+    disk: float = 10.0
+    label: str | None = None
+    env: Mapping[str, str] | str | None = field(default=None, repr=False)
+    onstart: str | None = field(default=None, repr=False)
+    runtype: str | None = None
+    price: float | None = None
+    template_hash: str | None = None
+    args: Sequence[str] | None = field(default=None, repr=False)
+    cancel_unavail: bool | None = None
+    more: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.image and not self.template_hash:
+            raise _wrong("an image (or a template_hash) is needed")
+        _number("disk", self.disk, DISK_MIN, math.inf, "GB")
+        if self.price is not None:
+            _number("price", self.price, PRICE_MIN, PRICE_MAX, "$/h")
+        _text("label", self.label, LABEL_MAX)
+        _text("onstart", self.onstart, SCRIPT_MAX)
+        env = environment(self.env)
+        if MARKER in env:
+            raise _wrong(f"{MARKER} is set by vastnb itself; leave it out of env")
+        if sum(len(name) + len(value) for name, value in env.items()) + MARKER_ROOM > ENV_MAX:
+            raise _wrong(f"env is longer than {ENV_MAX} characters in all")
+        if self.args is not None and (
+            isinstance(self.args, str) or sum(len(str(one)) for one in self.args) > SCRIPT_MAX
+        ):
+            raise _wrong(f"args is a list of texts, of at most {SCRIPT_MAX} characters in all")
+        unknown = sorted(set(self.more) - set(MORE))
+        if unknown:
+            raise _wrong(f"there is no option {', '.join(unknown)}; there are {', '.join(MORE)}")
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether this is a bid."""
+        return self.price is not None
+
+    def body(self, marker: str) -> dict[str, Any]:
+        """Return the JSON of the create.
+
+        Parameters
+        ----------
+        marker : str
+            Of this attempt.
+        """
+        runtype, args = self._run()
+        env = _without_jupyter_portal(environment(self.env), runtype)
+        cancel = self.cancel_unavail
+        body: dict[str, Any] = {
+            "client_id": "me",
+            "image": self.image,
+            "env": with_marker(env, marker),
+            "price": None if self.price is None else float(self.price),
+            "disk": self.disk,
+            "label": self.label,
+            "onstart": self.onstart,
+            "cancel_unavail": not self.interruptible if cancel is None else cancel,
+            "template_hash_id": self.template_hash,
+            **{name: self.more.get(name, default) for name, default in MORE.items()},
+        }
+        if body["volume_info"] is None:
+            del body["volume_info"]
+        if runtype:
+            body["runtype"] = runtype
+        if args is not None:
+            body["args"] = args
+        return body
+
+    def _run(self) -> tuple[str | None, list[str] | None]:
+        args = None if self.args is None else [str(one) for one in self.args]
+        if self.runtype:
+            return RUNTYPES.get(self.runtype, self.runtype), args or None
+        if self.template_hash is not None:
+            return None, args
+        # An empty list still means: run the image's own entry point.
+        return ("args" if args is not None else None), args or None
+
+
+MORE: Final[dict[str, Any]] = {
+    "extra": None,
+    "image_login": None,
+    "python_utf8": False,
+    "lang_utf8": False,
+    "use_jupyter_lab": False,
+    "jupyter_dir": None,
+    "force": False,
+    "user": None,
+    "volume_info": None,
+}
+"""Fields that are passed through, and what stands in them otherwise."""
+
+
+def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
+    """Return an environment as an object of texts.
+
+    Parameters
+    ----------
+    env : mapping, str or None
+        ``{"KEY": "v", "-p 8000:8000": "1"}``, or docker's flags: ``"-e KEY=v -p 8000:8000"``.
+
+    Raises
+    ------
+    InvalidRequest
+        If a flag is none of ``-e -p -h -v -n``, or a name or value is no text. The message does
+        not repeat values, which may be passwords.
+    """
+    if env is None:
+        return {}
+    if isinstance(env, str):
+        return _flags(env)
+    if not isinstance(env, Mapping):
+        raise _wrong("env is an object, such as {'KEY': 'value', '-p 8000:8000': '1'}")
+    for name, value in env.items():
+        if not isinstance(name, str) or isinstance(value, bool) or value is None:
+            raise _wrong(f"env: the value of {name!r} must be a text")
+        if not isinstance(value, str | int | float):
+            raise _wrong(f"env: the value of {name!r} must be a text")
+    return {name: str(value) for name, value in env.items()}
+
+
+def _flags(text: str) -> dict[str, str]:
+    try:
+        words = iter(shlex.split(text))
+    except ValueError:
+        raise _wrong("env: a quotation mark is not closed") from None
+    env: dict[str, str] = {}
+    for flag in words:
+        value = next(words, None)
+        if flag not in {"-e", "-p", "-h", "-v", "-n"} or value is None:
+            raise _wrong("env: as a text it is made of docker's -e KEY=value, -p, -h, -v and -n")
+        if flag == "-e":
+            name, is_there, content = value.partition("=")
+            if not is_there:
+                raise _wrong(f"env: -e {name} has no value")
+            env[name] = content
+        elif flag == "-h":
+            env["-h"] = value
+        elif flag == "-p" and not re.fullmatch(r"[\d:]+(-[\d:]+)?(/tcp|/udp)?", value):
+            raise _wrong(f"env: -p {value} names no port")
+        else:
+            env[f"{flag} {value}"] = "1"
+    return env
+
+
+def _without_jupyter_portal(env: dict[str, str], runtype: str | None) -> dict[str, str]:
+    """Take Jupyter out of the portal's list where there is no Jupyter."""
+    if (runtype and "jupyter" in runtype) or "PORTAL_CONFIG" not in env:
+        return env
+    kept = [one for one in env["PORTAL_CONFIG"].split("|") if "jupyter" not in one.lower()]
+    if not kept:
+        raise _wrong("PORTAL_CONFIG names nothing but Jupyter, and the runtype has no Jupyter")
+    return {**env, "PORTAL_CONFIG": "|".join(kept)}
+
+
+def _number(name: str, value: Any, least: float, most: float, unit: str) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and least <= value <= most):
+        upto = "" if math.isinf(most) else f" to {most:g}"
+        raise _wrong(f"{name}={value!r}: a number from {least:g}{upto} {unit} is needed")
+
+
+def _text(name: str, value: Any, most: int) -> None:
+    if value is not None and (not isinstance(value, str) or len(value) > most):
+        raise _wrong(f"{name} is a text of at most {most} characters")
+
+
+def _wrong(what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"This cannot be rented: {what}. Nothing was sent, and nothing was rented.",
+        code="invalid_args",
+    )
+
+
+__all__ = ["DISK_MIN", "MORE", "PRICE_MAX", "PRICE_MIN", "RUNTYPES", "Order", "environment"]

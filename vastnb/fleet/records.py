@@ -1,0 +1,257 @@
+"""From the records of instances to a frame, with a verdict and without a secret.
+
+One table names every column; the frame has all of them in every answer, an empty one included.
+What the table does not name never gets in, and that is how secrets stay out: the Jupyter token,
+the instance's own key, the start script, the arguments, and the values in the environment, of
+which only the names are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from vastnb.api.text import plain
+from vastnb.fleet.connect import ssh_address
+from vastnb.fleet.history import number
+from vastnb.fleet.messages import SHOWN
+from vastnb.fleet.status import Verdict, judge
+from vastnb.market.cells import array_of
+from vastnb.market.schema import Column, Dtype
+
+_LETTER: Final[dict[str, Dtype]] = {
+    "i": "Int64",
+    "f": "Float64",
+    "b": "boolean",
+    "s": "string",
+    "t": "datetime",
+}
+
+# A line: dtype letter, name, unit in brackets, meaning[; from ...].
+_TABLE: Final = """
+i id [] the instance's id
+s label [] your label
+s state [] the verdict: starting, running, stuck, failed and so on; from the record and its history
+s reason [] the verdict's reason, in words; from the record and its history
+s advice [] what to do about it; from the record and its history
+s gpu_name [] GPU model, in the service's spelling
+i num_gpus [] GPUs of the instance
+i gpu_ram [MB] VRAM of one GPU, as its driver reports it
+i gpu_totalram [MB] VRAM of all GPUs of the instance
+f gpu_util [%] how busy the GPUs are
+f gpu_temp [°C] temperature of the GPUs
+f cpu_util [%] how busy the CPU is
+f mem_usage [GB] memory in use
+f mem_limit [GB] memory of the instance
+f vmem_usage [GB] VRAM in use
+f disk_space [GB] disk of the instance
+f disk_usage [GB] disk in use; missing until it runs
+f dph_total [$/h] price while it runs, disk included
+f dph_base [$/h] price of the GPUs; the bid of an interruptible instance
+f storage_total_cost [$/h] price of the disk, billed while stopped too
+f dph_now [$/h] what is charged now, without traffic; from instance
+f min_bid [$/h] least bid that runs
+b is_bid [] whether it is interruptible
+f inet_down_cost [$/GB] traffic to the machine
+f inet_up_cost [$/GB] traffic from the machine
+t start_at [UTC] when it was created; from start_date
+f age_hours [h] since it was created; from start_date
+f duration [s] longest time that it can still run
+t end_at [UTC] when the machine's offer ends; from end_date
+s actual_status [] the service's word for how it is
+s intended_status [] ... and for what it is meant to be
+s cur_state [] ... for what its contract is now
+s next_state [] ... and will be
+s status_msg [] the machine's own message, cleaned and cut
+s image_uuid [] image
+s image_runtype [] how it was launched
+s env_names [] names in the environment and mapped ports, without values; from extra_env
+s template_hash_id [] template that it was made from
+s ssh_address [] where SSH listens, direct if possible; from ports, ssh_host, ssh_port
+s public_ipaddr [] the machine's address
+i machine_id [] the machine
+i host_id [] its owner
+s country [] two letters; from geolocation
+s geolocation [] region and country, as the host gave them
+f reliability2 [0-1] the service's estimate that the machine stays up
+s verification [] verified, unverified or deverified
+s driver_version [] GPU driver
+f cuda_max_good [] newest CUDA version that the driver supports
+"""
+
+
+def _parse(table: str) -> dict[str, Column]:
+    columns = {}
+    for line in table.strip().splitlines():
+        letter, name, rest = line.split(" ", 2)
+        unit, meaning = rest.removeprefix("[").split("] ", 1)
+        meaning, _, derived = meaning.partition("; from ")
+        columns[name] = Column(
+            name, _LETTER[letter], unit, meaning, default=True, derived=derived or None
+        )
+    return columns
+
+
+INSTANCE_COLUMNS: Final[dict[str, Column]] = _parse(_TABLE)
+"""Every column of a frame of instances by name, in order."""
+
+INSTANCE_UNITS: Final[dict[str, str]] = {n: c.unit for n, c in INSTANCE_COLUMNS.items() if c.unit}
+"""Units of the columns that have one."""
+
+WIRE_COLUMNS: Final[tuple[str, ...]] = (
+    *(n for n, c in INSTANCE_COLUMNS.items() if c.derived is None),
+    *("instance", "start_date", "end_date", "extra_env", "ports", "ssh_host", "ssh_port"),
+)
+"""Columns of the service that a frame, a verdict and an SSH address are made from."""
+
+_LAST_SECOND = 253_402_300_799.0  # the end of the year 9999
+
+
+def frame_of_instances(
+    rows: Sequence[Any],
+    *,
+    now: float,
+    verdicts: Mapping[int, Verdict] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Build the frame of an answer.
+
+    Parameters
+    ----------
+    rows : list of dict
+        The ``instances`` of an answer, as JSON gives them.
+    now : float
+        When it was fetched, epoch seconds; for ages, and for verdicts.
+    verdicts : dict of int to Verdict, optional
+        By instance id, from whoever has watched them. Others are judged by their record alone,
+        which cannot tell what is stuck.
+    provenance : dict, optional
+        JSON-able; becomes ``attrs["vastnb"]``, with ``unfit`` added: how many values of a column
+        had a wrong type and are missing (under ``"(row)"``: how many rows were no objects).
+
+    Returns
+    -------
+    DataFrame, shape (number of records, number of columns)
+        With a RangeIndex and the columns of `INSTANCE_COLUMNS`, always in the same dtypes; missing
+        is missing. It holds no secret.
+    """
+    records = [row for row in rows if isinstance(row, Mapping)]
+    said = [_verdict(record, now, verdicts or {}) for record in records]
+    arrays: dict[str, Any] = {}
+    unfit: dict[str, int] = {}
+    for name, column in INSTANCE_COLUMNS.items():
+        derive = _DERIVE.get(name)
+        if name in ("state", "reason", "advice"):
+            cells = [getattr(verdict, name) for verdict in said]
+        elif derive is not None:
+            cells = [derive(record, now) for record in records]
+        else:
+            cells = [record.get(name) for record in records]
+        if column.dtype == "datetime":
+            arrays[name] = pd.array(cells, dtype=pd.DatetimeTZDtype("us", "UTC"))
+            continue
+        arrays[name], odd = array_of(cells, column.dtype)
+        if odd:
+            unfit[name] = len(odd)
+    if len(records) < len(rows):
+        unfit["(row)"] = len(rows) - len(records)
+    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(records)), copy=False)
+    frame.attrs["vastnb"] = {**(provenance or {}), "unfit": unfit}
+    return frame
+
+
+def env_names(extra_env: Any) -> list[str]:
+    """Return the names in an instance's environment, without the values.
+
+    Parameters
+    ----------
+    extra_env : list of pairs, or dict
+        The service sends pairs, the official client makes an object of them. Mapped ports stand
+        among them (``-p 8000:8000``).
+    """
+    if isinstance(extra_env, Mapping):
+        names = list(extra_env)
+    elif isinstance(extra_env, list):
+        names = [pair[0] for pair in extra_env if isinstance(pair, list) and pair]
+    else:
+        return []
+    # A name with a "=" in it was an assignment that somebody put in the wrong place.
+    return [plain(name.partition("=")[0], 80) for name in names if isinstance(name, str)]
+
+
+def _verdict(record: Mapping[str, Any], now: float, verdicts: Mapping[int, Verdict]) -> Verdict:
+    identity = record.get("id")
+    known = verdicts.get(identity) if type(identity) is int else None
+    return known if known is not None else judge(record, now=now)
+
+
+def _time(name: str) -> Callable[[Mapping[str, Any], float], Any]:
+    def time(record: Mapping[str, Any], now: float) -> Any:
+        value = number(record.get(name))
+        if value is None or not 0 <= value <= _LAST_SECOND:
+            return pd.NaT
+        return pd.Timestamp(round(value * 1e6), unit="us", tz="UTC")
+
+    return time
+
+
+def _age_hours(record: Mapping[str, Any], now: float) -> float | None:
+    start = number(record.get("start_date"))
+    return None if start is None else max(0.0, now - start) / 3600.0
+
+
+def _dph_now(record: Mapping[str, Any], now: float) -> float | None:
+    parts = record.get("instance")
+    return number(parts.get("totalHour")) if isinstance(parts, Mapping) else None
+
+
+def _disk_usage(record: Mapping[str, Any], now: float) -> Any:
+    used = record.get("disk_usage")
+    # The service's way of saying that it does not know yet.
+    return None if used == -1 else used
+
+
+def _message(record: Mapping[str, Any], now: float) -> str | None:
+    text = record.get("status_msg")
+    return (plain(text, SHOWN) or None) if isinstance(text, str) else None
+
+
+def _env(record: Mapping[str, Any], now: float) -> str | None:
+    return ", ".join(env_names(record.get("extra_env"))) or None
+
+
+def _ssh(record: Mapping[str, Any], now: float) -> str | None:
+    address = ssh_address(record)
+    if address is None:
+        return None
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
+
+
+def _country(record: Mapping[str, Any], now: float) -> str | None:
+    place = record.get("geolocation")
+    code = place.rpartition(",")[2].strip() if isinstance(place, str) else ""
+    return code if len(code) == 2 and code.isascii() and code.isupper() else None
+
+
+_DERIVE: Final[dict[str, Callable[[Mapping[str, Any], float], Any]]] = {
+    "start_at": _time("start_date"),
+    "end_at": _time("end_date"),
+    "age_hours": _age_hours,
+    "dph_now": _dph_now,
+    "disk_usage": _disk_usage,
+    "status_msg": _message,
+    "env_names": _env,
+    "ssh_address": _ssh,
+    "country": _country,
+}
+
+__all__ = [
+    "INSTANCE_COLUMNS",
+    "INSTANCE_UNITS",
+    "WIRE_COLUMNS",
+    "env_names",
+    "frame_of_instances",
+]

@@ -1,0 +1,370 @@
+"""From a raw record to one verdict: how an instance is, why, and what to do about it.
+
+`judge` is a pure function of the record, of what the user wants, and of what was seen before. The
+history is what makes a verdict steady: a start that was called stuck stays so until it ends, an
+instance that is missing from one answer is not gone yet, and one failed attempt to connect is not
+a lost machine. It also tells what a single record cannot: since when nothing has moved.
+
+The service's own words decide little. Ready is *actual and intended* running; failures show in
+``intended_status``; a word that is not known is pending, and shown as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, get_args
+
+from vastnb.api.text import seconds
+from vastnb.fleet.history import (
+    History,
+    Look,
+    Seen,
+    attempt,
+    before_attempt,
+    extend,
+    look_at,
+    number,
+)
+from vastnb.fleet.messages import Message
+from vastnb.fleet.reach import lost
+
+State = Literal[
+    "starting", "running", "stuck", "failed", "outbid", "stopped", "offline", "unreachable", "gone"
+]
+Advice = Literal[
+    "nothing to do",
+    "wait",
+    "destroy and try the next offer",
+    "destroy and fix the image",
+    "try the next offer",
+    "raise the bid",
+    "start again",
+    "stop it",
+    "destroy it again",
+    "billed for storage",
+]
+Wanted = Literal["running", "stopped", "gone"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+ADVICE: Final[tuple[Advice, ...]] = get_args(Advice)
+
+NO_ANSWER: Final = 300.0
+"""Seconds after which a machine that has not begun to load is stuck; loading begins in seconds."""
+NO_PROGRESS: Final = 600.0
+"""Seconds without a new word after which loading is stuck; whole starts take up to 8 minutes."""
+TOO_LONG: Final = 3600.0
+"""Seconds after which a start is stuck although it moves."""
+PATIENCE: Final = 120.0
+"""Seconds in which an unknown error, or a container that ended, may still come right."""
+OFFLINE_PATIENCE: Final = 1800.0
+"""Seconds for which it is worth waiting for a host."""
+AWAY: Final = 60.0
+"""Seconds of absence after which a destroyed instance does not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an instance is.
+
+    Parameters
+    ----------
+    state : str
+        One of `STATES`. ``running`` is said only of an instance that is shown as running *and* is
+        meant to run (or was a moment ago, and is missing from one answer).
+    reason : str
+        In words; what it quotes of the status message is cleaned and cut.
+    advice : str
+        One of `ADVICE`.
+    settled : bool
+        False while it is on its way to something else, so that a look soon is worth while.
+    """
+
+    state: State
+    reason: str
+    advice: Advice = "nothing to do"
+    settled: bool = True
+
+
+def judge(
+    record: Any,
+    wanted: Wanted | None = None,
+    history: History = (),
+    *,
+    now: float,
+    reached: bool | None = None,
+    credit: float | None = None,
+) -> Verdict:
+    """Say how an instance is.
+
+    Parameters
+    ----------
+    record : dict or None
+        The raw record; `None` (or anything that is no object) if the service shows none.
+    wanted : {"running", "stopped", "gone"}, optional
+        What it is meant to be; `None` if nobody knows, as for a machine rented elsewhere.
+    history : sequence of Seen, optional
+        Earlier looks, see `remember`. Without it nothing is ever stuck.
+    now : float
+        When the record was fetched, epoch seconds.
+    reached : bool, optional
+        Whether a connection could be made just now; `None` if nobody tried. Most machines that
+        fail are shown as running, and only this tells.
+    credit : float, optional
+        What the account has left, $, if it is known.
+
+    Returns
+    -------
+    Verdict
+        For every JSON value; it never raises.
+    """
+    look = look_at(record)
+    if not look.present:
+        return _absent(wanted, history, now)
+    if wanted == "gone":
+        found = judge(record, None, history, now=now, reached=reached, credit=credit)
+        back = any(seen.state == "gone" for seen in history)
+        still = "came back after it was destroyed" if back else "is to be destroyed and still there"
+        reason = f"{still}, and is billed: {found.reason}"
+        return Verdict(found.state, reason, "destroy it again", settled=False)
+    if look.actual == "offline":
+        found = _offline(history, now)
+    elif look.intended == "running":
+        found = _meant_to_run(record, look, history, now, reached)
+    elif look.intended is None and look.actual not in ("exited", "stopped"):
+        shown = look.actual or "without a status"
+        found = Verdict("starting", f"shown as {shown}; it is not said what is intended", "wait",
+                        settled=False)  # fmt: skip
+    elif look.intended in (None, "stopped", "exited"):
+        return _meant_to_stop(record, look, wanted, history, credit)
+    else:
+        words = f"{look.actual or 'no status'}, on its way to {look.intended}"
+        found = Verdict("starting", words, "wait", settled=False)
+    if wanted == "stopped" and look.intended == "running":
+        reason = f"{found.reason}; it is to be stopped, and is meant to run"
+        return replace(found, reason=reason, advice="stop it", settled=False)
+    return found
+
+
+def remember(
+    history: History, record: Any, verdict: Verdict, *, now: float, reached: bool | None = None
+) -> tuple[Seen, ...]:
+    """Return the history with one more look, to be handed to the next `judge`.
+
+    Parameters
+    ----------
+    history : sequence of Seen
+        So far; it is not changed.
+    record, now, reached
+        What `judge` was given.
+    verdict : Verdict
+        What it said.
+    """
+    return extend(history, record, verdict.state, now=now, reached=reached)
+
+
+# -- not there
+
+
+def _absent(wanted: Wanted | None, history: History, now: float) -> Verdict:
+    last = history[-1] if history else None
+    if wanted == "gone":
+        since = last.first if last and not last.look.present else now
+        return Verdict("gone", "destroyed", settled=now - since >= AWAY)
+    if last is None or last.look.present:
+        before: State = "starting" if wanted == "running" else "gone"
+        state = before if last is None else _state(last)
+        reason = "not in the last answer, which may be incomplete; to be asked again"
+        return Verdict(state, reason, "wait", settled=False)
+    advice: Advice = "try the next offer" if wanted == "running" else "nothing to do"
+    return Verdict("gone", "no longer among your instances: destroyed elsewhere, or by its host",
+                   advice)  # fmt: skip
+
+
+def _state(seen: Seen) -> State:
+    return next((state for state in STATES if state == seen.state), "starting")
+
+
+def _offline(history: History, now: float) -> Verdict:
+    since = now
+    for seen in reversed(history):
+        if not seen.look.present or seen.look.actual != "offline":
+            break
+        since = seen.first
+    away = max(0.0, now - since)
+    advice: Advice = "wait" if away < OFFLINE_PATIENCE else "destroy and try the next offer"
+    how_long = f", for {seconds(away)} at least" if away else ""
+    return Verdict("offline", f"the host cannot be reached by the service{how_long}", advice)
+
+
+# -- meant to run
+
+
+def _meant_to_run(
+    record: Mapping[str, Any], look: Look, history: History, now: float, reached: bool | None
+) -> Verdict:
+    if look.runs:
+        why = lost(record, look, history, now=now, reached=reached)
+        if why:
+            return Verdict("unreachable", f"shown as running, but {why}",
+                           "destroy and try the next offer")  # fmt: skip
+        return Verdict("running", "running")
+    if look.queued:
+        reason = "waits for its GPUs to be free; it will then start, and be billed, by itself"
+        return Verdict("starting", reason, "wait", settled=False)
+    part = attempt(history)
+    failed = _failed(look, history, part, now)
+    if failed:
+        return failed
+    phase = _phase(look, part)
+    begun = part[0].first if part else now
+    moved = _moved(look, part, now)
+    waited, still = max(0.0, now - begun), max(0.0, now - moved)
+    loads = look.actual == "loading"
+    too_still = still >= (NO_PROGRESS if loads else NO_ANSWER)
+    # Once said, it stays said until this start has ended: a layer an hour is no recovery.
+    before = any(seen.state == "stuck" for seen in part)
+    if not (before or too_still or waited >= TOO_LONG):
+        return Verdict("starting", phase, "wait", settled=False)
+    how = f"nothing new for {seconds(still)}" if too_still else f"{seconds(waited)} already"
+    return Verdict("stuck", f"{phase}; {how}", "destroy and try the next offer", settled=False)
+
+
+def _failed(look: Look, history: History, part: tuple[Seen, ...], now: float) -> Verdict | None:
+    """Return the verdict on a start that has failed, though the service still means it to run."""
+    message, since = look.message, now
+    for seen in reversed(part):
+        if seen.look.message != message or seen.look.actual != look.actual:
+            break
+        since = seen.first
+    lasted = now - since
+    earlier = before_attempt(history)
+    fresh = not part or now - part[0].first < PATIENCE
+    left_over = (
+        fresh
+        and earlier is not None
+        and earlier.look.message == message
+        and all(seen.look.message == message for seen in part)
+    )
+    if message.kind in ("bad image", "bad machine") and not left_over:
+        return _error(message)
+    if message.kind == "error" and not left_over and lasted >= PATIENCE:
+        return _error(message)
+    if look.actual in ("exited", "stopped") and lasted >= PATIENCE:
+        return Verdict("failed", "the container has ended by itself, and may still be billed",
+                       "start again")  # fmt: skip
+    worse = next((seen for seen in reversed(part) if seen.state == "failed"), None)
+    if worse is None:
+        return None
+    if worse.look.message.is_error:
+        return _error(worse.look.message)
+    return Verdict("failed", f"has failed, and is shown as {_shown(look)}", "start again")
+
+
+def _error(message: Message) -> Verdict:
+    if message.kind == "bad image":
+        return Verdict("failed", f"the image cannot be had, by other machines neither: "
+                       f"{message.text}", "destroy and fix the image")  # fmt: skip
+    return Verdict("failed", message.text, "destroy and try the next offer")
+
+
+def _phase(look: Look, part: tuple[Seen, ...]) -> str:
+    """Say what a start is doing."""
+    message = look.message
+    if message.kind == "network":
+        return f"the machine has trouble reaching the registry: {message.text}"
+    if look.actual == "loading" and message.kind in ("pulling", "none"):
+        layers: dict[str, bool] = {}
+        for seen in (*(s.look for s in part), look):
+            for digest, complete in seen.message.layers:
+                layers[digest] = complete or layers.get(digest, False)
+        if not layers:
+            return "pulling the image" if message.kind == "pulling" else "loading"
+        # Docker usually tells of one layer at a time, so the others may not have shown up yet.
+        least = "" if len(message.layers) > 1 else "at least "
+        return (
+            f"pulling {sum(layers.values())} of {least}{len(layers)} layer{'s' * (len(layers) > 1)}"
+        )
+    known = {
+        None: "waiting for the machine to begin",
+        "created": "the container is being made",
+        "rebooting": "rebooting",
+        "exited": "the container is not up yet, or has ended",
+        "stopped": "the container is not up yet, or has ended",
+        "loading": "loading",
+    }
+    words = known.get(look.actual, f"shown as {_shown(look)}")
+    said = message.kind in ("other", "error") and message.text
+    return f"{words}: {said}" if said else words
+
+
+def _moved(look: Look, part: tuple[Seen, ...], now: float) -> float:
+    """Return when something was last seen that had not been seen before in this start."""
+    moved, before = None, set()
+    for seen in part:
+        mark = _mark(seen.look)
+        if mark not in before:
+            moved = seen.first
+            before.add(mark)
+    return now if moved is None or _mark(look) not in before else moved
+
+
+def _mark(look: Look) -> tuple[str | None, ...]:
+    return look.actual, look.current, None if look.message.is_error else look.message.text
+
+
+def _shown(look: Look) -> str:
+    return f"'{look.actual}'" if look.actual else "no status"
+
+
+# -- meant to be stopped
+
+
+def _meant_to_stop(
+    record: Mapping[str, Any],
+    look: Look,
+    wanted: Wanted | None,
+    history: History,
+    credit: float | None,
+) -> Verdict:
+    settled = look.actual not in ("running", "rebooting", "offline")
+    still = "" if settled else f"; still shown as {look.actual}"
+    ran = any(seen.look.runs for seen in history)
+    pays = "; its disk is billed"
+    if wanted == "stopped":
+        reason = "stopped" if settled else "stopping"
+        return Verdict("stopped", reason + still + pays, "billed for storage", settled)
+    if look.message.is_error:
+        return replace(_error(look.message), settled=settled)
+    if credit is not None and credit <= 0:
+        return Verdict("stopped", f"the credit has run out{still}{pays}", "billed for storage",
+                       settled)  # fmt: skip
+    # Of a machine rented elsewhere nobody knows whether its user stopped it, unless it was seen
+    # to run or was never begun.
+    if record.get("is_bid") is True and (wanted == "running" or ran or look.actual is None):
+        bid, least = number(record.get("dph_base")), number(record.get("min_bid"))
+        # The least bid shown may be an old one: it is quoted only where it explains something.
+        known = bid is not None and least is not None and least > bid
+        price = f" (bid ${bid:.4g}/h, least ${least:.4g}/h)" if known else ""
+        how = "outbid" if ran or look.actual is not None else "the bid does not suffice to start"
+        return Verdict("outbid", f"{how}{price}{still}{pays}", "raise the bid", settled)
+    if look.actual is None and not ran:
+        return Verdict("stopped", f"never started: its GPUs were taken{pays}",
+                       "destroy and try the next offer", settled)  # fmt: skip
+    if wanted == "running":
+        return Verdict("stopped", f"stopped, though it is to run: by hand elsewhere, or because "
+                       f"the credit ran out{still}{pays}", "start again", settled)  # fmt: skip
+    return Verdict("stopped", f"stopped{still}{pays}", "billed for storage", settled)
+
+
+__all__ = [
+    "ADVICE",
+    "STATES",
+    "Advice",
+    "History",
+    "Seen",
+    "State",
+    "Verdict",
+    "Wanted",
+    "judge",
+    "remember",
+]
