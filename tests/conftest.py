@@ -24,9 +24,10 @@ def _recorded() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees the user's cache or leaves something in it; kernels inherit this too."""
+    """No test sees the user's files or leaves something there; kernels inherit this too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VASTNB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VASTNB_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -257,3 +258,37 @@ def test_a_machine_that_was_not_seen_gone_is_told(
     server.faults.clear()
     assert [one.instance_id for one in client.reconcile().of("destroyed")] == [box.id]
     assert alive(server) == []
+
+
+def test_a_machine_that_is_listed_late_is_found(
+    client: vastnb.Client, server: Server, offer: Any, clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A service that is slow to show what it made must not make it look absent."""
+    call, begun = client._fleet_base.call, clock.time()
+
+    def late(endpoint: str, **request: Any) -> Any:
+        answer = call(endpoint, **request)
+        if endpoint != "show_instances" or clock.time() > begun + 26:
+            return answer
+        return SimpleNamespace(data={**answer.data, "instances": [], "total_instances": 0})
+
+    base = client._fleet_base._replace(call=late)  # type: ignore[arg-type]
+    monkeypatch.setattr(client, "_fleet_base", base)
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    assert client.create_instance(offer, **ORDER).id == alive(server)[0].id
+
+
+def test_a_destroy_is_on_disk_before_it_is_sent(
+    client: vastnb.Client, server: Server, offer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = client.create_instance(offer, **ORDER)
+    destroy, seen = server.world.fleet.destroy, []
+
+    def look_first(*arguments: Any) -> None:
+        seen.extend(one.state for one in entries(client))
+        destroy(*arguments)
+
+    monkeypatch.setattr(server.world.fleet, "destroy", look_first)
+    box.destroy()
+    assert seen == [State.DESTROYING]

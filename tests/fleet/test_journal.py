@@ -14,7 +14,7 @@ import pytest
 
 from vastnb.errors import JournalError
 from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, this_process
+from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, began, this_process
 from vastnb.fleet.plan import State
 from vastnb.sim import Fault, Server
 
@@ -131,6 +131,8 @@ def test_a_process_is_alive_until_it_is_dead() -> None:
     assert not me.is_dead(1e9)
     assert a_dead_process().is_dead(0.0)
     assert Owner(me.host, me.pid, "an earlier process with this id").is_dead(0.0)
+    assert Owner(me.host, os.getppid(), "an earlier process with this id").is_dead(0.0)
+    assert not Owner(me.host, os.getppid(), began(os.getppid())).is_dead(1e9)
     elsewhere = Owner("another machine", me.pid, me.began)
     assert not elsewhere.is_dead(SILENT_FOR_DEAD - 1)
     assert elsewhere.is_dead(SILENT_FOR_DEAD)

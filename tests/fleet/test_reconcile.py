@@ -217,3 +217,27 @@ def test_a_wrong_key_is_told_and_changes_nothing(
         pytest.raises(AuthError),
     ):
         wrong.reconcile()
+
+
+def test_a_record_without_its_environment_proves_nothing(
+    client: vastnb.Client, journal: Journal
+) -> None:
+    rent_and_forget(client, journal, this_process())
+    call = client._fleet_base.call
+
+    def bare(endpoint: str, **request: Any) -> Any:
+        request["params"] = {**request["params"], "select_cols": ["id", "label"]}
+        return call(endpoint, **request)
+
+    with pytest.raises(ServerError, match="without its id or its environment"):
+        list_instances(bare, client._fleet_base.clock)
+
+
+def test_an_attempt_of_another_thread_is_left_alone(
+    client: vastnb.Client, journal: Journal, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = rent_and_forget(client, journal, this_process(), sent=False)
+    monkeypatch.setattr("vastnb.fleet.desk._flying", {entry.marker})
+    (finding,) = client.reconcile().findings
+    assert finding.kind == "elsewhere"
+    assert journal.entries(entry.account) == [entry]

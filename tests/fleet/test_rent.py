@@ -93,6 +93,17 @@ def test_a_price_that_rose_since_the_search_is_not_paid(
     assert alive(server) == []
 
 
+def test_a_price_is_never_taken_from_the_cache(
+    client: vastnb.Client, server: Server, offers: Any, clock: ManualClock
+) -> None:
+    clock.advance(30)
+    for _ in range(2):
+        before = server.calls("search_offers")
+        with pytest.raises(OfferGone):
+            client.rent(offers, **ORDER, max_dph=0.0001)
+        assert server.calls("search_offers") > before
+
+
 def test_without_a_checked_price_nothing_is_rented_under_a_limit(
     client: vastnb.Client, server: Server, offers: Any, clock: ManualClock
 ) -> None:
@@ -169,6 +180,8 @@ def test_a_stopped_machine_is_destroyed_and_the_next_is_tried(
     assert isinstance(box, Instance) and box.attempts is not None
     assert [one.id for one in alive(server)] == [box.id]
     assert box.attempts["outcome"].tolist()[:2] == ["destroyed", "created"]
+    sent = [one.endpoint for one in server.seen if one.method in ("PUT", "DELETE")]
+    assert sent == ["create_instance", "destroy_instance", "create_instance"]
 
 
 def test_a_bid_search_is_never_rented_on_demand(client: vastnb.Client, server: Server) -> None:

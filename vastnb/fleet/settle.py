@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -200,12 +199,12 @@ class Settler:
             if number not in case.destroyed:
                 case.destroyed.append(number)
             try:
-                # That there is no such machine is what was wanted.
-                with suppress(InvalidRequest):
-                    self._call("destroy_instance", path={"id": number}, body={})
+                self._call("destroy_instance", path={"id": number}, body={})
             except VastError as error:
-                # It is still listed then, and is destroyed again.
-                case.error = error.message
+                # That there is no such machine is what was wanted. Otherwise it is still listed,
+                # and is destroyed again.
+                if not (isinstance(error, InvalidRequest) and error.status == 404):
+                    case.error = error.message
 
     def _look(self, cases: Sequence[Case], deadline: float) -> None:
         # The last look may end a little late; it is never cut short.
