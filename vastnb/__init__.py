@@ -19,7 +19,7 @@ import vastnb.market.accessor  # noqa: F401  (registers ``df.vast``)
 from vastnb import errors
 from vastnb._version import __version__
 from vastnb.client import Client
-from vastnb.entry import connect, demo
+from vastnb.entry import connect, demo, login
 
 if TYPE_CHECKING:
     from vastnb import sim
@@ -61,5 +61,6 @@ __all__ = [
     "demo",
     "errors",
     "explore",
+    "login",
     "sim",
 ]

@@ -1,15 +1,17 @@
-"""The two ways in: with your key, or on a simulated market."""
+"""The ways in: with your key, with one that is asked for, or on a simulated market."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vastnb.api.credentials import STRAY_VARIABLES, as_secret, find_key
+from vastnb.api.credentials import STRAY_VARIABLES, as_secret, find_key, keep_key
+from vastnb.api.secret import Secret
 from vastnb.client import Client
 from vastnb.errors import AuthError
 
@@ -47,6 +49,69 @@ def connect(**options: Any) -> Client:
     client = Client(**options)
     sys.stdout.write(f"Connected to {client.base_url} with the key from {credential.source}.\n")
     return client
+
+
+def login(*, keep: bool = True, ask: Callable[[str], str] | None = None, **options: Any) -> Client:
+    """Ask for your API key, check it, and keep it where the official client keeps it.
+
+    Nothing else in this package ever asks. What is typed is not shown, and does not get into the
+    notebook.
+
+    Parameters
+    ----------
+    keep : bool
+        Write the key to the official client's key file, readable by you alone, so that it is
+        found from now on. Otherwise only the client that is returned has it.
+    ask : callable, optional
+        Given a prompt, returns what was typed; by default `getpass.getpass`, which notebooks
+        answer with a hidden field.
+    **options
+        Passed on to `Client`.
+
+    Returns
+    -------
+    Client
+
+    Raises
+    ------
+    AuthError
+        If nothing can be asked here (a notebook that runs by itself), or the service does not
+        accept the key. Nothing was kept then.
+    VastError
+        If the service could not be asked whether it accepts it. Nothing was kept then.
+
+    Examples
+    --------
+    >>> client = vastnb.login()  # doctest: +SKIP
+    Vast.ai API key (hidden): ········
+    """
+    key = _asked(ask or getpass.getpass)
+    client = Client(key, **options)
+    try:
+        client.show_user()
+        kept = f" It is kept in {keep_key(key)}." if keep else ""
+    except BaseException:
+        client.close()
+        raise
+    sys.stdout.write(f"{client.base_url} accepts this key.{kept}\n")
+    if keep and find_key().key.fingerprint() != key.fingerprint():
+        sys.stdout.write(f"But the key from {find_key().source} is found before it.\n")
+    return client
+
+
+def _asked(ask: Callable[[str], str]) -> Secret:
+    try:
+        key = as_secret(ask("Vast.ai API key (hidden): "))
+    except (EOFError, NotImplementedError):  # no terminal, and no notebook that somebody sits at
+        key = None
+    if not key:
+        raise AuthError(
+            "No key was typed, or nobody can be asked here. Nothing was sent or kept. Create a key "
+            "at https://cloud.vast.ai/manage-keys/, and run vastnb.login() in a notebook or a "
+            "terminal that you sit at.",
+            code="no_key",
+        )
+    return key
 
 
 def demo(

@@ -7,6 +7,7 @@ here asks the user anything, and every value is wrapped as soon as it is read.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import ipaddress
@@ -160,6 +161,43 @@ def key_files() -> tuple[Path, Path]:
     )
 
 
+def keep_key(key: Secret) -> Path:
+    """Write a key to the official client's key file, for its owner's eyes only.
+
+    Parameters
+    ----------
+    key : Secret
+        The key.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    AuthError
+        If it cannot be written. Whatever was there is as it was.
+    """
+    path = key_files()[0]
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(key.reveal())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise AuthError(
+            f"The key cannot be kept in {path} ({type(error).__name__}). It was accepted, and is "
+            f"not kept anywhere. Set {KEY_VARIABLE} instead, or use login(keep=False).",
+            code="not_kept",
+        ) from None
+    return path
+
+
 # -- the places ----------------------------------------------------------------------------------
 
 _Reader = Callable[[], Secret | None]
@@ -252,5 +290,6 @@ __all__ = [
     "base_url",
     "find_key",
     "is_loopback",
+    "keep_key",
     "key_files",
 ]
