@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+from vastnb.clock import ManualClock
+from vastnb.sim.payloads import plant
+from vastnb.sim.world import World
+
 CALLS = """\
 import hashlib, random, sys
 import requests
@@ -76,3 +80,18 @@ def test_the_same_seed_and_calls_give_the_same_answers_in_every_process() -> Non
     assert one == two
     assert one[1] != other[1]
     assert int(one[0]) > 10, "instances were rented on the way"
+
+
+def test_payloads_in_one_market_are_in_no_other_of_the_same_seed() -> None:
+    clock = ManualClock()
+    before = World(seed=5, machines=40, clock=clock)
+    spoiled = World(seed=5, machines=40, clock=clock)
+    ids = {one.id for one in spoiled.market.listings()}
+    plant(spoiled)
+    after = World(seed=5, machines=40, clock=clock)
+    query = {"rentable": {"eq": True}}
+    sound = before.search(query).to_json()
+    assert after.search(query).to_json() == sound
+    assert b"__pwned" not in sound
+    assert b"__pwned" in spoiled.search(query).to_json()
+    assert {one.id for one in spoiled.market.listings()} == ids

@@ -17,7 +17,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -92,8 +92,9 @@ class Machine:
         return (1 << self.gpu_count) - 1
 
 
-def draw(seed: int, count: int, start: float) -> list[Machine]:
-    """Draw `count` machines.
+@lru_cache(maxsize=4)
+def draw(seed: int, count: int, start: float) -> tuple[Machine, ...]:
+    """Draw `count` machines, or return those that were drawn for the same: nobody changes them.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def draw(seed: int, count: int, start: float) -> list[Machine]:
             machine.slices.append(_cut(rng, machine, slot, mask))
             slot += 1
         machines.append(machine)
-    return machines
+    return tuple(machines)
 
 
 def _between(rng: random.Random, name: str) -> float:

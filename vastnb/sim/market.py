@@ -8,6 +8,7 @@ shown as rented.
 
 from __future__ import annotations
 
+import copy
 import heapq
 import math
 from collections.abc import Sequence
@@ -97,7 +98,7 @@ class DrawnMarket(Market):
     def __init__(self, seed: int, start: float, *, machines: int = MACHINES_FOR_A_MARKET) -> None:
         super().__init__()
         self.seed = seed
-        self.machines: list[Machine] = draw(seed, machines, start)
+        self.machines: Sequence[Machine] = draw(seed, machines, start)
         self.slices: list[Slice] = [s for machine in self.machines for s in machine.slices]
         self._span = _coprime_span(len(self.slices))
         self._stride = _stride(seed, self._span)
@@ -127,6 +128,17 @@ class DrawnMarket(Market):
         self._work_out(machine, max(elapsed, self._elapsed))
         if self._states[machine].until != before:
             heapq.heappush(self._due, (self._states[machine].until, machine))
+
+    def own(self) -> Sequence[Machine]:
+        """Take copies of the machines, which other markets of this seed share, to change them."""
+        self.machines = copy.deepcopy(self.machines)
+        self.slices = [s for machine in self.machines for s in machine.slices]
+        for state in self._states:
+            state.listings = {}
+            state.until = -math.inf
+        self._due = [(-math.inf, m.index) for m in self.machines]
+        self.refresh(self._elapsed)
+        return self.machines
 
     def relist(self, machine: int) -> None:
         """Give a machine's offers new ids."""

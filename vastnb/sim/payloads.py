@@ -44,7 +44,7 @@ def plant(world: World) -> None:
     world.templates[:] = public(world.start, payloads=True)
     market = world.market
     if isinstance(market, DrawnMarket):
-        for machine in market.machines:
+        for machine in market.own():
             _spoil(machine.columns, machine.index)
     elif isinstance(market, RecordedMarket):
         for number, listing in enumerate(market.listings()):
