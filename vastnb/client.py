@@ -287,9 +287,11 @@ class Client(InstanceVerbs):
     @property
     def history(self) -> History:
         """The market's past, as your own searches have seen it; needs the extra ``history``."""
+        history = self._recorder.history
         if self.server is not None:
             self._line.simulated = True  # known before it has said so
-        return self._recorder.history
+            history.world = self.server.world
+        return history
 
     # -- the account -------------------------------------------------------------------------
 
