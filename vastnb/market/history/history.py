@@ -46,7 +46,9 @@ from vastnb.market.history.questions import (
     sample_sql,
     trend_sql,
 )
+from vastnb.market.history.upkeep import Upkeep
 from vastnb.market.problems import refusal
+from vastnb.recording import Keep
 
 if TYPE_CHECKING:
     from vastnb.clock import Clock
@@ -74,6 +76,8 @@ class History:
     simulated : callable
         Tells whether the market is simulated. Then everything is kept in a temporary directory,
         which ends with `close`; it never mixes with what a real market was like.
+    keep : Keep, optional
+        How much is kept.
 
     Attributes
     ----------
@@ -82,13 +86,21 @@ class History:
     """
 
     def __init__(
-        self, folder: Path, source: str, clock: Clock, simulated: Callable[[], bool]
+        self,
+        folder: Path,
+        source: str,
+        clock: Clock,
+        simulated: Callable[[], bool],
+        *,
+        keep: Keep | None = None,
     ) -> None:
         self._folder = folder
         self._source = source
         self._clock = clock
         self._simulated = simulated
+        self._keep = keep or Keep()
         self._engine = Engine()
+        self._upkeep: dict[Path, Upkeep] = {}
         self.world: World | None = None
         self._made_up: Path | None = None
         self._end: Callable[[], object] = lambda: None
@@ -147,7 +159,55 @@ class History:
             If it cannot be written.
         """
         need("pyarrow")
-        return self._offers.add(table_of(frame, sample), sample.seen_at)
+        path = self._offers.add(table_of(frame, sample), sample.seen_at)
+        if path is not None:
+            self._keeper().added()
+        return path
+
+    def tidy(self) -> None:
+        """Put the files of each finished day together, and drop what is too much, now.
+
+        It happens by itself, a little after searches; there is no need to call this.
+        """
+        need("pyarrow")
+        self._keeper().tidy()
+
+    def _keeper(self) -> Upkeep:
+        dataset = self._offers
+        return self._upkeep.setdefault(dataset.folder, Upkeep(dataset, self._keep, self._clock))
+
+    def info(self) -> dict[str, Any]:
+        """Return how much is kept, and where.
+
+        Returns
+        -------
+        dict
+            ``path``, ``rows``, ``snapshots``, ``days``, ``files``, ``bytes``, ``first`` and
+            ``last`` (when something was seen, UTC, or None), ``simulated``.
+
+        Raises
+        ------
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        sql = (
+            "SELECT count(*) AS n, count(DISTINCT seen_at) AS snapshots, min(seen_at) AS first,"
+            " max(seen_at) AS last FROM {rows}"
+        )
+        found = frame_from(self._ask(Which(), sql, {})).iloc[0]
+        paths = self._offers.files()
+        return {
+            "path": str(self.path),
+            "rows": int(found["n"]),
+            "snapshots": int(found["snapshots"]),
+            "days": len(self._offers.days()),
+            "files": len(paths),
+            "bytes": sum(path.stat().st_size for path in paths if path.exists()),
+            "first": None if pd.isna(found["first"]) else found["first"].to_pydatetime(),
+            "last": None if pd.isna(found["last"]) else found["last"].to_pydatetime(),
+            "simulated": self.simulated,
+        }
 
     def frame(
         self,
@@ -480,6 +540,8 @@ class History:
 
     def close(self) -> None:
         """Forget connections; a simulated market's history is removed."""
+        for upkeep in self._upkeep.values():
+            upkeep.close()
         self._engine.close()
         self._end()
 
