@@ -79,6 +79,8 @@ def _portions(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
     portion: list[Path] = []
     rows = 0
+    if len(paths) < 2:
+        return
     for path in paths:
         with path.open("rb") as source:
             count = pq.read_metadata(source).num_rows
