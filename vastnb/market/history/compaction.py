@@ -28,7 +28,8 @@ log = logging.getLogger("vastnb.history")
 
 ROWS_A_FILE: Final = 1_000_000
 """Rows that are put into one file at most, so that it can be done in little memory."""
-LOCK: Final = "upkeep.lock"
+LOCK: Final = ".lock"
+"""Ends the name of the lock, which lies beside the dataset: in it, others would trip over it."""
 
 
 def compact(folder: Path, moment: datetime) -> bool:
@@ -134,7 +135,7 @@ def sole(folder: Path) -> Iterator[bool]:
     happens, so that there is no stale one to be recognised.
     """
     connection = sqlite3.connect(
-        private_file(folder / LOCK), timeout=0, isolation_level=None, check_same_thread=False
+        private_file(folder.with_name(folder.name + LOCK)), timeout=0, isolation_level=None, check_same_thread=False
     )
     try:
         try:

@@ -158,7 +158,9 @@ class History(Asking):
         It happens by itself, a little after searches; there is no need to call this.
         """
         need("pyarrow")
-        self._keeper().tidy()
+        keeper = self._keeper()
+        keeper.wait()
+        keeper.tidy()
 
     def _keeper(self) -> Upkeep:
         dataset = self._place.offers
