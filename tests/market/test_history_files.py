@@ -1,4 +1,4 @@
-"""The files of the price history: whole or not at all, counted once, small, private, open to all."""
+"""The files of the price history: whole or not at all, counted once, private, open to all."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ from vastnb.market.history.columns import KEPT, frame_from, schema, table_of
 from vastnb.market.history.compaction import compact, heal, sole
 from vastnb.market.history.dataset import WHOLE, Dataset, current, file_name, names_in, write
 from vastnb.market.history.engine import Engine
-from vastnb.market.history.upkeep import MANY, Upkeep
+from vastnb.market.history.upkeep import Upkeep
 from vastnb.market.offers import frame_of_offers
 
 MOMENT = datetime.fromtimestamp(NOW, UTC)
+ENGINE = Engine()
 
 
 def machines(dataset: Dataset) -> list[int]:
-    found = Engine().ask(dataset.files, "SELECT machine_id FROM {rows} ORDER BY ALL")
+    found = ENGINE.ask(dataset.files, "SELECT machine_id FROM {rows} ORDER BY ALL")
     return found["machine_id"].tolist()
 
 
 def fill(dataset: Dataset, *ids: int, at: float = NOW) -> list[Path]:
-    paths = [
-        dataset.add(table_of(frame({"machine_id": i}), sample(at + i)), MOMENT) for i in ids
-    ]
+    paths = [dataset.add(table_of(frame({"machine_id": i}), sample(at + i)), MOMENT) for i in ids]
     return [path for path in paths if path is not None]
 
 
@@ -65,7 +64,7 @@ def test_whatever_the_service_sends_comes_back_as_it_was(
     offers = frame_of_offers(rows)
     path = dataset.add(table_of(offers, sample()), MOMENT)
     assert (path is None) is (not rows)
-    back = frame_from(Engine().ask(dataset.files, "SELECT * FROM {rows}"))
+    back = frame_from(ENGINE.ask(dataset.files, "SELECT * FROM {rows}"))
     assert list(back) == list(KEPT)
     assert {name: str(dtype) for name, dtype in back.dtypes.items()} == {
         name: column.dtype for name, column in KEPT.items()
@@ -106,9 +105,7 @@ def test_a_row_takes_a_few_bytes_in_a_finished_day(tmp_path: Path) -> None:
 # -- whole or not at all ---------------------------------------------------------------------------
 
 
-def test_a_write_that_fails_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Dataset(tmp_path)
     fill(dataset, 1)
 
@@ -230,7 +227,7 @@ def test_a_reader_asks_again_when_its_files_are_replaced_meanwhile(tmp_path: Pat
             compact(dataset.day(MOMENT.date()), MOMENT)
         return lists[-1]
 
-    found = Engine().ask(files, "SELECT machine_id FROM {rows} ORDER BY ALL")
+    found = ENGINE.ask(files, "SELECT machine_id FROM {rows} ORDER BY ALL")
     assert found["machine_id"].tolist() == [0, 1, 2, 3, 4]
     assert len(lists) == 2
 
@@ -272,13 +269,16 @@ def test_the_oldest_days_go_first_and_today_stays(tmp_path: Path) -> None:
     assert tiny.frame()["machine_id"].tolist() == [0]
 
 
-def test_todays_files_are_put_together_when_there_are_many(tmp_path: Path) -> None:
+def test_todays_files_are_put_together_when_there_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vastnb.market.history.upkeep.MANY", 5)
     past = history(tmp_path)
-    for i in range(MANY + 1):
+    for i in range(12):
         seen(past, NOW + i, [{"machine_id": i}])
     past.tidy()
-    assert past.info()["files"] < MANY
-    assert past.info()["rows"] == MANY + 1
+    assert past.info()["files"] <= 5
+    assert past.info()["rows"] == 12
 
 
 def test_tidying_happens_by_itself_beside_the_search(tmp_path: Path) -> None:

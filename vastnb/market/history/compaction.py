@@ -134,9 +134,8 @@ def sole(folder: Path) -> Iterator[bool]:
     The lock is SQLite's: the system itself lets go of it when its holder ends, however that
     happens, so that there is no stale one to be recognised.
     """
-    connection = sqlite3.connect(
-        private_file(folder.with_name(folder.name + LOCK)), timeout=0, isolation_level=None, check_same_thread=False
-    )
+    path = private_file(folder.with_name(folder.name + LOCK))
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         try:
             connection.execute("BEGIN EXCLUSIVE")
