@@ -242,35 +242,52 @@ def _asking(folder: Path, rows: int) -> None:
     report.note("")
     report.note(f"{rows:,} rows made in {time.perf_counter() - started:.0f} s.")
     found = {name: _python(PROGRAM, name, str(folder), "") for name in contenders(str(folder))}
-    ours, same, plain = (contenders(str(folder))[name] for name in (OURS, SAME, PLAIN))
-    seconds = report.interleaved({OURS: ours, SAME: same, PLAIN: plain}, 15)
-    middle = {name: report.median(values) for name, values in seconds.items()}
+    asked = {name: contenders(str(folder))[name] for name in (OURS, SAME, PLAIN)}
+    wall, cpu = _turns(asked, 15)
     cells: list[list[report.Cell]] = [
         [
             name,
             first * 1e3,
-            middle[name] * 1e3 if name in middle else None,
-            report.ratio(middle.get(name), middle[PLAIN]),
-            report.ratio(middle.get(name), middle[SAME]),
+            wall[name] * 1e3 if name in wall else None,
+            report.ratio(wall.get(name), wall[PLAIN]),
+            report.ratio(wall.get(name), wall[SAME]),
+            cpu[name] * 1e3 if name in cpu else None,
+            report.ratio(cpu.get(name), cpu[PLAIN]),
+            report.ratio(cpu.get(name), cpu[SAME]),
             peak,
         ]
         for name, (first, _, peak, _) in found.items()
     ]
-    columns = ["", "ms first", "ms median", "to plain", "to same", "MB resident"]
     report.table(
         f"Trend of {GPU} over {TREND_DAYS} days in {rows / 1e6:g} million rows "
         f"({size / 1e6:.0f} MB, {size / rows:.1f} bytes a row, {DAYS} files)",
-        columns,
+        ["", "ms first", "ms median", "to plain", "to same", "ms of CPU", "to plain", "to same",
+         "MB resident"],
         cells,
-    )
-    report.note(
-        "'first' and 'MB resident' (its peak) of a new process, imports apart from the time;"
-    )
-    report.note(
-        "medians of 15 turns in one process. By hand nothing is counted that a trend tells:"
-    )
-    report.note("snapshots behind each figure, searches it was sampled from, those left out.")
+    )  # fmt: skip
+    report.note("'first' and 'MB resident' (the peak) of a new process, imports apart from the")
+    report.note("time; medians of 15 turns in one process; CPU time of all threads, which other")
+    report.note("work on the machine hardly touches. By hand nothing is counted of what a trend")
+    report.note("tells: snapshots behind each figure, searches, and those left out.")
     _others(history)
+
+
+def _turns(asked: dict[str, Any], turns: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Return medians of the time and of the CPU time, everybody taking turns."""
+    wall: dict[str, list[float]] = {name: [] for name in asked}
+    cpu: dict[str, list[float]] = {name: [] for name in asked}
+    for turn in range(turns + 1):
+        for name, ask in asked.items():
+            started, used = time.perf_counter(), time.process_time()
+            ask()
+            if turn:
+                wall[name].append(time.perf_counter() - started)
+                cpu[name].append(time.process_time() - used)
+    middle = report.median
+    return (
+        {name: middle(values) for name, values in wall.items()},
+        {name: middle(values) for name, values in cpu.items()},
+    )
 
 
 def _others(history: Any) -> None:
