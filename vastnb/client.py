@@ -25,16 +25,18 @@ from vastnb.api.usage import COUNTERS
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
 from vastnb.fleet.verbs import FleetBase, InstanceVerbs
+from vastnb.looking_back import MarketBase, MarketVerbs
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
+from vastnb.recording import Keep, Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:
     from vastnb.sim import Server
 
 
-class Client(InstanceVerbs):
+class Client(InstanceVerbs, MarketVerbs):
     """A connection to the GPU market.
 
     Parameters
@@ -60,6 +62,11 @@ class Client(InstanceVerbs):
     on_wait : WaitHook, optional
         Called around every wait for the service's pace; by default a progress line for waits
         of more than two seconds.
+    history : bool or Keep, optional
+        Whether searches that are really sent are kept on this machine, for `history`. By default
+        they are if the extra ``history`` is installed, and ``VASTNB_HISTORY`` is not ``0``; 400
+        days and 2 GB at most (``vastnb.market.history.Keep``, ``VASTNB_HISTORY_DAYS``,
+        ``VASTNB_HISTORY_GB``).
 
     Raises
     ------
@@ -93,6 +100,7 @@ class Client(InstanceVerbs):
         timeout: float = 30,
         clock: Clock | None = None,
         on_wait: WaitHook | None = None,
+        history: bool | Keep | None = None,
     ) -> None:
         # Rebound at once: a verbose traceback prints the arguments of every frame.
         api_key = as_secret(api_key)
@@ -118,8 +126,15 @@ class Client(InstanceVerbs):
             on_wait=on_wait,
         )
         self._line = _Line(self._transport, why_keyless)
+        line = self._line
+        recorder = Recorder(line, wanted(history), self.base_url, clock or SystemClock())
+        self._market_base = MarketBase(line.call, self.base_url, recorder)
         self._offers = Offers(
-            self._line.call, self._transport.quota, self.base_url, has_key=self.has_key
+            line.call,
+            self._transport.quota,
+            self.base_url,
+            has_key=self.has_key,
+            record=recorder,
         )
         account = identity_of(key or Secret(""), self.base_url)
         self._fleet_base = FleetBase(
@@ -128,6 +143,7 @@ class Client(InstanceVerbs):
         self.server: Server | None = None
         self._closing = ExitStack()
         self._closing.callback(self._transport.close)
+        self._closing.callback(recorder.close)
 
     # -- the market --------------------------------------------------------------------------
 

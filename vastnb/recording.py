@@ -1,0 +1,272 @@
+"""What a search leaves behind for the price history.
+
+A `Recorder` is called with every frame that was built from an answer that was really sent. It must
+never cost a search its result: whatever goes wrong is told once and then stays in the log. The
+history itself, with pyarrow and DuckDB, is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from vastnb.clock import Clock
+from vastnb.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vastnb.api.answers import Answer
+    from vastnb.market.history import History
+    from vastnb.market.history.columns import Sample
+
+log = logging.getLogger("vastnb.history")
+
+OFF: Final = frozenset({"0", "off", "no", "false"})
+REMEMBERED: Final = 64
+
+PRICED: Final = frozenset(
+    {
+        "dph", "dph_total", "dph_base", "discounted_dph_total", "discounted_hourly",
+        "dph_total_adj", "min_bid", "score", "dlperf_per_dphtotal", "dlperf_usd",
+        "flops_per_dphtotal", "flops_usd", "vram_costperhour",
+    }
+)  # fmt: skip
+"""Fields that hold a price, or what one gets for it."""
+
+NAMED: Final = frozenset({"id", "ask_contract_id", "bundle_id", "machine_id"})
+"""Fields that name offers: whoever asks for these has chosen them, and likely for their price."""
+
+
+class Keep(NamedTuple):
+    """How much of the price history is kept; the oldest days go first.
+
+    Parameters
+    ----------
+    days : int
+        Days.
+    gb : float
+        Size on the disk, in 10**9 bytes.
+    """
+
+    days: int = 400
+    gb: float = 2.0
+
+    @classmethod
+    def usual(cls) -> Keep:
+        """Return what ``VASTNB_HISTORY_DAYS`` and ``VASTNB_HISTORY_GB`` say, or the defaults.
+
+        Raises
+        ------
+        InvalidRequest
+            If they are no numbers above 0.
+        """
+        return cls(
+            int(_number("VASTNB_HISTORY_DAYS", cls._field_defaults["days"])),
+            _number("VASTNB_HISTORY_GB", cls._field_defaults["gb"]),
+        )
+
+
+def _number(variable: str, default: float) -> float:
+    text = os.environ.get(variable, "").strip()
+    try:
+        number = float(text or default)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise InvalidRequest(f"{variable}={text!r}: a number above 0 is needed. Nothing was sent.")
+    return number
+
+
+def wanted(history: bool | Keep | None) -> Keep | None:
+    """Say how much of the searches is to be kept; None for nothing.
+
+    Parameters
+    ----------
+    history : bool or Keep, optional
+        The client's argument; by default ``VASTNB_HISTORY`` decides, and without it, yes.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is neither.
+    """
+    if isinstance(history, Keep):
+        return history
+    if history is not None and not isinstance(history, bool):
+        raise InvalidRequest(
+            f"history={history!r}: True, False or a Keep(days=..., gb=...) is needed. Nothing was "
+            "sent."
+        )
+    if history is None and os.environ.get("VASTNB_HISTORY", "").strip().lower() in OFF:
+        history = False
+    return None if history is False else Keep.usual()
+
+
+def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
+    """Say whether a search shows a part of the prices only.
+
+    It does if it filters by price or by what one gets for it, if it names offers (as the last
+    look before a rental does), and if a limit cut it short: then its order chose. An answer that
+    the service cut is a random sample, as far as is known.
+
+    Parameters
+    ----------
+    body : dict
+        The request.
+    rows : int
+        Offers in the answer.
+    truncated : bool
+        Whether it may have been cut short.
+    """
+    limit = body.get("limit")
+    return bool((PRICED | NAMED) & body.keys()) or (
+        truncated and limit is not None and rows >= limit
+    )
+
+
+class Line(Protocol):
+    """A way to the service that knows whether it is a simulated one."""
+
+    simulated: bool
+
+    def call(self, endpoint: str, **request: Any) -> Answer:
+        """Return the answer of an endpoint."""
+
+
+class Recorder:
+    """Hands answers over to the history.
+
+    Parameters
+    ----------
+    line : Line
+        The way to the service.
+    keep : Keep or None
+        How much is kept; None records nothing.
+    base_url : str
+        The server.
+    clock : Clock
+        The time.
+    """
+
+    def __init__(self, line: Line, keep: Keep | None, base_url: str, clock: Clock) -> None:
+        self._line = line
+        self._keep = keep
+        self._base_url = base_url
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._history: History | None = None
+        self._able: bool | None = None
+        self._done: OrderedDict[tuple[str, Any], None] = OrderedDict()
+        self._told = False
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._clock.time()
+
+    def mark_simulated(self) -> None:
+        """Take note that the market is a simulated one, before an answer has said so."""
+        self._line.simulated = True
+
+    @property
+    def history(self) -> History:
+        """The history; made when it is first asked for."""
+        with self._lock:
+            if self._history is None:
+                from vastnb.fleet.journal import data_dir
+                from vastnb.market.history import History
+
+                self._history = History(
+                    data_dir() / "history",
+                    self._base_url,
+                    self._clock,
+                    self._line,
+                    keep=self._keep or Keep.usual(),
+                )
+            return self._history
+
+    def __call__(
+        self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]
+    ) -> None:
+        """Keep a frame, if it is news, and look through it for alerts. Raises nothing.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Offers, with their provenance.
+        body : dict
+            The request.
+        answers : sequence of Answer
+            Those that it was built from.
+        """
+        try:
+            if self._is_news(answers):
+                sample = _sample(frame, body, answers)
+                if self._keep is not None and self._is_able():
+                    self.history.add(frame, sample)
+                self.history.look_for_alerts(frame, sample)
+        except Exception as error:  # noqa: BLE001  (the search has succeeded, whatever this is)
+            self._tell(error)
+
+    def _is_news(self, answers: Sequence[Answer]) -> bool:
+        if all(one.from_cache for one in answers) or any(one.stale for one in answers):
+            return False
+        first = (answers[0].key, answers[0].fetched_at)
+        with self._lock:
+            if first in self._done:  # two threads shared one answer
+                return False
+            self._done[first] = None
+            if len(self._done) > REMEMBERED:
+                self._done.popitem(last=False)
+        return True
+
+    def _is_able(self) -> bool:
+        if self._able is None:
+            from vastnb.market.history.needs import missing
+
+            self._able = "pyarrow" not in missing()
+        return self._able
+
+    def _tell(self, error: Exception) -> None:
+        log.debug("A search was not recorded.", exc_info=error)
+        with self._lock:
+            first, self._told = not self._told, True
+        if first:
+            text = (
+                f"The price history cannot be written ({type(error).__name__}: {error}). Searches "
+                "are not affected. This is told once; history=False switches it off."
+            )
+            try:
+                warnings.warn(text, UserWarning, stacklevel=4)
+            except UserWarning:  # somebody made errors of warnings
+                log.warning(text)
+
+    def close(self) -> None:
+        """Close the history, if there is one."""
+        with self._lock:
+            history, self._history = self._history, None
+        if history is not None:
+            history.close()
+
+
+def _sample(frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]) -> Sample:
+    from vastnb.market.history.columns import Sample
+
+    about = frame.attrs["vastnb"]
+    truncated = bool(about["truncated"])
+    return Sample(
+        seen_at=min(answer.fetched_at for answer in answers),
+        type=body["type"],
+        query=about["query"],
+        restricted=restricts(body, len(frame), truncated=truncated),
+        truncated=truncated,
+        simulated=any(answer.simulated for answer in answers),
+    )
+
+
+__all__ = ["NAMED", "PRICED", "Keep", "Recorder", "restricts", "wanted"]
