@@ -246,7 +246,7 @@ def test_the_next_kernel_guards_what_is_not_due_yet(
     clock.advance(HOUR)
     second = connect()
     report = second.reconcile()
-    assert "Its deadline: " in str(report) and "in 2 h" in str(report)
+    assert "destroyed at its deadline, " in str(report) and "in 2 h" in str(report)
     assert [one.id for one in guard_of(second).charges] == [box.id]
     pass_time(second, clock, 2 * HOUR)
     until(lambda: not threads(), "ended")
