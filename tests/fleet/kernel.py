@@ -1,7 +1,8 @@
 """Kernels for the harness: a process that forks one for every line it reads.
 
-``rent OFFER`` rents an offer for 1,000 hours by the real clock. ``many SEED COUNT`` rents `COUNT` times on a clock
-of its own and says ``done`` with the ids it holds. Each kernel first says ``pid`` and its own.
+``rent OFFER`` rents an offer for 1,000 hours by the real clock. ``many SEED COUNT`` rents `COUNT`
+times on a clock of its own and says ``done`` with the ids it holds. Each kernel first says ``pid``
+and its own.
 """
 
 from __future__ import annotations
