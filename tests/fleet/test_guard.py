@@ -355,12 +355,17 @@ def test_a_kernel_that_ends_says_what_it_leaves(server: Server, tmp_path: Path) 
 
 
 def test_the_thread_of_a_simulated_market_ends_with_it() -> None:
-    client = vastnb.demo(speed=1, machines=60)
-    client.rent("num_gpus=1", **ORDER, max_hours=1)
-    assert len(threads()) == 1
-    del client
-    gc.collect()
-    until(lambda: not threads(), "the thread has ended")
+    for closed in (False, True):
+        client = vastnb.demo(speed=1, machines=60)
+        client.rent("num_gpus=1", **ORDER, max_hours=1)
+        assert len(threads()) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if closed:
+                client.close()
+            del client
+            gc.collect()
+        until(lambda: not threads(), "the thread has ended")
 
 
 # -- moving it -----------------------------------------------------------------------------------

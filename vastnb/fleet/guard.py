@@ -113,9 +113,12 @@ class Guard:
         Who asks, by whose clock.
     tell : callable, optional
         Told in words what happened; by default it is written to the standard error.
+    outlasted : bool
+        Whether its machines go on when this kernel ends; those of a simulated service do not.
     """
 
-    def __init__(self, desk: Desk, tell: Tell | None = None) -> None:
+    def __init__(self, desk: Desk, tell: Tell | None = None, *, outlasted: bool = True) -> None:
+        self.outlasted = outlasted
         self._desk = desk
         self._tell: Tell = tell or _write
         self._reset()
@@ -329,7 +332,7 @@ def _at_exit() -> None:
     """Say what is left to itself when the kernel ends."""
     for guard in tuple(_guards):
         left = guard.charges
-        if left:
+        if left and guard.outlasted:
             now = guard._desk.clock.time()
             sys.stderr.write(f"{unguarded(left, now, 'This kernel ends')}\n")
 
