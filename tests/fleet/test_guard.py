@@ -211,6 +211,31 @@ def test_a_deadline_that_nothing_survives_is_an_error(
     assert alive(server) == []
 
 
+class Broken:
+    """A watcher that is told, and fails."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def expect(self, *told: Any) -> None:
+        self.told.append(told)
+
+    def nudge(self, *told: Any) -> None:
+        self.told.append(told)
+        raise ValueError
+
+
+def test_a_watcher_is_told_and_cannot_keep_a_machine_alive(
+    client: vastnb.Client, server: Server, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, watcher = rent(client, max_hours=1), Broken()
+    monkeypatch.setitem(client.__dict__, "_watcher", watcher)
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+    assert watcher.told[0] == (box.id, "gone") and "deadline" in watcher.told[1][1]
+
+
 # -- what a kernel leaves ------------------------------------------------------------------------
 
 

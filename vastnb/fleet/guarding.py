@@ -38,6 +38,7 @@ def guard_of(client: Handling, desk: Desk) -> Guard:
             there = listener()
             watcher: Any = None if there is None else there.__dict__.get("_watcher")
             if watcher is not None:
+                watcher.expect(id, "gone")
                 watcher.nudge(id, text)
 
         there: Any = client
