@@ -23,6 +23,7 @@ from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
 from vastnb.fleet.journal import Journal
+from vastnb.fleet.owner import Owner, began, this_process
 from vastnb.fleet.plan import LIVE
 from vastnb.sim import Fault, Instance, Server
 
@@ -257,6 +258,24 @@ class Nursery:
         self.close()
 
 
+def kill(pid: int) -> None:
+    """Kill a kernel, and wait until it is dead: on a busy machine that takes its time."""
+    owner = Owner(this_process().host, pid, began(pid))
+    os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while not owner.is_dead(0.0) and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def wait_for_attempt(account: str, pid: int) -> None:
+    """Wait until a kernel has written an attempt down: nothing can go wrong before that."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if any(one.pid == pid for one in Journal().entries(account)):
+            return
+        time.sleep(0.01)
+
+
 def killed_kernels(
     server: Server, clock: ManualClock, nursery: Nursery, kills: int, *, seed: int = 0
 ) -> Tally:
@@ -264,24 +283,34 @@ def killed_kernels(
     rng = random.Random(seed)
     tally = Tally()
     started = time.perf_counter()
+    with ours(server, clock)[0] as first:
+        account = first._fleet_base.account
     for _ in range(kills):
         server.faults.clear()
         before = set(server.world.instances)
         kind: Any = rng.choice(("delay", "delay-after"))
         server.faults.add(Fault("create_instance", kind, nth=1, seconds=rng.uniform(0, 0.1)))
         pid = nursery.kernel("rent", free_offer(server, rng))
+        nursery.line("renting")
+        if rng.random() < 0.85:
+            wait_for_attempt(account, pid)
         time.sleep(rng.uniform(0.0, 0.2))
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         # The clock stands still: what is on its way arrives now or a month later.
         time.sleep(0.12)
         server.faults.clear()
         client, _ = ours(server, clock)
         with client:
-            account = client._fleet_base.account
             left = [one for one in Journal().entries(account) if one.pid == pid]
             moment = left[-1].state if left else "not begun"
             report = client.reconcile()
             known = {one.instance_id for one in report.of("adopted", "bills")}
+            guard = client._desk.guard if client._desk else None
+            guarded = {one.id for one in guard.charges} if guard else set()
+            if known - guarded:
+                tally.bad.append(f"{moment}: {sorted(known - guarded)} have lost their deadlines")
+            if guard:
+                guard.close()
         made = [one for one in server.world.instances.values() if one.id not in before]
         live = {one.contract for one in Journal().entries(account, LIVE)}
         told = {number for number in known & live if number is not None and number not in before}
@@ -319,8 +348,7 @@ def two_kernels(
         touched = client.reconcile().of("adopted", "destroyed", "bills")
         tally.bad += [f"touched while its kernel lived: {one.text}" for one in touched]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
+            kill(pid)
         bills = {one.instance_id for one in client.reconcile().of("bills", "adopted")}
     tally.unknown += len(ids - bills)
     tally.seconds = time.perf_counter() - started
