@@ -18,7 +18,6 @@ import logging
 import math
 import random
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -33,6 +32,7 @@ from vastnb.fleet import tempo as pace
 from vastnb.fleet.asking import ONE_LIST, Asking
 from vastnb.fleet.changes import Change
 from vastnb.fleet.diary import Diary
+from vastnb.fleet.listeners import Listeners, Subscriber, notices_only
 from vastnb.fleet.listing import Listing
 from vastnb.fleet.picture import Meant, Watched, relabelled, take_one, trimmed
 from vastnb.fleet.snapshot import (
@@ -51,8 +51,6 @@ log = logging.getLogger("vastnb.fleet")
 
 MEANT_KEPT: Final = 1024
 """Instances of which it is remembered what they are meant to be."""
-
-Subscriber = Callable[[Sequence[Change], Snapshot], None]
 
 
 class _Flight:
@@ -105,7 +103,7 @@ class Watcher:
         self._failure: Exception | None = None
         self._acted: set[int] = set()
         self._pending: list[Change] = []
-        self._subscribers: dict[object, Subscriber] = {}
+        self._listeners = Listeners()
         self._diary = Diary()
 
     # -- looking -----------------------------------------------------------------------------
@@ -292,15 +290,7 @@ class Watcher:
         callable
             Ends it.
         """
-        token = object()
-        with self._lock:
-            self._subscribers[token] = callback
-
-        def end() -> None:
-            with self._lock:
-                self._subscribers.pop(token, None)
-
-        return end
+        return self._listeners.add(callback)
 
     def on_notice(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Have `callback` called with each notice: what costs money and should not.
@@ -318,13 +308,7 @@ class Watcher:
         callable
             Ends it.
         """
-
-        def each(found: Sequence[Change], snapshot: Snapshot) -> None:
-            for change in found:
-                if change.kind == "notice":
-                    callback(change)
-
-        return self.subscribe(each)
+        return self._listeners.add(notices_only(callback))
 
     def events(self) -> pd.DataFrame:
         """Return what has happened, oldest first; the newest 2,000.
@@ -353,7 +337,7 @@ class Watcher:
         """End it: nothing is asked or told from now on. Machines stay as they are."""
         with self._lock:
             self._closed = True
-            self._subscribers.clear()
+            self._listeners.clear()
 
     def __repr__(self) -> str:
         shown = self._snapshot
@@ -429,18 +413,9 @@ class Watcher:
             self._snapshot = self._state.shown()
             told = (*self._pending, *found, *fresh)
             self._pending = []
-            callbacks, snapshot = list(self._subscribers.values()), self._snapshot
+            shown = self._snapshot
         self._diary.note([*found, *fresh])
-        for callback in callbacks:
-            try:
-                callback(told, snapshot)
-            except Exception as error:  # noqa: BLE001  (one listener must not cost the others their news)
-                warnings.warn(
-                    f"A function that listens to the watcher failed: {type(error).__name__}: "
-                    f"{error}. The others were told.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+        self._listeners.tell(told, shown)
 
     def _deadlines(self, ids: Iterable[int]) -> dict[int, float]:
         if self._deadline_of is None:
