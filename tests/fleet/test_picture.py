@@ -39,9 +39,7 @@ class Eye:
         self.now += after
         ids = {one["id"] for one in records}
         self.doubt = doubt(self.picture, ids, self.meant, self.doubt, asked_at=self.now)
-        taken = take_list(
-            self.picture, records, self.meant, asked_at=self.now, doubted=self.doubt
-        )
+        taken = take_list(self.picture, records, self.meant, asked_at=self.now, doubted=self.doubt)
         first = not self.picture
         self.said += changes_between(self.picture, taken, self.meant, self.now, first=first)
         self.picture = taken
@@ -218,7 +216,8 @@ def test_how_long_it_has_been_so_is_kept() -> None:
 @given(
     st.lists(
         st.tuples(st.sets(st.integers(1, 6)), st.sampled_from([1.0, 5.0, 30.0, -3.0])),
-        min_size=1, max_size=12,
+        min_size=1,
+        max_size=12,
     )  # fmt: skip
 )
 def test_no_machine_is_gone_because_of_one_list(lists: list[tuple[set[int], float]]) -> None:

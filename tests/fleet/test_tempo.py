@@ -62,7 +62,9 @@ def test_an_action_is_looked_at_at_once_but_not_before_the_moment_the_service_na
         max_size=30,
     )
 )
-def test_nobody_looks_too_often_or_waits_for_ever(events: list[tuple[str, float, float, float]]) -> None:
+def test_nobody_looks_too_often_or_waits_for_ever(
+    events: list[tuple[str, float, float, float]],
+) -> None:
     tempo, now, asked = Tempo(), NOW, 0.0
     for what, chance, retry_after, passed in events:
         if what in ("look", "moved"):

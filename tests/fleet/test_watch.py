@@ -346,9 +346,7 @@ def test_notices_reach_a_callback_once(
 
 
 def test_a_deadline_that_has_passed_is_said(server: Server, clock: ManualClock) -> None:
-    with vastnb.Client(
-        server.api_key, base_url=server.url, cache="memory", clock=clock
-    ) as client:
+    with vastnb.Client(server.api_key, base_url=server.url, cache="memory", clock=clock) as client:
         (one,) = machines(server, "cached")
         due = {one.id: clock.time() + 120}
         watcher = Watcher(client._fleet_base.call, clock, deadline_of=due.get)
