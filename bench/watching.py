@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import tempfile
@@ -17,11 +18,12 @@ from bench import report
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import WaitTimeout
+from vastnb.fleet.diary import Diary
 from vastnb.sim import Fault, Server
 
 FAULTS: dict[str, dict[str, Any]] = {
     "an error page (502)": {"kind": "502"},
-    "503 for a while": {"kind": "503", "times": 30},
+    "503 for a while": {"kind": "503", "times": 12},
     "429, retry after 40 s": {"kind": "429", "retry_after": 40},
     "half an answer": {"kind": "truncate", "times": 5},
     "200 without a body": {"kind": "empty", "times": 5},
@@ -31,24 +33,27 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--watch-looks", type=int, default=1000, metavar="N",
-                       help="looks over which threads and memory are watched (default 1000)")  # fmt: skip
+    group.add_argument(
+        "--watch-looks", type=int, default=1000, metavar="N",
+        help="looks over which threads and memory are watched (default 1000)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        before = os.environ.get("VASTNB_DATA_DIR")
-        os.environ["VASTNB_DATA_DIR"] = directory
+        settings = {"VASTNB_DATA_DIR": directory, "TQDM_DISABLE": "1"}
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
         try:
             _calls()
             _mishaps()
             _lists()
             _growth(options.watch_looks)
         finally:
-            if before is None:
-                del os.environ["VASTNB_DATA_DIR"]
-            else:
-                os.environ["VASTNB_DATA_DIR"] = before
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
 
 
 class _World:
@@ -98,10 +103,8 @@ def _calls() -> None:
         for _ in range(5):
             watcher.subscribe(lambda found, shown: None)
             watcher.subscribe(lambda found, shown: watcher.look() and None)
-        try:
+        with contextlib.suppress(WaitTimeout):
             world.client.wait([one.id for one in world.ours], timeout=600)
-        except WaitTimeout:
-            pass
         rows.append(world.row("25 machines, 5 listeners, a wait; 10 min"))
     with _World(*fates) as world:
 
@@ -207,22 +210,24 @@ def _growth(looks: int) -> None:
                 world.clock.advance(watcher.due_in())
             return spent
 
-        rows: list[list[report.Cell]] = []
-        look(900)  # until the samples that are kept are as many as they may become
         milliseconds = look(50) / 50 * 1e3
+        # A short history, which is full before anything is measured: it is kept on purpose.
+        watcher._diary = Diary(samples=1000)
         tracemalloc.start()
         try:
+            look(100)
+            rows: list[list[report.Cell]] = []
             for count in (0, looks // 2, looks - looks // 2):
                 look(count)
                 gc.collect()
                 kept = tracemalloc.get_traced_memory()[0] / 1e6
-                rows.append([f"after {count + sum(int(r[3] or 0) for r in rows)} looks",
-                             threading.active_count(), kept, count])  # fmt: skip
+                done = count + sum(row[0] for row in rows[-1:] if isinstance(row[0], int))
+                rows.append([done, threading.active_count(), kept])
         finally:
             tracemalloc.stop()
         report.table(
-            f"25 machines, {looks} more looks once the history is full: what is left behind",
-            ["", "threads", "MB allocated since"],
-            [row[:3] for row in rows],
+            "25 machines, look after look: what is left behind",
+            ["looks", "threads", "MB allocated"],
+            rows,
         )
         report.note(f"A look takes {milliseconds:.1f} ms, the simulated service included.")
