@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance
     from vastnb.fleet.reconcile import Report
     from vastnb.fleet.status import Wanted
+    from vastnb.fleet.watch import Watcher
     from vastnb.searching import Call
 
 Ids = int | Sequence[int]
@@ -60,6 +61,7 @@ class Handling:
 
     _fleet_base: FleetBase
     _desk: Desk | None = None
+    _watcher: Watcher | None = None
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -82,8 +84,12 @@ class Handling:
 
         desk = self._fleet()
         listing = list_instances(desk.call, desk.clock, columns=["*"])
+        seen = self.watcher.feed(listing)
         return frame_of_instances(
-            listing.records, now=listing.asked_at, provenance={"source": self._fleet_base.base_url}
+            listing.records,
+            now=listing.asked_at,
+            verdicts={one.id: one.verdict for one in seen.instances},
+            provenance={"source": self._fleet_base.base_url},
         )
 
     def show_instance(self, id: int) -> Instance:
@@ -106,7 +112,14 @@ class Handling:
             )
         return Instance(self, int(id), record=record)
 
-    def wait(self, ids: Ids, until: Wanted = "running", timeout: float = 900) -> list[Instance]:
+    def wait(
+        self,
+        ids: Ids,
+        until: Wanted = "running",
+        timeout: float = 900,
+        *,
+        reachable: bool = False,
+    ) -> list[Instance]:
         """Wait until instances are running (or stopped, or gone); see `Instance.wait`.
 
         Parameters
@@ -117,13 +130,38 @@ class Handling:
             What to wait for.
         timeout : float
             Seconds.
+        reachable : bool
+            Wait until SSH answers, too.
         """
         from vastnb.fleet.instance import Instance
-        from vastnb.fleet.waiting import wait_for
+        from vastnb.fleet.waiting import Wait, wait_for
 
-        handles = [Instance(self, one, wanted=until) for one in _several(ids)]
-        wait_for(handles, until, timeout, self._fleet())
-        return handles
+        self._fleet()
+        watcher, clock = self.watcher, self._clock_of_fleet()
+        numbers = _several(ids)
+        wait_for(Wait(watcher, clock, numbers, until, timeout, reachable=reachable), watcher, clock)
+        return [Instance(self, one) for one in numbers]
+
+    async def wait_async(
+        self,
+        ids: Ids,
+        until: Wanted = "running",
+        timeout: float = 900,
+        *,
+        reachable: bool = False,
+    ) -> list[Instance]:
+        """Do the same as `wait`, and leave the kernel free: ``await client.wait_async(...)``.
+
+        It may be cancelled at any moment. Parameters, result and errors are those of `wait`.
+        """
+        from vastnb.fleet.instance import Instance
+        from vastnb.fleet.waiting import Wait, wait_for_async
+
+        watcher, clock = self.watcher, self._clock_of_fleet()
+        numbers = _several(ids)
+        wait = Wait(watcher, clock, numbers, until, timeout, reachable=reachable)
+        await wait_for_async(wait, watcher, clock)
+        return [Instance(self, one) for one in numbers]
 
     def logs(
         self,
@@ -177,6 +215,7 @@ class Handling:
         """
         for one in _several(id):
             data = self._ask("manage_instance", one, {"state": "running"}, judge=False)
+            self.watcher.expect(one, "running")
             if data.get("success") is False:
                 raise InstanceFailed(
                     f"Instance {one} cannot start now ({data.get('error', 'refused')}): its GPUs "
@@ -189,16 +228,19 @@ class Handling:
         """Stop instances: their GPUs are given back, their disks are kept and billed."""
         for one in _several(id):
             self._ask("manage_instance", one, {"state": "stopped"})
+            self.watcher.expect(one, "stopped")
 
     def reboot_instance(self, id: int) -> None:
         """Stop and start an instance's container without giving its GPUs back."""
         self._ask("reboot_instance", id, {})
+        self.watcher.nudge(_id(id), "asked to reboot")
 
     def label_instance(self, id: int, label: str | None) -> None:
         """Give an instance a label of at most 256 characters; None takes it away."""
         if label is not None and (not isinstance(label, str) or len(label) > 256):
             raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
+        self.watcher.relabel(_id(id), label)
 
     def change_bid(self, id: int, price: float) -> None:
         """Bid another price for an interruptible instance, $/h from 0.001 to 128.
@@ -211,6 +253,7 @@ class Handling:
                 code="invalid_price",
             )
         self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
+        self.watcher.nudge(_id(id), f"bid changed to ${float(price):.4g}/h")
 
     def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
         """Destroy instances, their disks included, and see that they stay gone.
@@ -230,7 +273,13 @@ class Handling:
         """
         from vastnb.fleet.ending import destroy
 
-        destroy(self._fleet(), _several(id), verify=verify)
+        ids = _several(id)
+        try:
+            destroy(self._fleet(), ids, verify=verify)
+        finally:
+            # Whatever came of it: they are meant to be gone.
+            for one in ids:
+                self.watcher.expect(one, "gone")
 
     def reconcile(self) -> Report:
         """Find out what became of every rental that was left open, and what bills.
@@ -260,6 +309,26 @@ class Handling:
         report = reconcile(desk)
         take_up(self, desk)
         return report
+
+    # -- watching ----------------------------------------------------------------------------
+
+    @property
+    def watcher(self) -> Watcher:
+        """The one picture of all instances that widgets, waits and handles share."""
+        lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
+        with lock:
+            if self._watcher is None:
+                from vastnb.fleet.probe import is_local
+                from vastnb.fleet.watch import Watcher
+
+                base = self._fleet_base
+                self._watcher = Watcher(base.call, base.clock, local=is_local(base.base_url))
+                self.on_close(self._watcher.close)
+            return self._watcher
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the client closes."""
+        raise NotImplementedError
 
     # -- in private --------------------------------------------------------------------------
 
