@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("vastnb", deadline=None)
+settings.load_profile("vastnb")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "vast-api"
 _FIXTURES = {"recorded_dir", "offers_2024", "offers_2026"}
