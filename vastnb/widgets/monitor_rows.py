@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.api.text import plain, seconds
+from vastnb.fleet.again import DEARER
 from vastnb.fleet.connect import ssh_command
 from vastnb.fleet.history import number
 from vastnb.market.vram import nominal
@@ -140,9 +141,12 @@ def code_of(record: Mapping[str, Any]) -> str:
         text = _text(record.get(name))
         if text:
             parts.append(f"{name.removeprefix('image_')}={text!r}")
-    price = number(record.get("dph_base")) if record.get("is_bid") is True else None
+    bid = number(record.get("dph_base")) if record.get("is_bid") is True else None
+    if bid:
+        parts.append(f"bid={bid:.4g}")
+    price = number(record.get("dph_total"))
     if price:
-        parts.append(f"bid={price:.4g}")
+        parts.append(f"max_dph={price * DEARER:.4g}")
     return f"client.rent({', '.join(parts)})"
 
 

@@ -307,7 +307,7 @@ class MonitorView {
     };
     go.addEventListener("click", run);
     typed?.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
-    this.dialog.panel({ title: asked.title, body, buttons: [go], opener, focus: typed?.input, id: row.id });
+    this.dialog.panel({ title: asked.title, body, buttons: [go], shutText: "Cancel", opener, focus: typed?.input, id: row.id });
   }
 
   openEntry(row, verb, opener) {
@@ -332,7 +332,7 @@ class MonitorView {
     go.addEventListener("click", run);
     field.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
     const title = bid ? `Change the bid for ${nameOf(row)}` : `Rename ${nameOf(row)}`;
-    this.dialog.panel({ title, body: [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` }), ...notes, field.node], buttons: [go], opener, focus: field.input, id: row.id });
+    this.dialog.panel({ title, body: [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` }), ...notes, field.node], buttons: [go], shutText: "Cancel", opener, focus: field.input, id: row.id });
     field.input.select();
   }
 

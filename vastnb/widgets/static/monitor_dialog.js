@@ -38,11 +38,11 @@ export class Dialog {
     event.preventDefault();
   }
 
-  // A panel in the middle. `body` are nodes, `buttons` too; the first button closes.
-  panel({ title, body, buttons = [], opener, focus, wide = false, id = null, onClose }) {
+  // A panel in the middle. `body` and `buttons` are nodes; a button that closes it is added.
+  panel({ title, body, buttons = [], shutText = "Close", opener, focus, wide = false, id = null, onClose }) {
     this.close();
     const name = freshId("dialog");
-    const shut = h("button", { type: "button", class: "vnb-button vnb-quiet", text: buttons.length ? "Cancel" : "Close", onclick: () => this.close() });
+    const shut = h("button", { type: "button", class: "vnb-button", text: shutText, onclick: () => this.close() });
     const box = h(
       "div",
       { class: wide ? "vnb-dialog vnb-wide" : "vnb-dialog", role: "dialog", "aria-modal": "true", "aria-labelledby": name },

@@ -10,7 +10,7 @@ export function hourly(value) {
 
 export function dollars(value) {
   if (value === null || value === undefined) return DASH;
-  return `$${grouped(value, value > 0 && value < 0.1 ? 3 : 2)}`;
+  return `$${grouped(value, value >= 0.0005 && value < 0.1 ? 3 : 2)}`;
 }
 
 export function span(seconds) {
@@ -32,8 +32,6 @@ export function clockTime(seconds) {
 export function nameOf(row) {
   return row.label || `Instance ${row.id}`;
 }
-
-export const TROUBLE_RANK = 0;
 
 export const VERB_WORDS = {
   connect: "Connect",
