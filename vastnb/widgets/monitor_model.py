@@ -7,6 +7,7 @@ the main thread only; the time is passed in.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -241,7 +242,9 @@ class MonitorModel:
         found = next_offer(client, id, watched.record) if client else None
         if found is None or found.max_dph is None:
             return {"again": None, "code": code_of(watched.record)}
-        return {"again": {"left": found.left, "max_dph": round(found.max_dph, 6)}}
+        # What is shown is what may be paid: rounded up, or the offer that it names would be too dear.
+        most = math.ceil(found.max_dph * 1e4 - 1e-6) / 1e4
+        return {"again": {"left": found.left, "max_dph": most}}
 
     def _instances(self) -> Sequence[Watched]:
         return self.snapshot.instances if self.snapshot else ()

@@ -61,6 +61,7 @@ class Poller:
         self._tell = tell
         self._looking = threading.Lock()
         self._came: deque[tuple[Snapshot, Sequence[Change]]] = deque()
+        self._shown: Snapshot | None = None
         self._paused = False
         self._closed = False
         self._unsubscribe = watcher.subscribe(self._take)
@@ -107,7 +108,8 @@ class Poller:
             The picture, new or not.
         """
         snapshot = self._watcher.look(at_once=at_once)
-        if not self.drain():
+        self.drain()
+        if self._shown is not snapshot:  # nobody had to look
             self._hand_over(snapshot, ())
         return snapshot
 
@@ -186,6 +188,7 @@ class Poller:
     def _hand_over(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         if self._closed:
             return
+        self._shown = snapshot
         try:
             self._on_look(snapshot, changes)
         except Exception:  # noqa: BLE001  (other widgets hang on the same look)
