@@ -70,6 +70,7 @@ class MonitorModel:
         self.news: deque[Change] = deque(maxlen=NEWS)
         self.busy: dict[int, tuple[Click, float]] = {}
         self._said: dict[int, _Said] = {}
+        self._unseen: dict[int, int] = {}
         self._keys: deque[str] = deque(maxlen=500)
         self._heard: deque[Change] = deque(maxlen=500)
         self._count = 0
@@ -94,6 +95,9 @@ class MonitorModel:
         if before is snapshot:
             return
         self.snapshot = snapshot
+        # What an action has led to shows with the first look that was made after it.
+        for one in [one for one, looks in self._unseen.items() if snapshot.looks > looks]:
+            del self._unseen[one]
         if snapshot.asked_at is None or (before and before.asked_at == snapshot.asked_at):
             return
         self._count_money(snapshot, snapshot.asked_at)
@@ -160,6 +164,8 @@ class MonitorModel:
         """Take what came of a click."""
         if self.busy.get(click.id, (None,))[0] is click:
             del self.busy[click.id]
+        if click.verb not in QUIET:
+            self._unseen[click.id] = self.snapshot.looks if self.snapshot else 0
         if outcome.text and click.verb not in QUIET:
             self._said[click.id] = _Said(now, outcome)
             if self._watched(click.id) is None:  # no card is left to say it on
@@ -214,6 +220,7 @@ class MonitorModel:
             row = row_of(watched, spent, list(self.trends.get(watched.id, ())))
             click, since = self.busy.get(watched.id, (None, 0.0))
             row["busy"] = click and {"verb": click.verb, "text": DOING[click.verb], "since": since}
+            row["unseen"] = watched.id in self._unseen
             said = self._said.get(watched.id)
             fresh = said and (said.outcome.level in ("warn", "bad") or now - said.at < SAID_FOR)
             row["said"] = (

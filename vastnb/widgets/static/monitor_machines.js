@@ -124,7 +124,7 @@ export class MachineView {
     this.spent.title = `So far, estimated${row.spent_how ? `: counted ${row.spent_how}` : ""}. The bill is the service's.`;
     this.showReason(row);
     this.showSaid(row, pending);
-    this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy));
+    this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
   }
 
   showReason(row) {
