@@ -240,6 +240,19 @@ def test_notices_are_shown_until_dismissed_and_handed_to_the_users_function(
     assert page.picture["notices"] == []
 
 
+def test_a_deadline_is_shown_and_what_runs_after_it_is_a_notice(
+    client, market, clock, open_monitor: Opener
+) -> None:
+    box = client.rent("num_gpus=1", image="pytorch/pytorch", max_hours=2)
+    client._desk.guard.close()  # as if the kernel that guards it had died
+    page = open_monitor()
+    assert page.row(box.id)["deadline"] == pytest.approx(clock.time() + 7200, abs=120)
+    clock.advance(7300)
+    page.says(type="ask")
+    settled(page.widget)
+    assert "Past its deadline" in page.picture["notices"][0]["text"]
+
+
 def test_a_users_function_that_fails_is_shown_and_the_monitor_goes_on(
     client, market, clock, open_monitor: Opener
 ) -> None:

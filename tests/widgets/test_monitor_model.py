@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vastnb.fleet.burn import burn_of
 from vastnb.fleet.changes import Change
 from vastnb.fleet.picture import Watched
 from vastnb.fleet.status import STATES, Verdict
@@ -172,6 +173,17 @@ def test_the_burn_strip_tells_what_runs_from_what_only_costs() -> None:
     assert figures["runway_hours"] == pytest.approx(10.0)
     assert figures["today"] == pytest.approx(1.1)
     assert figures["counts"] == {"running": 1, "stopped": 1, "gone": 1}
+
+
+def test_what_it_will_cost_is_what_burn_says() -> None:
+    loading = {"instance": {"gpuCostPerHour": 0, "diskHour": 0.1}, "actual_status": "loading"}
+    machines = (watched("starting", **loading), watched("stopped", id=8, **STOPPED), watched(id=9))
+    figures = seen(*machines, credit=21.0).figures(NOW)
+    burn = burn_of([one.record for one in machines], now=NOW, credit=21.0)
+    assert figures["per_hour"] == pytest.approx(1.2)
+    assert figures["full_per_hour"] == pytest.approx(burn.per_hour)
+    assert figures["runway_hours"] == pytest.approx(burn.runway_hours)
+    assert figures["idle_per_hour"] == pytest.approx(burn.stopped_per_hour)
 
 
 def test_before_anything_is_known_nothing_is_claimed() -> None:

@@ -3,7 +3,7 @@
 What a machine was rented for (image, environment, start script, candidates, price) is known only
 in the kernel that rented it, for it may hold secrets and is written down nowhere. There, the same
 rental goes on with the offers that it has not tried; when there are none left, with offers of the
-same GPUs, cheapest first.
+same GPUs, cheapest first. Its limits of hours and dollars hold for the new machine anew.
 
 The old machine is destroyed first, and has stayed gone, before anything is rented: so two are
 never paid for, and if no offer can be had, there is no machine and no bill.
@@ -162,6 +162,7 @@ def _rent(
             bid=bid,
             max_dph=limit,
             checked_at=None,
+            line=False,  # it is not the user's call that waits
             attempts=[],
         )
         return cast("Instance", result_of(client, again))

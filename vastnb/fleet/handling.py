@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from vastnb.api.progress import WaitHook, wait_line
 from vastnb.clock import Clock
 from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, VastError
 
@@ -43,6 +44,8 @@ class FleetBase(NamedTuple):
         The time.
     timeout : float
         Seconds for one exchange.
+    on_wait : WaitHook
+        Shows waits.
     """
 
     call: Call
@@ -50,6 +53,7 @@ class FleetBase(NamedTuple):
     account: str
     clock: Clock
     timeout: float
+    on_wait: WaitHook = wait_line
 
 
 class Handling:
@@ -282,6 +286,8 @@ class Handling:
 
         Looks after attempts of this kernel and of kernels that are dead, never after those of
         one that runs, and never after machines that were not rented by vastnb on this computer.
+        Machines past their deadline are destroyed; those whose deadline is still to come are
+        guarded from now on.
 
         Returns
         -------
@@ -296,9 +302,13 @@ class Handling:
         JournalError
             If the record of rentals cannot be used.
         """
+        from vastnb.fleet.guarding import take_up
         from vastnb.fleet.reconcile import reconcile
 
-        return reconcile(self._fleet(first=False))
+        desk = self._fleet(first=False)
+        report = reconcile(desk)
+        take_up(self, desk)
+        return report
 
     # -- watching ----------------------------------------------------------------------------
 
@@ -308,11 +318,17 @@ class Handling:
         lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
         with lock:
             if self._watcher is None:
+                from vastnb.fleet.noted import NotedDeadlines
                 from vastnb.fleet.probe import is_local
                 from vastnb.fleet.watch import Watcher
 
                 base = self._fleet_base
-                self._watcher = Watcher(base.call, base.clock, local=is_local(base.base_url))
+                self._watcher = Watcher(
+                    base.call,
+                    base.clock,
+                    deadline_of=NotedDeadlines(base.account, base.clock),
+                    local=is_local(base.base_url),
+                )
                 self.on_close(self._watcher.close)
             return self._watcher
 
@@ -352,7 +368,7 @@ class Handling:
         with lock:
             if self._desk is None:
                 base = self._fleet_base
-                rights = Rights(base.account, self._fleet_base.base_url, base.clock, base.timeout)
+                rights = Rights(base.account, base.base_url, base.clock, base.timeout, base.on_wait)
                 self._desk = Desk(base.call, rights, Journal())
                 fresh = True
         if fresh and first:
@@ -360,11 +376,13 @@ class Handling:
         return self._desk
 
     def _settle_the_past(self, desk: Desk, acting: bool) -> None:
+        from vastnb.fleet.guarding import take_up
         from vastnb.fleet.reconcile import needs_settling, reconcile
 
         try:
             if needs_settling(desk):
                 report = reconcile(desk)
+                take_up(self, desk)
                 if report.findings or report.trouble:
                     sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
         except JournalError as error:

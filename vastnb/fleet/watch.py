@@ -275,6 +275,10 @@ class Watcher:
         """Try, inside the block, whether SSH answers on these instances, with each look."""
         return self._asking.probing(ids)
 
+    def deadline(self, id: int) -> float | None:
+        """Return when an instance should end, epoch seconds; None if nobody has said so."""
+        return self._deadline_of(id) if self._deadline_of else None
+
     # -- telling -----------------------------------------------------------------------------
 
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:

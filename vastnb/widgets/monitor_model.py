@@ -195,6 +195,7 @@ class MonitorModel:
         snapshot = self.snapshot
         rows = self.rows(now)
         for row in rows:
+            row["deadline"] = client.watcher.deadline(row["id"]) if client else None
             if "next" in row["verbs"]:
                 row |= self._again(row["id"], client)
         return {
@@ -249,7 +250,7 @@ class MonitorModel:
         found = next_offer(client, id, watched.record) if client else None
         if found is None or found.max_dph is None:
             return {"again": None, "code": code_of(watched.record)}
-        # What is shown is what may be paid: rounded up, or the offer that it names would be too dear.
+        # What is shown is what may be paid. Rounded down, it would exclude the very offer.
         most = math.ceil(found.max_dph * 1e4 - 1e-6) / 1e4
         return {"again": {"left": found.left, "max_dph": most}}
 
