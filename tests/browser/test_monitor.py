@@ -168,7 +168,7 @@ def test_no_text_from_a_host_becomes_markup(open_notebook: Opener, browser: Brow
     for look in ("rows", "cards"):
         page.click(f"[data-look={look}]")
         page.wait_for_timeout(200)
-    page.click("text=Events")
+    page.click("button:text-is('Events')")
     page.click(f"{MACHINE} .vnb-dots >> nth=0")
     page.click("[role=menuitem] >> text=Destroy…")
     page.wait_for_timeout(300)

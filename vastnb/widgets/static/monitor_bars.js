@@ -37,7 +37,7 @@ export class MoneyBar {
     const known = askedAt !== null;
     setText(this.burn.value, known ? hourly(figures.per_hour) : DASH);
     const more = figures.full_per_hour > figures.per_hour * 1.005;
-    setText(this.burn.note, more ? `now; ${hourly(figures.full_per_hour)} when all run` : "spending now");
+    setText(this.burn.note, more ? `now; ${hourly(figures.full_per_hour)} once all are up` : "spending now");
     this.idle.node.hidden = figures.idle === 0;
     setText(this.idle.value, hourly(figures.idle_per_hour));
     setText(this.idle.note, `for ${figures.idle} not running`);
