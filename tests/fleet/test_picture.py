@@ -218,7 +218,7 @@ def test_how_long_it_has_been_so_is_kept() -> None:
         st.tuples(st.sets(st.integers(1, 6)), st.sampled_from([1.0, 5.0, 30.0, -3.0])),
         min_size=1,
         max_size=12,
-    )  # fmt: skip
+    )
 )
 def test_no_machine_is_gone_because_of_one_list(lists: list[tuple[set[int], float]]) -> None:
     eye = Eye()

@@ -165,8 +165,11 @@ def test_an_action_during_a_look_makes_the_next_one_due(
 # -- what goes wrong
 
 
-@pytest.mark.parametrize("kind", ["empty", "garbage", "html", "truncate", "500", "502", "503",
-                                  "504", "drop-before", "drop-after", "429"])  # fmt: skip
+KINDS = ("empty", "hollow", "garbage", "html", "truncate", "500", "502", "503", "504",
+         "drop-before", "drop-after", "429")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_look_that_fails_is_kept_told_and_tried_again(
     client: vastnb.Client, server: Server, clock: ManualClock, kind: Any
 ) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -26,6 +27,9 @@ from vastnb.fleet.watch import Snapshot, Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""
+
+REDRAW: Final = 0.5
+"""Real seconds after which a bar is drawn again although nothing is new, for its clock."""
 
 HOPELESS: Final[dict[Wanted, frozenset[State]]] = {
     "running": frozenset(
@@ -236,9 +240,11 @@ def _progress(wait: Wait) -> Iterator[Callable[[Sequence[str]], None]]:
         yield lambda waiting: None
         return
     bar: Any = None
+    shown: tuple[str, int] = "", 0
+    drawn = 0.0
 
     def tell(waiting: Sequence[str]) -> None:
-        nonlocal bar
+        nonlocal bar, shown, drawn
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         now = f"{waiting[0][:100]}{more}"
         if bar is None:
@@ -250,8 +256,12 @@ def _progress(wait: Wait) -> Iterator[Callable[[Sequence[str]], None]]:
                 bar_format="{desc} |{bar}| {n_fmt} of {total_fmt} [{elapsed}]",
                 leave=False,
             )
+        done = len(wait.ids) - len(waiting)
+        if (now, done) == shown and time.monotonic() - drawn < REDRAW:
+            return
+        shown, drawn = (now, done), time.monotonic()
         bar.set_description_str(now, refresh=False)
-        bar.update(len(wait.ids) - len(waiting) - bar.n)
+        bar.n = done
         bar.refresh()
 
     try:
