@@ -118,6 +118,16 @@ def test_after_close_nothing_is_asked_or_handed_over(client, clock, lists) -> No
     assert (len(page.looks), len(page.told)) == (seen, told)
 
 
+def test_a_closed_client_is_not_passed_off_as_watching(client, lists) -> None:
+    page = Page(client)
+    page.poller.look_now()
+    client.close()
+    page.poller.asked(at_once=True)
+    until(lambda: threads() == 0)
+    assert "client is closed" in page.poller.pace["error"]
+    assert lists() == 1
+
+
 def test_while_paused_only_a_press_of_the_button_looks(client, clock, lists) -> None:
     page = Page(client)
     page.poller.look_now()

@@ -128,6 +128,11 @@ class Watcher:
             return InvalidRequest("This client is closed, so nothing is watched any longer.")
         return self._failure
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended with its client: what it shows grows old."""
+        return self._closed
+
     def due_in(self) -> float:
         """Return the seconds until a look is worth while, 0 if it is due."""
         if self._closed:

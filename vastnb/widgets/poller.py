@@ -27,6 +27,11 @@ SLACK: Final = 0.3
 
 THREAD: Final = "vastnb-look"
 
+CLOSED: Final = (
+    "The client is closed, so nothing is watched any more: this is what was seen last. Machines "
+    "stay as they are, and bill."
+)
+
 _log = logging.getLogger("vastnb.widgets")
 
 
@@ -148,7 +153,7 @@ class Poller:
             "asking": False,
             "next_in": round(max(0.0, self._watcher.due_in()), 2),
             "paused": self._paused,
-            "error": self._watcher.snapshot.error,
+            "error": CLOSED if self._watcher.closed else self._watcher.snapshot.error,
         }
 
     def close(self) -> None:
