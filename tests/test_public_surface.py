@@ -25,7 +25,10 @@ PUBLIC = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["Client", "connect", "demo", "errors", "explore", "login", "sim"])
+@pytest.mark.parametrize(
+    "name",
+    ["Client", "connect", "demo", "errors", "explore", "login", "monitor", "prices", "rent_form", "sim"],
+)  # fmt: skip
 def test_every_public_name_can_be_had(name: str) -> None:
     assert name in vastnb.__all__
     assert getattr(vastnb, name) is not None

@@ -24,11 +24,13 @@ from vastnb.entry import connect, demo, login
 if TYPE_CHECKING:
     from vastnb import sim
     from vastnb.widgets.explore import explore
+    from vastnb.widgets.monitor import monitor
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 
 _WIDGETS = {
     "explore": "vastnb.widgets.explore",
+    "monitor": "vastnb.widgets.monitor",
 }
 
 
@@ -62,5 +64,6 @@ __all__ = [
     "errors",
     "explore",
     "login",
+    "monitor",
     "sim",
 ]

@@ -307,6 +307,8 @@ class OpenNotebook:
         deadline = time.monotonic() + 15
         while path.stat().st_mtime_ns == before and time.monotonic() < deadline:
             self.page.wait_for_timeout(100)
+        while not path.read_text() and time.monotonic() < deadline:
+            self.page.wait_for_timeout(100)  # emptied, and not written yet
         return json.loads(path.read_text())
 
     def close(self) -> None:

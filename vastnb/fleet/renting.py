@@ -13,6 +13,7 @@ import pandas as pd
 from vastnb.api.progress import wait_line
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.account import require_ssh_key, warn_of_credit
+from vastnb.fleet.again import keep
 from vastnb.fleet.deadline import LATEST, Bounds
 from vastnb.fleet.desk import Desk
 from vastnb.fleet.guarding import guard_of
@@ -120,7 +121,7 @@ def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     rented, attempts = rental.rented, rental.frame()
     if not rented:
         raise rental.failure()
-    handles = [_handle(client, one, attempts) for one in rented]
+    handles = [_handle(client, one, attempts, rental) for one in rented]
     if rental.count == 1:
         return handles[0]
     if len(handles) < rental.count:
@@ -163,7 +164,7 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
             raise rental.failure()
     attempt = rental.run_one()
     if attempt.state in LIVE:
-        return _handle(client, attempt, rental.frame())
+        return _handle(client, attempt, rental.frame(), rental)
     assert attempt.error is not None
     raise attempt.error
 
@@ -211,9 +212,12 @@ def _warn_of_credit(
     warn_of_credit(desk.account, dollars, f"{hours:g} h of {machines}")
 
 
-def _handle(client: InstanceVerbs, attempt: Attempt, attempts: pd.DataFrame) -> Instance:
+def _handle(
+    client: InstanceVerbs, attempt: Attempt, attempts: pd.DataFrame, rental: Rental
+) -> Instance:
     assert attempt.case is not None
     assert attempt.case.contract is not None
+    keep(client, attempt.case.contract, rental)
     return Instance(client, attempt.case.contract, wanted="running", attempts=attempts)
 
 

@@ -1,0 +1,319 @@
+// The monitor: machines, what they cost, and what can be done. The page sets the pace (poller.js),
+// the kernel decides; everything that is shown comes as one message, the picture.
+import { guardKeys, h, setText, watchTheme } from "./dom.js";
+import { hideCopy } from "./link.js";
+import { Actions } from "./monitor_actions.js";
+import { EventLog, MoneyBar, Notices } from "./monitor_bars.js";
+import { Dialog } from "./monitor_dialog.js";
+import { MachineList } from "./monitor_machines.js";
+import { clockTime, span } from "./monitor_words.js";
+import { Pace } from "./poller.js";
+
+// Above so many machines they are shown as rows, unless somebody has chosen.
+const FEW = 6;
+const PATIENCE_MS = 2500;
+const FILTERS = [
+  ["all", "All"],
+  ["trouble", "Trouble"],
+  ["starting", "Starting"],
+  ["running", "Running"],
+  ["stopped", "Stopped"],
+];
+
+function monitorWidget() {
+  const views = new Set();
+  let last = null;
+  return {
+    initialize({ model }) {
+      const onMessage = (message) => {
+        if (message.type === "picture") last = message;
+        for (const view of views) view.take(message);
+      };
+      // Fired when the kernel has gone, and when it has come back: which of the two, an answer tells.
+      const onLive = () => {
+        for (const view of views) view.check();
+      };
+      model.on("msg:custom", onMessage);
+      model.on("comm_live_update", onLive);
+      try {
+        model.send({ type: "ready" });
+      } catch {
+        // Without a kernel nothing comes, and the view says so.
+      }
+      return () => {
+        model.off("msg:custom", onMessage);
+        model.off("comm_live_update", onLive);
+      };
+    },
+    render({ model, el }) {
+      const stop = new AbortController();
+      const view = new MonitorView(model, el, stop.signal);
+      views.add(view);
+      if (last) view.take(last);
+      return () => {
+        views.delete(view);
+        stop.abort();
+        view.root.remove();
+      };
+    },
+  };
+}
+
+class MonitorView {
+  constructor(model, el, signal) {
+    this.model = model;
+    this.signal = signal;
+    this.picture = null;
+    this.offset = 0;
+    this.layout = null;
+    this.lost = false;
+    this.waited = 0;
+    this.root = h("div", { class: "vnb-root" });
+    guardKeys(this.root, signal);
+    this.build();
+    el.append(this.root);
+    watchTheme(this.root, () => {}, signal);
+    this.pace = new Pace(this.root, signal, {
+      ask: (atOnce) => model.send({ type: "ask", at_once: atOnce }),
+      onWaiting: (seconds) => {
+        this.waited = seconds;
+        this.tick();
+      },
+      onLost: () => this.lose(),
+      onTick: () => this.tick(),
+    });
+    this.waitForPicture();
+  }
+
+  build() {
+    const { signal } = this;
+    this.bar = new MoneyBar({ onPause: () => this.pause(), onNow: () => this.pace.now() });
+    const onShow = (id) => this.reveal(id);
+    this.notices = new Notices({ onDismiss: (what) => this.send({ type: "dismiss", ...what }), onShow });
+    this.events = new EventLog({ onShow });
+    this.machines = new MachineList({
+      act: (row, verb, button) => this.actions.act(row, verb, button),
+      menu: (row, button) => this.actions.menu(row, button),
+      hush: (row) => this.send({ type: "dismiss", id: row.id }),
+    });
+    this.filters = FILTERS.map(([name, text]) => {
+      const count = h("span", { class: "vnb-count" });
+      const button = h("button", { type: "button", "aria-pressed": "false", "data-filter": name, onclick: () => this.setFilter(name) }, h("span", { text }), count);
+      return { name, button, count };
+    });
+    this.looks = [
+      ["cards", "Cards"],
+      ["rows", "Rows"],
+    ].map(([name, text]) => h("button", { type: "button", text, "data-look": name, onclick: () => this.setLayout(name) }));
+    this.line = h("span", { class: "vnb-line" });
+    this.warn = h("span", { class: "vnb-warn", role: "status" });
+    this.toggle = h("button", { type: "button", class: "vnb-link", text: "Events", "aria-expanded": "false", onclick: () => this.showEvents() });
+    const tools = h("div", { class: "vnb-tools" }, h("div", { class: "vnb-tabs" }, ...this.filters.map(({ button }) => button)), h("div", { class: "vnb-tabs vnb-look" }, ...this.looks));
+    this.shell = h(
+      "div",
+      { class: "vnb-monitor" },
+      this.bar.node,
+      this.notices.node,
+      tools,
+      this.machines.node,
+      this.events.node,
+      h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, this.warn, this.line, h("span", { class: "vnb-selection" }, this.toggle))),
+    );
+    this.dialog = new Dialog(this.shell, signal);
+    this.actions = new Actions(this.dialog, { send: (message) => this.send(message), now: () => this.now(), onClick: () => this.draw() });
+    this.root.append(this.shell);
+    this.setFilter("all");
+  }
+
+  // -- from the kernel
+
+  take(message) {
+    if (this.lost) this.find();
+    if (message.type === "picture") this.show(message);
+    else if (message.type === "pace") {
+      this.pace.answered(message);
+      if (message.paused !== this.pace.paused) message.paused ? this.pace.pause() : this.pace.resume();
+      if (!message.asking) this.troubled = message.error;
+      this.tick();
+    } else if (message.type === "answer") this.actions.answer?.(message);
+  }
+
+  show(picture) {
+    this.offset = Date.now() / 1000 - picture.now;
+    this.picture = picture;
+    this.arrived?.();
+    this.troubled = picture.error;
+    this.actions.heard(picture.acks);
+    this.bar.show(picture);
+    const alive = new Set(picture.rows.map((row) => row.id));
+    this.notices.show(picture.notices, picture.trouble, alive);
+    this.events.show(picture.news);
+    this.layout ??= picture.rows.length > FEW ? "rows" : null;
+    this.draw();
+    if (this.dialog.open?.id && !alive.has(this.dialog.open.id)) this.dialog.close();
+  }
+
+  draw() {
+    const { picture } = this;
+    if (!picture) return;
+    const { rows } = picture;
+    const layout = this.layout ?? "cards";
+    this.shell.dataset.layout = layout;
+    for (const look of this.looks) look.setAttribute("aria-pressed", String(look.dataset.look === layout));
+    const counts = { all: rows.length, trouble: rows.filter((row) => row.rank === 0).length };
+    for (const row of rows) counts[row.state] = (counts[row.state] ?? 0) + 1;
+    for (const { name, button, count } of this.filters) {
+      setText(count, String(counts[name] ?? 0));
+      button.classList.toggle("vnb-alarm", name === "trouble" && counts.trouble > 0);
+    }
+    this.machines.show(rows, (row) => ({ pending: this.actions.pending.get(row.id), disabled: this.lost }));
+    this.sayEmpty();
+    this.tick();
+  }
+
+  sayEmpty() {
+    const { picture, machines } = this;
+    const none = machines.rows.length === 0;
+    if (!none) machines.say(machines.rows.some((row) => machines.passes(row)) ? "" : "None like this", "All machines are in another state.");
+    else if (picture.asked_at === null) machines.say("The machines are not known yet", picture.error || "The service is asked.");
+    else machines.say("No machines", "Nothing is rented, so nothing is billed for instances.");
+  }
+
+  // -- time
+
+  now() {
+    return Date.now() / 1000 - this.offset;
+  }
+
+  tick() {
+    const { picture, pace, bar } = this;
+    if (!picture || !pace) return;
+    const now = this.now();
+    if (!this.lost) this.machines.tick(now);
+    const { asked_at: askedAt } = picture;
+    const ago = askedAt === null ? "never asked" : now - askedAt < 2 ? "asked just now" : `asked ${span(now - askedAt)} ago`;
+    let text = ago;
+    let mood = this.troubled || picture.doubted ? "bad" : "good";
+    let line = "";
+    if (this.lost) {
+      text = `seen ${askedAt === null ? "never" : `at ${clockTime(askedAt)}`}`;
+      mood = "bad";
+    } else if (this.waited > 0) {
+      mood = "warn";
+      line = `The kernel is busy (for ${span(this.waited)}): it will be asked again when it is free.`;
+    } else if (pace.asking) {
+      mood = "busy";
+      text = `${ago}, asking`;
+    } else if (pace.paused) {
+      mood = "warn";
+      text = `${ago}, paused`;
+    } else text = `${ago}, again in ${span(pace.left)}`;
+    setText(bar.fresh, text);
+    bar.dot.dataset.mood = mood;
+    setText(bar.pause, pace.paused ? "Go on" : "Pause");
+    bar.pause.disabled = this.lost;
+    bar.now.disabled = this.lost || pace.pending !== null;
+    const trouble = this.lost ? "Not connected to a kernel any more: this is what was seen last, and nothing here is asked or can be done. Run the cell again." : this.troubled || picture.doubted;
+    setText(this.warn, line || trouble);
+    this.warn.title = this.warn.textContent;
+    const machines = picture.rows.filter((row) => row.state !== "gone").length;
+    setText(this.line, line || trouble ? "" : `${machines} machine${machines === 1 ? "" : "s"} · as frames: .df, .events, .history`);
+  }
+
+  // -- for the user
+
+  setFilter(name) {
+    this.machines.filter = name;
+    for (const filter of this.filters) filter.button.setAttribute("aria-pressed", String(filter.name === name));
+    this.machines.arrange();
+    if (this.picture) this.sayEmpty();
+  }
+
+  setLayout(name) {
+    this.layout = name;
+    this.draw();
+  }
+
+  showEvents() {
+    const open = this.events.toggle(this.picture?.news ?? []);
+    this.toggle.setAttribute("aria-expanded", String(open));
+    setText(this.toggle, open ? "Hide events" : "Events");
+  }
+
+  reveal(id) {
+    this.setFilter("all");
+    this.machines.reveal(id);
+  }
+
+  pause() {
+    const on = !this.pace.paused;
+    if (on) this.pace.pause();
+    else this.pace.resume();
+    this.send({ type: "pause", on });
+  }
+
+  send(message) {
+    try {
+      this.model.send(message);
+    } catch {
+      this.pace.lose();
+    }
+  }
+
+  // -- without a kernel
+
+  // The link to the kernel has changed: whether somebody is there, only an answer tells.
+  check() {
+    if (this.lost || !this.pace) return;
+    this.pace.doubt();
+  }
+
+  lose() {
+    this.lost = true;
+    this.dialog.close();
+    this.root.classList.add("vnb-lost");
+    this.draw();
+    this.tick();
+  }
+
+  // It was there all the same, busy.
+  find() {
+    this.lost = false;
+    this.root.classList.remove("vnb-lost");
+    this.draw();
+  }
+
+  // While it lives, the widget hides its static copy. Without a kernel no picture ever comes: then
+  // the copy is what there is to see, and a line says so.
+  waitForPicture() {
+    const { model, signal } = this;
+    const hiding = new AbortController();
+    hideCopy(model, hiding.signal);
+    const note = h(
+      "div",
+      { class: "vnb-saved" },
+      h("strong", { text: "The monitor is not connected to a kernel. " }),
+      h("span", { text: "Run its cell to watch again (or wait, if a cell is running). What was seen last is kept as a table in the notebook." }),
+    );
+    const late = setTimeout(() => {
+      if (this.picture) return;
+      hiding.abort();
+      this.root.classList.add("vnb-waiting");
+      this.root.append(note);
+    }, PATIENCE_MS);
+    this.arrived = () => {
+      clearTimeout(late);
+      note.remove();
+      this.root.classList.remove("vnb-waiting");
+      if (hiding.signal.aborted) hideCopy(model, signal);
+      else signal.addEventListener("abort", () => hiding.abort());
+      this.arrived = null;
+    };
+    signal.addEventListener("abort", () => {
+      clearTimeout(late);
+      hiding.abort();
+    });
+  }
+}
+
+export default monitorWidget;
