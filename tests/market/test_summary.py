@@ -70,7 +70,8 @@ def test_the_summary_of_real_offers_adds_up(offers_2024):
 
 def test_an_explanation_gives_each_term_and_what_is_unusual():
     odd = {"dph_total": 0.2, "dph_base": 0.19, "inet_down_cost": 0.04, "duration": 7200.0,
-           "verification": "unverified", "min_bid": 0.9, "dlperf": 50.0, "inet_down": -1.8e12}  # fmt: skip
+           "verification": "unverified", "min_bid": 0.9, "dlperf": 50.0,
+           "inet_down": -1.8e12}  # fmt: skip
     frame = market(9, odd)
     said = frame.vast.explain(100, hours=12, disk=100, download_gb=80)
     assert said.total == pytest.approx(12 * 0.19 + 12 * 0.36 * 100 / 720 + 80 * 0.04)

@@ -20,11 +20,17 @@ from vastnb.market.schema import UNITS
 LONGEST: Final = 400
 """Characters that a formula may have."""
 
+
+def _divide(above: Any, below: Any) -> Any:
+    """Divide; by zero there is no result, and none comes of what is built on it."""
+    return np.divide(above, np.where(np.asarray(below) == 0, np.nan, below))
+
+
 _APPLY: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
-    ast.Div: np.divide,
+    ast.Div: _divide,
 }
 _MOST_PARTS: Final = 100
 _ALLOWED: Final = (
