@@ -28,9 +28,11 @@ from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
+from vastnb.recording import Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:
+    from vastnb.market.history import History
     from vastnb.sim import Server
 
 
@@ -60,6 +62,9 @@ class Client(InstanceVerbs):
     on_wait : WaitHook, optional
         Called around every wait for the service's pace; by default a progress line for waits
         of more than two seconds.
+    history : bool, optional
+        Whether searches that are really sent are kept on this machine, for `history`. By default
+        they are if the extra ``history`` is installed, and ``VASTNB_HISTORY`` is not ``0``.
 
     Raises
     ------
@@ -93,6 +98,7 @@ class Client(InstanceVerbs):
         timeout: float = 30,
         clock: Clock | None = None,
         on_wait: WaitHook | None = None,
+        history: bool | None = None,
     ) -> None:
         # Rebound at once: a verbose traceback prints the arguments of every frame.
         api_key = as_secret(api_key)
@@ -118,8 +124,19 @@ class Client(InstanceVerbs):
             on_wait=on_wait,
         )
         self._line = _Line(self._transport, why_keyless)
+        line = self._line
+        self._recorder = Recorder(
+            on=wanted(history),
+            base_url=self.base_url,
+            clock=clock or SystemClock(),
+            simulated=lambda: line.simulated,
+        )
         self._offers = Offers(
-            self._line.call, self._transport.quota, self.base_url, has_key=self.has_key
+            line.call,
+            self._transport.quota,
+            self.base_url,
+            has_key=self.has_key,
+            record=self._recorder,
         )
         account = identity_of(key or Secret(""), self.base_url)
         self._fleet_base = FleetBase(
@@ -128,6 +145,7 @@ class Client(InstanceVerbs):
         self.server: Server | None = None
         self._closing = ExitStack()
         self._closing.callback(self._transport.close)
+        self._closing.callback(self._recorder.close)
 
     # -- the market --------------------------------------------------------------------------
 
@@ -265,6 +283,13 @@ class Client(InstanceVerbs):
             )
         params = {"select_cols": ["*"], "select_filters": dict(query or {})}
         return self._records("search_templates", "templates", params=params)
+
+    @property
+    def history(self) -> History:
+        """The market's past, as your own searches have seen it; needs the extra ``history``."""
+        if self.server is not None:
+            self._line.simulated = True  # known before it has said so
+        return self._recorder.history
 
     # -- the account -------------------------------------------------------------------------
 

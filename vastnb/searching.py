@@ -32,6 +32,15 @@ class Call(Protocol):
         """Return the answer of an endpoint."""
 
 
+class Record(Protocol):
+    """Keeps what was found, for the price history; raises nothing."""
+
+    def __call__(
+        self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]
+    ) -> None:
+        """Keep a frame with its provenance, if an answer behind it is new."""
+
+
 class Search(NamedTuple):
     """One search as it is sent, and how its frame is to look.
 
@@ -91,15 +100,24 @@ class Offers:
         The server's address, for the provenance.
     has_key : bool
         Whether a key is sent: the caps on answers depend on it.
+    record : callable, optional
+        Is handed every frame.
     """
 
     def __init__(
-        self, call: Call, quota: Callable[[], Quota], source: str, *, has_key: bool
+        self,
+        call: Call,
+        quota: Callable[[], Quota],
+        source: str,
+        *,
+        has_key: bool,
+        record: Record | None = None,
     ) -> None:
         self._call = call
         self._quota = quota
         self._source = source
         self._has_key = has_key
+        self._record = record
         self._frames: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -111,7 +129,7 @@ class Offers:
             lambda: frame_of_offers(answer.data["offers"], columns=search.columns),
         )
         truncated = is_truncated(len(frame), search.body.get("limit"), self._has_key)
-        return dated(frame, {**search.provenance(self._source), "truncated": truncated}, [answer])
+        return self._found(frame, search, {"truncated": truncated}, [answer])
 
     def whole(self, search: Search) -> pd.DataFrame:
         """Return the frame of all offers that fit, in as many calls as it takes.
@@ -150,7 +168,19 @@ class Offers:
             "truncated_reason": trouble[0] if trouble else split.reason,
             "rows_used": sum(len(a.data["offers"]) for a in answers if not a.from_cache),
         }
-        return dated(frame, {**search.provenance(self._source), **found}, answers)
+        return self._found(frame, search, found, answers)
+
+    def _found(
+        self,
+        frame: pd.DataFrame,
+        search: Search,
+        found: Mapping[str, Any],
+        answers: Sequence[Answer],
+    ) -> pd.DataFrame:
+        dated(frame, {**search.provenance(self._source), **found}, answers)
+        if self._record is not None:
+            self._record(frame, search.body, answers)
+        return frame
 
     def _remembered(self, key: Hashable, build: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """Return a copy of the frame for `key`, built at most once."""
@@ -194,4 +224,4 @@ def dated(
     return frame
 
 
-__all__ = ["Columns", "Offers", "Search", "dated"]
+__all__ = ["Columns", "Offers", "Record", "Search", "dated"]

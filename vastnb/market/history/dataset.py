@@ -1,0 +1,208 @@
+"""Files on disk: one for each snapshot, one for each finished day.
+
+A file is written under a hidden name, flushed to the disk and then renamed, so it is there as a
+whole or not at all, and any number of kernels write at once without knowing of each other. A file
+that was put together from others (`compaction`) names them in its footer; whoever reads leaves the
+named ones out. So at every moment each row counts once: before the rename, after it, and after a
+crash between the rename and the deletion.
+
+::
+
+    <folder>/day=2026-11-24/20261124T081750.123456Z-4711-9f86d081.parquet    a snapshot
+    <folder>/day=2026-11-23/whole-20261124T000301.5Z-4711-60303ae2.parquet   a finished day
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIX: Final = ".parquet"
+WHOLE: Final = "whole-"
+"""Begins the name of a file that was put together from others."""
+REPLACES: Final = b"vastnb.replaces"
+"""Key in the footer of such a file: a JSON list of the names that it replaces."""
+ROWS_A_GROUP: Final = 16_384
+"""Rows that share statistics: small enough that a question about one GPU reads little else."""
+
+
+class Dataset:
+    """A directory of Parquet files, partitioned by day (UTC).
+
+    Parameters
+    ----------
+    folder : Path
+        Where; made with the first write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, table: pa.Table, moment: datetime) -> Path | None:
+        """Write a snapshot, and return its file; None if it has no row.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written. Nothing of it is left then.
+        """
+        if not table.num_rows:
+            return None
+        moment = moment.astimezone(UTC)
+        return write(table, self.day(moment.date()), file_name(moment))
+
+    def day(self, day: date) -> Path:
+        """Return the directory of a day."""
+        return self.folder / f"day={day.isoformat()}"
+
+    def days(self) -> list[tuple[date, Path]]:
+        """Return the days that there are, oldest first, with their directories."""
+        found = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                name, _, value = entry.name.partition("=")
+                with contextlib.suppress(ValueError):
+                    if name == "day":
+                        found.append((date.fromisoformat(value), Path(entry.path)))
+        return sorted(found)
+
+    def files(self, since: date | None = None, until: date | None = None) -> list[Path]:
+        """Return the files that count, of the days from `since` to `until` (both included)."""
+        return [
+            path
+            for day, folder in self.days()
+            if (since is None or day >= since) and (until is None or day <= until)
+            for path in current(folder)
+        ]
+
+
+def file_name(moment: datetime) -> str:
+    """Return a name that nobody else gives: time, process, and chance."""
+    stamp = moment.strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"{stamp}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+
+
+def write(
+    table: pa.Table, folder: Path, name: str, replaces: Iterable[str] = (), *, level: int = 1
+) -> Path:
+    """Write a file so that it is there as a whole or not at all.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Its rows.
+    folder : Path
+        Made if it is not there, for nobody else to read.
+    name : str
+        Its name.
+    replaces : iterable of str
+        Names of files in `folder` that no longer count once this one is there.
+    level : int
+        Of compression.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    named = sorted(replaces)
+    if named:
+        footer = {**(table.schema.metadata or {}), REPLACES: json.dumps(named).encode()}
+        table = table.replace_schema_metadata(footer)
+    _private(folder)
+    hidden = folder / f".{name}.part"
+    try:
+        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            pq.write_table(
+                table, out, compression="zstd", compression_level=level,
+                row_group_size=ROWS_A_GROUP,
+            )  # fmt: skip
+            out.flush()
+            os.fsync(out.fileno())
+        path = folder / name
+        hidden.replace(path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def current(folder: Path) -> list[Path]:
+    """Return the files of one day that count, sorted by name."""
+    while True:
+        names = _settled(folder)
+        try:
+            gone = replaced(folder, names)
+        except FileNotFoundError:  # put together once more, meanwhile
+            continue
+        return [folder / name for name in names if name not in gone]
+
+
+def replaced(folder: Path, names: Iterable[str]) -> set[str]:
+    """Return those of `names`, the files of a day, that others of them replace.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one that replaces others is gone.
+    """
+    names = set(names)
+    gone: set[str] = set()
+    if len(names) > 1:
+        for name in names:
+            if name.startswith(WHOLE):
+                gone |= _named_by(folder / name)
+    return gone & names
+
+
+@lru_cache(maxsize=4096)
+def _named_by(path: Path) -> frozenset[str]:
+    """Return what a file replaces; files never change, so it is read once."""
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as source:
+        footer = pq.read_metadata(source).metadata or {}
+    return frozenset(json.loads(footer.get(REPLACES, b"[]")))
+
+
+def _settled(folder: Path) -> list[str]:
+    """List a directory until two listings agree.
+
+    One listing is no snapshot: while files are replaced it may miss both the old and the new.
+    """
+    before = None
+    while (names := sorted(_names(folder))) != before:
+        before = names
+    return names
+
+
+def _names(folder: Path) -> Iterator[str]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+                yield entry.name
+
+
+def _private(folder: Path) -> None:
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+
+
+__all__ = ["REPLACES", "SUFFIX", "WHOLE", "Dataset", "current", "file_name", "replaced", "write"]

@@ -1,0 +1,185 @@
+"""What a search leaves behind for the price history.
+
+A `Recorder` is called with every frame that was built from an answer that was really sent. It must
+never cost a search its result: whatever goes wrong is told once and then stays in the log. The
+history itself, with pyarrow and DuckDB, is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from vastnb.clock import Clock
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vastnb.api.answers import Answer
+    from vastnb.market.history import History
+
+log = logging.getLogger("vastnb.history")
+
+OFF: Final = frozenset({"0", "off", "no", "false"})
+REMEMBERED: Final = 64
+
+PRICED: Final = frozenset(
+    {
+        "dph", "dph_total", "dph_base", "discounted_dph_total", "discounted_hourly",
+        "dph_total_adj", "min_bid", "score", "dlperf_per_dphtotal", "dlperf_usd",
+        "flops_per_dphtotal", "flops_usd", "vram_costperhour",
+    }
+)  # fmt: skip
+"""Fields that hold a price, or what one gets for it."""
+
+
+def wanted(history: bool | None) -> bool:
+    """Say whether searches are to be recorded: the argument, else ``VASTNB_HISTORY``, else yes."""
+    if history is not None:
+        return history
+    return os.environ.get("VASTNB_HISTORY", "").strip().lower() not in OFF
+
+
+def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
+    """Say whether a search shows a part of the prices only.
+
+    It does if it filters by price, or by what one gets for it, and if a limit cut it short: then
+    its order chose. An answer that the service cut is a random sample, as far as is known.
+
+    Parameters
+    ----------
+    body : dict
+        The request.
+    rows : int
+        Offers in the answer.
+    truncated : bool
+        Whether it may have been cut short.
+    """
+    limit = body.get("limit")
+    return bool(PRICED & body.keys()) or (truncated and limit is not None and rows >= limit)
+
+
+class Recorder:
+    """Hands answers over to the history.
+
+    Parameters
+    ----------
+    on : bool
+        Whether to record at all.
+    base_url : str
+        The server.
+    clock : Clock
+        The time.
+    simulated : callable
+        Tells whether the market is simulated.
+    """
+
+    def __init__(
+        self, *, on: bool, base_url: str, clock: Clock, simulated: Callable[[], bool]
+    ) -> None:
+        self.on = on
+        self._base_url = base_url
+        self._clock = clock
+        self._simulated = simulated
+        self._lock = threading.Lock()
+        self._history: History | None = None
+        self._able: bool | None = None
+        self._done: OrderedDict[tuple[str, Any], None] = OrderedDict()
+        self._told = False
+
+    @property
+    def history(self) -> History:
+        """The history; made when it is first asked for."""
+        with self._lock:
+            if self._history is None:
+                from vastnb.fleet.journal import data_dir
+                from vastnb.market.history import History
+
+                self._history = History(
+                    data_dir() / "history", self._base_url, self._clock, self._simulated
+                )
+            return self._history
+
+    def __call__(
+        self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]
+    ) -> None:
+        """Keep a frame, if it is news. Raises nothing.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Offers, with their provenance.
+        body : dict
+            The request.
+        answers : sequence of Answer
+            Those that it was built from.
+        """
+        try:
+            if self._is_news(answers):
+                self._keep(frame, body, answers)
+        except Exception as error:  # noqa: BLE001  (the search has succeeded, whatever this is)
+            self._tell(error)
+
+    def _is_news(self, answers: Sequence[Answer]) -> bool:
+        if not self.on or all(a.from_cache for a in answers) or any(a.stale for a in answers):
+            return False
+        first = (answers[0].key, answers[0].fetched_at)
+        with self._lock:
+            if first in self._done:  # two threads shared one answer
+                return False
+            self._done[first] = None
+            if len(self._done) > REMEMBERED:
+                self._done.popitem(last=False)
+        return True
+
+    def _keep(
+        self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]
+    ) -> None:
+        if self._able is None:
+            from vastnb.market.history.needs import missing
+
+            self._able = "pyarrow" not in missing()
+        if not self._able:
+            return
+        from vastnb.market.history.columns import Sample
+
+        about = frame.attrs["vastnb"]
+        truncated = bool(about["truncated"])
+        sample = Sample(
+            seen_at=min(answer.fetched_at for answer in answers),
+            type=body["type"],
+            query=about["query"],
+            restricted=restricts(body, len(frame), truncated=truncated),
+            truncated=truncated,
+            simulated=any(answer.simulated for answer in answers),
+        )
+        self.history.add(frame, sample)
+
+    def _tell(self, error: Exception) -> None:
+        log.debug("A search was not recorded.", exc_info=error)
+        with self._lock:
+            first, self._told = not self._told, True
+        if first:
+            text = (
+                f"The price history cannot be written ({type(error).__name__}: {error}). Searches "
+                "are not affected. This is told once; history=False switches it off."
+            )
+            try:
+                warnings.warn(text, UserWarning, stacklevel=4)
+            except UserWarning:  # somebody made errors of warnings
+                log.warning(text)
+
+    def close(self) -> None:
+        """Close the history, if there is one."""
+        with self._lock:
+            history, self._history = self._history, None
+        if history is not None:
+            history.close()
+
+
+__all__ = ["PRICED", "Recorder", "restricts", "wanted"]
