@@ -24,11 +24,13 @@ from vastnb.entry import connect, demo
 if TYPE_CHECKING:
     from vastnb import sim
     from vastnb.widgets.explore import explore
+    from vastnb.widgets.prices import prices
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 
 _WIDGETS = {
     "explore": "vastnb.widgets.explore",
+    "prices": "vastnb.widgets.prices",
 }
 
 
@@ -61,5 +63,6 @@ __all__ = [
     "demo",
     "errors",
     "explore",
+    "prices",
     "sim",
 ]

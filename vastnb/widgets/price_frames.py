@@ -15,12 +15,11 @@ import pandas as pd
 
 from vastnb.market.pareto import measured, unbeaten
 from vastnb.market.sane import believed, once_a_machine
-from vastnb.market.summary import QUANTILES
 
 NEEDED: Final = frozenset({"gpu_name", "num_gpus", "dph_total", "dlperf", "machine_id"})
 _BESIDE: Final = ("id", "machine_id", "host_id", "num_gpus", "gpu_ram_gb", "country",
                   "verification")  # fmt: skip
-TREND_COLUMNS: Final = ("at", "gpu_name", *(f"q{round(q * 100)}" for q in QUANTILES), "machines")
+_TREND: Final = ("low", "q10", "q25", "median", "q75", "q90", "high")
 
 
 def distribution(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
@@ -58,8 +57,8 @@ def performance(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
     out = _picked(frame, rows)
     out.insert(1, "price", pd.array(price[rows], dtype="Float64"))
     out.insert(2, "dlperf", pd.array(speed[rows], dtype="Float64"))
-    front = unbeaten(price[rows], speed[rows])
-    out.insert(3, "pareto", pd.array(front, dtype="boolean"))
+    front = pd.Series(unbeaten(price[rows], speed[rows]), dtype="boolean")
+    out.insert(3, "pareto", front)
     out = out.sort_values(["price", "dlperf"], kind="stable", ignore_index=True)
     return _attrs(out, frame)
 
@@ -106,11 +105,15 @@ def by_machines(frame: pd.DataFrame) -> list[str]:
 
 
 def empty_trend() -> pd.DataFrame:
-    """Return a trend without points."""
-    out = pd.DataFrame({name: pd.Series(dtype="Float64") for name in TREND_COLUMNS})
-    out["at"] = pd.Series(dtype="datetime64[us, UTC]")
-    out["gpu_name"] = pd.Series(dtype=pd.StringDtype("python"))
-    return out
+    """Return a trend without points, with the columns of ``client.history.trend``."""
+    columns: dict[str, Any] = {
+        "at": pd.Series(dtype="datetime64[us, UTC]"),
+        "gpu_name": pd.Series(dtype=pd.StringDtype("python")),
+        "gpu_ram_gb": pd.Series(dtype="Int64"),
+        **{name: pd.Series(dtype="Float64") for name in _TREND},
+        **{name: pd.Series(dtype="Int64") for name in ("machines", "offers", "snapshots")},
+    }
+    return pd.DataFrame(columns)
 
 
 def of_models(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

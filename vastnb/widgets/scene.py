@@ -35,7 +35,7 @@ INK: Final = "currentColor"
 OTHER: Final = "var(--vnb-other, #8b949e)"
 GOOD: Final = "var(--vnb-cheap, #0a9f76)"
 DEAR: Final = "var(--vnb-dear, #e08600)"
-_EM: Final = 0.565
+_EM: Final = 0.6
 """Width of an average character of a sans-serif font, in ems."""
 
 
@@ -147,7 +147,7 @@ class Scale:
         if high <= low:
             low, high = (low / 1.3, high * 1.3) if low > 0 else (low - 1, high + 1)
         self.low, self.high = low, high
-        self._start, self._end = start, end
+        self.start, self.end = start, end
         self._turn = cast(Callable[[Any], Any], np.log if self.log else np.asarray)
         self._from, self._to = (float(self._turn(value)) for value in (low, high))
 
@@ -155,7 +155,7 @@ class Scale:
         """Return the pixel of a value (or array); what lies outside stands at the edge."""
         with np.errstate(all="ignore"):
             share = (self._turn(value) - self._from) / (self._to - self._from)
-        at = self._start + np.clip(share, 0, 1) * (self._end - self._start)
+        at = self.start + np.clip(share, 0, 1) * (self.end - self.start)
         return float(at) if np.ndim(at) == 0 else at
 
     def ticks(self, most: float) -> list[float]:
@@ -179,7 +179,14 @@ def span_of(*parts: Any, pad: float = 0.06) -> tuple[float, float]:
 
 def _log_ticks(low: float, high: float, most: float) -> list[float]:
     found: list[float] = []
-    for marks in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+    choices: tuple[tuple[float, ...], ...] = (
+        (1, 1.5, 2, 3, 4, 5, 6, 8),
+        (1, 2, 3, 5, 7),
+        (1, 2, 5),
+        (1, 3),
+        (1,),
+    )
+    for marks in choices:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         found = [mark * 10.0**power for power in powers for mark in marks]
         found = [float(f"{tick:.3g}") for tick in found if low <= tick <= high]
@@ -191,7 +198,8 @@ def _log_ticks(low: float, high: float, most: float) -> list[float]:
 def _ticks(low: float, high: float, most: float) -> list[float]:
     rough = (high - low) / max(most, 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(mark * power for mark in (1, 2, 2.5, 5, 10) if mark * power >= rough)
+    marks = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0)
+    step: float = next(mark * power for mark in marks if mark * power >= rough)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [float(f"{i * step:.10g}") for i in range(first, last + 1)]
@@ -199,6 +207,7 @@ def _ticks(low: float, high: float, most: float) -> list[float]:
 
 def _short(value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
-        text = f"{value:.1f}" if abs(value) >= 1 else f"{value:.3f}"
+        number = float(value)
+        text = f"{number:.1f}" if abs(number) >= 1 else f"{number:.3f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return value if isinstance(value, str) else str(value)
