@@ -28,7 +28,7 @@ from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
-from vastnb.recording import Recorder, wanted
+from vastnb.recording import Keep, Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:
@@ -62,9 +62,11 @@ class Client(InstanceVerbs):
     on_wait : WaitHook, optional
         Called around every wait for the service's pace; by default a progress line for waits
         of more than two seconds.
-    history : bool, optional
+    history : bool or Keep, optional
         Whether searches that are really sent are kept on this machine, for `history`. By default
-        they are if the extra ``history`` is installed, and ``VASTNB_HISTORY`` is not ``0``.
+        they are if the extra ``history`` is installed, and ``VASTNB_HISTORY`` is not ``0``; 400
+        days and 2 GB at most (``vastnb.market.history.Keep``, ``VASTNB_HISTORY_DAYS``,
+        ``VASTNB_HISTORY_GB``).
 
     Raises
     ------
@@ -98,7 +100,7 @@ class Client(InstanceVerbs):
         timeout: float = 30,
         clock: Clock | None = None,
         on_wait: WaitHook | None = None,
-        history: bool | None = None,
+        history: bool | Keep | None = None,
     ) -> None:
         # Rebound at once: a verbose traceback prints the arguments of every frame.
         api_key = as_secret(api_key)
@@ -126,7 +128,7 @@ class Client(InstanceVerbs):
         self._line = _Line(self._transport, why_keyless)
         line = self._line
         self._recorder = Recorder(
-            on=wanted(history),
+            keep=wanted(history),
             base_url=self.base_url,
             clock=clock or SystemClock(),
             simulated=lambda: line.simulated,
@@ -287,9 +289,11 @@ class Client(InstanceVerbs):
     @property
     def history(self) -> History:
         """The market's past, as your own searches have seen it; needs the extra ``history``."""
+        history = self._recorder.history
         if self.server is not None:
             self._line.simulated = True  # known before it has said so
-        return self._recorder.history
+            history.world = self.server.world
+        return history
 
     # -- the account -------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def demo(
     speed: float = 60,
     *,
     offers: str | Path | Sequence[Mapping[str, Any]] | None = None,
+    history_days: float = 0,
     **options: Any,
 ) -> Client:
     """Return a client on a simulated Vast.ai that runs inside this process.
@@ -71,6 +72,9 @@ def demo(
     offers : path or sequence of dict, optional
         Recorded offers to serve instead of the made-up ones: a JSON file with a list, or with
         ``{"offers": [...]}``, or the rows themselves.
+    history_days : float
+        Days of price history to give it, as if it had been searched four times a day; needs the
+        extra ``history``.
     **options
         Passed on to `vastnb.sim.Server` (``payloads``, ``limits``, ``quota``, ...).
 
@@ -101,4 +105,6 @@ def demo(
     # A notebook cell that is run again must not leave a server behind for each run.
     client.on_close(server.close)
     weakref.finalize(client, server.close)
+    if history_days:
+        client.history.simulate(days=history_days)
     return client

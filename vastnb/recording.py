@@ -13,9 +13,10 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vastnb.clock import Clock
+from vastnb.errors import InvalidRequest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +39,69 @@ PRICED: Final = frozenset(
 """Fields that hold a price, or what one gets for it."""
 
 
-def wanted(history: bool | None) -> bool:
-    """Say whether searches are to be recorded: the argument, else ``VASTNB_HISTORY``, else yes."""
-    if history is not None:
+class Keep(NamedTuple):
+    """How much of the price history is kept; the oldest days go first.
+
+    Parameters
+    ----------
+    days : int
+        Days.
+    gb : float
+        Size on the disk, in 10**9 bytes.
+    """
+
+    days: int = 400
+    gb: float = 2.0
+
+    @classmethod
+    def usual(cls) -> Keep:
+        """Return what ``VASTNB_HISTORY_DAYS`` and ``VASTNB_HISTORY_GB`` say, or the defaults.
+
+        Raises
+        ------
+        InvalidRequest
+            If they are no numbers above 0.
+        """
+        return cls(
+            int(_number("VASTNB_HISTORY_DAYS", cls._field_defaults["days"])),
+            _number("VASTNB_HISTORY_GB", cls._field_defaults["gb"]),
+        )
+
+
+def _number(variable: str, default: float) -> float:
+    text = os.environ.get(variable, "").strip()
+    try:
+        number = float(text or default)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise InvalidRequest(f"{variable}={text!r}: a number above 0 is needed. Nothing was sent.")
+    return number
+
+
+def wanted(history: bool | Keep | None) -> Keep | None:
+    """Say how much of the searches is to be kept; None for nothing.
+
+    Parameters
+    ----------
+    history : bool or Keep, optional
+        The client's argument; by default ``VASTNB_HISTORY`` decides, and without it, yes.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is neither.
+    """
+    if isinstance(history, Keep):
         return history
-    return os.environ.get("VASTNB_HISTORY", "").strip().lower() not in OFF
+    if history is not None and not isinstance(history, bool):
+        raise InvalidRequest(
+            f"history={history!r}: True, False or a Keep(days=..., gb=...) is needed. Nothing was "
+            "sent."
+        )
+    if history is None and os.environ.get("VASTNB_HISTORY", "").strip().lower() in OFF:
+        history = False
+    return None if history is False else Keep.usual()
 
 
 def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
@@ -69,8 +128,8 @@ class Recorder:
 
     Parameters
     ----------
-    on : bool
-        Whether to record at all.
+    keep : Keep or None
+        How much is kept; None records nothing.
     base_url : str
         The server.
     clock : Clock
@@ -80,9 +139,9 @@ class Recorder:
     """
 
     def __init__(
-        self, *, on: bool, base_url: str, clock: Clock, simulated: Callable[[], bool]
+        self, *, keep: Keep | None, base_url: str, clock: Clock, simulated: Callable[[], bool]
     ) -> None:
-        self.on = on
+        self._keep = keep
         self._base_url = base_url
         self._clock = clock
         self._simulated = simulated
@@ -101,7 +160,11 @@ class Recorder:
                 from vastnb.market.history import History
 
                 self._history = History(
-                    data_dir() / "history", self._base_url, self._clock, self._simulated
+                    data_dir() / "history",
+                    self._base_url,
+                    self._clock,
+                    self._simulated,
+                    keep=self._keep or Keep.usual(),
                 )
             return self._history
 
@@ -121,12 +184,16 @@ class Recorder:
         """
         try:
             if self._is_news(answers):
-                self._keep(frame, body, answers)
+                self._add(frame, body, answers)
         except Exception as error:  # noqa: BLE001  (the search has succeeded, whatever this is)
             self._tell(error)
 
     def _is_news(self, answers: Sequence[Answer]) -> bool:
-        if not self.on or all(a.from_cache for a in answers) or any(a.stale for a in answers):
+        if (
+            self._keep is None
+            or all(a.from_cache for a in answers)
+            or any(a.stale for a in answers)
+        ):
             return False
         first = (answers[0].key, answers[0].fetched_at)
         with self._lock:
@@ -137,9 +204,7 @@ class Recorder:
                 self._done.popitem(last=False)
         return True
 
-    def _keep(
-        self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]
-    ) -> None:
+    def _add(self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]) -> None:
         if self._able is None:
             from vastnb.market.history.needs import missing
 
@@ -182,4 +247,4 @@ class Recorder:
             history.close()
 
 
-__all__ = ["PRICED", "Recorder", "restricts", "wanted"]
+__all__ = ["PRICED", "Keep", "Recorder", "restricts", "wanted"]

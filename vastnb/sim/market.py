@@ -155,7 +155,7 @@ class DrawnMarket(Market):
         generation = listed + state.bumps
         state.shown = [
             self._listing(state, part, generation, not part.mask & taken, quote)
-            for part in _bundle(machine.slices, taken)
+            for part in bundle(machine.slices, taken)
         ]
         shown = {listing.source.slot: listing for listing in state.shown}
         state.listings = shown
@@ -241,7 +241,7 @@ class DrawnMarket(Market):
         return min(m for m in moments if m > elapsed) + 1e-3
 
 
-def _bundle(slices: Sequence[Slice], taken: int) -> list[Slice]:
+def bundle(slices: Sequence[Slice], taken: int) -> list[Slice]:
     """Return one slice of each size: a free one, if there is any."""
     chosen: dict[int, Slice] = {}
     for part in slices:

@@ -8,6 +8,7 @@ what it is about (the seed, the machine, the step in time).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ def uniform(*parts: int) -> float:
     return (mix(*parts) >> 11) * (1.0 / (1 << 53))
 
 
+@lru_cache(maxsize=4096)  # a knot of a curve is asked for again and again
 def bell(*parts: int) -> float:
     """Return a number that is roughly normal (mean 0, deviation 1, never beyond 3.5)."""
     return (

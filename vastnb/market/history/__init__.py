@@ -6,6 +6,8 @@ only what the question needs (`questions`). All of it is optional: without the e
 nothing is kept.
 """
 
+from vastnb.market.history.figures import Percentile
 from vastnb.market.history.history import History
+from vastnb.recording import Keep
 
-__all__ = ["History"]
+__all__ = ["History", "Keep", "Percentile"]

@@ -8,7 +8,7 @@ that all files below it can be read as one table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -169,6 +169,13 @@ def table_of(frame: pd.DataFrame, sample: Sample) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema())
 
 
+def sorted_table(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables as one, in the order in which finished days are kept."""
+    import pyarrow as pa
+
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in SORTED_BY])
+
+
 def _arrow(frame: pd.DataFrame, column: Kept, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
@@ -230,4 +237,5 @@ def _column(known: Kept | None, values: Any) -> Any:
     return pd.Series(cells, dtype=object).array
 
 
-__all__ = ["KEPT", "SORTED_BY", "VERSION", "Kept", "Sample", "frame_from", "schema", "table_of"]
+__all__ = ["KEPT", "SORTED_BY", "VERSION", "Kept", "Sample", "frame_from", "schema",
+           "sorted_table", "table_of"]  # fmt: skip

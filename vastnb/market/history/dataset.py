@@ -143,7 +143,7 @@ def write(
 def current(folder: Path) -> list[Path]:
     """Return the files of one day that count, sorted by name."""
     while True:
-        names = _settled(folder)
+        names = names_in(folder)
         try:
             gone = replaced(folder, names)
         except FileNotFoundError:  # put together once more, meanwhile
@@ -178,10 +178,11 @@ def _named_by(path: Path) -> frozenset[str]:
     return frozenset(json.loads(footer.get(REPLACES, b"[]")))
 
 
-def _settled(folder: Path) -> list[str]:
-    """List a directory until two listings agree.
+def names_in(folder: Path) -> list[str]:
+    """Return the names of a day's files, those included that no longer count.
 
-    One listing is no snapshot: while files are replaced it may miss both the old and the new.
+    The directory is listed until two listings agree: one is no snapshot, and while files are
+    replaced it may miss both the old and the new.
     """
     before = None
     while (names := sorted(_names(folder))) != before:
@@ -205,4 +206,5 @@ def _private(folder: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
 
 
-__all__ = ["REPLACES", "SUFFIX", "WHOLE", "Dataset", "current", "file_name", "replaced", "write"]
+__all__ = ["REPLACES", "SUFFIX", "WHOLE", "Dataset", "current", "file_name", "names_in",
+           "replaced", "write"]  # fmt: skip

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from vastnb.errors import QueryError
+from vastnb.errors import InvalidRequest, QueryError
 from vastnb.market import gpus
+from vastnb.market.history.asked import (
+    Kind,
+    Moment,
+    check_column,
+    days_of,
+    kind_of,
+    moment_of,
+    shares_of,
+    step_of,
+)
 from vastnb.market.history.columns import KEPT, VERSION, Sample, frame_from, table_of
 from vastnb.market.history.dataset import Dataset
 from vastnb.market.history.engine import Engine
+from vastnb.market.history.figures import (
+    Percentile,
+    Prices,
+    behind_figures,
+    priced,
+    trend_frame,
+)
 from vastnb.market.history.needs import need
 from vastnb.market.history.questions import (
     BOUGHT,
@@ -27,16 +43,20 @@ from vastnb.market.history.questions import (
     behind_sql,
     own_sql,
     rows_sql,
+    sample_sql,
     trend_sql,
 )
-from vastnb.market.problems import nearest, refusal
+from vastnb.market.history.upkeep import Upkeep
+from vastnb.market.problems import refusal
+from vastnb.recording import Keep
 
 if TYPE_CHECKING:
     from vastnb.clock import Clock
+    from vastnb.sim.world import World
 
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
-Kind = Literal["on-demand", "bid", "interruptible", "reserved"]
-Moment = str | date | datetime | timedelta | float | None
+DAY: Final = 86_400_000_000
+"""Microseconds."""
 
 
 class History:
@@ -56,16 +76,32 @@ class History:
     simulated : callable
         Tells whether the market is simulated. Then everything is kept in a temporary directory,
         which ends with `close`; it never mixes with what a real market was like.
+    keep : Keep, optional
+        How much is kept.
+
+    Attributes
+    ----------
+    world : vastnb.sim.World or None
+        The simulated world, if this process runs it.
     """
 
     def __init__(
-        self, folder: Path, source: str, clock: Clock, simulated: Callable[[], bool]
+        self,
+        folder: Path,
+        source: str,
+        clock: Clock,
+        simulated: Callable[[], bool],
+        *,
+        keep: Keep | None = None,
     ) -> None:
         self._folder = folder
         self._source = source
         self._clock = clock
         self._simulated = simulated
+        self._keep = keep or Keep()
         self._engine = Engine()
+        self._upkeep: dict[Path, Upkeep] = {}
+        self.world: World | None = None
         self._made_up: Path | None = None
         self._end: Callable[[], object] = lambda: None
 
@@ -123,7 +159,55 @@ class History:
             If it cannot be written.
         """
         need("pyarrow")
-        return self._offers.add(table_of(frame, sample), sample.seen_at)
+        path = self._offers.add(table_of(frame, sample), sample.seen_at)
+        if path is not None:
+            self._keeper().added()
+        return path
+
+    def tidy(self) -> None:
+        """Put the files of each finished day together, and drop what is too much, now.
+
+        It happens by itself, a little after searches; there is no need to call this.
+        """
+        need("pyarrow")
+        self._keeper().tidy()
+
+    def _keeper(self) -> Upkeep:
+        dataset = self._offers
+        return self._upkeep.setdefault(dataset.folder, Upkeep(dataset, self._keep, self._clock))
+
+    def info(self) -> dict[str, Any]:
+        """Return how much is kept, and where.
+
+        Returns
+        -------
+        dict
+            ``path``, ``rows``, ``snapshots``, ``days``, ``files``, ``bytes``, ``first`` and
+            ``last`` (when something was seen, UTC, or None), ``simulated``.
+
+        Raises
+        ------
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        sql = (
+            "SELECT count(*) AS n, count(DISTINCT seen_at) AS snapshots, min(seen_at) AS first,"
+            " max(seen_at) AS last FROM {rows}"
+        )
+        found = frame_from(self._ask(Which(), sql, {})).iloc[0]
+        paths = self._offers.files()
+        return {
+            "path": str(self.path),
+            "rows": int(found["n"]),
+            "snapshots": int(found["snapshots"]),
+            "days": len(self._offers.days()),
+            "files": len(paths),
+            "bytes": sum(path.stat().st_size for path in paths if path.exists()),
+            "first": None if pd.isna(found["first"]) else found["first"].to_pydatetime(),
+            "last": None if pd.isna(found["last"]) else found["last"].to_pydatetime(),
+            "simulated": self.simulated,
+        }
 
     def frame(
         self,
@@ -178,7 +262,7 @@ class History:
             return self._told(frame_from(self._own(which, sql)), {})
         names = list(columns) if columns is not None else list(KEPT)
         for name in names:
-            _known_column(name)
+            check_column(name)
         return self._told(frame_from(self._ask(which, *rows_sql(which, names, limit))), {})
 
     def trend(
@@ -231,12 +315,149 @@ class History:
             Without the extra ``history``.
         """
         need()
-        kind, step = _kind(type), _step(every)
-        shares = _shares(quantiles)
+        kind, step = kind_of(type), step_of(every)
+        shares = shares_of(quantiles)
         which = self._sampled(gpu, days, kind, restricted, equal)
         found = self._ask(which, *trend_sql(which, kind, step, shares))
         behind = frame_from(self._ask(which, *behind_sql(which, step)))
-        return self._told(_trend(found, behind, step, shares), _behind(behind, days, kind))
+        frame = trend_frame(found, behind, step, shares)
+        return self._told(frame, {"type": kind, "days": days, **behind_figures(behind)})
+
+    def percentiles(
+        self,
+        offers: pd.DataFrame,
+        days: float = 14,
+        type: Kind | None = None,
+        *,
+        restricted: bool = False,
+    ) -> pd.Series[float]:
+        """Return how cheap offers are, compared with what was seen of their GPUs lately.
+
+        Parameters
+        ----------
+        offers : DataFrame
+            Offers, as a search returns them.
+        days : float
+            How far to look back.
+        type : {"on-demand", "bid", "interruptible", "reserved"}, optional
+            Kind of rental; by default that of the search.
+        restricted : bool
+            Count searches too that chose by price, see `trend`.
+
+        Returns
+        -------
+        Series of Float64, on the frame's index
+            ``percentile``: how many percent of the prices were higher. Compared is $/h for one
+            GPU without disk, with those of the same model and VRAM, one for each machine and day.
+            Missing where there is nothing to compare.
+
+        Raises
+        ------
+        QueryError
+            If the frame lacks a column, or an argument makes no sense.
+        ImportError
+            Without the extra ``history``.
+        """
+        kind = kind_of(type or offers.attrs.get("vastnb", {}).get("type") or "on-demand")
+        wanted = priced(offers, kind)
+        names = wanted["gpu_name"].dropna().unique().tolist()
+        prices = self._prices(names, days, kind, restricted)
+        found = [
+            prices.percent(prices.of(name, None if pd.isna(size) else size), price)
+            for name, size, price in zip(
+                wanted["gpu_name"].tolist(),
+                wanted["gpu_ram_gb"].tolist(),
+                wanted["price"].to_numpy("float64", na_value=np.nan),
+                strict=True,
+            )
+        ]
+        series = pd.Series(found, index=offers.index, name="percentile", dtype="Float64")
+        series.attrs["vastnb"] = self._about({"type": kind, "days": days})
+        return series
+
+    def percentile(
+        self,
+        offer: Any,
+        days: float = 14,
+        type: Kind | None = None,
+        *,
+        restricted: bool = False,
+    ) -> Percentile:
+        """Return how cheap an offer is, compared with what was seen of its GPU lately.
+
+        Parameters
+        ----------
+        offer : row of a frame, or dict
+            An offer with its price.
+        days, type, restricted
+            As for `percentiles`.
+
+        Returns
+        -------
+        Percentile
+            ``float(...)`` is how many percent of the prices were higher, ``str(...)`` says so in
+            words: "cheaper than 83 % of the last 14 days (412 machines)".
+
+        Raises
+        ------
+        QueryError
+            If `offer` is no offer with a price.
+        ImportError
+            Without the extra ``history``.
+        """
+        row, kind = _row(offer), kind_of(type or _kind_of_row(offer))
+        wanted = priced(row, kind)
+        name, size, price = wanted.iloc[0].tolist()
+        if pd.isna(name) or pd.isna(price):
+            raise refusal("This offer has no GPU name or no price to compare with others.")
+        prices = self._prices([name], days, kind, restricted)
+        size = None if pd.isna(size) else int(size)
+        where = prices.of(name, size)
+        median, count, machines, oldest = prices.about(where)
+        covered = 0.0
+        if oldest is not None:
+            covered = min(days, self._clock.time() / 86_400 - oldest)
+        return Percentile(
+            prices.percent(where, price), float(price), median, name, size, kind, days, covered,
+            machines, count, self.simulated,
+        )  # fmt: skip
+
+    def _prices(self, names: Sequence[str], days: float, kind: str, restricted: bool) -> Prices:
+        need()
+        since = moment_of("days", days_of(days), self._now())
+        # Without a name nothing fits, which is what an empty frame needs.
+        which = Which(tuple(names) or ("",), BOUGHT[kind][1], since, None, restricted)
+        return Prices(self._ask(which, *sample_sql(which, kind, DAY)))
+
+    def simulate(self, days: float = 30, a_day: int = 4) -> int:
+        """Give a simulated market its past, as if it had been searched all the time.
+
+        Parameters
+        ----------
+        days : float
+            How far back.
+        a_day : int
+            Searches a day.
+
+        Returns
+        -------
+        int
+            Offers that were written.
+
+        Raises
+        ------
+        InvalidRequest
+            If this is not the history of a market from `vastnb.demo`.
+        """
+        need()
+        if self.world is None:
+            raise InvalidRequest(
+                "Only the past of a simulated market can be made up, and only by the client that "
+                "runs it: vastnb.demo(history_days=30). Nothing was written."
+            )
+        from vastnb.market.history.made_up import write_past
+
+        return write_past(self.world, self._offers, self._clock.time(), days_of(days), int(a_day))
 
     # -- in private ----------------------------------------------------------------------------
 
@@ -267,12 +488,12 @@ class History:
     ) -> Which:
         now = self._now()
         for name in equal:
-            _known_column(name)
+            check_column(name)
         return Which(
             gpus=self._names(gpu),
-            types=() if kind is None else (_kind(kind),),
-            since=_moment("since", since, now),
-            until=_moment("until", until, now),
+            types=() if kind is None else (kind_of(kind),),
+            since=moment_of("since", since, now),
+            until=moment_of("until", until, now),
             equal=dict(equal),
         )
 
@@ -284,9 +505,7 @@ class History:
         restricted: bool,
         equal: Mapping[str, Any],
     ) -> Which:
-        if not days > 0 or not math.isfinite(days):
-            raise refusal(f"days={days!r}: a number above 0 is needed.")
-        chosen = self._which(gpu, float(days), None, None, equal)
+        chosen = self._which(gpu, days_of(days), None, None, equal)
         return Which(chosen.gpus, BOUGHT[kind][1], chosen.since, None, restricted, chosen.equal)
 
     def _names(self, gpu: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -308,16 +527,21 @@ class History:
         return [name for name in np.ma.getdata(found["gpu_name"]) if isinstance(name, str)]
 
     def _told(self, frame: pd.DataFrame, more: Mapping[str, Any]) -> pd.DataFrame:
-        frame.attrs["vastnb"] = {
+        frame.attrs["vastnb"] = self._about(more)
+        return frame
+
+    def _about(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             "source": self._source,
             "path": str(self.path),
             "simulated": self.simulated,
             **more,
         }
-        return frame
 
     def close(self) -> None:
         """Forget connections; a simulated market's history is removed."""
+        for upkeep in self._upkeep.values():
+            upkeep.close()
         self._engine.close()
         self._end()
 
@@ -334,103 +558,19 @@ def folder_name(source: str) -> str:
     return f"{host[:60]}-{hashlib.blake2b(source.encode(), digest_size=4).hexdigest()}"
 
 
-def _trend(
-    found: Mapping[str, Any], behind: pd.DataFrame, step: int, quantiles: Sequence[float]
-) -> pd.DataFrame:
-    spans = frame_from({k: v for k, v in found.items() if k != "quantiles"})
-    values = np.array([*map(list, np.ma.getdata(found["quantiles"]))], dtype="float64")
-    values = values.reshape(len(spans), len(quantiles))
-    counted = behind[behind["of_span"] == 0]
-    keys = ["gpu_name", "gpu_ram_gb", "span"]
-    spans = spans.merge(counted[[*keys, "snapshots"]], on=keys, how="left")
-    starts: Any = pd.array((spans["span"].to_numpy("int64") * step).view("M8[us]"), copy=False)
-    out: dict[str, Any] = {
-        "at": starts.tz_localize(UTC),
-        "gpu_name": spans["gpu_name"].array,
-        "gpu_ram_gb": spans["gpu_ram_gb"].array,
-        "low": spans["low"].array,
-        **{_label(q): pd.array(values[:, i], dtype="Float64") for i, q in enumerate(quantiles)},
-        "high": spans["high"].array,
-        **{name: spans[name].array for name in ("machines", "offers", "snapshots")},
-    }
-    return pd.DataFrame(out, index=pd.RangeIndex(len(spans)), copy=False)
+def _row(offer: Any) -> pd.DataFrame:
+    if isinstance(offer, pd.DataFrame) and len(offer) == 1:
+        return offer
+    if isinstance(offer, pd.Series):
+        return pd.DataFrame([offer.to_dict()])
+    if isinstance(offer, Mapping):
+        return pd.DataFrame([dict(offer)])
+    raise refusal("An offer with its price is needed: a row of a frame (df.iloc[0]), or a dict.")
 
 
-SEARCHES_TOLD: Final = 20
-
-
-def _behind(behind: pd.DataFrame, days: float, kind: str) -> dict[str, Any]:
-    searches = behind[behind["of_span"] == 1].sort_values("found", ascending=False)
-    used = searches[searches["snapshots"] > 0]
-    left_out = int(searches["found"].sum() - searches["snapshots"].sum())
-    return {
-        "type": kind,
-        "days": days,
-        "snapshots": int(used["snapshots"].sum()),
-        "truncated_snapshots": int(used.loc[used["truncated"].fillna(False), "snapshots"].sum()),
-        "left_out_snapshots": left_out,
-        "sampled_from": {
-            str(query): int(count)
-            for query, count in used.groupby("query")["snapshots"].sum()
-            .sort_values(ascending=False).head(SEARCHES_TOLD).items()
-        },
-    }  # fmt: skip
-
-
-def _label(share: float) -> str:
-    return "median" if share == 0.5 else f"q{100 * share:g}".replace(".", "_")
-
-
-def _shares(quantiles: Sequence[float]) -> tuple[float, ...]:
-    shares = tuple(dict.fromkeys(float(q) for q in quantiles))
-    for share in shares:
-        if not 0 <= share <= 1:
-            raise refusal(f"quantiles={share:g}: shares from 0 to 1 are needed.")
-    return shares
-
-
-def _kind(kind: str) -> str:
-    name = "bid" if kind == "interruptible" else kind
-    if name not in BOUGHT:
-        raise refusal(
-            f'type={kind!r}: there are "on-demand", "bid" (or "interruptible") and "reserved".'
-        )
-    return name
-
-
-def _step(every: str | timedelta) -> int:
-    try:
-        step = pd.Timedelta(every) // pd.Timedelta(microseconds=1)
-    except (ValueError, TypeError):
-        step = 0
-    if step < 60_000_000:
-        raise refusal(f'every={every!r}: a length such as "1d", "6h" or "30min" is needed.')
-    return int(step)
-
-
-def _moment(name: str, value: Moment, now: datetime) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        if isinstance(value, timedelta):
-            return now - value
-        if isinstance(value, int | float | np.number):
-            return now - timedelta(days=float(value))
-        moment = pd.Timestamp(value)
-        moment = moment.tz_localize(UTC) if moment.tzinfo is None else moment.tz_convert(UTC)
-        return moment.to_pydatetime()
-    except (ValueError, TypeError, OverflowError, AttributeError):
-        raise refusal(
-            f'{name}={value!r}: a time such as "2026-11-01" is needed, or a number of days back.'
-        ) from None
-
-
-def _known_column(name: str) -> None:
-    if name not in KEPT:
-        raise refusal(
-            f"The history has no column {name!r}; it has {', '.join(KEPT)}.",
-            suggestions=nearest(name, KEPT),
-        )
+def _kind_of_row(offer: Any) -> str:
+    about = getattr(offer, "attrs", {}).get("vastnb", {})
+    return str(about.get("type") or "on-demand")
 
 
 __all__ = ["QUANTILES", "History", "folder_name"]

@@ -133,7 +133,7 @@ def sample_sql(which: Which, kind: str, step: int) -> tuple[str, dict[str, Any]]
     """Return the question for single prices, one for each machine and span."""
     price, _ = BOUGHT[kind]
     where, params = which.where()
-    sql = f"SELECT gpu_name, gpu_ram_gb, machine_id, price FROM ({_machines(price, where)})"
+    sql = f"SELECT gpu_name, gpu_ram_gb, machine_id, span, price FROM ({_machines(price, where)})"
     return sql, {**params, "step": step}
 
 
