@@ -24,7 +24,7 @@ ui""",
 )
 PRICES = (
     """import vastnb
-client = vastnb.demo(seed=7, speed=0, cap=None)
+client = vastnb.demo(seed=7, speed=0, cap=None, history_days=14)
 charts = vastnb.prices(client)
 charts""",
 )
@@ -41,7 +41,7 @@ def main(names: list[str]) -> None:
                 for name, cells, size in (
                     (f"explorer-{theme}", EXPLORER, (1400, 900)),
                     (f"prices-{theme}", PRICES, (1400, 1110)),
-                    (f"prices-narrow-{theme}", PRICES, (640, 1780)),
+                    (f"prices-narrow-{theme}", PRICES, (640, 1800)),
                 ):
                     if not names or any(part in name for part in names):
                         shoot(browser, server, name, cells, theme, size)

@@ -8,6 +8,7 @@ import pytest
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest, QueryError, ServerError
+from vastnb.market.history.figures import Percentile
 from vastnb.market.offers import frame_of_offers
 
 BASE = {"num_gpus": 1, "gpu_name": "RTX 4090", "gpu_ram": 24564, "dph_total": 0.41,
@@ -110,26 +111,33 @@ def test_an_offer_is_found_by_id_or_row_and_a_stranger_is_refused():
             frame.vast.explain(wrong)
 
 
+def history_that(answer):
+    class History:
+        def percentile(self, offer):
+            assert offer["id"].tolist() == [2] and offer.attrs["vastnb"]["storage_gb"] == 10
+            if isinstance(answer, Exception):
+                raise answer
+            return Percentile(
+                answer, 0.4, 0.5, "RTX 4090", 24, "on-demand", 14, 14.0, 80, 900, True
+            )
+
+    return History()
+
+
 @pytest.mark.parametrize(
-    ("answer", "said"),
-    [(0.83, "Cheaper than 83 %"), (None, "no price history"), ("Falling for 3 days.", "Falling")],
-)
-def test_the_history_is_asked_where_there_is_one(answer, said):
-    class History:
-        def percentile(self, offer):
-            assert offer["id"] == 2
-            return answer
-
-    assert said in str(market(6).vast.explain(2, history=History()))
+    ("percent", "level", "said"),
+    [(83.0, "good", "Cheaper than 83 % of the last 14 days (80 machines, simulated)."),
+     (4.0, "warn", "Cheaper than 4 %"), (float("nan"), "note", "No RTX 4090 was seen")],
+)  # fmt: skip
+def test_the_history_is_asked_where_there_is_one(percent, level, said):
+    remark = market(6).vast.explain(2, history=history_that(percent)).remarks[-1]
+    assert remark.level == level and remark.text.startswith(said)
 
 
-def test_a_history_that_fails_does_not_hide_the_price():
-    class History:
-        def percentile(self, offer):
-            raise ServerError("The file is locked.")
-
-    said = market(6).vast.explain(2, history=History())
-    assert said.total is not None and "The file is locked." in str(said)
+@pytest.mark.parametrize("error", [ServerError("It is locked."), ImportError("pip install it.")])
+def test_a_history_that_fails_does_not_hide_the_price(error):
+    said = market(6).vast.explain(2, history=history_that(error))
+    assert said.total is not None and str(error) in str(said)
 
 
 def test_every_real_offer_can_be_explained(offers_2024, offers_2026):

@@ -302,7 +302,7 @@ class VastAccessor:
             disk=self._disk(disk),
             download_gb=download_gb,
             upload_gb=upload_gb,
-            percentile=None if history is None else history.percentile,
+            history=history,
         )
 
     def _disk(self, given: float | None) -> float:

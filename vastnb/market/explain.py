@@ -7,7 +7,7 @@ cannot know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
@@ -130,15 +130,14 @@ def explain(
     disk: float = 10,
     download_gb: float = 0,
     upload_gb: float = 0,
-    percentile: Callable[[pd.Series[Any]], Any] | None = None,
+    history: Any = None,
 ) -> Explanation:
     """Explain an offer of `frame`; see `VastAccessor.explain` for the parameters.
 
     Parameters
     ----------
-    percentile : callable, optional
-        Takes the offer's row; returns what the price history says of it: a sentence, or the share
-        (0-1) of earlier prices that were higher, or `None`.
+    history : History, optional
+        ``client.history``.
 
     Raises
     ------
@@ -169,8 +168,8 @@ def explain(
     seen = Among(frame, at, row, peers)
     remarks = [*on_prices(seen), *on_parts(value), *on_the_job(seen, hours, disk, download_gb)]
     remarks += [*on_trust(seen), *on_bids(rate)]
-    if percentile is not None:
-        remarks += on_history(percentile, row)
+    if history is not None:
+        remarks += on_history(history, frame.iloc[[at]])
     traffic = f", {download_gb:g} GB down, {upload_gb:g} GB up" if download_gb or upload_gb else ""
     title = _title(row)
     return Explanation(

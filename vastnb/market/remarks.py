@@ -6,7 +6,7 @@ where too few other machines are at hand to compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -193,20 +193,24 @@ def on_bids(rate: Mapping[str, float | None]) -> list[Remark]:
     return []
 
 
-def on_history(percentile: Callable[[pd.Series[Any]], Any], row: pd.Series[Any]) -> list[Remark]:
-    """Say what the price history says; see `explain.explain`."""
+def on_history(history: Any, offer: pd.DataFrame) -> list[Remark]:
+    """Say how the price stands among earlier ones.
+
+    Parameters
+    ----------
+    history : History
+        ``client.history``.
+    offer : DataFrame
+        One row.
+    """
     try:
-        said = percentile(row)
-    except VastError as error:
+        said = history.percentile(offer)
+    except (VastError, ImportError) as error:
         return [Remark("note", f"The price history could not be asked: {error}")]
-    if said is None:
-        return [Remark("note", "There is no price history of it yet.")]
-    if isinstance(said, (int, float)):
-        if not 0 <= said <= 1:
-            return []
-        level: Level = "good" if said >= 0.75 else "warn" if said <= 0.1 else "note"
-        return [Remark(level, f"Cheaper than {percent(said)} of what history holds of it.")]
-    return [Remark("note", str(said))]
+    percent_higher = float(said)
+    level: Level = "good" if percent_higher >= 75 else "warn" if percent_higher <= 10 else "note"
+    words = str(said)
+    return [Remark(level, f"{words[:1].upper()}{words[1:]}.")]
 
 
 def usd(value: float | None) -> str:

@@ -61,14 +61,15 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
             node("path", d=_path(zip(px, mid, strict=True)), fill="none", stroke=colour,
                  stroke_width=2, stroke_linejoin="round", stroke_linecap="round"),
         ]  # fmt: skip
+        reach = 7 if len(part) < 60 else 4
         for i, at in enumerate(part["at"]):
             tip = (
                 f"{label}\n{at:%d %b %H:%M} UTC: median {usd(part['median'].iloc[i])}/h\n"
                 f"half from {usd(part['q25'].iloc[i])} to {usd(part['q75'].iloc[i])}, "
                 f"{part['machines'].iloc[i]} machines"
             )
-            line.append(node("circle", cx=float(px[i]), cy=float(mid[i]), r=7 if len(part) < 60 else 4,
-                             fill=colour, fill_opacity=0, tip=tip))  # fmt: skip
+            line.append(node("circle", cx=float(px[i]), cy=float(mid[i]), r=reach, fill=colour,
+                             fill_opacity=0, tip=tip))  # fmt: skip
         line.append(node("circle", cx=float(px[-1]), cy=float(mid[-1]), r=3, fill=colour))
         body.append(node("g", line, gpu=name))
         ends.append((float(mid[-1]), label, colour))

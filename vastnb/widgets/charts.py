@@ -203,7 +203,7 @@ def performance(frame: pd.DataFrame, colours: Colours, width: float, per: str = 
     drawn = "" if len(rows) == len(frame) else f"; {len(rows):,} of {len(frame):,} drawn"
     note = f"on the dashed line nothing is both cheaper and faster{drawn}"
     return picture(width, HEIGHT, [*head(title, note, width), *body],
-                   f"{title}: {int(frame['pareto'].sum())} of {len(frame)} are beaten by none")  # fmt: skip
+                   f"{title}: {frame['pareto'].sum()} of {len(frame)} are unbeaten")  # fmt: skip
 
 
 def _front(
@@ -287,7 +287,8 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
             f"{row['gpus']:,} GPUs, median {usd(row['dph_gpu_q50'])}/h per GPU"
         )
         parts = [
-            node("rect", x=0, y=middle - band / 2, width=width, height=band, fill=INK, fill_opacity=0),
+            node("rect", x=0, y=middle - band / 2, width=width, height=band, fill=INK,
+                 fill_opacity=0),
             words(left - 12, middle, str(row["country"]), text_anchor="end", font_size=11.5,
                   dominant_baseline="central", opacity=0.95),
             node("rect", x=min(zero, end), y=middle - min(band, 26) * 0.31, rx=2,
@@ -299,8 +300,9 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
                   dominant_baseline="central"),
         ]  # fmt: skip
         if one_model:
-            parts.append(words(width - 76, middle, usd(row["dph_gpu_q50"]), text_anchor="end",
-                               dominant_baseline="central", opacity=0.95, font_weight=600))  # fmt: skip
+            median = usd(row["dph_gpu_q50"])
+            parts.append(words(width - 76, middle, median, text_anchor="end", opacity=0.95,
+                               dominant_baseline="central", font_weight=600))  # fmt: skip
         body.append(node("g", parts, tip=tip))
     body.append(rule(zero, TOP, zero, bottom, stroke_opacity=0.6))
     others = len(frame) - len(shown)

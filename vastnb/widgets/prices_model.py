@@ -1,9 +1,9 @@
 """The price charts without a page: what they hold, what they show, what they must ask.
 
 Two answers can be at hand: the market without a choice of GPUs, and the one for the GPUs that are
-chosen. Choosing GPUs from a complete market costs nothing; from one that the service cut short it
-becomes a search of its own, and until its answer comes the rows at hand are shown. A change of GPUs,
-kind of rental or days also asks the price history, which is a file on this machine.
+chosen. Choosing GPUs from a complete market costs nothing; from one that the service cut short
+it becomes a search of its own, and until its answer comes the rows at hand are shown. A change of
+GPUs, kind of rental or days also asks the price history, which is a file on this machine.
 
 Nothing here waits, sends or draws.
 """

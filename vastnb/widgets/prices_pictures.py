@@ -104,6 +104,7 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
     figures = model.figures()
     title = f"{made_up}prices of {figures['machines']:,} machines, {figures['models']} GPU models"
+    title += f", {when} UTC" if when else ""
     pictures = "".join(
         f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_svg(scene)}</div>'
         for scene in scenes(model, COPY_WIDTH, tips=False).values()
@@ -111,7 +112,7 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
     note = f"{problem}Run the cell for the living charts. As code: {model.code()}"
     return (
-        f'<div class="{escape(css_class)}"><p><b>{escape(title)}{escape(f", {when} UTC" if when else "")}'
+        f'<div class="{escape(css_class)}"><p><b>{escape(title)}'
         f'</b></p><div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>'
         f"{_table(model.shown)}<p>{escape(note)}</p></div>"
     )

@@ -13,7 +13,7 @@ const PRICE_FIGURES = [
 ];
 const RENTALS = [["on-demand", "On-demand"], ["bid", "Bid"], ["reserved", "Reserved"]];
 const UNITS = [["gpu", "per GPU"], ["offer", "per offer"]];
-const FIRST_CHIPS = 12;
+const FIRST_CHIPS = 9;
 // How long to wait for pictures before saying that none come (a saved notebook, a busy kernel).
 const PICTURE_PATIENCE_MS = 2500;
 const RESIZE_PAUSE_MS = 120;

@@ -1,0 +1,60 @@
+"""Today against the price history: a column for the explorer, where there is a history.
+
+The search comes first: whatever goes wrong here costs it nothing but this column.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+COLUMN: Final = "percentile"
+DAYS: Final = 14
+YOUNG: Final = pd.Timedelta(days=1)
+"""A history that does not go further back says nothing about today."""
+
+_log = logging.getLogger("vastnb.widgets")
+
+
+def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` with a column that says how its prices stand in the last 14 days.
+
+    Parameters
+    ----------
+    client : Client
+        Whose ``history`` to ask.
+    frame : DataFrame
+        Offers; not changed.
+
+    Returns
+    -------
+    DataFrame
+        With ``percentile``, % of the earlier prices for the same GPU that were higher
+        (``client.history.percentiles``); or the frame as it is, if there is no history of more
+        than a day.
+    """
+    if len(frame) == 0:
+        return frame
+    try:
+        history = client.history
+        first = history.frame(since=DAYS, sql="SELECT min(seen_at) AS first FROM history")
+        oldest = first["first"].iloc[0]
+        fetched = pd.Timestamp(frame.attrs["vastnb"]["fetched_at"])
+        if pd.isna(oldest) or fetched - oldest < YOUNG:
+            return frame
+        found = history.percentiles(frame, days=DAYS)
+    except ImportError:  # without the extra there is no history
+        return frame
+    except Exception:  # noqa: BLE001  (a damaged file must not hide an answer)
+        _log.warning("offers could not be compared with the price history", exc_info=True)
+        return frame
+    if found.isna().all():
+        return frame
+    out = frame.assign(**{COLUMN: found})
+    out.attrs = dict(frame.attrs)
+    return out
