@@ -32,7 +32,7 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
         A scene.
     """
     title = f"Median price over {days:g} day{'s' if days != 1 else ''}"
-    frame = frame[frame["median"].notna()] if "median" in frame else frame
+    frame = frame[frame["median"].notna()]
     if len(frame) == 0:
         said = note or "Every search adds to it: look again tomorrow."
         return empty(title, "No price history yet", said, width)
@@ -74,7 +74,9 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
         body.append(node("g", line, gpu=name))
         ends.append((float(mid[-1]), label, colour))
     body += _end_labels(ends, right + 8, width, bottom)
+    snapshots = frame.attrs.get("vastnb", {}).get("snapshots")
     said = "the band holds the middle half of the machines"
+    said += f"; from {snapshots:,} searches" if snapshots else ""
     return picture(width, HEIGHT, [*head(title, said, width), *body],
                    f"{title}: {', '.join(lines)}")  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from vastnb.market.offers import frame_of_offers
 from vastnb.market.pareto import measured, unbeaten
 from vastnb.market.sane import believed, once_a_machine
 
@@ -32,6 +33,7 @@ def distribution(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
         offer: ``id``, ``machine_id``, ``host_id``, ``num_gpus``, ``gpu_ram_gb``, ``country``,
         ``verification``. Models with more machines first, cheapest first within a model.
     """
+    frame = _offers(frame)
     rows, price = _priced(frame, per)
     out = _picked(frame, rows)
     out.insert(1, "price", pd.array(price[rows], dtype="Float64"))
@@ -51,6 +53,7 @@ def performance(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
         (boolean: no other here is cheaper and as fast, or faster and as cheap), cheapest first.
         What has no credible DLPerf is left out.
     """
+    frame = _offers(frame)
     rows, price = _priced(frame, per)
     speed = measured(frame, "dlperf / num_gpus" if per == "gpu" else "dlperf")
     rows = rows[~np.isnan(speed[rows])]
@@ -74,6 +77,7 @@ def countries(frame: pd.DataFrame) -> pd.DataFrame:
         price of that model in the whole frame: 0.9 is 10 % cheaper) and ``dph_gpu_q50`` ($/h per
         GPU, the median). Machines without a known country are left out.
     """
+    frame = _offers(frame)
     rows, price = _priced(frame, "gpu")
     facts = pd.DataFrame({
         "country": frame["country"].array[rows] if "country" in frame else pd.NA,
@@ -97,9 +101,8 @@ def countries(frame: pd.DataFrame) -> pd.DataFrame:
 
 def by_machines(frame: pd.DataFrame) -> list[str]:
     """Return the GPU models of a frame, those with most machines first."""
+    frame = _offers(frame)
     rows, _ = _priced(frame, "gpu")
-    if len(rows) == 0:
-        return []
     counts = pd.Series(frame["gpu_name"].array[rows]).dropna().value_counts()
     return sorted((str(name) for name in counts.index), key=lambda n: (-int(counts[n]), n))
 
@@ -125,8 +128,6 @@ def of_models(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 def _priced(frame: pd.DataFrame, per: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to show, and the price of every row."""
-    if not set(frame.columns) >= NEEDED:
-        return np.zeros(0, dtype=int), np.zeros(len(frame))
     if per == "offer":
         price = believed(frame, "dph_total").values
         return np.flatnonzero(~np.isnan(price)), price
@@ -134,11 +135,15 @@ def _priced(frame: pd.DataFrame, per: str) -> tuple[np.ndarray, np.ndarray]:
     return once_a_machine(frame, price), price
 
 
+def _offers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame`, or an empty answer if it is none (nothing has been answered yet)."""
+    return frame if set(frame.columns) >= NEEDED else frame_of_offers([])
+
+
 def _picked(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
     names = ["gpu_name", *(name for name in _BESIDE if name in frame.columns)]
-    names = [name for name in names if name in frame.columns]
-    picked: Any = frame[names].iloc[rows].reset_index(drop=True)
-    return picked.copy() if "gpu_name" in names else pd.DataFrame({"gpu_name": []})
+    picked: pd.DataFrame = frame[names].iloc[rows].reset_index(drop=True)
+    return picked
 
 
 def _attrs(out: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -56,6 +56,7 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
     except Exception as error:  # noqa: BLE001  (the other charts must not suffer from a damaged file)
         _log.exception("the price history could not be read")
         return nothing, f"The price history could not be read ({type(error).__name__}: {error})."
+    told = dict(found.attrs)
     found = found[found["gpu_name"].isin(gpus)]
     spans = found["at"].nunique()
     if spans == 0:
@@ -68,7 +69,9 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
             "One point in time so far. Every search adds to the history: look again later, and "
             "this becomes a line."
         )
-    return found.reset_index(drop=True), ""
+    found = found.reset_index(drop=True)
+    found.attrs = told
+    return found, ""
 
 
 def _asked(history: Any, gpus: list[str], **options: Any) -> pd.DataFrame:
