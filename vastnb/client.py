@@ -25,6 +25,7 @@ from vastnb.api.usage import COUNTERS
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
 from vastnb.fleet.verbs import FleetBase, InstanceVerbs
+from vastnb.looking_back import MarketBase, MarketVerbs
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
@@ -32,11 +33,10 @@ from vastnb.recording import Keep, Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:
-    from vastnb.market.history import History
     from vastnb.sim import Server
 
 
-class Client(InstanceVerbs):
+class Client(InstanceVerbs, MarketVerbs):
     """A connection to the GPU market.
 
     Parameters
@@ -127,18 +127,14 @@ class Client(InstanceVerbs):
         )
         self._line = _Line(self._transport, why_keyless)
         line = self._line
-        self._recorder = Recorder(
-            keep=wanted(history),
-            base_url=self.base_url,
-            clock=clock or SystemClock(),
-            simulated=lambda: line.simulated,
-        )
+        recorder = Recorder(line, wanted(history), self.base_url, clock or SystemClock())
+        self._market_base = MarketBase(line.call, self.base_url, recorder)
         self._offers = Offers(
             line.call,
             self._transport.quota,
             self.base_url,
             has_key=self.has_key,
-            record=self._recorder,
+            record=recorder,
         )
         account = identity_of(key or Secret(""), self.base_url)
         self._fleet_base = FleetBase(
@@ -147,7 +143,7 @@ class Client(InstanceVerbs):
         self.server: Server | None = None
         self._closing = ExitStack()
         self._closing.callback(self._transport.close)
-        self._closing.callback(self._recorder.close)
+        self._closing.callback(recorder.close)
 
     # -- the market --------------------------------------------------------------------------
 
@@ -285,15 +281,6 @@ class Client(InstanceVerbs):
             )
         params = {"select_cols": ["*"], "select_filters": dict(query or {})}
         return self._records("search_templates", "templates", params=params)
-
-    @property
-    def history(self) -> History:
-        """The market's past, as your own searches have seen it; needs the extra ``history``."""
-        history = self._recorder.history
-        if self.server is not None:
-            self._line.simulated = True  # known before it has said so
-            history.world = self.server.world
-        return history
 
     # -- the account -------------------------------------------------------------------------
 

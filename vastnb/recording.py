@@ -12,8 +12,8 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from vastnb.api.answers import Answer
     from vastnb.market.history import History
+    from vastnb.market.history.columns import Sample
 
 log = logging.getLogger("vastnb.history")
 
@@ -123,33 +124,48 @@ def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
     return bool(PRICED & body.keys()) or (truncated and limit is not None and rows >= limit)
 
 
+class Line(Protocol):
+    """A way to the service that knows whether it is a simulated one."""
+
+    simulated: bool
+
+    def call(self, endpoint: str, **request: Any) -> Answer:
+        """Return the answer of an endpoint."""
+
+
 class Recorder:
     """Hands answers over to the history.
 
     Parameters
     ----------
+    line : Line
+        The way to the service.
     keep : Keep or None
         How much is kept; None records nothing.
     base_url : str
         The server.
     clock : Clock
         The time.
-    simulated : callable
-        Tells whether the market is simulated.
     """
 
-    def __init__(
-        self, *, keep: Keep | None, base_url: str, clock: Clock, simulated: Callable[[], bool]
-    ) -> None:
+    def __init__(self, line: Line, keep: Keep | None, base_url: str, clock: Clock) -> None:
+        self._line = line
         self._keep = keep
         self._base_url = base_url
         self._clock = clock
-        self._simulated = simulated
         self._lock = threading.Lock()
         self._history: History | None = None
         self._able: bool | None = None
         self._done: OrderedDict[tuple[str, Any], None] = OrderedDict()
         self._told = False
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._clock.time()
+
+    def is_simulated(self) -> None:
+        """Take note that the market is a simulated one, before an answer has said so."""
+        self._line.simulated = True
 
     @property
     def history(self) -> History:
@@ -163,7 +179,7 @@ class Recorder:
                     data_dir() / "history",
                     self._base_url,
                     self._clock,
-                    self._simulated,
+                    self._line,
                     keep=self._keep or Keep.usual(),
                 )
             return self._history
@@ -171,7 +187,7 @@ class Recorder:
     def __call__(
         self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]
     ) -> None:
-        """Keep a frame, if it is news. Raises nothing.
+        """Keep a frame, if it is news, and look through it for alerts. Raises nothing.
 
         Parameters
         ----------
@@ -184,16 +200,15 @@ class Recorder:
         """
         try:
             if self._is_news(answers):
-                self._add(frame, body, answers)
+                sample = _sample(frame, body, answers)
+                if self._keep is not None and self._is_able():
+                    self.history.add(frame, sample)
+                self.history.look_for_alerts(frame, sample)
         except Exception as error:  # noqa: BLE001  (the search has succeeded, whatever this is)
             self._tell(error)
 
     def _is_news(self, answers: Sequence[Answer]) -> bool:
-        if (
-            self._keep is None
-            or all(a.from_cache for a in answers)
-            or any(a.stale for a in answers)
-        ):
+        if all(one.from_cache for one in answers) or any(one.stale for one in answers):
             return False
         first = (answers[0].key, answers[0].fetched_at)
         with self._lock:
@@ -204,26 +219,12 @@ class Recorder:
                 self._done.popitem(last=False)
         return True
 
-    def _add(self, frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]) -> None:
+    def _is_able(self) -> bool:
         if self._able is None:
             from vastnb.market.history.needs import missing
 
             self._able = "pyarrow" not in missing()
-        if not self._able:
-            return
-        from vastnb.market.history.columns import Sample
-
-        about = frame.attrs["vastnb"]
-        truncated = bool(about["truncated"])
-        sample = Sample(
-            seen_at=min(answer.fetched_at for answer in answers),
-            type=body["type"],
-            query=about["query"],
-            restricted=restricts(body, len(frame), truncated=truncated),
-            truncated=truncated,
-            simulated=any(answer.simulated for answer in answers),
-        )
-        self.history.add(frame, sample)
+        return self._able
 
     def _tell(self, error: Exception) -> None:
         log.debug("A search was not recorded.", exc_info=error)
@@ -245,6 +246,21 @@ class Recorder:
             history, self._history = self._history, None
         if history is not None:
             history.close()
+
+
+def _sample(frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answer]) -> Sample:
+    from vastnb.market.history.columns import Sample
+
+    about = frame.attrs["vastnb"]
+    truncated = bool(about["truncated"])
+    return Sample(
+        seen_at=min(answer.fetched_at for answer in answers),
+        type=body["type"],
+        query=about["query"],
+        restricted=restricts(body, len(frame), truncated=truncated),
+        truncated=truncated,
+        simulated=any(answer.simulated for answer in answers),
+    )
 
 
 __all__ = ["PRICED", "Keep", "Recorder", "restricts", "wanted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -31,6 +32,8 @@ def kind_of(kind: str) -> str:
 
 def step_of(every: str | timedelta) -> int:
     """Return the length of a span in microseconds."""
+    if isinstance(every, str):
+        every = re.sub(r"(?<=\d)\s*d$", "D", every.strip())  # pandas wants a large one
     try:
         step = pd.Timedelta(every) // pd.Timedelta(microseconds=1)
     except (ValueError, TypeError):

@@ -28,7 +28,8 @@ log = logging.getLogger("vastnb.history")
 
 ROWS_A_FILE: Final = 1_000_000
 """Rows that are put into one file at most, so that it can be done in little memory."""
-LOCK: Final = "upkeep.lock"
+LOCK: Final = ".lock"
+"""Ends the name of the lock, which lies beside the dataset: in it, others would trip over it."""
 
 
 def compact(folder: Path, moment: datetime) -> bool:
@@ -79,6 +80,8 @@ def _portions(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
     portion: list[Path] = []
     rows = 0
+    if len(paths) < 2:
+        return
     for path in paths:
         with path.open("rb") as source:
             count = pq.read_metadata(source).num_rows
@@ -131,9 +134,8 @@ def sole(folder: Path) -> Iterator[bool]:
     The lock is SQLite's: the system itself lets go of it when its holder ends, however that
     happens, so that there is no stale one to be recognised.
     """
-    connection = sqlite3.connect(
-        private_file(folder / LOCK), timeout=0, isolation_level=None, check_same_thread=False
-    )
+    path = private_file(folder.with_name(folder.name + LOCK))
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         try:
             connection.execute("BEGIN EXCLUSIVE")

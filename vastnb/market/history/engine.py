@@ -149,11 +149,11 @@ def _set_aside(paths: Sequence[str]) -> bool:
         except Exception:  # noqa: BLE001  (whatever is wrong with it, the others are sound)
             bad.append(path)
     for path in bad:
-        path.replace(path.with_name(f"{path.name}.unreadable"))
+        path.replace(path.with_name(f".{path.name}.unreadable"))
     if bad:
         warnings.warn(
             f"{len(bad)} file(s) of the price history cannot be read and were set aside, "
-            f"{bad[0].parent}/*.unreadable. The rest of the history is not affected.",
+            f"{bad[0].parent}/.*.unreadable. The rest of the history is not affected.",
             UserWarning,
             stacklevel=4,
         )

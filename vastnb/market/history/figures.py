@@ -165,7 +165,7 @@ class Prices:
             i for i in range(len(names))
             if i == 0 or names[i] != names[i - 1] or sizes[i] != sizes[i - 1]
         ]  # fmt: skip
-        for begin, end in zip(edges, [*edges[1:], len(names)], strict=True):
+        for begin, end in zip(edges, [*edges[1:], len(names)], strict=False):
             self._where[names[begin], int(sizes[begin])] = slice(begin, end)
 
     def of(self, gpu_name: Any, gpu_ram_gb: Any) -> slice:

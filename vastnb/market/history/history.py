@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from vastnb.errors import InvalidRequest, QueryError
-from vastnb.market import gpus
-from vastnb.market.history.asked import (
-    Kind,
-    Moment,
-    check_column,
-    days_of,
-    kind_of,
-    moment_of,
-    shares_of,
-    step_of,
-)
-from vastnb.market.history.columns import KEPT, VERSION, Sample, frame_from, table_of
-from vastnb.market.history.dataset import Dataset
-from vastnb.market.history.engine import Engine
-from vastnb.market.history.figures import (
-    Percentile,
-    Prices,
-    behind_figures,
-    priced,
-    trend_frame,
-)
+from vastnb.errors import InvalidRequest
+from vastnb.market.history import alerts as price_alerts
+from vastnb.market.history.alerts import Alert, Alerts, Hit, Per, told, watch_of
+from vastnb.market.history.asked import Kind, days_of, kind_of
+from vastnb.market.history.asking import Asking
+from vastnb.market.history.columns import Sample, frame_from, table_of
 from vastnb.market.history.needs import need
-from vastnb.market.history.questions import (
-    BOUGHT,
-    Which,
-    behind_sql,
-    own_sql,
-    rows_sql,
-    sample_sql,
-    trend_sql,
-)
+from vastnb.market.history.place import Place
+from vastnb.market.history.questions import Which
 from vastnb.market.history.upkeep import Upkeep
-from vastnb.market.problems import refusal
-from vastnb.recording import Keep
+from vastnb.market.query import QueryLike
+from vastnb.recording import Keep, Line
 
 if TYPE_CHECKING:
     from vastnb.clock import Clock
+    from vastnb.market.metrics import Hosting, Verified
     from vastnb.sim.world import World
 
-QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
-DAY: Final = 86_400_000_000
-"""Microseconds."""
+log = logging.getLogger("vastnb.history")
 
 
-class History:
+class History(Asking):
     """The market's past, as your own searches have seen it.
 
     Every search that is really sent adds its offers to Parquet files on this machine; nothing is
@@ -73,9 +47,9 @@ class History:
         The server.
     clock : Clock
         The time.
-    simulated : callable
-        Tells whether the market is simulated. Then everything is kept in a temporary directory,
-        which ends with `close`; it never mixes with what a real market was like.
+    line : Line
+        The way to the service. If the market turns out to be simulated, everything is kept in a
+        temporary directory, which ends with `close`; it never mixes with a real market's past.
     keep : Keep, optional
         How much is kept.
 
@@ -86,24 +60,18 @@ class History:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        source: str,
-        clock: Clock,
-        simulated: Callable[[], bool],
-        *,
-        keep: Keep | None = None,
+        self, folder: Path, source: str, clock: Clock, line: Line, *, keep: Keep | None = None
     ) -> None:
-        self._folder = folder
-        self._source = source
+        self._place = Place(folder, source, line)
         self._clock = clock
-        self._simulated = simulated
+        self._line = line
         self._keep = keep or Keep()
-        self._engine = Engine()
+        self._lock = threading.Lock()
         self._upkeep: dict[Path, Upkeep] = {}
+        place = self._place
+        self._alerts = Alerts(lambda: place.root / price_alerts.FILE)
+        self._callbacks: dict[int, tuple[Callable[[Hit], object], int]] = {}
         self.world: World | None = None
-        self._made_up: Path | None = None
-        self._end: Callable[[], object] = lambda: None
 
     # -- where it is ---------------------------------------------------------------------------
 
@@ -114,25 +82,45 @@ class History:
         ``duckdb.sql(f"from read_parquet('{client.history.path}/**/*.parquet')")``; Polars, Dask,
         Spark and pyarrow take the directory or the same pattern.
         """
-        return self._root() / "offers"
+        return self._place.offers.folder
 
     @property
     def simulated(self) -> bool:
         """Whether this is the past of a simulated market."""
-        return self._simulated()
+        return self._place.simulated
 
-    def _root(self) -> Path:
-        if not self.simulated:
-            return self._folder / VERSION / folder_name(self._source)
-        if self._made_up is None:
-            made = Path(tempfile.mkdtemp(prefix="vastnb-simulated-"))
-            self._made_up = made
-            self._end = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
-        return self._made_up / VERSION / "simulated"
+    def info(self) -> dict[str, Any]:
+        """Return how much is kept, and where.
 
-    @property
-    def _offers(self) -> Dataset:
-        return Dataset(self.path)
+        Returns
+        -------
+        dict
+            ``path``, ``rows``, ``snapshots``, ``days``, ``files``, ``bytes``, ``first`` and
+            ``last`` (when something was seen, UTC, or None), ``simulated``.
+
+        Raises
+        ------
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        sql = (
+            "SELECT count(*) AS n, count(DISTINCT seen_at) AS snapshots, min(seen_at) AS first,"
+            " max(seen_at) AS last FROM {rows}"
+        )
+        found = frame_from(self._place.ask(Which(), sql, {})).iloc[0]
+        paths = self._place.offers.files()
+        return {
+            "path": str(self.path),
+            "rows": int(found["n"]),
+            "snapshots": int(found["snapshots"]),
+            "days": len(self._place.offers.days()),
+            "files": len(paths),
+            "bytes": sum(path.stat().st_size for path in paths if path.exists()),
+            "first": None if pd.isna(found["first"]) else found["first"].to_pydatetime(),
+            "last": None if pd.isna(found["last"]) else found["last"].to_pydatetime(),
+            "simulated": self._place.simulated,
+        }
 
     # -- what was seen -------------------------------------------------------------------------
 
@@ -159,7 +147,7 @@ class History:
             If it cannot be written.
         """
         need("pyarrow")
-        path = self._offers.add(table_of(frame, sample), sample.seen_at)
+        path = self._place.offers.add(table_of(frame, sample), sample.seen_at)
         if path is not None:
             self._keeper().added()
         return path
@@ -170,264 +158,14 @@ class History:
         It happens by itself, a little after searches; there is no need to call this.
         """
         need("pyarrow")
-        self._keeper().tidy()
+        keeper = self._keeper()
+        keeper.wait()
+        keeper.tidy()
 
     def _keeper(self) -> Upkeep:
-        dataset = self._offers
-        return self._upkeep.setdefault(dataset.folder, Upkeep(dataset, self._keep, self._clock))
-
-    def info(self) -> dict[str, Any]:
-        """Return how much is kept, and where.
-
-        Returns
-        -------
-        dict
-            ``path``, ``rows``, ``snapshots``, ``days``, ``files``, ``bytes``, ``first`` and
-            ``last`` (when something was seen, UTC, or None), ``simulated``.
-
-        Raises
-        ------
-        ImportError
-            Without the extra ``history``.
-        """
-        need()
-        sql = (
-            "SELECT count(*) AS n, count(DISTINCT seen_at) AS snapshots, min(seen_at) AS first,"
-            " max(seen_at) AS last FROM {rows}"
-        )
-        found = frame_from(self._ask(Which(), sql, {})).iloc[0]
-        paths = self._offers.files()
-        return {
-            "path": str(self.path),
-            "rows": int(found["n"]),
-            "snapshots": int(found["snapshots"]),
-            "days": len(self._offers.days()),
-            "files": len(paths),
-            "bytes": sum(path.stat().st_size for path in paths if path.exists()),
-            "first": None if pd.isna(found["first"]) else found["first"].to_pydatetime(),
-            "last": None if pd.isna(found["last"]) else found["last"].to_pydatetime(),
-            "simulated": self.simulated,
-        }
-
-    def frame(
-        self,
-        gpu: str | Sequence[str] | None = None,
-        since: Moment = None,
-        until: Moment = None,
-        *,
-        type: Kind | None = None,
-        columns: Sequence[str] | None = None,
-        limit: int | None = None,
-        sql: str | None = None,
-        **equal: Any,
-    ) -> pd.DataFrame:
-        """Return offers as they were seen.
-
-        Parameters
-        ----------
-        gpu : str or list of str, optional
-            GPU model, in any spelling; a family (``"H100"``) is all of its models.
-        since, until : datetime, date, text, timedelta or number, optional
-            From when and until when (UTC); a timedelta or a number of days counts back from now.
-        type : {"on-demand", "bid", "interruptible", "reserved"}, optional
-            Kind of search.
-        columns : list of str, optional
-            Which columns; by default all of them.
-        limit : int, optional
-            Most rows to return, the newest.
-        sql : str, optional
-            A question of your own, in DuckDB's SQL, to a table ``history`` that holds the rows
-            chosen by the other arguments: ``"select country, count(*) from history group by 1"``.
-        **equal
-            Values of columns: ``num_gpus=8``, ``country="SE"``, ``verified=True``.
-
-        Returns
-        -------
-        DataFrame
-            One row per offer and snapshot, oldest first: ``seen_at`` (UTC), ``machine_id``,
-            ``gpu_name``, ``num_gpus``, ``dph_base`` ($/h, without disk) and so on; all of them in
-            `vastnb.market.history.columns`. ``attrs["vastnb"]`` says where it comes from and
-            whether it is `simulated`.
-
-        Raises
-        ------
-        QueryError
-            If a GPU, column or time cannot be understood.
-        ImportError
-            Without the extra ``history``.
-        """
-        need()
-        which = self._which(gpu, since, until, type, equal)
-        if sql is not None:
-            return self._told(frame_from(self._own(which, sql)), {})
-        names = list(columns) if columns is not None else list(KEPT)
-        for name in names:
-            check_column(name)
-        return self._told(frame_from(self._ask(which, *rows_sql(which, names, limit))), {})
-
-    def trend(
-        self,
-        gpu: str | Sequence[str],
-        days: float = 90,
-        every: str | timedelta = "1d",
-        type: Kind = "on-demand",
-        quantiles: Sequence[float] = QUANTILES,
-        *,
-        restricted: bool = False,
-        **equal: Any,
-    ) -> pd.DataFrame:
-        """Return how the price of a GPU moved.
-
-        Parameters
-        ----------
-        gpu : str or list of str
-            GPU model, in any spelling; a family (``"H100"``) is all of its models.
-        days : float
-            How far to look back.
-        every : str or timedelta
-            Length of a span: ``"1d"``, ``"6h"``, ``"30min"``; spans begin at midnight UTC or a
-            whole multiple after it.
-        type : {"on-demand", "bid", "interruptible", "reserved"}
-            Kind of rental. For bids the price is the least bid, which searches on demand tell too.
-        quantiles : sequence of float
-            Shares of the machines, 0 to 1.
-        restricted : bool
-            Count searches too that chose by price (a filter such as ``dph<0.4``, or a limit that
-            cut the answer): they show cheap machines only, and draw the figures down.
-        **equal
-            Values of columns: ``num_gpus=8``, ``country="SE"``, ``verified=True``.
-
-        Returns
-        -------
-        DataFrame
-            One row per model, VRAM and span in which one was seen: ``at`` (UTC, its beginning),
-            ``gpu_name``, ``gpu_ram_gb``, ``low``, one column per quantile (``q10``, ``q25``,
-            ``median``, ...), ``high`` (all in $/h for one GPU, without disk), ``machines``,
-            ``offers`` and ``snapshots`` (how many stand behind it). Each machine counts once in a
-            span, with the mean of what was seen of it. ``attrs["vastnb"]`` tells which searches
-            it was sampled from, and how many were left out because they chose by price.
-
-        Raises
-        ------
-        QueryError
-            If an argument cannot be understood.
-        ImportError
-            Without the extra ``history``.
-        """
-        need()
-        kind, step = kind_of(type), step_of(every)
-        shares = shares_of(quantiles)
-        which = self._sampled(gpu, days, kind, restricted, equal)
-        found = self._ask(which, *trend_sql(which, kind, step, shares))
-        behind = frame_from(self._ask(which, *behind_sql(which, step)))
-        frame = trend_frame(found, behind, step, shares)
-        return self._told(frame, {"type": kind, "days": days, **behind_figures(behind)})
-
-    def percentiles(
-        self,
-        offers: pd.DataFrame,
-        days: float = 14,
-        type: Kind | None = None,
-        *,
-        restricted: bool = False,
-    ) -> pd.Series[float]:
-        """Return how cheap offers are, compared with what was seen of their GPUs lately.
-
-        Parameters
-        ----------
-        offers : DataFrame
-            Offers, as a search returns them.
-        days : float
-            How far to look back.
-        type : {"on-demand", "bid", "interruptible", "reserved"}, optional
-            Kind of rental; by default that of the search.
-        restricted : bool
-            Count searches too that chose by price, see `trend`.
-
-        Returns
-        -------
-        Series of Float64, on the frame's index
-            ``percentile``: how many percent of the prices were higher. Compared is $/h for one
-            GPU without disk, with those of the same model and VRAM, one for each machine and day.
-            Missing where there is nothing to compare.
-
-        Raises
-        ------
-        QueryError
-            If the frame lacks a column, or an argument makes no sense.
-        ImportError
-            Without the extra ``history``.
-        """
-        kind = kind_of(type or offers.attrs.get("vastnb", {}).get("type") or "on-demand")
-        wanted = priced(offers, kind)
-        names = wanted["gpu_name"].dropna().unique().tolist()
-        prices = self._prices(names, days, kind, restricted)
-        found = [
-            prices.percent(prices.of(name, None if pd.isna(size) else size), price)
-            for name, size, price in zip(
-                wanted["gpu_name"].tolist(),
-                wanted["gpu_ram_gb"].tolist(),
-                wanted["price"].to_numpy("float64", na_value=np.nan),
-                strict=True,
-            )
-        ]
-        series = pd.Series(found, index=offers.index, name="percentile", dtype="Float64")
-        series.attrs["vastnb"] = self._about({"type": kind, "days": days})
-        return series
-
-    def percentile(
-        self,
-        offer: Any,
-        days: float = 14,
-        type: Kind | None = None,
-        *,
-        restricted: bool = False,
-    ) -> Percentile:
-        """Return how cheap an offer is, compared with what was seen of its GPU lately.
-
-        Parameters
-        ----------
-        offer : row of a frame, or dict
-            An offer with its price.
-        days, type, restricted
-            As for `percentiles`.
-
-        Returns
-        -------
-        Percentile
-            ``float(...)`` is how many percent of the prices were higher, ``str(...)`` says so in
-            words: "cheaper than 83 % of the last 14 days (412 machines)".
-
-        Raises
-        ------
-        QueryError
-            If `offer` is no offer with a price.
-        ImportError
-            Without the extra ``history``.
-        """
-        row, kind = _row(offer), kind_of(type or _kind_of_row(offer))
-        wanted = priced(row, kind)
-        name, size, price = wanted.iloc[0].tolist()
-        if pd.isna(name) or pd.isna(price):
-            raise refusal("This offer has no GPU name or no price to compare with others.")
-        prices = self._prices([name], days, kind, restricted)
-        size = None if pd.isna(size) else int(size)
-        where = prices.of(name, size)
-        median, count, machines, oldest = prices.about(where)
-        covered = 0.0
-        if oldest is not None:
-            covered = min(days, self._clock.time() / 86_400 - oldest)
-        return Percentile(
-            prices.percent(where, price), float(price), median, name, size, kind, days, covered,
-            machines, count, self.simulated,
-        )  # fmt: skip
-
-    def _prices(self, names: Sequence[str], days: float, kind: str, restricted: bool) -> Prices:
-        need()
-        since = moment_of("days", days_of(days), self._now())
-        # Without a name nothing fits, which is what an empty frame needs.
-        which = Which(tuple(names) or ("",), BOUGHT[kind][1], since, None, restricted)
-        return Prices(self._ask(which, *sample_sql(which, kind, DAY)))
+        dataset = self._place.offers
+        with self._lock:
+            return self._upkeep.setdefault(dataset.folder, Upkeep(dataset, self._keep, self._clock))
 
     def simulate(self, days: float = 30, a_day: int = 4) -> int:
         """Give a simulated market its past, as if it had been searched all the time.
@@ -457,120 +195,160 @@ class History:
             )
         from vastnb.market.history.made_up import write_past
 
-        return write_past(self.world, self._offers, self._clock.time(), days_of(days), int(a_day))
-
-    # -- in private ----------------------------------------------------------------------------
-
-    def _ask(self, which: Which, sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        since = None if which.since is None else which.since.date()
-        until = None if which.until is None else which.until.date()
-        dataset = self._offers
-        return self._engine.ask(lambda: dataset.files(since, until), sql, params)
-
-    def _own(self, which: Which, sql: str) -> dict[str, Any]:
-        import duckdb
-
-        try:
-            return self._ask(which, *own_sql(which, sql))
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            raise refusal(f"DuckDB does not understand this SQL: {error}") from None
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.time(), UTC)
-
-    def _which(
-        self,
-        gpu: str | Sequence[str] | None,
-        since: Moment,
-        until: Moment,
-        kind: str | None,
-        equal: Mapping[str, Any],
-    ) -> Which:
-        now = self._now()
-        for name in equal:
-            check_column(name)
-        return Which(
-            gpus=self._names(gpu),
-            types=() if kind is None else (kind_of(kind),),
-            since=moment_of("since", since, now),
-            until=moment_of("until", until, now),
-            equal=dict(equal),
+        return write_past(
+            self.world, self._place.offers, self._clock.time(), days_of(days), int(a_day)
         )
 
-    def _sampled(
+    # -- alerts --------------------------------------------------------------------------------
+
+    def watch(
         self,
-        gpu: str | Sequence[str] | None,
-        days: float,
-        kind: str,
-        restricted: bool,
-        equal: Mapping[str, Any],
-    ) -> Which:
-        chosen = self._which(gpu, days_of(days), None, None, equal)
-        return Which(chosen.gpus, BOUGHT[kind][1], chosen.since, None, restricted, chosen.equal)
+        query: QueryLike = None,
+        *,
+        below: float,
+        per: Per = "gpu",
+        type: Kind = "on-demand",
+        storage: float = 10,
+        callback: Callable[[Hit], object] | None = None,
+        **keywords: Any,
+    ) -> Alert:
+        """Be told when a search finds an offer below a price.
 
-    def _names(self, gpu: str | Sequence[str] | None) -> tuple[str, ...]:
-        if gpu is None:
-            return ()
-        spellings = [gpu] if isinstance(gpu, str) else list(gpu)
-        names: dict[str, None] = {}
-        for spelling in spellings:
+        It rides on the searches that you, your kernels and their widgets make anyway: nothing is
+        sent for it, and it sees no more than they return. A machine is told of once, until it was
+        seen at or above the price again.
+
+        Parameters
+        ----------
+        query : str, dict or Query, optional
+            Which offers, as for a search.
+        below : float
+            $/h.
+        per : {"gpu", "offer"}
+            Whether `below` is for one GPU or for the whole offer.
+        type : {"on-demand", "bid", "interruptible", "reserved"}
+            Kind of rental; only searches of the same kind are looked through.
+        storage : float
+            Disk in GB that the price includes.
+        callback : callable, optional
+            ``callback(hit)`` is called in the thread of a search; also for what your other kernels
+            found meanwhile.
+        **keywords
+            Filters, as for a search.
+
+        Returns
+        -------
+        Alert
+            ``alert.hits`` is a frame of what was found, ``alert.stop()`` ends it. It is kept on
+            disk, in all your kernels, until it is stopped; the same watch again is the same alert.
+
+        Raises
+        ------
+        QueryError, InvalidRequest
+            If the query or a number makes no sense, or if only the service can work a filter out.
+        """
+        watch = watch_of(query, below, per, kind_of(type), storage, **keywords)
+        number = self._alerts.add(watch, self._clock.time())
+        if callback is not None:
+            seen = max((hit for hit, _ in self._alerts.hits(number)), default=0)
+            self._callbacks[number] = (callback, seen)
+        return Alert(self._alerts, number, watch)
+
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        """All alerts that are set, by this kernel or another."""
+        return [Alert(self._alerts, number, one) for number, one in self._alerts.watches().items()]
+
+    def look_for_alerts(self, frame: pd.DataFrame, sample: Sample) -> None:
+        """Look through an answer for alerts. Searches call it themselves.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Offers, as a search returns them.
+        sample : Sample
+            How they came about.
+        """
+        for _, watch, hits in self._alerts.check(frame, sample.type, sample.seen_at):
+            text = told(watch, hits)
+            log.info(text)
             try:
-                found = gpus.resolve(spelling)
-            except QueryError:
-                # A card that is newer than this package, and was seen all the same.
-                found = gpus.resolve(spelling, self._seen_names())
-            names.update(dict.fromkeys(found))
-        return tuple(names)
+                warnings.warn(text, UserWarning, stacklevel=6)
+            except UserWarning:  # somebody made errors of warnings
+                log.warning(text)
+        for number, (callback, seen) in list(self._callbacks.items()):
+            for hit_number, hit in self._alerts.hits(number, seen):
+                self._callbacks[number] = (callback, hit_number)
+                try:
+                    callback(hit)
+                except Exception:
+                    log.exception("The callback of price alert %s failed.", number)
 
-    def _seen_names(self) -> list[str]:
-        found = self._ask(Which(), "SELECT DISTINCT gpu_name FROM {rows}", {})
-        return [name for name in np.ma.getdata(found["gpu_name"]) if isinstance(name, str)]
+    # -- the service's own figures -------------------------------------------------------------
 
-    def _told(self, frame: pd.DataFrame, more: Mapping[str, Any]) -> pd.DataFrame:
-        frame.attrs["vastnb"] = self._about(more)
-        return frame
+    def import_metrics(
+        self,
+        gpu: str | Sequence[str] = "all",
+        *,
+        days: float = 30,
+        every: str | None = "6h",
+        verified: Verified = "yes",
+        hosting_type: Hosting = "all",
+        num_gpus: int | str = "all",
+    ) -> int:
+        """Fetch the service's own figures on GPU models and keep them, if the account may.
 
-    def _about(self, more: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "source": self._source,
-            "path": str(self.path),
-            "simulated": self.simulated,
-            **more,
-        }
+        One paced call. They stand apart from what searches saw, see `metrics`.
+
+        Parameters
+        ----------
+        gpu : str or list of str
+            GPU models in any spelling, or ``"all"``.
+        days : float
+            How far back.
+        every : str, optional
+            Time between two points.
+        verified, hosting_type, num_gpus
+            Which machines are counted, as for ``client.gpu_metrics``.
+
+        Returns
+        -------
+        int
+            Rows that were kept, one for each model and moment.
+
+        Raises
+        ------
+        AuthError
+            Without a key, or if this account may not see them.
+        InvalidRequest
+            If an argument makes no sense.
+        ImportError
+            Without the extra ``history``.
+        """
+        need("pyarrow")
+        from vastnb.market.history.imported import table_of_metrics
+        from vastnb.market.metrics import history_frame, over_time, population
+
+        now = self._clock.time()
+        whom = population(verified, hosting_type, num_gpus)
+        answer = self._line.call(
+            "gpu_metrics_history", params=over_time(gpu, days, every, whom, now)
+        )
+        table = table_of_metrics(history_frame(answer.data), whom, answer.fetched_at)
+        self._place.metrics.add(table, datetime.fromtimestamp(now, UTC))
+        return int(table.num_rows)
+
+    # -- the end -------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Forget connections; a simulated market's history is removed."""
         for upkeep in self._upkeep.values():
             upkeep.close()
-        self._engine.close()
-        self._end()
+        self._place.close()
 
     def __repr__(self) -> str:
-        what = "a simulated market" if self.simulated else self._source
+        what = "a simulated market" if self.simulated else self._place.source
         return f"<price history of {what}: {self.path}>"
 
 
-def folder_name(source: str) -> str:
-    """Return the name of a server's directory: readable, and different for different servers."""
-    import hashlib
-
-    host = re.sub(r"[^a-z0-9.-]+", "-", source.lower().partition("://")[2]).strip("-.") or "server"
-    return f"{host[:60]}-{hashlib.blake2b(source.encode(), digest_size=4).hexdigest()}"
-
-
-def _row(offer: Any) -> pd.DataFrame:
-    if isinstance(offer, pd.DataFrame) and len(offer) == 1:
-        return offer
-    if isinstance(offer, pd.Series):
-        return pd.DataFrame([offer.to_dict()])
-    if isinstance(offer, Mapping):
-        return pd.DataFrame([dict(offer)])
-    raise refusal("An offer with its price is needed: a row of a frame (df.iloc[0]), or a dict.")
-
-
-def _kind_of_row(offer: Any) -> str:
-    about = getattr(offer, "attrs", {}).get("vastnb", {})
-    return str(about.get("type") or "on-demand")
-
-
-__all__ = ["QUANTILES", "History", "folder_name"]
+__all__ = ["History"]

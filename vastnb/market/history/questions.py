@@ -79,13 +79,13 @@ class Which:
 
 
 def rows_sql(which: Which, columns: Sequence[str], limit: int | None) -> tuple[str, dict[str, Any]]:
-    """Return the question for plain rows, newest last."""
+    """Return the question for plain rows, oldest first; with `limit`, the newest of them."""
     where, params = which.where()
-    sql = f"SELECT {', '.join(columns)} FROM {{rows}} WHERE {where} ORDER BY seen_at"
+    rows = f"(SELECT * FROM {{rows}} WHERE {where})"
     if limit is not None:
-        # The newest of them, in order.
-        sql = f"SELECT * FROM ({sql} DESC LIMIT {int(limit)}) ORDER BY seen_at"
-    return sql, params
+        rows = f"(SELECT * FROM {rows} ORDER BY seen_at DESC LIMIT {int(limit)})"
+    order = "seen_at, gpu_name, machine_id, num_gpus"
+    return f"SELECT {', '.join(columns)} FROM {rows} ORDER BY {order}", params
 
 
 def own_sql(which: Which, sql: str) -> tuple[str, dict[str, Any]]:

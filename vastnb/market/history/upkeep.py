@@ -129,6 +129,10 @@ class Upkeep:
     def close(self) -> None:
         """Stop, and wait for what is running."""
         self._stop.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for what is running."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
