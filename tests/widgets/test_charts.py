@@ -181,3 +181,15 @@ def test_thousands_of_offers_stay_a_small_message() -> None:
 def test_the_palette_is_the_one_of_the_page() -> None:
     assert len(palette()) >= 7 and all(re.search(r"#[0-9a-f]{6}", c) for c in palette())
     assert scene.INK == "currentColor"  # reads on white and on black
+
+
+def test_where_nobody_looked_for_days_no_line_is_drawn() -> None:
+    frame = trend("RTX 4090", spans=40)
+    assert drawn_lines(frame) == 1
+    assert drawn_lines(frame.drop(index=range(10, 25))) == 2
+
+
+def drawn_lines(frame: pd.DataFrame) -> int:
+    picture = chart_trend.trend(frame, {"RTX 4090": "#123456"}, 500, 14)
+    groups = [n for n in walk(picture) if n[0] == "g" and n[1].get("fill") == "none"]
+    return sum(len(group[2]) for group in groups)

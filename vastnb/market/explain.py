@@ -92,10 +92,11 @@ class Explanation:
 
     def __str__(self) -> str:
         width = max(len(term.name) for term in self.terms)
+        room = max(len(usd(term.usd)) for term in self.terms)
         lines = [
             self.title,
             f"  {usd(self.per_hour)}/h, {usd(self.total)} for {self.job}",
-            *(f"    {t.name:<{width}} {usd(t.usd):>9}  {t.how}" for t in self.terms),
+            *(f"    {t.name:<{width}} {usd(t.usd):>{room}}  {t.how}" for t in self.terms),
             *(f"  {_MARK[remark.level]} {remark.text}" for remark in self.remarks),
             f"  ({self.basis})",
         ]

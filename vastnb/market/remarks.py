@@ -218,6 +218,8 @@ def usd(value: float | None) -> str:
     if value is None or np.isnan(value):
         return "unknown"
     size = abs(value)
+    if 0 < size < 5e-7:
+        return "under $0.000001"
     places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4 if size >= 1e-3 else 6
     return f"-${size:,.{places}f}" if value < 0 else f"${size:,.{places}f}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .scene import OTHER, Scale, Scene, fitted, node, picture, rule, span_of, te
 
 
 def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
-          note: str | None = None) -> Scene:  # fmt: skip
+          note: str | None = None, *, tips: bool = True) -> Scene:  # fmt: skip
     """Draw how the median price moved, with the band of the middle half.
 
     Parameters
@@ -25,6 +26,8 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
         How far the chart looks back.
     note : str, optional
         What to say where there is nothing to draw.
+    tips : bool
+        Whether each point tells its figures; without, the scene is much smaller.
 
     Returns
     -------
@@ -39,7 +42,7 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
     lines = _lines(frame)
     left, bottom = 52.0, HEIGHT - FOOT
     right = width - min(max(text_width(label) for label in lines) + 28, width * 0.3)
-    times = {label: part["at"].astype("int64").to_numpy() / 1e6 for label, part in lines.items()}
+    times = {label: _seconds(part["at"]) for label, part in lines.items()}
     first = min(float(t.min()) for t in times.values())
     last = max(float(t.max()) for t in times.values())
     x = Scale(first, last, left, right, log=False)
@@ -51,34 +54,57 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
     for label, part in lines.items():
         name = str(part["gpu_name"].iloc[0])
         colour = colours.get(name, OTHER)
-        px = x(times[label])
-        low, mid, high = (y(numbers(part[q])) for q in ("q25", "median", "q75"))
-        if len(part) > 1:
-            edge = [*zip(px, high, strict=True), *zip(px[::-1], low[::-1], strict=True)]
+        px, mid = x(times[label]), y(numbers(part["median"]))
+        low, high = (y(numbers(part[q])) for q in ("q25", "q75"))
+        runs = _runs(times[label])
+        for run in runs:
+            edge = [*zip(px[run], high[run], strict=True),
+                    *zip(px[run][::-1], low[run][::-1], strict=True)]  # fmt: skip
             body.append(node("path", d=_path(edge) + "Z", fill=colour,
                              fill_opacity=0.16 if len(lines) < 3 else 0.1))  # fmt: skip
         line = [
-            node("path", d=_path(zip(px, mid, strict=True)), fill="none", stroke=colour,
-                 stroke_width=2, stroke_linejoin="round", stroke_linecap="round"),
-        ]  # fmt: skip
-        reach = 7 if len(part) < 60 else 4
-        for i, at in enumerate(part["at"]):
-            tip = (
-                f"{label}\n{at:%d %b %H:%M} UTC: median {usd(part['median'].iloc[i])}/h\n"
-                f"half from {usd(part['q25'].iloc[i])} to {usd(part['q75'].iloc[i])}, "
-                f"{part['machines'].iloc[i]} machines"
-            )
-            line.append(node("circle", cx=float(px[i]), cy=float(mid[i]), r=reach, fill=colour,
-                             fill_opacity=0, tip=tip))  # fmt: skip
-        line.append(node("circle", cx=float(px[-1]), cy=float(mid[-1]), r=3, fill=colour))
-        body.append(node("g", line, gpu=name))
-        ends.append((float(mid[-1]), label, colour))
+            node("path", d=_path(zip(px[run], mid[run], strict=True)) + "h0" * (len(px[run]) == 1))
+            for run in runs
+        ]
+        body.append(node("g", line, gpu=name, fill="none", stroke=colour, stroke_width=2,
+                         stroke_linejoin="round", stroke_linecap="round"))  # fmt: skip
+        if tips:
+            points = zip(px.tolist(), mid.tolist(), _tips(label, part), strict=True)
+            reach = 7 if len(part) < 60 else 4
+            spots = [node("circle", cx=cx, cy=cy, r=reach, tip=tip) for cx, cy, tip in points]
+            body.append(node("g", spots, gpu=name, fill=colour, fill_opacity=0))
+        end = (float(px[-1]), float(mid[-1]))
+        body.append(node("circle", cx=end[0], cy=end[1], r=3, fill=colour))
+        ends.append((end[1], label, colour))
     body += _end_labels(ends, right + 8, width, bottom)
     snapshots = frame.attrs.get("vastnb", {}).get("snapshots")
     said = "the band holds the middle half of the machines"
     said += f"; from {snapshots:,} searches" if snapshots else ""
     return picture(width, HEIGHT, [*head(title, said, width), *body],
                    f"{title}: {', '.join(lines)}")  # fmt: skip
+
+
+def _seconds(at: Any) -> np.ndarray:
+    return np.asarray(at.dt.as_unit("us").astype("int64").to_numpy() / 1e6)
+
+
+def _runs(times: np.ndarray) -> list[slice]:
+    """Return the stretches without a gap: where nobody looked for long, no line is drawn."""
+    steps = np.diff(times)
+    if len(steps) == 0:
+        return [slice(0, len(times))]
+    breaks = np.flatnonzero(steps > 3.5 * np.median(steps)) + 1
+    edges = [0, *breaks.tolist(), len(times)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _tips(label: str, part: pd.DataFrame) -> list[str]:
+    names = ["at", "median", "q25", "q75", "machines"]
+    return [
+        f"{label}\n{at:%d %b %H:%M} UTC: median {usd(median)}/h\n"
+        f"half from {usd(q25)} to {usd(q75)}, {machines} machines"
+        for at, median, q25, q75, machines in part[names].itertuples(index=False)
+    ]
 
 
 def _lines(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

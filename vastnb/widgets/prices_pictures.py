@@ -53,7 +53,7 @@ def scenes(model: PricesModel, width: float, *, tips: bool = True) -> dict[str, 
             price_frames.performance(shown, per), colours, width, per, tips=tips
         ),
         "trend": chart_trend.trend(
-            model.trend, colours, width, model.state.days, model.trend_note or None
+            model.trend, colours, width, model.state.days, model.trend_note or None, tips=tips
         ),
         "countries": charts.countries(price_frames.countries(shown), width, one_model=one),
     }
