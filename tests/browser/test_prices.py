@@ -115,8 +115,8 @@ def test_text_from_hosts_never_runs_in_a_chart(open_notebook, browser: Browser) 
     page.wait_for_timeout(500)
     assert "<script>" in page.text_content(".vnb-charts"), "no payload was shown"
     for chip in range(1, 4):
-        page.locator(".vnb-chip").nth(chip).click()
-        page.locator(".vnb-chip").nth(chip).hover()
+        page.locator(".vnb-gpuchip").nth(chip).click()
+        page.locator(".vnb-gpuchip").nth(chip).hover()
         page.wait_for_timeout(300)
     page.hover(".vnb-chart >> nth=0 >> [data-gpu] >> nth=0")
     assert page.locator(".vnb-tip:visible").count() == 1

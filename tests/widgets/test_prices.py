@@ -57,7 +57,7 @@ def test_each_chart_can_be_had_as_the_frame_it_is_drawn_from(client) -> None:
 def test_the_code_makes_the_same_again(client) -> None:
     charts = prices(client, "verified=any", gpu="4090", type="bid", storage=50, per="offer", days=7)
     assert charts.to_code() == (
-        "vastnb.prices(client, 'verified=any', gpu=[\"RTX 4090\"], type=\"bid\", per=\"offer\", "
+        "vastnb.prices(client, \"verified=any\", gpu=[\"RTX 4090\"], type=\"bid\", per=\"offer\", "
         "storage=50, days=7)"
     )  # fmt: skip
     again = eval(charts.to_code(), {"client": client, "vastnb": vastnb})

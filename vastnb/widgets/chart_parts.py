@@ -34,9 +34,16 @@ def head(title: str, note: str, width: float) -> list[Scene]:
 
 
 def price_axis_below(scale: Scale, bottom: float, title: str) -> list[Scene]:
-    """Draw an axis of prices below."""
-    ticks = scale.ticks(max((scale.end - scale.start) / 62, 2))
-    return axis_below(scale, TOP, bottom, [f"${tick:g}" for tick in ticks], ticks, title)
+    """Draw an axis of prices below; its title stands at the left, below the names of the rows."""
+    name = f"{title} →"
+    taken = PAD + text_width(name, 10.5) + 6
+    out = [words(PAD, bottom + 15, name, font_size=10.5, opacity=0.85)]
+    for tick in scale.ticks(max((scale.end - scale.start) / 52, 2)):
+        at, label = scale(tick), f"${tick:g}"
+        out.append(rule(at, TOP, at, bottom))
+        if at - text_width(label, 10.5) / 2 > taken:
+            out.append(words(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
+    return out
 
 
 def axis_below(
@@ -46,15 +53,16 @@ def axis_below(
     """Draw an axis below, with labels that leave room for its title."""
     out: list[Scene] = []
     end = scale.end
-    room = end - text_width(title, 10.5) - 22
+    room = end - text_width(title, 10.5) - 22 if title else end + 20
     for label, tick in zip(labels, ticks, strict=True):
         at = scale(tick)
         out.append(rule(at, top, at, bottom))
         if at + text_width(label, 10.5) / 2 < room:
             out.append(words(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
-    out.append(
-        words(end, bottom + 15, f"{title} →", text_anchor="end", font_size=10.5, opacity=0.85)
-    )
+    if title:
+        out.append(
+            words(end, bottom + 15, f"{title} →", text_anchor="end", font_size=10.5, opacity=0.85)
+        )
     return out
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from .chart_parts import FOOT, HEIGHT, TOP, Colours, empty, head, numbers, price_axis_left, usd
 from .scene import OTHER, Scale, Scene, fitted, node, picture, rule, span_of, text_width, words
+
+MOST_LINES: Final = 6
 
 
 def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
@@ -39,7 +41,9 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
     if len(frame) == 0:
         said = note or "Every search adds to it: look again tomorrow."
         return empty(title, "No price history yet", said, width)
-    lines = _lines(frame)
+    every = _lines(frame)
+    common = sorted(every, key=lambda label: -float(every[label]["machines"].mean()))
+    lines = {label: every[label] for label in common[:MOST_LINES]}
     left, bottom = 52.0, HEIGHT - FOOT
     right = width - min(max(text_width(label) for label in lines) + 28, width * 0.3)
     times = {label: _seconds(part["at"]) for label, part in lines.items()}
@@ -80,6 +84,7 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
     snapshots = frame.attrs.get("vastnb", {}).get("snapshots")
     said = "the band holds the middle half of the machines"
     said += f"; from {snapshots:,} searches" if snapshots else ""
+    said += f"; {len(every) - len(lines)} rarer not drawn" if len(every) > len(lines) else ""
     return picture(width, HEIGHT, [*head(title, said, width), *body],
                    f"{title}: {', '.join(lines)}")  # fmt: skip
 

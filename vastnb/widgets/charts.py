@@ -224,11 +224,12 @@ def _front(
         for r in best
     ]  # fmt: skip
     labels: list[Scene] = []
+    several = frame["gpu_name"].nunique() > 1
     taken: list[tuple[float, float, float, float]] = []
     named: set[str] = set()
     for at in best[::-1]:
         name = name_of(frame["gpu_name"].iloc[at])
-        if not name or name in named:
+        if not several or not name or name in named:
             continue
         wide = text_width(name, 10.5)
         left = px[at] + 6 if px[at] + 6 + wide < right else px[at] - wide - 8
@@ -269,9 +270,11 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
     reach = float(np.clip(np.abs(change).max() * 1.15, 0.1, 1.0))
     x = Scale(-reach, reach, left, right - 40, log=False)
     ticks = x.ticks(max((right - left) / 90, 2))
-    body = axis_below(x, TOP, bottom, [_signed(t) for t in ticks], ticks, "against the same GPUs")
+    body = axis_below(x, TOP, bottom, [_signed(t) for t in ticks], ticks, "")
     band = (bottom - TOP) / max(len(shown), 4)
     zero = x(0.0)
+    body.append(words(zero, TOP - 7, "\N{LEFTWARDS ARROW} cheaper | dearer \N{RIGHTWARDS ARROW}",
+                      text_anchor="middle", font_size=10.5, opacity=0.85))  # fmt: skip
     body.append(words(width - PAD, TOP - 7, "machines", text_anchor="end", font_size=10.5))
     if one_model:
         body.append(words(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5))

@@ -253,7 +253,7 @@ class PricesModel:
         default = PricesState()
         parts = ["client"]
         if self.state.query:
-            parts.append(repr(self.state.query))
+            parts.append(_quoted(self.state.query))
         if self.state.gpu:
             names = ", ".join(_quoted(name) for name in self.state.gpu)
             parts.append(f"gpu=[{names}]")

@@ -45,7 +45,7 @@ class PricesView {
       figures: PRICE_FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
     });
-    this.chipRow = h("div", { class: "vnb-chips", role: "group", "aria-label": "GPU models" });
+    this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": "GPU models" });
     this.segments = {};
     const controls = h(
       "div",
@@ -144,7 +144,7 @@ class PricesView {
         "button",
         {
           type: "button",
-          class: "vnb-chip",
+          class: "vnb-gpuchip",
           "data-name": name,
           title: `${name}: ${grouped(machines, 0)} machines. Click to filter all charts`,
           onclick: () => this.toggle(name, { add: true }),
@@ -153,7 +153,7 @@ class PricesView {
         h("span", { text: name }),
       );
     };
-    const all = h("button", { type: "button", class: "vnb-chip vnb-all", text: "All GPUs", onclick: () => this.set({ gpu: [] }) });
+    const all = h("button", { type: "button", class: "vnb-gpuchip vnb-all", text: "All GPUs", onclick: () => this.set({ gpu: [] }) });
     const more = h("button", {
       type: "button",
       class: "vnb-link",
