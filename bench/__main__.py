@@ -16,6 +16,7 @@ NAMES = {
     "simulated": "the simulated service: speed, memory, and how near it is to the recorded market",
     "table": "the offer table in JupyterLab against itables",
     "pace": "paced calls against a strict limiter",
+    "history": "the price history: recording a search, and ten million rows asked in DuckDB",
     "renting": "creates that meet mishaps, and kernels that are killed: what is left behind",
 }
 

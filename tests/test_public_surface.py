@@ -14,7 +14,7 @@ import vastnb
 PUBLIC = {
     "Client": {
         "search_offers", "search_many", "show_user", "search_templates", "gpu_types",
-        "traffic", "quota", "close",
+        "traffic", "quota", "close", "history", "gpu_metrics", "gpu_trends",
     },
     "errors": {
         "VastError", "AuthError", "RateLimited", "QuotaExceeded", "QueryError", "InvalidRequest",

@@ -46,7 +46,7 @@ class MarketVerbs:
         recorder = self._market_base.recorder
         if self.server is None:
             return recorder.history
-        recorder.is_simulated()  # known before it has said so
+        recorder.mark_simulated()  # known before it has said so
         history = recorder.history
         history.world = self.server.world
         return history

@@ -39,6 +39,9 @@ PRICED: Final = frozenset(
 )  # fmt: skip
 """Fields that hold a price, or what one gets for it."""
 
+NAMED: Final = frozenset({"id", "ask_contract_id", "bundle_id", "machine_id"})
+"""Fields that name offers: whoever asks for these has chosen them, and likely for their price."""
+
 
 class Keep(NamedTuple):
     """How much of the price history is kept; the oldest days go first.
@@ -108,8 +111,9 @@ def wanted(history: bool | Keep | None) -> Keep | None:
 def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
     """Say whether a search shows a part of the prices only.
 
-    It does if it filters by price, or by what one gets for it, and if a limit cut it short: then
-    its order chose. An answer that the service cut is a random sample, as far as is known.
+    It does if it filters by price or by what one gets for it, if it names offers (as the last
+    look before a rental does), and if a limit cut it short: then its order chose. An answer that
+    the service cut is a random sample, as far as is known.
 
     Parameters
     ----------
@@ -121,7 +125,9 @@ def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
         Whether it may have been cut short.
     """
     limit = body.get("limit")
-    return bool(PRICED & body.keys()) or (truncated and limit is not None and rows >= limit)
+    return bool((PRICED | NAMED) & body.keys()) or (
+        truncated and limit is not None and rows >= limit
+    )
 
 
 class Line(Protocol):
@@ -163,7 +169,7 @@ class Recorder:
         """Return seconds since the epoch."""
         return self._clock.time()
 
-    def is_simulated(self) -> None:
+    def mark_simulated(self) -> None:
         """Take note that the market is a simulated one, before an answer has said so."""
         self._line.simulated = True
 
@@ -263,4 +269,4 @@ def _sample(frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answ
     )
 
 
-__all__ = ["PRICED", "Keep", "Recorder", "restricts", "wanted"]
+__all__ = ["NAMED", "PRICED", "Keep", "Recorder", "restricts", "wanted"]

@@ -126,6 +126,7 @@ def test_searches_in_other_threads_are_recorded(client: Client) -> None:
         ({"query": "min_bid>0"}, True),
         ({"query": "dlperf_usd>0"}, True),
         ({"query": "flops_usd>0"}, True),
+        ({"query": "machine_id>0"}, True),  # somebody chose it
         ({"limit": 10}, True),  # the order chose
         ({"limit": 1000}, False),
     ],
@@ -228,6 +229,17 @@ def test_a_simulated_market_is_kept_apart_and_gone_with_its_client(
     assert client.history.frame()["simulated"].all()
     client.close()
     assert not path.exists()
+
+
+def test_a_watch_that_was_set_before_the_market_said_that_it_is_simulated_still_works(
+    client: Client, data: Path
+) -> None:
+    alert = client.history.watch(below=1000)
+    with pytest.warns(UserWarning, match="Price alert"):
+        client.search_offers()
+    assert len(client.history.alerts) == 1
+    assert len(client.history.watch(below=1000).hits)
+    assert len(alert.hits)
 
 
 def test_a_demo_that_is_dropped_leaves_nothing(clock: ManualClock) -> None:

@@ -252,7 +252,7 @@ def test_an_equal_price_is_not_cheaper(past: History) -> None:
 def test_a_young_history_says_that_it_is_young(past: History) -> None:
     seen(past, NOW - DAY, [per_gpu(1, 0.5)])
     text = str(past.percentile(row(**per_gpu(2, 0.1))))
-    assert text == "cheaper than 100 % of the 2 days that were recorded (1 machines)"
+    assert text == "cheaper than 100 % of the 2 days that were recorded (1 machine)"
 
 
 def test_where_nothing_was_seen_nothing_is_claimed(past: History) -> None:

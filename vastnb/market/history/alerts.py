@@ -31,7 +31,6 @@ from vastnb.market.query import QueryLike, parse_query
 
 log = logging.getLogger("vastnb.history")
 
-FILE: Final = "alerts.sqlite"
 PATIENCE: Final = 0.5
 """Seconds to wait for another kernel; a search must not be held up."""
 HITS_KEPT: Final = 1000
@@ -368,4 +367,4 @@ def told(watch: Watch, hits: Sequence[Hit]) -> str:
     )
 
 
-__all__ = ["FILE", "Alert", "Alerts", "Hit", "Watch", "told", "watch_of"]
+__all__ = ["Alert", "Alerts", "Hit", "Watch", "told", "watch_of"]

@@ -32,7 +32,7 @@ LOCK: Final = ".lock"
 """Ends the name of the lock, which lies beside the dataset: in it, others would trip over it."""
 
 
-def compact(folder: Path, moment: datetime) -> bool:
+def compact(folder: Path, moment: datetime, *, durable: bool = True) -> bool:
     """Put the files of one day together. Only one process may do so at a time, see `sole`.
 
     Parameters
@@ -41,6 +41,8 @@ def compact(folder: Path, moment: datetime) -> bool:
         Of the day.
     moment : datetime
         Now (UTC).
+    durable : bool
+        Whether it is to outlive a power failure.
 
     Returns
     -------
@@ -58,8 +60,10 @@ def compact(folder: Path, moment: datetime) -> bool:
         table = sorted_table([_read(path) for path in paths])
         gone = [path.name for path in paths]
         # What could not be deleted before (on Windows somebody may be reading it) stays replaced.
-        write(table, folder, WHOLE + file_name(moment), [*gone, *left_over], level=3)
-        _sync(folder)
+        name = WHOLE + file_name(moment)
+        write(table, folder, name, [*gone, *left_over], level=3, durable=durable)
+        if durable:
+            _sync(folder)
         _delete(folder, gone)
         worked = True
     return worked

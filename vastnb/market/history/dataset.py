@@ -43,10 +43,13 @@ class Dataset:
     ----------
     folder : Path
         Where; made with the first write.
+    durable : bool
+        Whether what was written is to outlive a power failure.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
+        self.durable = durable
 
     def add(self, table: pa.Table, moment: datetime) -> Path | None:
         """Write a snapshot, and return its file; None if it has no row.
@@ -59,7 +62,8 @@ class Dataset:
         if not table.num_rows:
             return None
         moment = moment.astimezone(UTC)
-        return write(table, self.day(moment.date()), file_name(moment))
+        folder, name = self.day(moment.date()), file_name(moment)
+        return write(table, folder, name, durable=self.durable)
 
     def day(self, day: date) -> Path:
         """Return the directory of a day."""
@@ -93,7 +97,13 @@ def file_name(moment: datetime) -> str:
 
 
 def write(
-    table: pa.Table, folder: Path, name: str, replaces: Iterable[str] = (), *, level: int = 1
+    table: pa.Table,
+    folder: Path,
+    name: str,
+    replaces: Iterable[str] = (),
+    *,
+    level: int = 1,
+    durable: bool = True,
 ) -> Path:
     """Write a file so that it is there as a whole or not at all.
 
@@ -109,6 +119,8 @@ def write(
         Names of files in `folder` that no longer count once this one is there.
     level : int
         Of compression.
+    durable : bool
+        Whether it is flushed to the disk before it gets its name.
 
     Raises
     ------
@@ -130,8 +142,9 @@ def write(
                 table, out, compression="zstd", compression_level=level,
                 row_group_size=ROWS_A_GROUP,
             )  # fmt: skip
-            out.flush()
-            os.fsync(out.fileno())
+            if durable:
+                out.flush()
+                os.fsync(out.fileno())
         path = folder / name
         hidden.replace(path)
     except BaseException:

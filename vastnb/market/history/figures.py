@@ -133,7 +133,8 @@ class Percentile:
             else f"the last {_days(self.days)}"
         )
         made_up = ", simulated" if self.simulated else ""
-        return f"cheaper than {self.percent:.0f} % of {span} ({self.machines} machines{made_up})"
+        many = "machine" if self.machines == 1 else "machines"
+        return f"cheaper than {self.percent:.0f} % of {span} ({self.machines} {many}{made_up})"
 
     def __repr__(self) -> str:
         return f"<{self}>"

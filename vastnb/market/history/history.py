@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.history import alerts as price_alerts
 from vastnb.market.history.alerts import Alert, Alerts, Hit, Per, told, watch_of
 from vastnb.market.history.asked import Kind, days_of, kind_of
 from vastnb.market.history.asking import Asking
@@ -69,7 +68,7 @@ class History(Asking):
         self._lock = threading.Lock()
         self._upkeep: dict[Path, Upkeep] = {}
         place = self._place
-        self._alerts = Alerts(lambda: place.root / price_alerts.FILE)
+        self._alerts = Alerts(lambda: place.alerts)
         self._callbacks: dict[int, tuple[Callable[[Hit], object], int]] = {}
         self.world: World | None = None
 

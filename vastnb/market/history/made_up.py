@@ -60,7 +60,7 @@ def write_past(world: World, dataset: Dataset, now: float, days: float, a_day: i
     rows = 0
     for day, pairs in groupby(zip(moments, found, strict=True), key=lambda pair: _day(pair[0])):
         whole = sorted_table([_seen(frame, moment, then) for moment, then in pairs])
-        write(whole, dataset.day(day), f"past-{a_day}{SUFFIX}")
+        write(whole, dataset.day(day), f"past-{a_day}{SUFFIX}", durable=False)
         rows += whole.num_rows
     return rows
 

@@ -10,10 +10,11 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from vastnb.api.places import private_file
 from vastnb.market.history.columns import VERSION
 from vastnb.market.history.dataset import Dataset
 from vastnb.market.history.engine import Engine
@@ -21,6 +22,9 @@ from vastnb.market.history.questions import Which
 
 if TYPE_CHECKING:
     from vastnb.recording import Line
+
+
+ALERTS: Final = "alerts.sqlite"
 
 
 class Place:
@@ -54,24 +58,41 @@ class Place:
     @property
     def root(self) -> Path:
         """The directory."""
+        real = self._folder / VERSION / folder_name(self.source)
         if not self.simulated:
-            return self._folder / VERSION / folder_name(self.source)
+            return real
         with self._lock:
             if self._made_up is None:
                 made = Path(tempfile.mkdtemp(prefix="vastnb-simulated-"))
-                self._made_up = made
+                self._made_up = made / VERSION / "simulated"
                 self._end = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
-            return self._made_up / VERSION / "simulated"
+                self._take_along(real / ALERTS)
+            return self._made_up
+
+    def _take_along(self, alerts: Path) -> None:
+        """Copy alerts that were set before the market said that it is simulated."""
+        if alerts.exists():
+            assert self._made_up is not None
+            shutil.copyfile(alerts, private_file(self._made_up / ALERTS))
+
+    @property
+    def alerts(self) -> Path:
+        """The file with the price alerts."""
+        return self.root / ALERTS
 
     @property
     def offers(self) -> Dataset:
         """The offers that were seen."""
-        return Dataset(self.root / "offers")
+        return self._dataset("offers")
 
     @property
     def metrics(self) -> Dataset:
         """The service's own figures that were imported."""
-        return Dataset(self.root / "metrics")
+        return self._dataset("metrics")
+
+    def _dataset(self, name: str) -> Dataset:
+        # What ends with its client need not outlive a power failure.
+        return Dataset(self.root / name, durable=not self.simulated)
 
     def ask(self, which: Which, sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns of an answer to a question about offers."""
@@ -106,4 +127,4 @@ def folder_name(source: str) -> str:
     return f"{host[:60]}-{hashlib.blake2b(source.encode(), digest_size=4).hexdigest()}"
 
 
-__all__ = ["Place", "folder_name"]
+__all__ = ["ALERTS", "Place", "folder_name"]

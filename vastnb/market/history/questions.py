@@ -160,7 +160,12 @@ def behind_sql(which: Which, step: int) -> tuple[str, dict[str, Any]]:
         SELECT grouping(span) AS of_span, gpu_name, gpu_ram_gb, span, query, restricted, truncated,
             count(DISTINCT seen_at) FILTER (WHERE {counted}) AS snapshots,
             count(DISTINCT seen_at) AS found
-        FROM (SELECT *, epoch_us(seen_at) // $step AS span FROM {{rows}} WHERE {where})
+        FROM (
+            SELECT gpu_name, gpu_ram_gb, seen_at, epoch_us(seen_at) // $step AS span,
+                any_value(query) AS query, any_value(restricted) AS restricted,
+                any_value(truncated) AS truncated
+            FROM {{rows}} WHERE {where} GROUP BY gpu_name, gpu_ram_gb, seen_at
+        )
         GROUP BY GROUPING SETS ((gpu_name, gpu_ram_gb, span), (query, restricted, truncated))
     """
     return sql, {**params, "step": step}

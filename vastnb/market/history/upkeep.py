@@ -44,9 +44,11 @@ class Upkeep:
         How much of it.
     clock : Clock
         The time.
+    new : bool
+        Whether it was begun just now, so that there is nothing to do today.
     """
 
-    def __init__(self, dataset: Dataset, keep: Keep, clock: Clock) -> None:
+    def __init__(self, dataset: Dataset, keep: Keep, clock: Clock, *, new: bool = False) -> None:
         self._dataset = dataset
         self._keep = keep
         self._clock = clock
@@ -54,7 +56,7 @@ class Upkeep:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._added = 0
-        self._done_on: date | None = None
+        self._done_on: date | None = self._today() if new else None
 
     def added(self) -> None:
         """Take note of a new file; tidy up beside the caller if it is time."""
@@ -106,7 +108,7 @@ class Upkeep:
                     return False
                 _sweep(folder)
                 if day < today or len(names_in(folder)) > MANY:
-                    compact(folder, moment)
+                    compact(folder, moment, durable=self._dataset.durable)
                 else:
                     heal(folder)
         return True
