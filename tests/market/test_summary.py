@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest, QueryError, ServerError
@@ -146,3 +148,29 @@ def test_every_real_offer_can_be_explained(offers_2024, offers_2026):
         for number in frame["id"]:
             said = frame.vast.explain(int(number), hours=5, disk=40, download_gb=30)
             assert str(said) and said._repr_html_().count("<tr>") == 4
+
+
+NONSENSE = st.one_of(
+    st.none(), st.sampled_from([0, -1.8e12, 1e300, float("nan"), float("inf"), "n/a", True]),
+    st.floats(1e-3, 1e3),
+)  # fmt: skip
+COLUMNS = ["dph_total", "dph_base", "min_bid", "num_gpus", "dlperf", "inet_down", "inet_down_cost",
+           "storage_cost", "duration", "disk_space", "reliability", "machine_id", "host_id",
+           "gpu_name", "geolocation", "verification", "gpu_ram"]  # fmt: skip
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(COLUMNS), NONSENSE), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_no_nonsense_breaks_a_comparison(rows):
+    frame = frame_of_offers([{**BASE, "id": i, **row} for i, row in enumerate(rows)])
+    table = frame.vast.summary()
+    assert table["offers"].sum() == len(frame) and (table["machines"] <= table["offers"]).all()
+    for by in ("price", "dlperf", "vram", "job", "dph_total / inet_down"):
+        ranked = frame.vast.rank(by, hours=2)
+        told = ranked.attrs["vastnb"]["ranking"]
+        assert len(ranked) + sum(told["left_out"].values()) == len(frame)
+        assert np.isfinite(ranked["score"].astype(float)).all()
+    assert len(frame.vast.pareto()) <= len(frame)
+    frame.vast.interruptible(5, every=3, setup_hours=1)
+    for number in frame["id"]:
+        assert str(frame.vast.explain(int(number), hours=3, download_gb=9))

@@ -144,6 +144,21 @@ def test_what_goes_wrong_is_shown_in_words_and_the_charts_stay(client, market, c
     charts.close()
 
 
+def test_before_the_first_answer_the_charts_say_that_they_wait_or_why_they_cannot(client, market):
+    market.faults.add(Fault("search_offers", "500", times=99))
+    charts = prices(client)
+    messages = sent_by(charts)
+    assert charts.status["problem"]["title"] and len(charts.distribution()) == 0
+    assert "The search failed" in json.dumps(messages[-1]["scenes"]["countries"])
+    market.faults.clear()
+    market.faults.add(Fault("search_offers", "delay", times=1, seconds=0.5))
+    page_says(charts, type="bid")
+    assert "Searching" in json.dumps(messages[-1]["scenes"]["distribution"])
+    charts.wait()
+    assert len(charts.distribution()) > 50 and charts.status["problem"] is None
+    charts.close()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"gpu": "RTX 4900"}, {"per": "machine"}, {"days": 0}, {"storage": -1}, {"type": "spot"},

@@ -16,12 +16,18 @@ import pandas as pd
 from vastnb.market.summary import summary
 
 from . import chart_trend, charts, price_frames
-from .chart_parts import usd
+from .chart_parts import empty, usd
 from .prices_model import DAYS, PricesModel
 from .scene import Scene, to_svg
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12
+TITLES: Final = {
+    "distribution": "Price by GPU model",
+    "performance": "Price against performance",
+    "trend": "Median price",
+    "countries": "Price by country",
+}
 _KEPT = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 
 
@@ -43,6 +49,8 @@ def scenes(model: PricesModel, width: float, *, tips: bool = True) -> dict[str, 
         ``distribution``, ``performance``, ``trend``, ``countries``.
     """
     width = min(max(width, NARROWEST), WIDEST)
+    if said := _nothing_yet(model):
+        return {name: empty(title, *said, width) for name, title in TITLES.items()}
     shown, colours, per = model.shown, model.colours, model.state.per
     one = len(set(model.state.gpu)) == 1
     return {
@@ -57,6 +65,17 @@ def scenes(model: PricesModel, width: float, *, tips: bool = True) -> dict[str, 
         ),
         "countries": charts.countries(price_frames.countries(shown), width, one_model=one),
     }
+
+
+def _nothing_yet(model: PricesModel) -> tuple[str, str] | None:
+    """Return why no answer is at hand, as a headline and a sentence; `None` if there is one."""
+    if len(model.held.columns):
+        return None
+    if model.waiting:
+        return "Searching", "The service is asked; its answer comes in a moment."
+    if model.problem:
+        return "No offers", "The search failed: the message below says why, and what to do."
+    return "No offers", "Nothing has been searched yet."
 
 
 def status_of(
