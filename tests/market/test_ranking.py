@@ -60,6 +60,13 @@ def test_nonsense_and_missing_values_are_left_out_and_counted_never_first():
     assert len(kept) == 6 and kept["rank"].isna().tolist() == [False] + [True] * 5
 
 
+def test_a_ranking_of_a_part_of_the_market_says_so():
+    frame = offers({}, {})
+    frame.attrs["vastnb"]["truncated"] = True
+    assert "may have more offers" in frame.vast.rank().attrs["vastnb"]["ranking"]["text"]
+    assert "may have more" not in offers({}).vast.rank().attrs["vastnb"]["ranking"]["text"]
+
+
 def test_equal_scores_share_a_rank_and_ranking_twice_is_ranking_once():
     frame = offers({}, {}, {"dph_total": 2.0})
     once = frame.vast.rank("offer")

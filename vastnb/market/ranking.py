@@ -95,7 +95,9 @@ def rank(
     formula = parse(named.formula if named else by)
     source = frame.drop(columns=[n for n in ("rank",) if n in frame.columns])
     if _SERVICE_SCORE in source.columns:  # it was ranked before: that score is out of date
-        source = source.drop(columns="score").rename(columns={_SERVICE_SCORE: "score"})
+        source = source.drop(columns="score", errors="ignore").rename(
+            columns={_SERVICE_SCORE: "score"}
+        )
     if job is not None:
         source = pd.concat([job, source.drop(columns=list(job), errors="ignore")], axis=1)
     if by == "job":
@@ -119,6 +121,8 @@ def rank(
     out.insert(0, "rank", ranks.astype("Int64"))
     out.insert(1, "score", sorted_score.astype("Float64"))
     told = _explained(by, named, formula, small_first, columns, score, keep)
+    if frame.attrs.get("vastnb", {}).get("truncated"):
+        told["text"] += " The service may have more offers than these: narrow the search."
     out.attrs["vastnb"] = {**frame.attrs.get("vastnb", {}), "ranking": told}
     return out
 

@@ -6,6 +6,7 @@ The search comes first: whatever goes wrong here costs it nothing but this colum
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 COLUMN: Final = "percentile"
 DAYS: Final = 14
-YOUNG: Final = pd.Timedelta(days=1)
-"""A history that does not go further back says nothing about today."""
 
 _log = logging.getLogger("vastnb.widgets")
 
@@ -35,17 +34,14 @@ def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         With ``percentile``, % of the earlier prices for the same GPU that were higher
-        (``client.history.percentiles``); or the frame as it is, if there is no history of more
-        than a day.
+        (``client.history.percentiles``); or the frame as it is, if none of those days was seen:
+        today's prices say nothing about today.
     """
     if len(frame) == 0:
         return frame
     try:
         history = client.history
-        first = history.frame(since=DAYS, sql="SELECT min(seen_at) AS first FROM history")
-        oldest = first["first"].iloc[0]
-        fetched = pd.Timestamp(frame.attrs["vastnb"]["fetched_at"])
-        if pd.isna(oldest) or fetched - oldest < YOUNG:
+        if not _remembers(history.path, pd.Timestamp(frame.attrs["vastnb"]["fetched_at"])):
             return frame
         found = history.percentiles(frame, days=DAYS)
     except ImportError:  # without the extra there is no history
@@ -58,3 +54,11 @@ def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
     out = frame.assign(**{COLUMN: found})
     out.attrs = dict(frame.attrs)
     return out
+
+
+def _remembers(folder: Path, now: pd.Timestamp) -> bool:
+    """Whether a day before today was kept. The names of directories tell; no file is opened."""
+    from vastnb.market.history.dataset import Dataset
+
+    first, today = (now - pd.Timedelta(days=DAYS)).date(), now.date()
+    return any(first <= day < today for day, _ in Dataset(folder).days())

@@ -27,7 +27,7 @@ from .scene import palette
 
 DAYS: Final = (2.0, 7.0, 14.0, 30.0, 90.0)
 TREND_LINES: Final = 5
-MOST_CHIPS: Final = 40
+MOST_CHIPS: Final = 120
 
 
 @dataclass(frozen=True)

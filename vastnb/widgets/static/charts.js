@@ -37,7 +37,7 @@ export class Chart {
     on("pointerleave", () => this.hideTip());
     on("click", (event) => {
       const name = event.target.closest?.("[data-gpu]")?.dataset.gpu;
-      if (name) this.onPick(name);
+      if (name) this.onPick(name, event.ctrlKey || event.metaKey || event.shiftKey);
     });
   }
 

@@ -53,7 +53,7 @@ class PricesView {
       this.chipRow,
       h("div", { class: "vnb-pricesets" }, this.choice("type", RENTALS, "Rental"), this.choice("per", UNITS, "Count"), (this.daysHost = h("div", {}))),
     );
-    const pick = (name) => this.toggle(name);
+    const pick = (name, add) => this.toggle(name, add);
     this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Chart({ signal, onPick: pick })]));
     this.grid = h("div", { class: "vnb-charts" }, ...CHARTS.map((name) => this.charts[name].node));
     this.shell = h("div", { class: "vnb-prices" }, this.bars.top, controls, this.grid, this.bars.notice, this.bars.foot);
@@ -112,8 +112,9 @@ class PricesView {
     this.showSettings();
   }
 
-  // A click chooses a model alone; with Ctrl, Cmd or on a chip beside others, it joins them.
-  toggle(name, { add = false } = {}) {
+  // A click in a chart chooses a model alone, again it lets go; with Ctrl, Cmd or Shift the model
+  // joins the others, as it does by its chip.
+  toggle(name, add) {
     const chosen = this.model.get("settings").gpu ?? [];
     const has = chosen.includes(name);
     if (add) this.set({ gpu: has ? chosen.filter((one) => one !== name) : [...chosen, name] });
@@ -146,8 +147,8 @@ class PricesView {
           type: "button",
           class: "vnb-gpuchip",
           "data-name": name,
-          title: `${name}: ${grouped(machines, 0)} machines. Click to filter all charts`,
-          onclick: () => this.toggle(name, { add: true }),
+          title: `${name}: ${grouped(machines, 0)} machines. Click to show it, or no longer, in all charts`,
+          onclick: () => this.toggle(name, true),
         },
         dot,
         h("span", { text: name }),
