@@ -345,12 +345,12 @@ def _killing(folder: Path, kills: int) -> None:
         until = time.monotonic() + rng.uniform(0.1, 1.5)
         while time.monotonic() < until:
             looks += 1
-            bad_looks += set(engine.ask(dataset.files, sql)["n"].tolist()) != {ROWS}
+            bad_looks += set(engine.ask(dataset.listing(), sql)["n"].tolist()) != {ROWS}
         for process in pair:
             process.send_signal(signal.SIGKILL)
             process.wait()
         said |= {int(line) for line in out.read_text().splitlines(True) if line.endswith("\n")}
-        found = engine.ask(dataset.files, sql)
+        found = engine.ask(dataset.listing(), sql)
         there = dict(zip(found["machine_id"].tolist(), found["n"].tolist(), strict=True))
         torn = sum(count != ROWS for count in there.values())
         lost = len(said - there.keys())

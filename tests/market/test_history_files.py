@@ -30,7 +30,7 @@ ENGINE = Engine()
 
 
 def machines(dataset: Dataset) -> list[int]:
-    found = ENGINE.ask(dataset.files, "SELECT machine_id FROM {rows} ORDER BY ALL")
+    found = ENGINE.ask(dataset.listing(), "SELECT machine_id FROM {rows} ORDER BY ALL")
     return found["machine_id"].tolist()
 
 
@@ -64,7 +64,7 @@ def test_whatever_the_service_sends_comes_back_as_it_was(
     offers = frame_of_offers(rows)
     path = dataset.add(table_of(offers, sample()), MOMENT)
     assert (path is None) is (not rows)
-    back = frame_from(ENGINE.ask(dataset.files, "SELECT * FROM {rows}"))
+    back = frame_from(ENGINE.ask(dataset.listing(), "SELECT * FROM {rows}"))
     assert list(back) == list(KEPT)
     assert {name: str(dtype) for name, dtype in back.dtypes.items()} == {
         name: column.dtype for name, column in KEPT.items()
@@ -219,10 +219,11 @@ def test_what_cannot_be_deleted_yet_stays_replaced(
 def test_a_reader_asks_again_when_its_files_are_replaced_meanwhile(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     fill(dataset, *range(5))
-    lists: list[list[Path]] = []
+    lists: list[list[str]] = []
+    listing = dataset.listing()
 
-    def files() -> list[Path]:
-        lists.append(dataset.files())
+    def files(again: bool = False) -> list[str]:
+        lists.append(listing(again))
         if len(lists) == 1:  # between the listing and the reading
             compact(dataset.day(MOMENT.date()), MOMENT)
         return lists[-1]

@@ -56,7 +56,7 @@ class Kernel:
 def snapshots(dataset: Dataset) -> dict[int, int]:
     """Rows of each snapshot."""
     found = ENGINE.ask(
-        dataset.files, "SELECT machine_id, count(*) AS n FROM {rows} GROUP BY 1 ORDER BY 1"
+        dataset.listing(), "SELECT machine_id, count(*) AS n FROM {rows} GROUP BY 1 ORDER BY 1"
     )
     return dict(zip(found["machine_id"].tolist(), found["n"].tolist(), strict=True))
 

@@ -23,9 +23,9 @@ from vastnb.market.history.asked import (
 )
 from vastnb.market.history.columns import KEPT, frame_from
 from vastnb.market.history.figures import (
+    Behind,
     Percentile,
     Prices,
-    behind_figures,
     priced,
     trend_frame,
 )
@@ -112,7 +112,7 @@ class Asking:
         for name in names:
             check_column(name)
         return self._place.told(
-            frame_from(self._place.ask(which, *rows_sql(which, names, limit))), {}
+            frame_from(*self._place.ask(which, rows_sql(which, names, limit))), {}
         )
 
     def trend(
@@ -168,10 +168,12 @@ class Asking:
         kind, step = kind_of(type), step_of(every)
         shares = shares_of(quantiles)
         which = self._sampled(gpu, days, kind, restricted, equal)
-        found = self._place.ask(which, *trend_sql(which, kind, step, shares))
-        behind = frame_from(self._place.ask(which, *behind_sql(which, step)))
-        frame = trend_frame(found, behind, step, shares)
-        return self._place.told(frame, {"type": kind, "days": days, **behind_figures(behind)})
+        found, behind = self._place.ask(
+            which, trend_sql(which, kind, step, shares), behind_sql(which, step)
+        )
+        rest = Behind(behind)
+        frame = trend_frame(found, rest, step, shares)
+        return self._place.told(frame, {"type": kind, "days": days, **rest.figures()})
 
     def percentiles(
         self,
@@ -311,8 +313,8 @@ class Asking:
         whom = population(verified, hosting_type, num_gpus)
         sql, params = metrics_sql(self._names(gpu), whom)
         params["since"] = moment_of("days", days_of(days), self._now())
-        dataset = self._place.metrics
-        found = self._place.engine.ask(dataset.files, sql, params, COLUMNS)
+        listing = self._place.metrics.listing()
+        found = self._place.engine.ask(listing, sql, params, COLUMNS)
         return self._place.told(frame_from(found), {**whom, "days": days})
 
     # -- in private ----------------------------------------------------------------------------
@@ -322,13 +324,13 @@ class Asking:
         since = moment_of("days", days_of(days), self._now())
         # Without a name nothing fits, which is what an empty frame needs.
         which = Which(tuple(names) or ("",), BOUGHT[kind][1], since, None, restricted)
-        return Prices(self._place.ask(which, *sample_sql(which, kind, DAY)))
+        return Prices(*self._place.ask(which, sample_sql(which, kind, DAY)))
 
     def _own(self, which: Which, sql: str) -> dict[str, Any]:
         import duckdb
 
         try:
-            return self._place.ask(which, *own_sql(which, sql))
+            return self._place.ask(which, own_sql(which, sql))[0]
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
             raise refusal(f"DuckDB does not understand this SQL: {error}") from None
 
@@ -380,7 +382,7 @@ class Asking:
         return tuple(names)
 
     def _seen_names(self) -> list[str]:
-        found = self._place.ask(Which(), "SELECT DISTINCT gpu_name FROM {rows}", {})
+        (found,) = self._place.ask(Which(), ("SELECT DISTINCT gpu_name FROM {rows}", {}))
         return [name for name in np.ma.getdata(found["gpu_name"]) if isinstance(name, str)]
 
 

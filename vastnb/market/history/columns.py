@@ -211,12 +211,14 @@ def frame_from(found: Mapping[str, Any]) -> pd.DataFrame:
         Columns, masked where a value is missing. Known ones get the dtypes of the table, others
         the nullable one that fits.
     """
-    out = {name: _column(KEPT.get(name), values) for name, values in found.items()}
+    out = {name: column_of(name, values) for name, values in found.items()}
     length = len(next(iter(out.values()))) if out else 0
     return pd.DataFrame(out, index=pd.RangeIndex(length), copy=False)
 
 
-def _column(known: Kept | None, values: Any) -> Any:
+def column_of(name: str, values: Any) -> Any:
+    """Return a column that DuckDB found as an array for a frame."""
+    known = KEPT.get(name)
     data = np.ma.getdata(values)
     mask = np.ma.getmaskarray(values)
     if data.dtype.kind == "M":
@@ -237,5 +239,5 @@ def _column(known: Kept | None, values: Any) -> Any:
     return pd.Series(cells, dtype=object).array
 
 
-__all__ = ["KEPT", "SORTED_BY", "VERSION", "Kept", "Sample", "frame_from", "schema",
+__all__ = ["KEPT", "SORTED_BY", "VERSION", "Kept", "Sample", "column_of", "frame_from", "schema",
            "sorted_table", "table_of"]  # fmt: skip

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +34,13 @@ REPLACES: Final = b"vastnb.replaces"
 """Key in the footer of such a file: a JSON list of the names that it replaces."""
 ROWS_A_GROUP: Final = 16_384
 """Rows that share statistics: small enough that a question about one GPU reads little else."""
+
+
+class Listing(Protocol):
+    """A way to list files."""
+
+    def __call__(self, again: bool = False) -> list[str]:
+        """Return the files; `again` if an earlier listing has proved to be out of date."""
 
 
 class Dataset:
@@ -82,12 +89,37 @@ class Dataset:
 
     def files(self, since: date | None = None, until: date | None = None) -> list[Path]:
         """Return the files that count, of the days from `since` to `until` (both included)."""
-        return [
-            path
-            for day, folder in self.days()
-            if (since is None or day >= since) and (until is None or day <= until)
-            for path in current(folder)
-        ]
+        return [Path(path) for path in self.listing(since, until)()]
+
+    def listing(self, since: date | None = None, until: date | None = None) -> Listing:
+        """Return a way to list those files, as text: the first listing stands until asked anew."""
+        kept: list[str] | None = None
+
+        def listed(again: bool = False) -> list[str]:
+            nonlocal kept
+            if kept is None or again:
+                kept = [
+                    f"{folder}{os.sep}{name}"
+                    for folder in self._folders(since, until)
+                    for name in _current(folder)
+                ]
+            return kept
+
+        return listed
+
+    def _folders(self, since: date | None, until: date | None) -> list[str]:
+        first = "" if since is None else f"day={since.isoformat()}"
+        last = "day=~" if until is None else f"day={until.isoformat()}"
+        try:
+            names = os.listdir(self.folder)  # noqa: PTH208  (names alone, and quickly)
+        except FileNotFoundError:
+            return []
+        inside = sorted(name for name in names if first <= name <= last and _is_day(name))
+        return [f"{self.folder}{os.sep}{name}" for name in inside]
+
+
+def _is_day(name: str) -> bool:
+    return len(name) == 14 and name.startswith("day=") and name[4:].replace("-", "").isdigit()
 
 
 def file_name(moment: datetime) -> str:
@@ -155,13 +187,19 @@ def write(
 
 def current(folder: Path) -> list[Path]:
     """Return the files of one day that count, sorted by name."""
+    return [folder / name for name in _current(str(folder))]
+
+
+def _current(folder: str) -> list[str]:
     while True:
         names = names_in(folder)
+        if len(names) < 2:
+            return names
         try:
-            gone = replaced(folder, names)
+            gone = replaced(Path(folder), names)
         except FileNotFoundError:  # put together once more, meanwhile
             continue
-        return [folder / name for name in names if name not in gone]
+        return [name for name in names if name not in gone]
 
 
 def replaced(folder: Path, names: Iterable[str]) -> set[str]:
@@ -191,7 +229,7 @@ def _named_by(path: Path) -> frozenset[str]:
     return frozenset(json.loads(footer.get(REPLACES, b"[]")))
 
 
-def names_in(folder: Path) -> list[str]:
+def names_in(folder: str | Path) -> list[str]:
     """Return the names of a day's files, those included that no longer count.
 
     The directory is listed until two listings agree: one is no snapshot, and while files are
@@ -203,11 +241,11 @@ def names_in(folder: Path) -> list[str]:
     return names
 
 
-def _names(folder: Path) -> Iterator[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-                yield entry.name
+def _names(folder: str | Path) -> Iterator[str]:
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):  # noqa: PTH208  (names alone, and quickly)
+            if name.endswith(SUFFIX) and not name.startswith("."):
+                yield name
 
 
 def _private(folder: Path) -> None:
@@ -219,5 +257,5 @@ def _private(folder: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
 
 
-__all__ = ["REPLACES", "SUFFIX", "WHOLE", "Dataset", "current", "file_name", "names_in",
+__all__ = ["REPLACES", "SUFFIX", "WHOLE", "Dataset", "Listing", "current", "file_name", "names_in",
            "replaced", "write"]  # fmt: skip

@@ -10,11 +10,12 @@ import os
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.market.history.columns import KEPT
+from vastnb.market.history.dataset import Listing
 from vastnb.market.history.needs import need
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ MEMORY: Final = "128MB"
 """What DuckDB may hold at once; more goes through a temporary file."""
 THREADS: Final = 2
 TRIES: Final = 5
-
-Files = Callable[[], Sequence[Path]]
 
 
 class Engine:
@@ -38,7 +37,7 @@ class Engine:
 
     def ask(
         self,
-        files: Files,
+        files: Listing,
         sql: str,
         params: Mapping[str, Any] | None = None,
         columns: Mapping[str, str] | None = None,
@@ -47,8 +46,8 @@ class Engine:
 
         Parameters
         ----------
-        files : callable
-            Returns the files to ask. It is called again if one of them was replaced meanwhile.
+        files : Listing
+            Returns the files to ask. It is asked again if one of them was replaced meanwhile.
         sql : str
             With ``{rows}`` where the rows of the files belong.
         params : dict, optional
@@ -70,7 +69,7 @@ class Engine:
         import duckdb
 
         for left in range(TRIES, 0, -1):
-            paths = [str(path) for path in files()]
+            paths = files(again=left < TRIES)
             values = dict(params or {})
             if paths:
                 rows = "read_parquet($files, hive_partitioning=false)"
@@ -162,4 +161,4 @@ def _set_aside(paths: Sequence[str]) -> bool:
     return bool(bad)
 
 
-__all__ = ["MEMORY", "THREADS", "Engine", "Files"]
+__all__ = ["MEMORY", "THREADS", "Engine"]

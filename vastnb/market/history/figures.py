@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vastnb.market import vram
-from vastnb.market.history.columns import frame_from
+from vastnb.market.history.columns import column_of
 from vastnb.market.history.questions import BOUGHT
 from vastnb.market.problems import refusal
 
@@ -22,35 +22,38 @@ _SAME: Final = 1e-9
 
 
 def trend_frame(
-    found: Mapping[str, Any], behind: pd.DataFrame, step: int, quantiles: Sequence[float]
+    found: Mapping[str, Any], behind: Behind, step: int, quantiles: Sequence[float]
 ) -> pd.DataFrame:
     """Return the frame of a trend.
 
     Parameters
     ----------
-    found, behind
-        Answers to `trend_sql` and `behind_sql`.
+    found : dict
+        Answer to `trend_sql`.
+    behind : Behind
+        What stands behind it.
     step : int
         Length of a span, microseconds.
     quantiles : sequence of float
         In the order in which they were asked for.
     """
-    spans = frame_from({name: cells for name, cells in found.items() if name != "quantiles"})
+    spans = np.ma.getdata(found["span"]).astype("int64")
     values = np.array([*map(list, np.ma.getdata(found["quantiles"]))], dtype="float64")
     values = values.reshape(len(spans), len(quantiles))
-    keys = ["gpu_name", "gpu_ram_gb", "span"]
-    counted = behind.loc[behind["of_span"] == 0, [*keys, "snapshots"]]
-    spans = spans.merge(counted, on=keys, how="left")
-    starts: Any = pd.array((spans["span"].to_numpy("int64") * step).view("M8[us]"), copy=False)
+    keys = zip(*(_cells(found[name]) for name in ("gpu_name", "gpu_ram_gb", "span")), strict=True)
+    starts: Any = pd.array((spans * step).view("M8[us]"), copy=False)
+    columns = {name: column_of(name, found[name]) for name in ("gpu_name", "gpu_ram_gb")}
     out: dict[str, Any] = {
         "at": starts.tz_localize(UTC),
-        "gpu_name": spans["gpu_name"].array,
-        "gpu_ram_gb": spans["gpu_ram_gb"].array,
-        "low": spans["low"].array,
-        **{label(q): pd.array(values[:, i], dtype="Float64") for i, q in enumerate(quantiles)},
-        "high": spans["high"].array,
-        **{name: spans[name].array for name in ("machines", "offers", "snapshots")},
-    }
+        **columns,
+        "low": column_of("low", found["low"]),
+        **{label(q): pd.arrays.FloatingArray(values[:, i].copy(), np.isnan(values[:, i]))
+           for i, q in enumerate(quantiles)},
+        "high": column_of("high", found["high"]),
+        "machines": column_of("machines", found["machines"]),
+        "offers": column_of("offers", found["offers"]),
+        "snapshots": pd.array([behind.snapshots.get(key, 0) for key in keys], dtype="Int64"),
+    }  # fmt: skip
     return pd.DataFrame(out, index=pd.RangeIndex(len(spans)), copy=False)
 
 
@@ -59,25 +62,60 @@ def label(share: float) -> str:
     return "median" if share == 0.5 else f"q{100 * share:g}".replace(".", "_")
 
 
-def behind_figures(behind: pd.DataFrame) -> dict[str, Any]:
-    """Return what stands behind figures, JSON-able.
+class Behind:
+    """What stands behind figures.
 
-    Returns
-    -------
-    dict
-        ``snapshots`` (searches that were counted), ``truncated_snapshots`` (those of them that
-        may have been cut short), ``left_out_snapshots`` (those that chose by price), and
-        ``sampled_from``: how many of which search, the most frequent ones.
+    Parameters
+    ----------
+    found : dict
+        Answer to `behind_sql`.
+
+    Attributes
+    ----------
+    snapshots : dict
+        How many searches, by GPU name, VRAM and span.
     """
-    searches = behind[behind["of_span"] == 1]
-    used = searches[searches["snapshots"] > 0]
-    by_query = used.groupby("query")["snapshots"].sum().sort_values(ascending=False)
-    return {
-        "snapshots": int(used["snapshots"].sum()),
-        "truncated_snapshots": int(used.loc[used["truncated"].fillna(False), "snapshots"].sum()),
-        "left_out_snapshots": int(searches["found"].sum() - searches["snapshots"].sum()),
-        "sampled_from": {str(q): int(n) for q, n in by_query.head(SEARCHES_TOLD).items()},
-    }
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        self.snapshots: dict[tuple[Any, Any, Any], int] = {}
+        self._searches: list[tuple[str, bool, int, int]] = []
+        names = ("of_span", "gpu_name", "gpu_ram_gb", "span", "query", "truncated", "snapshots",
+                 "found")  # fmt: skip
+        for of_span, gpu, size, span, query, cut, used, seen in zip(
+            *(_cells(found[name]) for name in names), strict=True
+        ):
+            if of_span == 0:
+                self.snapshots[gpu, size, span] = used
+            else:
+                self._searches.append((query, bool(cut), used, seen))
+
+    def figures(self) -> dict[str, Any]:
+        """Return what is told with a frame, JSON-able.
+
+        Returns
+        -------
+        dict
+            ``snapshots`` (searches that were counted), ``truncated_snapshots`` (those of them that
+            may have been cut short), ``left_out_snapshots`` (those that chose by price), and
+            ``sampled_from``: how many of which search, the most frequent ones.
+        """
+        by_query: dict[str, int] = {}
+        for query, _, used, _ in self._searches:
+            if used:
+                by_query[query] = by_query.get(query, 0) + used
+        most = sorted(by_query.items(), key=lambda pair: -pair[1])[:SEARCHES_TOLD]
+        return {
+            "snapshots": sum(by_query.values()),
+            "truncated_snapshots": sum(used for _, cut, used, _ in self._searches if cut),
+            "left_out_snapshots": sum(seen - used for _, _, used, seen in self._searches),
+            "sampled_from": dict(most),
+        }
+
+
+def _cells(values: Any) -> list[Any]:
+    """Return an array of DuckDB's as Python values, None where one is missing."""
+    cells: list[Any] = values.tolist()  # a masked one has None already
+    return cells
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -214,4 +252,4 @@ def priced(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     return pd.DataFrame({"gpu_name": frame["gpu_name"], "gpu_ram_gb": sizes, "price": price})
 
 
-__all__ = ["Percentile", "Prices", "behind_figures", "label", "priced", "trend_frame"]
+__all__ = ["Behind", "Percentile", "Prices", "label", "priced", "trend_frame"]

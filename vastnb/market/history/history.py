@@ -107,7 +107,7 @@ class History(Asking):
             "SELECT count(*) AS n, count(DISTINCT seen_at) AS snapshots, min(seen_at) AS first,"
             " max(seen_at) AS last FROM {rows}"
         )
-        found = frame_from(self._place.ask(Which(), sql, {})).iloc[0]
+        found = frame_from(*self._place.ask(Which(), (sql, {}))).iloc[0]
         paths = self._place.offers.files()
         return {
             "path": str(self.path),

@@ -94,12 +94,12 @@ class Place:
         # What ends with its client need not outlive a power failure.
         return Dataset(self.root / name, durable=not self.simulated)
 
-    def ask(self, which: Which, sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the columns of an answer to a question about offers."""
+    def ask(self, which: Which, *questions: tuple[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the columns of the answers to questions about offers, in SQL with parameters."""
         since = None if which.since is None else which.since.date()
         until = None if which.until is None else which.until.date()
-        dataset = self.offers
-        return self.engine.ask(lambda: dataset.files(since, until), sql, params)
+        listing = self.offers.listing(since, until)
+        return [self.engine.ask(listing, sql, params) for sql, params in questions]
 
     def about(self, more: Mapping[str, Any]) -> dict[str, Any]:
         """Return the provenance of a result, JSON-able."""
