@@ -93,11 +93,10 @@ def rank(
     """
     named = RANKINGS.get(by) if isinstance(by, str) else None
     formula = parse(named.formula if named else by)
-    source = frame.drop(columns=[n for n in ("rank",) if n in frame.columns])
+    source = frame.drop(columns="rank", errors="ignore")
     if _SERVICE_SCORE in source.columns:  # it was ranked before: that score is out of date
-        source = source.drop(columns="score", errors="ignore").rename(
-            columns={_SERVICE_SCORE: "score"}
-        )
+        source = source.drop(columns="score", errors="ignore")
+        source = source.rename(columns={_SERVICE_SCORE: "score"})
     if job is not None:
         source = pd.concat([job, source.drop(columns=list(job), errors="ignore")], axis=1)
     if by == "job":
