@@ -1,6 +1,6 @@
-"""Take the pictures of the README: widgets in a real JupyterLab, on the simulated market.
+"""Take the pictures of the README: the widgets in a real JupyterLab, on the simulated market.
 
-The market's seed and its clock are fixed, so that a picture changes only when a widget does.
+The market's seed and its clock are fixed, so that a picture changes only when its widget does.
 """
 
 from __future__ import annotations
@@ -16,19 +16,63 @@ from tests.browser.harness import Browser, NotebookServer, OpenNotebook, noteboo
 
 IMAGES = ROOT / "docs" / "images"
 
-EXPLORER = (
-    """import vastnb
+SETUP = """
+import vastnb
+from vastnb.clock import ManualClock
+from tests.widgets.machines import rent, stop
+
+clock = ManualClock()
+client = vastnb.demo(seed=7, speed=1, limits=None, clock=clock, machines=900)
+server = client.server
+server.world.account.credit = 61.20
+rent(server, label="llama-finetune", gpu="RTX 5090", num_gpus=4, disk=200)
+idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
+clock.advance(6.2 * 3600)
+rent(server, "outbid-running", label="sweep-07", gpu="RTX 4090", bid=1.25)
+rent(server, label="eval-nightly", gpu="H100 SXM", disk=80)
+stop(server, idle)
+clock.advance(3000)
+rent(server, "stuck", label="whisper-batch", gpu="RTX 4090", disk=60)
+for _ in range(46):
+    clock.advance(60)
+    client.watcher.look(at_once=True)
+rent(server, "pull", label="sd-render", gpu="RTX A6000", ours=False)
+for _ in range(2):
+    clock.advance(20)
+    client.watcher.look(at_once=True)
+"""
+"""Machines in many states, and two hours of watching them."""
+
+PRICES = """import vastnb
+client = vastnb.demo(seed=7, speed=0, cap=None, history_days=14)
+charts = vastnb.prices(client)
+charts"""
+
+SCENES = {
+    "explorer": (
+        "",
+        """import vastnb
 client = vastnb.demo(seed=7, speed=0)
 ui = vastnb.explore(client, "gpu_ram_gb>=24 num_gpus<=8 reliability>0.98 dph<12")
 ui""",
-)
-PRICES = (
-    """import vastnb
-client = vastnb.demo(seed=7, speed=0, cap=None, history_days=14)
-charts = vastnb.prices(client)
-charts""",
-)
-WAIT_FOR = {"explorer": ".vnb-rows .vnb-row:visible", "prices": ".vnb-chart svg:visible"}
+        ".vnb-rows .vnb-row:visible",
+        "ui.selected_ids = [int(ui.df['id'][i]) for i in (1, 4)]",
+    ),
+    "monitor": (
+        SETUP,
+        """import vastnb
+watching = vastnb.monitor(client, on_notice=print)
+watching""",
+        ".vnb-machine:visible",
+        "",
+    ),
+    "prices": ("", PRICES, ".vnb-chart svg:visible", ""),
+    "prices-narrow": ("", PRICES, ".vnb-chart svg:visible", ""),
+}
+"""By name: what runs before and is not seen, the cell, what to wait for, and what runs then."""
+
+SIZES = {"prices": (1400, 1110), "prices-narrow": (640, 1800)}
+"""Width and height of the window where they differ, px."""
 
 
 def main(names: list[str]) -> None:
@@ -36,38 +80,31 @@ def main(names: list[str]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, Browser() as browser:
         home = Path(folder)
-        with NotebookServer("lab", home) as server:
-            for theme in ("light", "dark"):
-                for name, cells, size in (
-                    (f"explorer-{theme}", EXPLORER, (1400, 900)),
-                    (f"prices-{theme}", PRICES, (1400, 1110)),
-                    (f"prices-narrow-{theme}", PRICES, (640, 1800)),
-                ):
+        with NotebookServer("lab", home, {"PYTHONPATH": str(ROOT)}) as server:
+            for scene in SCENES:
+                for theme in ("light", "dark"):
+                    name = f"{scene}-{theme}"
                     if not names or any(part in name for part in names):
-                        shoot(browser, server, name, cells, theme, size)
+                        shoot(browser, server, scene, theme)
 
 
-def shoot(
-    browser: Browser,
-    server: NotebookServer,
-    name: str,
-    cells: tuple[str, ...],
-    theme: str,
-    size: tuple[int, int],
-) -> None:
+def shoot(browser: Browser, server: NotebookServer, scene: str, theme: str) -> None:
     """Take one picture."""
-    notebook(*cells, path=server.work / f"{name}.ipynb")
-    kind = name.partition("-")[0]
-    with browser.page(width=size[0], height=size[1]) as page:
+    before, cell, awaited, after = SCENES[scene]
+    name = f"{scene}-{theme}"
+    notebook(cell, path=server.work / f"{name}.ipynb")
+    width, height = SIZES.get(scene, (1400, 900))
+    with browser.page(width=width, height=height) as page:
         opened = OpenNotebook(server, page, f"{name}.ipynb").open(run=False)
         opened.theme(f"JupyterLab {theme.title()}")
         opened.command("application:toggle-left-area")
+        if before:
+            opened.evaluate("True", code=before, timeout=120)
         opened.run_all()
-        page.wait_for_selector(WAIT_FOR[kind])
-        if kind == "explorer":
-            chosen = "ui.selected_ids = [int(ui.df['id'][i]) for i in (1, 4)]"
-            opened.evaluate("True", code=chosen)
-        page.wait_for_timeout(900)
+        page.wait_for_selector(awaited)
+        if after:
+            opened.evaluate("True", code=after)
+        page.wait_for_timeout(800)
         page.screenshot(path=IMAGES / f"{name}.png")
         opened.close()
     print(IMAGES / f"{name}.png")

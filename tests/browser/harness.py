@@ -307,13 +307,9 @@ class OpenNotebook:
         deadline = time.monotonic() + 15
         while path.stat().st_mtime_ns == before and time.monotonic() < deadline:
             self.page.wait_for_timeout(100)
-        while True:
-            try:
-                return json.loads(path.read_text())
-            except json.JSONDecodeError:  # it is being written
-                if time.monotonic() > deadline:
-                    raise
-                self.page.wait_for_timeout(100)
+        while not path.read_text() and time.monotonic() < deadline:
+            self.page.wait_for_timeout(100)  # emptied, and not written yet
+        return json.loads(path.read_text())
 
     def close(self) -> None:
         """Let go of the kernel's channels and end the kernel."""

@@ -22,7 +22,7 @@ from vastnb.market.query import Query
 from . import price_frames, registry
 from .assets import bundle, styles
 from .explorer_model import Problem
-from .kept import KeptWidget
+from .live import LiveWidget
 from .main_thread import MainThread
 from .prices_loading import load
 from .prices_model import Load, Loaded, PricesModel, PricesState, resolved
@@ -100,7 +100,7 @@ def prices(
     return widget
 
 
-class Prices(KeptWidget):
+class Prices(LiveWidget):
     """Four linked charts of prices; made by `prices`.
 
     Parameters
@@ -119,7 +119,7 @@ class Prices(KeptWidget):
     """
 
     _esm = bundle("prices")
-    _css = styles("theme", "filters", "explore", "prices")
+    _css = styles("theme", "filters", "bars", "explore", "prices")
     settings = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
 
@@ -133,7 +133,6 @@ class Prices(KeptWidget):
         self._busy: dict[str, Any] | None = None
         self._results: deque[tuple[Load, Loaded]] = deque()
         self._worker: SearchWorker[Load, Loaded] = SearchWorker(self._load_aside, self._post)
-        self.on_msg(self._on_message)
         self.observe(self._on_settings, "settings")
         try:
             self._do_now(self._model.start())
@@ -261,6 +260,7 @@ class Prices(KeptWidget):
     # -- from the page ------------------------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        # A page that opens tells its width with its ``ready``, and is drawn for that.
         kind = content.get("type") if isinstance(content, dict) else None
         if kind in ("ready", "width"):
             self._on_main(lambda: self._take_width(content.get("width")))
@@ -340,19 +340,17 @@ class Prices(KeptWidget):
     # -- to the page --------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        """Send the page its pictures, if there is a page."""
-        if self._closed:
-            return
+        """Show what there is: the pictures, if there is a page, and the lines around them."""
+        if not self._closed:
+            self._send_everything()
+            self._tell()
+
+    def _send_everything(self) -> int:
         if self._width is not None:
-            self.send(
-                {
-                    "type": "scenes",
-                    "now": time.time(),
-                    "scenes": scenes(self._model, self._width),
-                    "chips": self._model.chips(),
-                }
-            )
-        self._tell()
+            pictures = scenes(self._model, self._width)
+            chips = self._model.chips()
+            self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
+        return 0
 
     def _tell(self) -> None:
         if not self._closed:

@@ -1,4 +1,8 @@
-"""A widget that leaves a copy of itself: what is seen on GitHub, in nbconvert, without a kernel."""
+"""Base of the widgets: a page that says when it listens, and a copy that outlives the kernel.
+
+What a widget shows goes to the page as custom messages when a page asks for it (it says
+``ready``), and is no part of the synced state, which notebooks save.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +15,24 @@ import traitlets
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class KeptWidget(anywidget.AnyWidget):
-    """Base of widgets that are displayed together with a static copy, which they hide.
-
-    Attributes
-    ----------
-    copy_class : str
-        Class of the copy's outer element, by which the living widget finds it.
-    """
+class LiveWidget(anywidget.AnyWidget):
+    """A widget with a static copy beside it."""
 
     copy_class = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(copy_class=f"vnb-copy-{uuid.uuid4().hex[:12]}", **traits)
+        self._listening = False
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("type") == "ready":
+            self._listening = True
+            self._send_everything()
+
+    def _send_everything(self) -> int:
+        """Send what a page needs that has just been opened; return the bytes of its buffers."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
