@@ -27,7 +27,10 @@ PUBLIC = {
 
 @pytest.mark.parametrize(
     "name",
-    ["Client", "connect", "demo", "errors", "explore", "login", "monitor", "prices", "rent_form", "sim"],
+    [
+        "Client", "connect", "demo", "errors", "explore", "login", "monitor", "prices",
+        "rent_form", "sim",
+    ],
 )  # fmt: skip
 def test_every_public_name_can_be_had(name: str) -> None:
     assert name in vastnb.__all__
@@ -81,6 +84,9 @@ def test_importing_vastnb_imports_no_widget_plot_or_server() -> None:
         "werkzeug",
         "vastnb.sim",
         "vastnb.widgets",
+        "vastnb.market.ranking",
+        "vastnb.market.explain",
+        "vastnb.market.summary",
     ]
     code = f"import sys, json, vastnb; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     found = subprocess.run(

@@ -43,6 +43,11 @@ for _ in range(2):
 """
 """Machines in many states, and two hours of watching them."""
 
+PRICES = """import vastnb
+client = vastnb.demo(seed=7, speed=0, cap=None, history_days=14)
+charts = vastnb.prices(client)
+charts"""
+
 SCENES = {
     "explorer": (
         "",
@@ -61,8 +66,13 @@ watching""",
         ".vnb-machine:visible",
         "",
     ),
+    "prices": ("", PRICES, ".vnb-chart svg:visible", ""),
+    "prices-narrow": ("", PRICES, ".vnb-chart svg:visible", ""),
 }
 """By name: what runs before and is not seen, the cell, what to wait for, and what runs then."""
+
+SIZES = {"prices": (1400, 1110), "prices-narrow": (640, 1800)}
+"""Width and height of the window where they differ, px."""
 
 
 def main(names: list[str]) -> None:
@@ -83,7 +93,8 @@ def shoot(browser: Browser, server: NotebookServer, scene: str, theme: str) -> N
     before, cell, awaited, after = SCENES[scene]
     name = f"{scene}-{theme}"
     notebook(cell, path=server.work / f"{name}.ipynb")
-    with browser.page(width=1400, height=900) as page:
+    width, height = SIZES.get(scene, (1400, 900))
+    with browser.page(width=width, height=height) as page:
         opened = OpenNotebook(server, page, f"{name}.ipynb").open(run=False)
         opened.theme(f"JupyterLab {theme.title()}")
         opened.command("application:toggle-left-area")

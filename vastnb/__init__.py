@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from vastnb import sim
     from vastnb.widgets.explore import explore
     from vastnb.widgets.monitor import monitor
+    from vastnb.widgets.prices import prices
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 
 _WIDGETS = {
     "explore": "vastnb.widgets.explore",
     "monitor": "vastnb.widgets.monitor",
+    "prices": "vastnb.widgets.prices",
 }
 
 
@@ -65,5 +67,6 @@ __all__ = [
     "explore",
     "login",
     "monitor",
+    "prices",
     "sim",
 ]

@@ -95,6 +95,35 @@ def test_numpy_amounts_and_plain_float_columns_do():
     assert cost(frame, np.float64(1), np.int64(720))["total_usd"][0] == pytest.approx(1.36)
 
 
+def test_a_stopped_machine_costs_its_disk():
+    frame = frame_of_offers([ROW, {**ROW, "storage_cost": None}])
+    usd = frame.vast.stopped(hours=24, disk=100)
+    assert usd[0] == pytest.approx(24 * 0.36 * 100 / 720) and usd.isna().tolist() == [False, True]
+    assert usd.name == "stopped_usd"
+
+
+def test_set_up_is_billed_and_hours_may_differ_by_offer():
+    rows = [{**ROW, "id": i, "num_gpus": 1, "gpu_name": "RTX 4090", "dlperf": perf}
+            for i, perf in enumerate([100.0, 100.0, 200.0, 0.0])]  # fmt: skip
+    frame = frame_of_offers(rows)
+    assert (
+        frame.vast.cost(hours=9, setup_hours=1)["total_usd"][0]
+        == frame.vast.cost(10)["total_usd"][0]
+    )
+    hours = frame.vast.job_hours(10, on="RTX 4090")
+    assert hours[:3].tolist() == [10.0, 10.0, 5.0] and hours.isna()[3]
+    terms = frame.vast.cost(hours, setup_hours=1)
+    assert terms["gpu_usd"][:3].tolist() == [11.0, 11.0, 6.0]
+    assert terms.iloc[3][["gpu_usd", "storage_usd", "total_usd"]].isna().all()
+    assert frame.vast.job_hours(10, on=50)[0] == 5.0
+    with pytest.raises(InvalidRequest, match="'RTX 4090'"):
+        frame.vast.job_hours(10, on="RTX 4900")
+    with pytest.raises(InvalidRequest, match="another index"):
+        frame.vast.cost(hours.iloc[:2])
+    with pytest.raises(InvalidRequest):
+        frame.vast.cost(hours, lifetime_hours=6)
+
+
 def test_units_and_provenance():
     frame = frame_of_offers([ROW], provenance={"query": "num_gpus=1", "storage_gb": 10})
     assert frame.vast.units["gpu_ram"] == "MB" and frame.vast.units["inet_up"] == "Mbit/s"

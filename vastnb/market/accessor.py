@@ -1,22 +1,27 @@
 """``df.vast``: what a frame of offers knows about itself, and what a job on it would cost.
 
-Importing this module registers the accessor with pandas.
+Importing this module registers the accessor with pandas. Its methods only pass the frame on; what
+they need is imported when they are called.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vastnb.market.cost import cost, hourly
 from vastnb.market.schema import UNITS
 
+if TYPE_CHECKING:
+    from vastnb.market.explain import Explanation
+
 
 @pd.api.extensions.register_dataframe_accessor("vast")
 class VastAccessor:
-    """Units, provenance and costs of a frame of offers, as ``df.vast``.
+    """Units, provenance, costs and comparisons of a frame of offers, as ``df.vast``.
 
     Parameters
     ----------
@@ -39,24 +44,27 @@ class VastAccessor:
 
     def cost(
         self,
-        hours: float,
+        hours: float | pd.Series[Any],
         disk: float | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         lifetime_hours: float | None = None,
+        setup_hours: float = 0,
     ) -> pd.DataFrame:
         """Return what a job would cost on each offer.
 
         Parameters
         ----------
-        hours : float
-            Hours during which it runs.
+        hours : float or Series
+            Hours during which it runs; or one number for each offer (from `job_hours`, say).
         disk : float, optional
             GB; by default the disk of the search.
         download_gb, upload_gb : float
             Traffic to and from the machine, GB.
         lifetime_hours : float, optional
-            Hours during which the instance exists, running or stopped; `hours` by default.
+            Hours during which the instance exists, running or stopped; by default while it runs.
+        setup_hours : float
+            Hours that are billed before work begins; added to `hours`.
 
         Returns
         -------
@@ -68,13 +76,237 @@ class VastAccessor:
         InvalidRequest
             If a price column is missing or an amount is negative.
         """
-        size = self._searched_disk() if disk is None else disk
-        return cost(self._frame, hours, size, download_gb, upload_gb, lifetime_hours)
+        size = self._disk(disk)
+        return cost(self._frame, hours, size, download_gb, upload_gb, lifetime_hours, setup_hours)
 
     def hourly(self, disk: float | None = None) -> pd.Series[float]:
         """Return $/h of each offer with a disk of `disk` GB (by default that of the search)."""
-        return hourly(self._frame, self._searched_disk() if disk is None else disk)
+        return hourly(self._frame, self._disk(disk))
 
-    def _searched_disk(self) -> float:
+    def stopped(self, hours: float = 24, disk: float | None = None) -> pd.Series[float]:
+        """Return $ for `hours` hours of being stopped: the disk is billed, the GPUs are not."""
+        from vastnb.market.cost import stopped
+
+        return stopped(self._frame, self._disk(disk), hours)
+
+    def job_hours(self, hours: float, on: str | float) -> pd.Series[float]:
+        """Return how long a job takes on each offer, from its hours on one known GPU.
+
+        Parameters
+        ----------
+        hours : float
+            Hours on the known GPU.
+        on : str or float
+            A model in this frame (one GPU at its median DLPerf), or a DLPerf.
+
+        Returns
+        -------
+        Series of Float64, on this frame's index
+            Hours, in inverse proportion to DLPerf: an estimate. For `cost`.
+
+        Raises
+        ------
+        QueryError
+            If no benchmark of that model is in the frame.
+        """
+        from vastnb.market.cost import job_hours
+
+        return job_hours(self._frame, hours, on)
+
+    def interruptible(
+        self,
+        hours: float,
+        *,
+        interruptions: float | None = None,
+        every: float | None = None,
+        setup_hours: float = 0,
+        lost_hours: float = 0,
+        wait_hours: float = 0,
+        again_gb: float = 0,
+        disk: float | None = None,
+        download_gb: float = 0,
+        upload_gb: float = 0,
+    ) -> pd.DataFrame:
+        """Compare each offer's least bid with its on-demand price, for a job.
+
+        Parameters
+        ----------
+        hours : float
+            Hours of work.
+        interruptions : float, optional
+            How many to expect; or
+        every : float, optional
+            running hours between them on average. By default none.
+        setup_hours : float
+            Billed hours at *each* start before work begins.
+        lost_hours : float
+            Hours of work repeated after each interruption.
+        wait_hours : float
+            Hours stopped at each, while the disk is billed.
+        again_gb : float
+            GB downloaded again after each.
+        disk : float, optional
+            GB; by default the disk of the search.
+        download_gb, upload_gb : float
+            Traffic of the job, GB.
+
+        Returns
+        -------
+        DataFrame of Float64, on this frame's index
+            ``on_demand_usd``, ``bid_usd``, ``saving_usd``, ``interruptions``,
+            ``break_even_interruptions``, ``break_even_lost_hours``, ``break_even_bid`` ($/h). The
+            formulas stand in `vastnb.market.bids`.
+
+        Raises
+        ------
+        InvalidRequest
+            If the frame is from a search for bids, or an amount is negative.
+        """
+        from vastnb.market.bids import Interruptions, interruptible
+
+        return interruptible(
+            self._frame,
+            Interruptions(hours, setup_hours, lost_hours, wait_hours, again_gb),
+            disk=self._disk(disk),
+            interruptions=interruptions,
+            every=every,
+            download_gb=download_gb,
+            upload_gb=upload_gb,
+        )
+
+    def rank(
+        self,
+        by: str = "price",
+        *,
+        ascending: bool | None = None,
+        keep: bool = False,
+        hours: float | pd.Series[Any] | None = None,
+        disk: float | None = None,
+        download_gb: float = 0,
+        upload_gb: float = 0,
+        setup_hours: float = 0,
+    ) -> pd.DataFrame:
+        """Sort the offers by a formula of columns, best first, and say how.
+
+        Parameters
+        ----------
+        by : str
+            ``"price"`` (per GPU), ``"offer"``, ``"dlperf"``, ``"tflops"``, ``"vram"``, ``"job"``,
+            or a formula with ``+ - * /``, numbers and brackets: ``"dph_total / dlperf"``.
+        ascending : bool, optional
+            Whether small scores are good; by default found from the formula.
+        keep : bool
+            Keep offers without a score, at the end and without a rank.
+        hours, disk, download_gb, upload_gb, setup_hours
+            A job as for `cost`. With `hours`, the terms of its cost (``total_usd`` and so on) are
+            columns that the formula may use, and of the result.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``rank`` and ``score`` in front (the service's own score becomes
+            ``service_score``). ``attrs["vastnb"]["ranking"]`` explains it: formula, unit, who was
+            left out and why.
+
+        Raises
+        ------
+        QueryError
+            If the formula cannot be understood, or names a column that is not there.
+        """
+        from vastnb.market.ranking import rank
+
+        job = None
+        if hours is not None:
+            job = self.cost(hours, disk, download_gb, upload_gb, setup_hours=setup_hours)
+        return rank(self._frame, by, ascending=ascending, keep=keep, job=job)
+
+    def pareto(self, price: str = "dph_total", performance: str = "dlperf") -> pd.DataFrame:
+        """Return the offers that no other beats in price and performance, cheapest first.
+
+        Parameters
+        ----------
+        price, performance : str
+            Columns or formulas of columns.
+
+        Returns
+        -------
+        DataFrame
+            The same columns. Offers whose price or performance is not credible take no part.
+        """
+        from vastnb.market.pareto import pareto
+
+        return pareto(self._frame, price, performance)
+
+    def summary(self, by: str | Sequence[str] = "gpu_name") -> pd.DataFrame:
+        """Sum up the offers by group: counts, and quantiles of $/h per GPU over machines.
+
+        Parameters
+        ----------
+        by : str or list of str
+            Columns to group by.
+
+        Returns
+        -------
+        DataFrame
+            One row a group, most machines first: ``offers``, ``machines``, ``hosts``,
+            ``countries``, ``gpus``, ``verified`` (0-1), ``dph_gpu_min``, ``dph_gpu_q10`` to
+            ``dph_gpu_q90`` ($/h per GPU; each machine counts once), ``dlperf_gpu``.
+
+        Raises
+        ------
+        QueryError
+            If a column is not there.
+        """
+        from vastnb.market.summary import summary
+
+        return summary(self._frame, by)
+
+    def explain(
+        self,
+        offer: int | Mapping[str, Any] | pd.Series[Any],
+        *,
+        hours: float = 1,
+        disk: float | None = None,
+        download_gb: float = 0,
+        upload_gb: float = 0,
+        history: Any = None,
+    ) -> Explanation:
+        """Explain an offer in words and numbers.
+
+        Parameters
+        ----------
+        offer : int, Series or dict
+            Its id, or its row.
+        hours, disk, download_gb, upload_gb
+            A job as for `cost`.
+        history : History, optional
+            ``client.history``, to be asked how its price compares with earlier ones.
+
+        Returns
+        -------
+        Explanation
+            Prints well, as text and in a notebook: each term of the cost, and what is unusual
+            about the offer among the machines with that GPU in this frame.
+
+        Raises
+        ------
+        InvalidRequest
+            If the offer is not in this frame, or an amount is negative.
+        """
+        from vastnb.market.explain import explain
+
+        return explain(
+            self._frame,
+            offer,
+            hours=hours,
+            disk=self._disk(disk),
+            download_gb=download_gb,
+            upload_gb=upload_gb,
+            history=history,
+        )
+
+    def _disk(self, given: float | None) -> float:
+        if given is not None:
+            return given
         size = self._frame.attrs.get("vastnb", {}).get("storage_gb")
         return 10.0 if size is None else float(size)

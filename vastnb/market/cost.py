@@ -46,11 +46,12 @@ def hourly(frame: pd.DataFrame, disk: float) -> pd.Series[float]:
 
 def cost(
     frame: pd.DataFrame,
-    hours: float,
+    hours: float | pd.Series[Any],
     disk: float = 10,
     download_gb: float = 0,
     upload_gb: float = 0,
     lifetime_hours: float | None = None,
+    setup_hours: float = 0,
 ) -> pd.DataFrame:
     """Return what a job would cost on each offer.
 
@@ -58,8 +59,9 @@ def cost(
     ----------
     frame : DataFrame
         Offers.
-    hours : float
-        Hours during which it runs.
+    hours : float or Series
+        Hours during which it runs; or one number for each offer, on the frame's index (from
+        `job_hours`, say).
     disk : float
         GB.
     download_gb, upload_gb : float
@@ -67,6 +69,10 @@ def cost(
     lifetime_hours : float, optional
         Hours during which the instance exists, running or stopped; `hours` by default. The disk is
         billed for all of them.
+    setup_hours : float
+        Hours at the start that are billed before work begins: copying data, installing. (The
+        service does not bill GPU time while the image loads.) Added to `hours`, and to the
+        lifetime unless `lifetime_hours` says it.
 
     Returns
     -------
@@ -80,16 +86,17 @@ def cost(
         If a column is missing, an amount is negative or no number, or `lifetime_hours` is shorter
         than `hours`.
     """
-    hours = _amount("hours", hours)
-    exists = hours if lifetime_hours is None else _amount("lifetime_hours", lifetime_hours)
-    if exists < hours:
+    runs = _hours(hours, frame) + _amount("setup_hours", setup_hours)
+    exists = runs if lifetime_hours is None else _amount("lifetime_hours", lifetime_hours)
+    if np.any(longest := exists < runs):
+        most = float(np.max(runs[longest])) if np.ndim(runs) else runs
         raise InvalidRequest(
-            f"lifetime_hours={exists:g} is less than hours={hours:g}: a job cannot run longer than "
-            "its instance exists. Nothing was worked out or rented."
+            f"lifetime_hours={exists:g} is less than the {most:g} hours that it runs: a job "
+            "cannot run longer than its instance exists. Nothing was worked out or rented."
         )
     disk = _amount("disk", disk)
     terms = {
-        "gpu_usd": _term(frame, "dph_base", hours),
+        "gpu_usd": _term(frame, "dph_base", runs),
         "storage_usd": _term(frame, "storage_cost", exists * disk / HOURS_PER_MONTH),
         "download_usd": _term(frame, "inet_down_cost", _amount("download_gb", download_gb)),
         "upload_usd": _term(frame, "inet_up_cost", _amount("upload_gb", upload_gb)),
@@ -98,15 +105,100 @@ def cost(
     return pd.DataFrame({**terms, "total_usd": total}, index=frame.index)
 
 
-def _term(frame: pd.DataFrame, column: str, amount: float) -> Any:
+def stopped(frame: pd.DataFrame, disk: float, hours: float = 24) -> pd.Series[float]:
+    """Return what an instance costs while it is stopped: its disk is billed, its GPUs are not.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Offers, with ``storage_cost``.
+    disk : float
+        GB.
+    hours : float
+        Hours during which it is stopped.
+
+    Returns
+    -------
+    Series of Float64, on the frame's index
+        ``stopped_usd``, $: ``storage_cost * disk / 720 * hours``.
+
+    Raises
+    ------
+    InvalidRequest
+        If the column is missing, or an amount is none.
+    """
+    amount = _amount("hours", hours) * _amount("disk", disk) / HOURS_PER_MONTH
+    usd = _term(frame, "storage_cost", amount)
+    return pd.Series(usd, index=frame.index, name="stopped_usd")
+
+
+def job_hours(frame: pd.DataFrame, hours: float, on: str | float) -> pd.Series[float]:
+    """Return how long a job takes on each offer, from how long it takes on one known GPU.
+
+    Hours go down as DLPerf goes up. That is an estimate: DLPerf is one benchmark, and it counts
+    all GPUs of an offer, as if the job used them all without loss.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Offers, with ``dlperf``.
+    hours : float
+        Hours on the known GPU.
+    on : str or float
+        The known GPU: a model in this frame (one of it, at its median DLPerf), or a DLPerf.
+
+    Returns
+    -------
+    Series of Float64, on the frame's index
+        ``hours``. Missing where DLPerf is missing or not credible.
+
+    Raises
+    ------
+    QueryError
+        If no credible DLPerf of that model is in the frame (with the nearest models).
+    """
+    from vastnb.market.sane import believed, unknown
+
+    speed = believed(frame, "dlperf").values
+    if isinstance(on, str):
+        per_gpu = speed / believed(frame, "num_gpus").values
+        found = per_gpu[frame["gpu_name"].eq(on).fillna(False).to_numpy(dtype=bool)]
+        found = found[~np.isnan(found)]
+        if len(found) == 0:
+            raise unknown("GPU with a benchmark", on, frame["gpu_name"].dropna().unique())
+        known = float(np.median(found))
+    else:
+        known = _amount("on", on)
+    took = _amount("hours", hours) * known / speed
+    return pd.Series(FloatingArray(took, np.isnan(took)), index=frame.index, name="hours")
+
+
+def _hours(hours: Any, frame: pd.DataFrame) -> Any:
+    """Return one number of hours, or an array with one for each offer."""
+    if not isinstance(hours, pd.Series):
+        return _amount("hours", hours)
+    if not hours.index.equals(frame.index):
+        raise InvalidRequest(
+            "hours is a Series on another index than the frame's, so it is not clear which hours "
+            "belong to which offer. Nothing was worked out or rented."
+        )
+    each = hours.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
+    if np.any(each < 0) or np.any(np.isinf(each)):
+        raise InvalidRequest("hours cannot be negative or endless. Nothing was rented.")
+    return each
+
+
+def _term(frame: pd.DataFrame, column: str, amount: Any) -> Any:
     if column not in frame.columns:
         raise InvalidRequest(
             f"The cost needs the column {column!r}, which this frame does not have. Nothing was "
             "rented. Use a frame of offers, as a search returns it."
         )
-    if amount == 0:
+    if np.ndim(amount) == 0 and amount == 0:
         return FloatingArray(np.zeros(len(frame)), np.zeros(len(frame), dtype=bool))
     prices: Any = frame[column].astype("Float64").array
+    if np.ndim(amount):
+        amount = FloatingArray(amount.copy(), np.isnan(amount))
     return prices * amount
 
 

@@ -24,6 +24,7 @@ from vastnb.errors import QueryError, VastError
 from vastnb.market.query import Query, parse_query
 
 from . import registry
+from .against_history import compared
 from .assets import bundle, styles
 from .display import EXPLORER_COLUMNS
 from .explorer_model import ExplorerModel, Plan, Problem, Request
@@ -290,7 +291,7 @@ class Explorer(RowsWidget):
             self._busy = {"since": time.time()}
             self._tell()
             try:
-                result = answer(self._client, plan.request)
+                result = self._search(plan.request)
             finally:
                 self._busy = None
             self._take_result(plan.request, result)
@@ -300,7 +301,11 @@ class Explorer(RowsWidget):
         """Search in the worker's thread; the status line shows what it waits for."""
         told = waits_told(lambda until: self._on_main(lambda: self._tell_wait(until)))
         with waits_shown_by(told):
-            return answer(self._client, request)
+            return self._search(request)
+
+    def _search(self, request: Request) -> pd.DataFrame | VastError:
+        result = answer(self._client, request)
+        return result if isinstance(result, VastError) else compared(self._client, result)
 
     def _tell_wait(self, until: float | None) -> None:
         if self._busy is not None:

@@ -28,6 +28,7 @@ from vastnb.market.gpus import all_names
 from vastnb.market.local import matches
 from vastnb.market.query import Query
 
+from .against_history import COLUMN
 from .filters import FilterState
 from .narrow import evaluable, local_filters, reprice
 
@@ -170,6 +171,8 @@ class ExplorerModel:
         if self.state.disk != 10:
             parts.append(f"storage={self.state.disk:g}")
         line = f"client.search_offers({', '.join(parts)})"
+        if COLUMN in self._frame.columns:
+            line += f".assign({COLUMN}=client.history.percentiles)"
         if len(order) == 2 and order[0] in self._frame.columns:
             # Not `order=`: the service cannot sort by every column, and of an answer that it cuts
             # short another order would be another answer.

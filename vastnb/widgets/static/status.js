@@ -11,26 +11,36 @@ export function ageText(seconds) {
   return `${Math.round(s / 86400)} days old`;
 }
 
+// Headline numbers: name in `status.figures`, label, form.
+const EXPLORER_FIGURES = [
+  ["shown", "offers", "more"],
+  ["cheapest", "cheapest", "usd"],
+  ["median_gpu", "median per GPU", "usd"],
+  ["models", "GPU models", "count"],
+];
+
+function figureText(value, form, truncated) {
+  if (value === undefined || value === null) return DASH;
+  if (form === "usd") return `${usd(value)}/h`;
+  return `${grouped(value, 0)}${form === "more" && truncated ? "+" : ""}`;
+}
+
 export class StatusBars {
-  constructor({ signal, onRefresh, onClear }) {
+  constructor({ signal, onRefresh, onClear = null, title = "GPU offers", figures = EXPLORER_FIGURES }) {
     this.status = {};
     this.offset = 0;
-    this.build(onRefresh, onClear);
+    this.kinds = figures;
+    this.build(title, onRefresh, onClear);
     const timer = setInterval(() => this.tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(timer));
   }
 
-  build(onRefresh, onClear) {
+  build(title, onRefresh, onClear) {
     const figure = (label) => {
       const value = h("b", { text: DASH });
       return { node: h("div", { class: "vnb-figure" }, value, h("span", { text: label })), value };
     };
-    this.figures = {
-      shown: figure("offers"),
-      cheapest: figure("cheapest"),
-      median: figure("median per GPU"),
-      models: figure("GPU models"),
-    };
+    this.figures = this.kinds.map(([, label]) => figure(label));
     this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: no offer here is real, and none costs money" });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
@@ -38,8 +48,8 @@ export class StatusBars {
     this.top = h(
       "header",
       { class: "vnb-top" },
-      h("strong", { class: "vnb-title", text: "GPU offers" }),
-      ...Object.values(this.figures).map(({ node }) => node),
+      h("strong", { class: "vnb-title", text: title }),
+      ...this.figures.map(({ node }) => node),
       h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh),
     );
     this.noticeTitle = h("strong");
@@ -52,7 +62,7 @@ export class StatusBars {
     this.line = h("span", { class: "vnb-line", role: "status" });
     this.picked = h("span", { class: "vnb-picked" });
     this.clear = h("button", { type: "button", class: "vnb-link", text: "clear", hidden: true, onclick: onClear });
-    this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This line gives the same offers as a DataFrame" });
+    this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This line gives the same again" });
     this.copy = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => this.copyCode() });
     this.foot = h(
       "footer",
@@ -75,12 +85,9 @@ export class StatusBars {
 
   show(status) {
     this.status = status;
-    const { shown, cheapest, median_gpu: median, models } = status.figures ?? {};
-    const more = status.truncated ? "+" : "";
-    setText(this.figures.shown.value, shown === undefined ? DASH : `${grouped(shown, 0)}${more}`);
-    setText(this.figures.cheapest.value, cheapest === null || cheapest === undefined ? DASH : `${usd(cheapest)}/h`);
-    setText(this.figures.median.value, median === null || median === undefined ? DASH : `${usd(median)}/h`);
-    setText(this.figures.models.value, models === undefined ? DASH : String(models));
+    this.kinds.forEach(([name, , form], i) => {
+      setText(this.figures[i].value, figureText(status.figures?.[name], form, status.truncated));
+    });
     this.simulated.hidden = !status.simulated;
     setText(this.code, status.code ?? "");
     this.code.title = status.code ?? "";

@@ -1,0 +1,254 @@
+"""One offer in words and numbers: what it costs, and what is unusual about it.
+
+`explain` compares an offer with the other machines of the same GPU model and memory in the frame,
+each counted once. It states facts with the figures they come from, and keeps to itself what it
+cannot know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from vastnb.errors import InvalidRequest
+from vastnb.market.cost import HOURS_PER_MONTH, cost
+from vastnb.market.pareto import measured
+from vastnb.market.remarks import (
+    FEW,
+    Among,
+    Level,
+    Remark,
+    number,
+    on_bids,
+    on_history,
+    on_parts,
+    on_prices,
+    on_the_job,
+    on_trust,
+    text,
+    usd,
+)
+from vastnb.market.sane import once_a_machine
+
+_MARK: Final[dict[Level, str]] = {"good": "+", "note": "-", "warn": "!"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of the cost of a job.
+
+    Parameters
+    ----------
+    name : str
+        What is paid for.
+    usd : float or None
+        $, `None` if the price is unknown.
+    how : str
+        The sum in figures.
+    """
+
+    name: str
+    usd: float | None
+    how: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` says of an offer; prints well as text and as HTML.
+
+    Parameters
+    ----------
+    offer_id : int or None
+        The offer.
+    title : str
+        GPUs, memory and place.
+    per_hour : float or None
+        $/h of the whole offer, with the job's disk.
+    job : str
+        The job that was priced, in words.
+    total : float or None
+        $ for it.
+    terms : tuple of Term
+        What `total` is made of.
+    remarks : tuple of Remark
+        What is unusual.
+    basis : str
+        What it was compared with.
+    """
+
+    offer_id: int | None
+    title: str
+    per_hour: float | None
+    job: str
+    total: float | None
+    terms: tuple[Term, ...]
+    remarks: tuple[Remark, ...]
+    basis: str
+
+    def __str__(self) -> str:
+        width = max(len(term.name) for term in self.terms)
+        room = max(len(usd(term.usd)) for term in self.terms)
+        lines = [
+            self.title,
+            f"  {usd(self.per_hour)}/h, {usd(self.total)} for {self.job}",
+            *(f"    {t.name:<{width}} {usd(t.usd):>{room}}  {t.how}" for t in self.terms),
+            *(f"  {_MARK[remark.level]} {remark.text}" for remark in self.remarks),
+            f"  ({self.basis})",
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return a small table and a list; every text is escaped, since hosts wrote some."""
+        rows = "".join(
+            f'<tr><td style="text-align:left">{escape(t.name)}</td><td>{escape(usd(t.usd))}</td>'
+            f'<td style="text-align:left">{escape(t.how)}</td></tr>'
+            for t in self.terms
+        )
+        remarks = "".join(
+            f"<li>{'<b>Mind: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
+            for r in self.remarks
+        )
+        return (
+            f"<div><p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, "
+            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p><table><tbody>{rows}"
+            f"</tbody></table><ul>{remarks}</ul><p>{escape(self.basis)}</p></div>"
+        )
+
+
+def explain(
+    frame: pd.DataFrame,
+    offer: int | Mapping[str, Any] | pd.Series[Any],
+    *,
+    hours: float = 1,
+    disk: float = 10,
+    download_gb: float = 0,
+    upload_gb: float = 0,
+    history: Any = None,
+) -> Explanation:
+    """Explain an offer of `frame`; see `VastAccessor.explain` for the parameters.
+
+    Parameters
+    ----------
+    history : History, optional
+        ``client.history``.
+
+    Raises
+    ------
+    InvalidRequest
+        If the offer is not in the frame, or an amount is negative.
+    """
+    at = _row_of(frame, offer)
+    row = frame.iloc[at]
+    terms = cost(frame.iloc[[at]], hours, disk, download_gb, upload_gb).iloc[0]
+    value = {name: number(terms[name]) for name in terms.index}
+    rate = {name: number(row.get(name)) for name in _PRICES}
+    monthly = rate["storage_cost"]
+    priced = (
+        Term("GPU", value["gpu_usd"], f"{hours:g} h x {usd(rate['dph_base'])}/h"),
+        Term(
+            "disk",
+            value["storage_usd"],
+            f"{hours:g} h x {disk:g} GB x {usd(monthly)}/GB/month / 720",
+        ),
+        Term("download", value["download_usd"],
+             f"{download_gb:g} GB x {usd(rate['inet_down_cost'])}/GB"),
+        Term("upload", value["upload_usd"], f"{upload_gb:g} GB x {usd(rate['inet_up_cost'])}/GB"),
+    )  # fmt: skip
+    per_hour = None
+    if rate["dph_base"] is not None and monthly is not None:
+        per_hour = rate["dph_base"] + monthly * disk / HOURS_PER_MONTH
+    peers = _peers(frame, at)
+    seen = Among(frame, at, row, peers)
+    remarks = [*on_prices(seen), *on_parts(value), *on_the_job(seen, hours, disk, download_gb)]
+    remarks += [*on_trust(seen), *on_bids(rate)]
+    if history is not None:
+        remarks += on_history(history, frame.iloc[[at]])
+    traffic = f", {download_gb:g} GB down, {upload_gb:g} GB up" if download_gb or upload_gb else ""
+    title = _title(row)
+    return Explanation(
+        offer_id=None if (found := number(row.get("id"))) is None else int(found),
+        title=title,
+        per_hour=per_hour,
+        job=f"{hours:g} h with {disk:g} GB of disk{traffic}",
+        total=value["total_usd"],
+        terms=priced,
+        remarks=tuple(remarks),
+        basis=_basis(frame, row, len(peers)),
+    )
+
+
+_PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost", "min_bid")
+
+
+def _row_of(frame: pd.DataFrame, offer: Any) -> int:
+    wanted = offer
+    if isinstance(offer, pd.DataFrame):
+        if len(offer) != 1:
+            raise InvalidRequest(
+                f"explain takes one offer; this frame has {len(offer)} rows. Nothing was rented."
+            )
+        offer = offer.iloc[0]
+    if isinstance(offer, (Mapping, pd.Series)):
+        wanted = offer.get("id")
+    found = number(wanted)
+    if "id" not in frame.columns:
+        raise InvalidRequest(
+            "This frame has no column 'id' to find an offer by. Nothing was rented."
+        )
+    rows: Any = [] if found is None else np.flatnonzero(frame["id"].eq(int(found)).fillna(False))
+    if len(rows) == 0:
+        raise InvalidRequest(
+            f"There is no offer {wanted!r} in this frame: ids change when offers are renewed. "
+            "Nothing was rented. Give an id, or a row, of this frame."
+        )
+    return int(rows[0])
+
+
+def _peers(frame: pd.DataFrame, at: int) -> np.ndarray:
+    """Return the rows to compare with: other machines of that GPU and memory, each once."""
+    if not {"gpu_name", "num_gpus", "dph_total"} <= set(frame.columns):
+        return np.zeros(0, dtype=int)
+    same = frame["gpu_name"].eq(frame["gpu_name"].iloc[at])
+    for column in ("gpu_ram_gb",):
+        if column in frame.columns:
+            same &= frame[column].eq(frame[column].iloc[at])
+    if "machine_id" in frame.columns:
+        same &= frame["machine_id"].ne(frame["machine_id"].iloc[at]).fillna(True)
+    rows = once_a_machine(frame, measured(frame, "dph_total / num_gpus"))
+    mask = same.fillna(False).to_numpy(dtype=bool)
+    others: np.ndarray = rows[mask[rows] & (rows != at)]
+    return others
+
+
+def _title(row: pd.Series[Any]) -> str:
+    gpus, vram = number(row.get("num_gpus")), number(row.get("gpu_ram_gb"))
+    parts = [f"{'?' if gpus is None else f'{gpus:.0f}'} x {text(row.get('gpu_name')) or '?'}"]
+    if vram is not None:
+        parts.append(f"{vram:.0f} GB each")
+    if place := text(row.get("geolocation")).strip():
+        parts.append(place)
+    if (offer := number(row.get("id"))) is not None:
+        parts.append(f"offer {offer:.0f}")
+    return ", ".join(parts)
+
+
+def _basis(frame: pd.DataFrame, row: pd.Series[Any], count: int) -> str:
+    source = frame.attrs.get("vastnb", {})
+    name = text(row.get("gpu_name")) or "its GPU"
+    if count < FEW:
+        said = f"Only {count} other machines with {name} are in this frame: too few to compare with"
+    else:
+        said = f"Compared with {count} other machines with {name} in this frame, each counted once"
+    if source.get("truncated"):
+        said += "; the service may know more"
+    if source.get("simulated"):
+        said += ". A simulated market: nothing here is real"
+    return said + "."

@@ -1,0 +1,166 @@
+"""Which numbers of an offer can be believed, for everything that compares offers.
+
+Hosts report what their machines say, and some say nonsense: -1.8e12 Mbit/s, a clock of 25 GHz, a
+benchmark of 0 that was never run. Frames keep such values as they came. Whatever ranks, sums up
+or draws reads columns through `believed`, which tells apart what is there, what is missing and
+what cannot be true. The limits stand in one table; a column without limits is believed if finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vastnb.errors import QueryError
+
+_TINY: Final = 1e-9
+_PRICE: Final = (_TINY, 1e4)
+_TRAFFIC: Final = (0.0, 10.0)
+_SPEED: Final = (_TINY, 1e6)
+_SCORE: Final = (_TINY, 1e9)
+
+LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "dph_total": _PRICE,
+    "dph_base": _PRICE,
+    "dph_gpu": _PRICE,
+    "dph_total_adj": _PRICE,
+    "discounted_dph_total": _PRICE,
+    "min_bid": _PRICE,
+    "storage_cost": (0.0, 100.0),
+    "inet_down_cost": _TRAFFIC,
+    "inet_up_cost": _TRAFFIC,
+    "num_gpus": (1.0, 4096.0),
+    "gpu_ram": (1.0, 1e7),
+    "gpu_ram_gb": (1.0, 1e4),
+    "gpu_total_ram": (1.0, 1e9),
+    "dlperf": _SCORE,
+    "dlperf_per_dphtotal": _SCORE,
+    "total_flops": _SCORE,
+    "flops_per_dphtotal": _SCORE,
+    "gpu_mem_bw": _SCORE,
+    "disk_bw": _SCORE,
+    "disk_space": _SCORE,
+    "inet_down": _SPEED,
+    "inet_up": _SPEED,
+    "reliability": (0.0, 1.0),
+    "reliability2": (0.0, 1.0),
+    "cpu_ghz": (0.1, 8.0),
+    "cpu_ram": (1.0, 1e9),
+    "cpu_ram_gb": (1e-3, 1e6),
+    "gpu_max_temp": (1.0, 130.0),
+    "duration": (0.0, 3.2e8),
+    "duration_days": (0.0, 3700.0),
+}
+"""Least and greatest value of a column that can be true, in the column's own unit."""
+
+
+class Believed(NamedTuple):
+    """One column as numbers.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        NaN where there is nothing to believe.
+    missing, nonsense : ndarray of bool
+        Why it is NaN there: no value, or one that cannot be true.
+    """
+
+    values: np.ndarray
+    missing: np.ndarray
+    nonsense: np.ndarray
+
+
+def believed(frame: pd.DataFrame, name: str) -> Believed:
+    """Read a column of numbers.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Offers.
+    name : str
+        A column of numbers or flags.
+
+    Returns
+    -------
+    Believed
+
+    Raises
+    ------
+    QueryError
+        If there is no such column (with the nearest names), or it holds no numbers.
+    """
+    require(frame, [name])
+    column = frame[name]
+    if not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column)):
+        raise QueryError(
+            f"The column {name!r} holds no numbers ({column.dtype}), so nothing can be worked out "
+            "from it. Nothing was rented."
+        )
+    values = column.astype("Float64").to_numpy(dtype="float64", na_value=np.nan).copy()
+    missing = np.isnan(values)
+    low, high = LIMITS.get(name, (-np.inf, np.inf))
+    nonsense = ~missing & ~((values >= low) & (values <= high) & np.isfinite(values))
+    values[nonsense] = np.nan
+    return Believed(values, missing, nonsense)
+
+
+def require(frame: pd.DataFrame, names: Iterable[str], *, what: str = "column") -> None:
+    """Refuse names that `frame` does not have, with the nearest ones that it has.
+
+    Raises
+    ------
+    QueryError
+        For the first name that is missing.
+    """
+    for name in names:
+        if name not in frame.columns:
+            raise unknown(what, name, [str(column) for column in frame.columns])
+
+
+def unknown(what: str, name: Any, known: Iterable[str]) -> QueryError:
+    """Return the error for a name that is none of `known`."""
+    from vastnb.market.problems import nearest
+
+    near = nearest(str(name), known)
+    hint = f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+    return QueryError(
+        f"There is no {what} {name!r} here.{hint} Nothing was worked out or rented.",
+        suggestions=near,
+    )
+
+
+def once_a_machine(frame: pd.DataFrame, price: np.ndarray) -> np.ndarray:
+    """Return the row that stands for each machine and GPU model: its cheapest per GPU.
+
+    A machine is offered in several overlapping slices (one GPU, two, all eight) at one price per
+    GPU. Counting slices would count a large machine many times.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Offers; ``machine_id`` and ``gpu_name`` are used where there are such columns. A row
+        without a machine id stands for itself.
+    price : ndarray of float64
+        $/h per GPU of each row; rows with NaN are left out.
+
+    Returns
+    -------
+    ndarray of int
+        Row numbers, ascending.
+    """
+    rows = np.flatnonzero(~np.isnan(price))
+    if "machine_id" not in frame.columns or len(rows) == 0:
+        return rows
+    machine = frame["machine_id"].astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
+    alone = np.isnan(machine)
+    machine = np.where(alone, -1.0 - np.arange(len(frame)), machine)
+    keys = {"machine": machine[rows], "price": price[rows], "row": rows}
+    if "gpu_name" in frame.columns:
+        keys["gpu"] = pd.factorize(frame["gpu_name"])[0][rows]
+    ordered = pd.DataFrame(keys).sort_values(["price", "row"], kind="stable")
+    group = [name for name in ("machine", "gpu") if name in ordered]
+    kept = ordered.drop_duplicates(group)["row"].to_numpy()
+    return np.sort(kept)

@@ -1,0 +1,64 @@
+"""Today against the price history: a column for the explorer, where there is a history.
+
+The search comes first: whatever goes wrong here costs it nothing but this column.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+COLUMN: Final = "percentile"
+DAYS: Final = 14
+
+_log = logging.getLogger("vastnb.widgets")
+
+
+def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` with a column that says how its prices stand in the last 14 days.
+
+    Parameters
+    ----------
+    client : Client
+        Whose ``history`` to ask.
+    frame : DataFrame
+        Offers; not changed.
+
+    Returns
+    -------
+    DataFrame
+        With ``percentile``, % of the earlier prices for the same GPU that were higher
+        (``client.history.percentiles``); or the frame as it is, if none of those days was seen:
+        today's prices say nothing about today.
+    """
+    if len(frame) == 0:
+        return frame
+    try:
+        history = client.history
+        if not _remembers(history.path, pd.Timestamp(frame.attrs["vastnb"]["fetched_at"])):
+            return frame
+        found = history.percentiles(frame, days=DAYS)
+    except ImportError:  # without the extra there is no history
+        return frame
+    except Exception:  # noqa: BLE001  (a damaged file must not hide an answer)
+        _log.warning("offers could not be compared with the price history", exc_info=True)
+        return frame
+    if found.isna().all():
+        return frame
+    out = frame.assign(**{COLUMN: found})
+    out.attrs = dict(frame.attrs)
+    return out
+
+
+def _remembers(folder: Path, now: pd.Timestamp) -> bool:
+    """Whether a day before today was kept. The names of directories tell; no file is opened."""
+    from vastnb.market.history.dataset import Dataset
+
+    first, today = (now - pd.Timedelta(days=DAYS)).date(), now.date()
+    return any(first <= day < today for day, _ in Dataset(folder).days())

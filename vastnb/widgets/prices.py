@@ -1,0 +1,367 @@
+"""`prices`: what GPUs cost, in four linked charts, each of which can be had as a frame.
+
+`Prices` is a thin shell. `PricesModel` decides, `charts` draws; this module moves settings in from
+the page and pictures out to it, and has a worker do what takes time. Everything is written from
+the kernel's main thread, as in the explorer, and the kernel is never blocked by the page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+import traitlets
+
+from vastnb.api.progress import waits_shown_by
+from vastnb.errors import QueryError, VastError
+from vastnb.market.query import Query
+
+from . import price_frames, registry
+from .assets import bundle, styles
+from .explorer_model import Problem
+from .live import LiveWidget
+from .main_thread import MainThread
+from .prices_loading import load
+from .prices_model import Load, Loaded, PricesModel, PricesState, resolved
+from .prices_pictures import scenes, static_copy, status_of
+from .search_worker import SearchWorker
+from .searching import waits_told
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+
+def prices(
+    client: Client,
+    query: str | Query | None = None,
+    *,
+    gpu: str | Sequence[str] | None = None,
+    type: str = "on-demand",
+    storage: float = 10,
+    per: str = "gpu",
+    days: float = 14,
+    key: str | None = None,
+) -> Prices:
+    """Draw what GPUs cost: by model, against performance, over time, by country.
+
+    One search is made at once. A click on a GPU filters all four charts; with a complete answer
+    at hand that costs no request.
+
+    Parameters
+    ----------
+    client : Client
+        Whose market to look at.
+    query : str or Query, optional
+        What every search asks besides: ``"verified=any num_gpus=1"``. Without ``gpu_name``.
+    gpu : str or list of str, optional
+        GPU models, in any spelling; a family (``"H100"``) is all of its models. By default all.
+    type : str
+        ``"on-demand"``, ``"bid"`` (also ``"interruptible"``) or ``"reserved"``.
+    storage : float
+        GB of disk that every price includes (except in the trend, whose prices have no disk).
+    per : str
+        ``"gpu"``: one dot a machine, at its price per GPU. ``"offer"``: one dot an offer, at the
+        price of the whole offer.
+    days : float
+        How far the trend looks back.
+    key : str, optional
+        A newer widget with the same key replaces this one. By default the notebook cell is the
+        key, so running a cell again leaves nothing behind.
+
+    Returns
+    -------
+    Prices
+        With ``.distribution()``, ``.performance()``, ``.trend()``, ``.countries()`` and
+        ``.to_code()`` at any moment.
+
+    Raises
+    ------
+    QueryError
+        If an argument cannot be understood. What goes wrong with the service does not raise: it
+        is shown in the widget.
+
+    Examples
+    --------
+    >>> import vastnb
+    >>> charts = vastnb.prices(vastnb.demo(), gpu=["4090", "3090"])  # doctest: +SKIP
+    >>> charts.distribution().groupby("gpu_name")["price"].median()  # doctest: +SKIP
+    """
+    text = query.text if isinstance(query, Query) else query
+    state = PricesState().changed(
+        {"query": text or "", "gpu": list(resolved(gpu)), "type": type, "storage": storage,
+         "per": per, "days": days}
+    )  # fmt: skip
+    widget = Prices(client, state)
+    cell, run = registry.this_cell()
+    registry.replace(widget, "prices", key or cell, None if key else run)
+    return widget
+
+
+class Prices(LiveWidget):
+    """Four linked charts of prices; made by `prices`.
+
+    Parameters
+    ----------
+    client : Client
+        Whose market to look at.
+    state : PricesState
+        What the controls say at first.
+
+    Attributes
+    ----------
+    settings : dict
+        The controls as the page holds them. Set them through `filter`.
+    status : dict
+        What the lines above and below say. Nothing secret is in it.
+    """
+
+    _esm = bundle("prices")
+    _css = styles("theme", "filters", "bars", "explore", "prices")
+    settings = traitlets.Dict().tag(sync=True)
+    status = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, client: Client, state: PricesState) -> None:
+        super().__init__(settings=state.page())
+        self._client = client
+        self._model = PricesModel(state)
+        self._main = MainThread()
+        self._closed = False
+        self._width: float | None = None
+        self._busy: dict[str, Any] | None = None
+        self._results: deque[tuple[Load, Loaded]] = deque()
+        self._worker: SearchWorker[Load, Loaded] = SearchWorker(self._load_aside, self._post)
+        self.observe(self._on_settings, "settings")
+        try:
+            self._do_now(self._model.start())
+        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
+            self.close()
+            raise
+
+    # -- for the user -------------------------------------------------------------------------
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """The offers of the chosen GPUs."""
+        self._drain()
+        return self._model.shown
+
+    def distribution(self) -> pd.DataFrame:
+        """Return the first chart as a frame: a price for each machine (or offer).
+
+        Returns
+        -------
+        DataFrame
+            ``gpu_name``, ``price`` ($/h), and what identifies the offer.
+        """
+        self._drain()
+        return price_frames.distribution(self._model.shown, self._model.state.per)
+
+    def performance(self) -> pd.DataFrame:
+        """Return the second chart as a frame: price and DLPerf, and what nothing beats.
+
+        Returns
+        -------
+        DataFrame
+            As `distribution`, with ``dlperf`` and ``pareto`` (boolean), cheapest first.
+        """
+        self._drain()
+        return price_frames.performance(self._model.shown, self._model.state.per)
+
+    def trend(self) -> pd.DataFrame:
+        """Return the third chart as a frame: quantiles of $/h per GPU over time, without disk.
+
+        Returns
+        -------
+        DataFrame
+            As from ``client.history.trend``; without rows if there is no history yet.
+        """
+        self._drain()
+        return self._model.trend
+
+    def countries(self) -> pd.DataFrame:
+        """Return the fourth chart as a frame: each country against the same GPUs elsewhere.
+
+        Returns
+        -------
+        DataFrame
+            ``country``, ``machines``, ``gpus``, ``against_market`` (0.9 is 10 % cheaper) and
+            ``dph_gpu_q50`` ($/h per GPU).
+        """
+        self._drain()
+        return price_frames.countries(self._model.shown)
+
+    def to_code(self) -> str:
+        """Return the line of code that makes the same charts."""
+        return self._model.code()
+
+    def filter(self, **changes: Any) -> Self:
+        """Change settings as the page would, and wait for the result.
+
+        Parameters
+        ----------
+        **changes
+            ``gpu``, ``type``, ``storage``, ``per``, ``days``, ``query``, as for `prices`.
+
+        Returns
+        -------
+        Prices
+            Itself.
+
+        Raises
+        ------
+        QueryError
+            For an option that does not exist or a value that it cannot have.
+        """
+        self._drain()
+        if "gpu" in changes:
+            changes["gpu"] = list(resolved(changes["gpu"]))
+        state = self._model.state.changed(changes)
+        self._worker.cancel()
+        job = self._model.change(state)
+        self.settings = state.page()
+        self._do_now(job)
+        return self
+
+    def refresh(self) -> Self:
+        """Ask the service again, past the cache, and wait for the answer."""
+        self._drain()
+        self._do_now(self._model.refresh())
+        return self
+
+    def wait(self, timeout: float = 60) -> bool:
+        """Wait for what the page has asked for; return False after `timeout` seconds."""
+        done = self._worker.wait(timeout)
+        self._drain()
+        return done
+
+    def close(self) -> None:
+        """End the widget: its view, its messages, its searches. The frames stay readable."""
+        if self._closed:
+            return
+        self._closed = True
+        self._worker.close()
+        self.unobserve_all()
+        self._results.clear()
+        layout = self.layout
+        super().close()
+        if layout is not None:
+            layout.close()
+
+    def __repr__(self) -> str:
+        figures = self._model.figures()
+        made_up = ", simulated" if self._model.provenance.get("simulated") else ""
+        return (
+            f"<Prices: {figures['machines']:,} machines, {figures['models']} GPU models{made_up}>"
+        )
+
+    # -- from the page ------------------------------------------------------------------------
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        # A page that opens tells its width with its ``ready``, and is drawn for that.
+        kind = content.get("type") if isinstance(content, dict) else None
+        if kind in ("ready", "width"):
+            self._on_main(lambda: self._take_width(content.get("width")))
+        elif kind == "refresh":
+            self._on_main(lambda: self._do_later(self._model.refresh(), at_once=True))
+
+    def _take_width(self, width: Any) -> None:
+        if isinstance(width, (int, float)) and not isinstance(width, bool) and width > 0:
+            self._width = float(width)
+            self._draw()
+
+    def _on_settings(self, _change: Any) -> None:
+        self._on_main(self._take_settings)
+
+    def _take_settings(self) -> None:
+        self._drain()
+        try:
+            state = self._model.state.changed(self.settings)
+        except QueryError as error:
+            self._model.problem = Problem.of(error)
+            self._tell()
+            return
+        if state != self._model.state:
+            self._do_later(self._model.change(state))
+
+    # -- searches -----------------------------------------------------------------------------
+
+    def _do_later(self, job: Load | None, *, at_once: bool = False) -> None:
+        if job is None:
+            self._worker.cancel()
+            self._busy = None
+        else:
+            # The history is a file on this machine: that is quick, and nothing to be seen.
+            self._busy = {"since": time.time()} if job.request else None
+            self._worker.submit(job, at_once=at_once or job.request is None)
+        self._draw()
+
+    def _do_now(self, job: Load | None) -> None:
+        if job is not None:
+            self._busy = {"since": time.time()}
+            self._tell()
+            try:
+                loaded = load(self._client, job)
+            finally:
+                self._busy = None
+            self._model.accept(job, loaded)
+        self._draw()
+
+    def _load_aside(self, job: Load) -> Loaded:
+        """Load in the worker's thread; the status line shows what it waits for."""
+        told = waits_told(lambda until: self._on_main(lambda: self._tell_wait(until)))
+        with waits_shown_by(told):
+            return load(self._client, job)
+
+    def _tell_wait(self, until: float | None) -> None:
+        if self._busy is not None:
+            self._busy = {"since": self._busy["since"], "until": until}
+            self._tell()
+
+    def _post(self, job: Load, loaded: Loaded) -> None:
+        self._results.append((job, loaded))
+        self._on_main(self._drain)
+
+    def _on_main(self, work: Callable[[], None]) -> None:
+        self._main.run(lambda: None if self._closed else work())
+
+    def _drain(self) -> None:
+        """Take what has come; on the main thread only."""
+        if not self._results or not self._main.here:
+            return
+        while self._results:
+            self._model.accept(*self._results.popleft())
+        if not self._model.waiting:
+            self._busy = None
+        self._draw()
+
+    # -- to the page --------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        """Show what there is: the pictures, if there is a page, and the lines around them."""
+        if not self._closed:
+            self._send_everything()
+            self._tell()
+
+    def _send_everything(self) -> int:
+        if self._width is not None:
+            pictures = scenes(self._model, self._width)
+            chips = self._model.chips()
+            self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
+        return 0
+
+    def _tell(self) -> None:
+        if not self._closed:
+            self.status = status_of(self._model, busy=self._busy, quota=self._quota())
+
+    def _quota(self) -> Mapping[str, int] | None:
+        try:
+            quota = self._client.quota()
+        except (VastError, OSError):  # a number that is nice to have; the search said what is wrong
+            return None
+        return {"used": quota.used, "limit": quota.limit}
+
+    def _copy(self) -> str:
+        return static_copy(self._model, css_class=self.copy_class)
