@@ -15,12 +15,12 @@ import pandas as pd
 
 from vastnb.api.credentials import as_secret, find_key
 from vastnb.api.credentials import base_url as find_base_url
-from vastnb.api.endpoints import ENDPOINTS
+from vastnb.api.line import Line
 from vastnb.api.opening import Cache
 from vastnb.api.progress import WaitHook, wait_line
 from vastnb.api.requesting import identity_of
 from vastnb.api.secret import Secret
-from vastnb.api.transport import Answer, Quota, Transport
+from vastnb.api.transport import Quota, Transport
 from vastnb.api.usage import COUNTERS
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
@@ -125,7 +125,7 @@ class Client(InstanceVerbs, MarketVerbs):
             clock=clock,
             on_wait=on_wait,
         )
-        self._line = _Line(self._transport, why_keyless)
+        self._line = Line(self._transport, why_keyless)
         line = self._line
         recorder = Recorder(line, wanted(history), self.base_url, clock or SystemClock())
         self._market_base = MarketBase(line.call, self.base_url, recorder)
@@ -381,27 +381,6 @@ class Client(InstanceVerbs, MarketVerbs):
         answer = self._line.call(endpoint, params=params)
         frame = frame_of_records(answer.data[field])
         return dated(frame, {"source": self.base_url}, [answer])
-
-
-class _Line:
-    """A transport that knows whether it has a key, and what its answers have told of the server.
-
-    It stands apart from the client so that nothing the client holds points back at it: a client
-    that is dropped is gone at once, and a simulated market with it.
-    """
-
-    def __init__(self, transport: Transport, why_keyless: str | None) -> None:
-        self._transport = transport
-        self.why_keyless = why_keyless
-        self.simulated = False
-
-    def call(self, endpoint: str, **request: Any) -> Answer:
-        """Ask the service, or the cache; without a key, only what is public."""
-        if self.why_keyless is not None and not ENDPOINTS[endpoint].public:
-            raise AuthError(self.why_keyless, code="no_key")
-        answer = self._transport.call(endpoint, **request)
-        self.simulated = self.simulated or answer.simulated
-        return answer
 
 
 def _filters_of(options: Mapping[str, Any]) -> dict[str, Any]:

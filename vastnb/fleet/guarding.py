@@ -20,13 +20,13 @@ from vastnb.fleet.plan import LIVE
 from vastnb.fleet.reconcile import unwatched
 
 if TYPE_CHECKING:
+    from vastnb.fleet.base import Footing
     from vastnb.fleet.desk import Desk
-    from vastnb.fleet.handling import Handling
 
 log = logging.getLogger("vastnb.fleet")
 
 
-def guard_of(client: Handling, desk: Desk) -> Guard:
+def guard_of(client: Footing, desk: Desk) -> Guard:
     """Return the client's guard; make it if there is none yet."""
     if desk.guard is None:
         listener = weakref.ref(client)
@@ -58,27 +58,27 @@ def guard_of(client: Handling, desk: Desk) -> Guard:
     return desk.guard
 
 
-def take_up(client: Handling, desk: Desk) -> None:
+def take_up(client: Footing, desk: Desk) -> None:
     """Guard what the journal has deadlines for, and nobody in this process guards."""
     found = [one for one in desk.journal.entries(desk.rights.account, LIVE) if unwatched(one)]
     if found:
         guard_of(client, desk).arm(found)
 
 
-def deadline_of(client: Handling, id: int) -> datetime | None:
+def deadline_of(client: Footing, id: int) -> datetime | None:
     """Return when a machine is destroyed (UTC), as the journal has it."""
     desk = client._fleet()
     entry = desk.journal.of_contract(desk.rights.account, id)
     return utc(entry.deadline) if entry is not None else None
 
 
-def has_ended(client: Handling, id: int) -> bool:
+def has_ended(client: Footing, id: int) -> bool:
     """Say whether a machine was destroyed at its deadline by this client, and seen gone."""
     guard = client._desk.guard if client._desk is not None else None
     return guard is not None and guard.ended(id)
 
 
-def extend(client: Handling, id: int, hours: float) -> datetime | None:
+def extend(client: Footing, id: int, hours: float) -> datetime | None:
     """Give a machine so many hours more, or that many from now if it has no deadline.
 
     Parameters

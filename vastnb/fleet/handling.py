@@ -6,62 +6,24 @@ behind a verb is imported when it is first used, so that importing the package s
 
 from __future__ import annotations
 
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vastnb.api.progress import WaitHook, wait_line
-from vastnb.clock import Clock
-from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, VastError
+from vastnb.errors import InstanceFailed, InvalidRequest
+from vastnb.fleet.base import FleetBase, Footing, id_of
 
 if TYPE_CHECKING:
-    from vastnb.fleet.desk import Desk
     from vastnb.fleet.instance import Instance
     from vastnb.fleet.reconcile import Report
     from vastnb.fleet.status import Wanted
-    from vastnb.fleet.watch import Watcher
-    from vastnb.searching import Call
 
 Ids = int | Sequence[int]
 
 
-class FleetBase(NamedTuple):
-    """What a client hands to its verbs about instances.
-
-    Parameters
-    ----------
-    call : callable
-        Asks the service.
-    base_url : str
-        The server.
-    account : str
-        Fingerprint of key and server.
-    clock : Clock
-        The time.
-    timeout : float
-        Seconds for one exchange.
-    on_wait : WaitHook
-        Shows waits.
-    """
-
-    call: Call
-    base_url: str
-    account: str
-    clock: Clock
-    timeout: float
-    on_wait: WaitHook = wait_line
-
-
-class Handling:
+class Handling(Footing):
     """What can be done with machines that exist. A part of `Client`."""
-
-    _fleet_base: FleetBase
-    _desk: Desk | None = None
-    _watcher: Watcher | None = None
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -233,14 +195,14 @@ class Handling:
     def reboot_instance(self, id: int) -> None:
         """Stop and start an instance's container without giving its GPUs back."""
         self._ask("reboot_instance", id, {})
-        self.watcher.nudge(_id(id), "asked to reboot")
+        self.watcher.nudge(id_of(id), "asked to reboot")
 
     def label_instance(self, id: int, label: str | None) -> None:
         """Give an instance a label of at most 256 characters; None takes it away."""
         if label is not None and (not isinstance(label, str) or len(label) > 256):
             raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
-        self.watcher.relabel(_id(id), label)
+        self.watcher.relabel(id_of(id), label)
 
     def change_bid(self, id: int, price: float) -> None:
         """Bid another price for an interruptible instance, $/h from 0.001 to 128.
@@ -253,7 +215,7 @@ class Handling:
                 code="invalid_price",
             )
         self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
-        self.watcher.nudge(_id(id), f"bid changed to ${float(price):.4g}/h")
+        self.watcher.nudge(id_of(id), f"bid changed to ${float(price):.4g}/h")
 
     def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
         """Destroy instances, their disks included, and see that they stay gone.
@@ -274,12 +236,13 @@ class Handling:
         from vastnb.fleet.ending import destroy
 
         ids = _several(id)
+        desk = self._fleet()
+        for one in ids:  # first, for whoever looks meanwhile: whatever comes of it, that is meant
+            self.watcher.expect(one, "gone")
         try:
-            destroy(self._fleet(), ids, verify=verify)
+            destroy(desk, ids, verify=verify)
         finally:
-            # Whatever came of it: they are meant to be gone.
-            for one in ids:
-                self.watcher.expect(one, "gone")
+            self.watcher.nudge()
 
     def reconcile(self) -> Report:
         """Find out what became of every rental that was left open, and what bills.
@@ -310,106 +273,11 @@ class Handling:
         take_up(self, desk)
         return report
 
-    # -- watching ----------------------------------------------------------------------------
-
-    @property
-    def watcher(self) -> Watcher:
-        """The one picture of all instances that widgets, waits and handles share."""
-        lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
-        with lock:
-            if self._watcher is None:
-                from vastnb.fleet.noted import NotedDeadlines
-                from vastnb.fleet.probe import is_local
-                from vastnb.fleet.watch import Watcher
-
-                base = self._fleet_base
-                self._watcher = Watcher(
-                    base.call,
-                    base.clock,
-                    deadline_of=NotedDeadlines(base.account, base.clock),
-                    local=is_local(base.base_url),
-                )
-                self.on_close(self._watcher.close)
-            return self._watcher
-
-    def on_close(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called when the client closes."""
-        raise NotImplementedError
-
-    # -- in private --------------------------------------------------------------------------
-
-    def _ask(self, endpoint: str, id: int, body: Any, *, judge: bool = True) -> Mapping[str, Any]:
-        answer = self._fleet().call(endpoint, path={"id": _id(id)}, body=body)
-        data = answer.data if isinstance(answer.data, Mapping) else {}
-        if judge and data.get("success") is False:
-            said = data.get("msg") or data.get("error") or "no reason given"
-            raise InvalidRequest(
-                f'The service refused {endpoint} for instance {id} ("{str(said)[:200]}"). Nothing '
-                "was changed by it.",
-                code=str(data.get("error") or "refused"),
-            )
-        return data
-
-    def _record_of(self, id: int) -> dict[str, Any] | None:
-        answer = self._fleet_base.call("show_instance", path={"id": _id(id)})
-        record = answer.data["instances"]
-        return dict(record) if isinstance(record, Mapping) and record else None
-
-    def _clock_of_fleet(self) -> Clock:
-        return self._fleet_base.clock
-
-    def _fleet(self, *, acting: bool = False, first: bool = True) -> Desk:
-        """Return the desk; at its first use, settle what an earlier kernel left open."""
-        from vastnb.fleet.desk import Desk, Rights
-        from vastnb.fleet.journal import Journal
-
-        lock = self.__dict__.setdefault("_first_use", threading.Lock())
-        fresh = False
-        with lock:
-            if self._desk is None:
-                base = self._fleet_base
-                rights = Rights(base.account, base.base_url, base.clock, base.timeout, base.on_wait)
-                self._desk = Desk(base.call, rights, Journal())
-                fresh = True
-        if fresh and first:
-            self._settle_the_past(self._desk, acting)
-        return self._desk
-
-    def _settle_the_past(self, desk: Desk, acting: bool) -> None:
-        from vastnb.fleet.guarding import take_up
-        from vastnb.fleet.reconcile import needs_settling, reconcile
-
-        try:
-            if needs_settling(desk):
-                report = reconcile(desk)
-                take_up(self, desk)
-                if report.findings or report.trouble:
-                    sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
-        except JournalError as error:
-            if acting:
-                self._desk = None
-                raise
-            warnings.warn(error.message, RuntimeWarning, stacklevel=4)
-        except VastError:
-            self._desk = None  # the next use tries again
-            raise
-
 
 def _several(ids: Ids) -> list[int]:
     if isinstance(ids, Sequence) and not isinstance(ids, str):
-        return [_id(one) for one in ids]
-    return [_id(ids)]
-
-
-def _id(value: Any) -> int:
-    number = getattr(value, "id", value)
-    try:
-        whole = int(number)
-    except (TypeError, ValueError):
-        whole = 0
-    if whole <= 0 or isinstance(value, bool):
-        raise InvalidRequest(f"{value!r} is no instance's id. Nothing was sent.", code="no_id")
-    return whole
+        return [id_of(one) for one in ids]
+    return [id_of(ids)]
 
 
 __all__ = ["FleetBase", "Handling", "Ids"]

@@ -23,16 +23,14 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
 
-import pandas as pd
-
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError
 from vastnb.fleet import changes as news
 from vastnb.fleet import tempo as pace
 from vastnb.fleet.asking import ONE_LIST, Asking
+from vastnb.fleet.audience import Audience
 from vastnb.fleet.changes import Change
-from vastnb.fleet.diary import Diary
-from vastnb.fleet.listeners import Listeners, Subscriber, notices_only
+from vastnb.fleet.listeners import Subscriber
 from vastnb.fleet.listing import Listing
 from vastnb.fleet.picture import Meant, Watched, relabelled, take_one, trimmed
 from vastnb.fleet.snapshot import (
@@ -61,7 +59,7 @@ class _Flight:
         self.thread = threading.get_ident()
 
 
-class Watcher:
+class Watcher(Audience):
     """One picture of all instances of an account.
 
     `vastnb.Client.watcher` is the one to use. It may be called from several threads.
@@ -89,6 +87,7 @@ class Watcher:
         deadline_of: Callable[[int], float | None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__()
         self._asking = Asking(call, clock, local=local)
         self._clock = clock
         self._deadline_of = deadline_of
@@ -103,8 +102,6 @@ class Watcher:
         self._failure: Exception | None = None
         self._acted: set[int] = set()
         self._pending: list[Change] = []
-        self._listeners = Listeners()
-        self._diary = Diary()
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -284,63 +281,7 @@ class Watcher:
         """Return when an instance should end, epoch seconds; None if nobody has said so."""
         return self._deadline_of(id) if self._deadline_of else None
 
-    # -- telling -----------------------------------------------------------------------------
-
-    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
-        """Have `callback` called with what has changed, after each look that was made.
-
-        Parameters
-        ----------
-        callback : callable
-            ``callback(changes, snapshot)``, in the thread that looked. It should be quick.
-
-        Returns
-        -------
-        callable
-            Ends it.
-        """
-        return self._listeners.add(callback)
-
-    def on_notice(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Have `callback` called with each notice: what costs money and should not.
-
-        Outbid, stuck, failed, not to be reached, back after it was destroyed, past its deadline,
-        credit that runs low. Each is said once, and not again until it has been well.
-
-        Parameters
-        ----------
-        callback : callable
-            ``callback(change)``, in the thread that looked.
-
-        Returns
-        -------
-        callable
-            Ends it.
-        """
-        return self._listeners.add(notices_only(callback))
-
-    def events(self) -> pd.DataFrame:
-        """Return what has happened, oldest first; the newest 2,000.
-
-        Returns
-        -------
-        DataFrame
-            ``at`` (UTC), ``id``, ``label``, ``kind``, ``before``, ``after``, ``level``, ``text``;
-            see `vastnb.fleet.changes.Change`.
-        """
-        return self._diary.events()
-
-    def history(self) -> pd.DataFrame:
-        """Return a sample of each instance per look, oldest first.
-
-        Returns
-        -------
-        DataFrame
-            ``at`` (UTC), ``id``, ``label``, ``state``, ``gpu_util`` and ``cpu_util`` (%),
-            ``gpu_temp`` (°C), ``mem_usage``, ``vmem_usage`` and ``disk_usage`` (GB), ``dph_now``
-            ($/h, as charged at that moment, without traffic). The newest 20,000.
-        """
-        return self._diary.history()
+    # -- itself ------------------------------------------------------------------------------
 
     def close(self) -> None:
         """End it: nothing is asked or told from now on. Machines stay as they are."""

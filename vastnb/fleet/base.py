@@ -1,0 +1,159 @@
+"""What the client's verbs about instances stand on: the desk, the watcher, and one way to ask.
+
+What is behind it is imported when it is first used, so that importing the package stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vastnb.api.progress import WaitHook, wait_line
+from vastnb.clock import Clock
+from vastnb.errors import InvalidRequest, JournalError, VastError
+
+if TYPE_CHECKING:
+    from vastnb.fleet.desk import Desk
+    from vastnb.fleet.watch import Watcher
+    from vastnb.searching import Call
+
+
+class FleetBase(NamedTuple):
+    """What a client hands to its verbs about instances.
+
+    Parameters
+    ----------
+    call : callable
+        Asks the service.
+    base_url : str
+        The server.
+    account : str
+        Fingerprint of key and server.
+    clock : Clock
+        The time.
+    timeout : float
+        Seconds for one exchange.
+    on_wait : WaitHook
+        Shows waits.
+    """
+
+    call: Call
+    base_url: str
+    account: str
+    clock: Clock
+    timeout: float
+    on_wait: WaitHook = wait_line
+
+
+class Footing:
+    """What verbs about instances share. A part of `Client`."""
+
+    _fleet_base: FleetBase
+    _desk: Desk | None = None
+    _watcher: Watcher | None = None
+
+    @property
+    def watcher(self) -> Watcher:
+        """The one picture of all instances that widgets, waits and handles share."""
+        lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
+        with lock:
+            if self._watcher is None:
+                from vastnb.fleet.noted import NotedDeadlines
+                from vastnb.fleet.probe import is_local
+                from vastnb.fleet.watch import Watcher
+
+                base = self._fleet_base
+                self._watcher = Watcher(
+                    base.call,
+                    base.clock,
+                    deadline_of=NotedDeadlines(base.account, base.clock),
+                    local=is_local(base.base_url),
+                )
+                self.on_close(self._watcher.close)
+            return self._watcher
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the client closes."""
+        raise NotImplementedError
+
+    # -- in private --------------------------------------------------------------------------
+
+    def _ask(self, endpoint: str, id: int, body: Any, *, judge: bool = True) -> Mapping[str, Any]:
+        answer = self._fleet().call(endpoint, path={"id": id_of(id)}, body=body)
+        data = answer.data if isinstance(answer.data, Mapping) else {}
+        if judge and data.get("success") is False:
+            said = data.get("msg") or data.get("error") or "no reason given"
+            raise InvalidRequest(
+                f'The service refused {endpoint} for instance {id} ("{str(said)[:200]}"). Nothing '
+                "was changed by it.",
+                code=str(data.get("error") or "refused"),
+            )
+        return data
+
+    def _record_of(self, id: int) -> dict[str, Any] | None:
+        answer = self._fleet_base.call("show_instance", path={"id": id_of(id)})
+        record = answer.data["instances"]
+        return dict(record) if isinstance(record, Mapping) and record else None
+
+    def _clock_of_fleet(self) -> Clock:
+        return self._fleet_base.clock
+
+    def _fleet(self, *, acting: bool = False, first: bool = True) -> Desk:
+        """Return the desk; at its first use, settle what an earlier kernel left open."""
+        from vastnb.fleet.desk import Desk, Rights
+        from vastnb.fleet.journal import Journal
+
+        lock = self.__dict__.setdefault("_first_use", threading.Lock())
+        fresh = False
+        with lock:
+            if self._desk is None:
+                base = self._fleet_base
+                rights = Rights(base.account, base.base_url, base.clock, base.timeout, base.on_wait)
+                self._desk = Desk(base.call, rights, Journal())
+                fresh = True
+        if fresh and first:
+            self._settle_the_past(self._desk, acting)
+        return self._desk
+
+    def _settle_the_past(self, desk: Desk, acting: bool) -> None:
+        from vastnb.fleet.guarding import take_up
+        from vastnb.fleet.reconcile import needs_settling, reconcile
+
+        try:
+            if needs_settling(desk):
+                report = reconcile(desk)
+                take_up(self, desk)
+                if report.findings or report.trouble:
+                    sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
+        except JournalError as error:
+            if acting:
+                self._desk = None
+                raise
+            warnings.warn(error.message, RuntimeWarning, stacklevel=4)
+        except VastError:
+            self._desk = None  # the next use tries again
+            raise
+
+
+def id_of(value: Any) -> int:
+    """Return the id of an instance, which may be given as a handle.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is neither.
+    """
+    number = getattr(value, "id", value)
+    try:
+        whole = int(number)
+    except (TypeError, ValueError):
+        whole = 0
+    if whole <= 0 or isinstance(value, bool):
+        raise InvalidRequest(f"{value!r} is no instance's id. Nothing was sent.", code="no_id")
+    return whole
+
+
+__all__ = ["FleetBase", "Footing", "id_of"]
