@@ -259,7 +259,11 @@ def test_running_the_cell_again_leaves_one_explorer(open_notebook) -> None:
     before = nb.evaluate(count)
     for _ in range(3):
         nb.command("notebook:run-cell")
-        nb.page.wait_for_timeout(1200)
+        nb.evaluate("0")  # the kernel answers when the cell is done
+    for _ in range(50):
+        if nb.evaluate(count) == before:
+            break
+        nb.page.wait_for_timeout(200)
     assert nb.evaluate(count) == before
     assert nb.page.locator(".vnb-explorer:visible").count() == 1
     assert (

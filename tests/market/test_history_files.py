@@ -142,6 +142,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_told_of_once(tmp_path: Path
 def test_nobody_else_can_read_it(tmp_path: Path) -> None:
     past = history(tmp_path / "data")
     seen(past, NOW, [{}])
+    past.close()  # so that nothing is tidied away while it is looked at
     for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
