@@ -24,11 +24,13 @@ from vastnb.entry import connect, demo
 if TYPE_CHECKING:
     from vastnb import sim
     from vastnb.widgets.explore import explore
+    from vastnb.widgets.rent import rent_form
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 
 _WIDGETS = {
     "explore": "vastnb.widgets.explore",
+    "rent_form": "vastnb.widgets.rent",
 }
 
 
@@ -61,5 +63,6 @@ __all__ = [
     "demo",
     "errors",
     "explore",
+    "rent_form",
     "sim",
 ]

@@ -8,24 +8,21 @@ back as offer ids, never as positions, so a selection survives a new answer.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import anywidget
 import numpy as np
 import pandas as pd
 import traitlets
 
 from .assets import bundle, styles
+from .copied import CopiedWidget
 from .display import looks_of
 from .packing import pack, pack_rows
 from .static_html import static_table
 
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-
-class RowsWidget(anywidget.AnyWidget):
+class RowsWidget(CopiedWidget):
     """Base of widgets that show the rows of a frame: the link to the page.
 
     Attributes
@@ -38,10 +35,9 @@ class RowsWidget(anywidget.AnyWidget):
 
     selected_ids = traitlets.List(traitlets.Int()).tag(sync=True)
     order: Any = traitlets.List().tag(sync=True)
-    copy_class = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        super().__init__(copy_class=f"vnb-copy-{uuid.uuid4().hex[:12]}", **traits)
+        super().__init__(**traits)
         self._listening = False
         self._revision = 0
         self.on_msg(self._on_message)
@@ -108,31 +104,6 @@ class RowsWidget(anywidget.AnyWidget):
         self._revision += 1
         self.send({**message, "rev": self._revision, **extra}, buffers)
         return sum(len(buffer) for buffer in buffers)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
-    def _copy(self) -> str:
-        """Return the HTML that stays when no kernel runs."""
-        raise NotImplementedError
-
-    def _repr_mimebundle_(self, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return the living widget, and what is left of it without a kernel."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {_WIDGET_VIEW: view, "text/html": self._copy(), "text/plain": repr(self)}
-
-    def _ipython_display_(self, **_kwargs: Any) -> None:
-        """Display the widget, and beside it the copy that it hides while it lives.
-
-        In one output the two would share one fate: a page that finds no widget behind the id
-        says so and does not look at the HTML.
-        """
-        from IPython.display import display
-
-        data = self._repr_mimebundle_()
-        copy = data.pop("text/html")
-        display(data, raw=True)  # type: ignore[no-untyped-call]
-        display({"text/html": copy, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
 
 
 class OfferTable(RowsWidget):
