@@ -24,12 +24,14 @@ from vastnb.entry import connect, demo
 if TYPE_CHECKING:
     from vastnb import sim
     from vastnb.widgets.explore import explore
+    from vastnb.widgets.monitor import monitor
     from vastnb.widgets.rent import rent_form
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 
 _WIDGETS = {
     "explore": "vastnb.widgets.explore",
+    "monitor": "vastnb.widgets.monitor",
     "rent_form": "vastnb.widgets.rent",
 }
 
@@ -63,6 +65,7 @@ __all__ = [
     "demo",
     "errors",
     "explore",
+    "monitor",
     "rent_form",
     "sim",
 ]

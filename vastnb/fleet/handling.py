@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance
     from vastnb.fleet.reconcile import Report
     from vastnb.fleet.status import Wanted
+    from vastnb.fleet.watch import Watcher
     from vastnb.searching import Call
 
 Ids = int | Sequence[int]
@@ -56,6 +57,7 @@ class Handling:
 
     _fleet_base: FleetBase
     _desk: Desk | None = None
+    _watcher: Watcher | None = None
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -78,8 +80,12 @@ class Handling:
 
         desk = self._fleet()
         listing = list_instances(desk.call, desk.clock, columns=["*"])
+        seen = self.watcher.feed(listing)
         return frame_of_instances(
-            listing.records, now=listing.asked_at, provenance={"source": self._fleet_base.base_url}
+            listing.records,
+            now=listing.asked_at,
+            verdicts={one.id: one.verdict for one in seen.instances},
+            provenance={"source": self._fleet_base.base_url},
         )
 
     def show_instance(self, id: int) -> Instance:
@@ -173,6 +179,7 @@ class Handling:
         """
         for one in _several(id):
             data = self._ask("manage_instance", one, {"state": "running"}, judge=False)
+            self.watcher.expect(one, "running")
             if data.get("success") is False:
                 raise InstanceFailed(
                     f"Instance {one} cannot start now ({data.get('error', 'refused')}): its GPUs "
@@ -185,16 +192,19 @@ class Handling:
         """Stop instances: their GPUs are given back, their disks are kept and billed."""
         for one in _several(id):
             self._ask("manage_instance", one, {"state": "stopped"})
+            self.watcher.expect(one, "stopped")
 
     def reboot_instance(self, id: int) -> None:
         """Stop and start an instance's container without giving its GPUs back."""
         self._ask("reboot_instance", id, {})
+        self.watcher.nudge(_id(id), "asked to reboot")
 
     def label_instance(self, id: int, label: str | None) -> None:
         """Give an instance a label of at most 256 characters; None takes it away."""
         if label is not None and (not isinstance(label, str) or len(label) > 256):
             raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
+        self.watcher.nudge(_id(id), "given another label")
 
     def change_bid(self, id: int, price: float) -> None:
         """Bid another price for an interruptible instance, $/h from 0.001 to 128.
@@ -207,6 +217,7 @@ class Handling:
                 code="invalid_price",
             )
         self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
+        self.watcher.nudge(_id(id), f"bid changed to ${float(price):.4g}/h")
 
     def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
         """Destroy instances, their disks included, and see that they stay gone.
@@ -226,7 +237,13 @@ class Handling:
         """
         from vastnb.fleet.ending import destroy
 
-        destroy(self._fleet(), _several(id), verify=verify)
+        ids = _several(id)
+        try:
+            destroy(self._fleet(), ids, verify=verify)
+        finally:
+            # Whatever came of it: they are meant to be gone.
+            for one in ids:
+                self.watcher.expect(one, "gone")
 
     def reconcile(self) -> Report:
         """Find out what became of every rental that was left open, and what bills.
@@ -250,6 +267,25 @@ class Handling:
         from vastnb.fleet.reconcile import reconcile
 
         return reconcile(self._fleet(first=False))
+
+    # -- watching ----------------------------------------------------------------------------
+
+    @property
+    def watcher(self) -> Watcher:
+        """The one picture of all instances that widgets, waits and handles share."""
+        lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
+        with lock:
+            if self._watcher is None:
+                from vastnb.fleet.watch import Watcher
+
+                base = self._fleet_base
+                self._watcher = Watcher(base.call, base.clock)
+                self.on_close(self._watcher.close)
+            return self._watcher
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the client closes."""
+        raise NotImplementedError
 
     # -- in private --------------------------------------------------------------------------
 

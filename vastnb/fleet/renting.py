@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.fleet.again import keep
 from vastnb.fleet.desk import Attempt, Desk
 from vastnb.fleet.instance import Fleet, Instance
 from vastnb.fleet.offer import Offer, bid_for, offers_of
@@ -87,7 +88,7 @@ def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     rented, attempts = rental.rented, rental.frame()
     if not rented:
         raise rental.failure()
-    handles = [_handle(client, one, attempts) for one in rented]
+    handles = [_handle(client, one, attempts, rental) for one in rented]
     if rental.count == 1:
         return handles[0]
     if len(handles) < rental.count:
@@ -113,14 +114,17 @@ def one_instance(
         rental.say(f"Interrupted. {rental.what_runs()}")
         raise
     if attempt.state in LIVE:
-        return _handle(client, attempt, rental.frame())
+        return _handle(client, attempt, rental.frame(), rental)
     assert attempt.error is not None
     raise attempt.error
 
 
-def _handle(client: InstanceVerbs, attempt: Attempt, attempts: pd.DataFrame) -> Instance:
+def _handle(
+    client: InstanceVerbs, attempt: Attempt, attempts: pd.DataFrame, rental: Rental
+) -> Instance:
     assert attempt.case is not None
     assert attempt.case.contract is not None
+    keep(client, attempt.case.contract, rental)
     return Instance(client, attempt.case.contract, wanted="running", attempts=attempts)
 
 

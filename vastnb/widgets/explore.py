@@ -118,7 +118,7 @@ class Explorer(RowsWidget):
     """
 
     _esm = bundle("explore")
-    _css = styles("theme", "grid", "filters", "explore")
+    _css = styles("theme", "grid", "filters", "bars", "explore")
     filters = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
 

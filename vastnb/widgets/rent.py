@@ -25,7 +25,7 @@ from vastnb.market.cost import cost
 
 from . import registry
 from .assets import bundle, styles
-from .copied import CopiedWidget
+from .live import LiveWidget
 from .main_thread import MainThread
 from .poller import Poller
 from .rent_facts import Found, Template, account_of, settle, templates_of
@@ -112,7 +112,7 @@ def rent_form(
     return form
 
 
-class RentForm(CopiedWidget):
+class RentForm(LiveWidget):
     """The rent form; made by `rent_form`, or by the explorer's button.
 
     Parameters

@@ -16,13 +16,13 @@ import pandas as pd
 import traitlets
 
 from .assets import bundle, styles
-from .copied import CopiedWidget
 from .display import looks_of
+from .live import LiveWidget
 from .packing import pack, pack_rows
 from .static_html import static_table
 
 
-class RowsWidget(CopiedWidget):
+class RowsWidget(LiveWidget):
     """Base of widgets that show the rows of a frame: the link to the page.
 
     Attributes
@@ -38,18 +38,7 @@ class RowsWidget(CopiedWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._listening = False
         self._revision = 0
-        self.on_msg(self._on_message)
-
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if isinstance(content, dict) and content.get("type") == "ready":
-            self._listening = True
-            self._send_everything()
-
-    def _send_everything(self) -> int:
-        """Send what a page needs that has just been opened; return the bytes of its buffers."""
-        raise NotImplementedError
 
     def _send_offers(
         self,

@@ -1,7 +1,7 @@
-"""A widget with a static copy beside it, for when no kernel runs.
+"""Base of the widgets: a page that says when it listens, and a copy that outlives the kernel.
 
-A saved notebook shows a widget only where its kernel, or its saved state, is. The copy is plain
-HTML in an output of its own, which the living widget hides (``hideCopy`` in ``static/link.js``).
+What a widget shows goes to the page as custom messages when a page asks for it (it says
+``ready``), and is no part of the synced state, which notebooks save.
 """
 
 from __future__ import annotations
@@ -15,26 +15,31 @@ import traitlets
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class CopiedWidget(anywidget.AnyWidget):
-    """Base of widgets that leave a copy.
-
-    Attributes
-    ----------
-    copy_class : str
-        CSS class of the copy, by which the page finds it.
-    """
+class LiveWidget(anywidget.AnyWidget):
+    """A widget with a static copy beside it."""
 
     copy_class = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(copy_class=f"vnb-copy-{uuid.uuid4().hex[:12]}", **traits)
+        self._listening = False
+        self.on_msg(self._on_message)
 
-    def _copy(self) -> str:
-        """Return the HTML that stays when no kernel runs."""
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("type") == "ready":
+            self._listening = True
+            self._send_everything()
+
+    def _send_everything(self) -> int:
+        """Send what a page needs that has just been opened; return the bytes of its buffers."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+    def _copy(self) -> str:
+        """Return the HTML that stays when no kernel runs."""
+        raise NotImplementedError
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Return the living widget, and what is left of it without a kernel."""
