@@ -8,12 +8,15 @@ decide (a status, a time to wait, the machines concerned).
 
     VastError
     ├── InvalidRequest         the request is wrong; sending it again changes nothing
-    │   └── QueryError         ... and it is the search query (also a ValueError)
+    │   ├── QueryError         ... and it is the search query (also a ValueError)
+    │   ├── NoSSHKey           ... the account has no SSH key, so nobody could log in
+    │   └── BadTemplate        ... the template does not exist, or does not fit
     ├── AuthError              no key, a wrong key, or a key that may not do this
     ├── RateLimited            the service asks for patience (`retry_after`, `reset_at`)
     │   └── QuotaExceeded      ... until the day's quota of rows begins anew
     ├── OfferGone              somebody else rented it
     ├── NoCredit               the account cannot pay
+    │   └── SpendLimit         ... because a limit on spending is reached
     ├── OutcomeUnknown         sent, but no answer: a machine may be running
     ├── InstanceFailed         a machine that will not come up
     ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
@@ -74,6 +77,14 @@ class QueryError(InvalidRequest, ValueError):
         self.suggestions = tuple(suggestions)
 
 
+class NoSSHKey(InvalidRequest):
+    """The account has no SSH key: nobody could log in to what is rented. Nothing was rented."""
+
+
+class BadTemplate(InvalidRequest):
+    """There is no such template, or it does not fit what was asked for. Nothing was rented."""
+
+
 class AuthError(VastError):
     """No key, a wrong key, or a key that may not do this. Nothing was done."""
 
@@ -117,6 +128,10 @@ class NoCredit(VastError):
     """The account cannot pay for this. Nothing was rented."""
 
 
+class SpendLimit(NoCredit):
+    """A limit on spending, of the account or of the key, is reached. Nothing was rented."""
+
+
 class OutcomeUnknown(VastError):
     """A request that changes something was sent, and its answer was lost.
 
@@ -143,16 +158,19 @@ class ServerError(VastError):
 
 __all__ = [
     "AuthError",
+    "BadTemplate",
     "InstanceFailed",
     "InvalidRequest",
     "JournalError",
     "NoCredit",
+    "NoSSHKey",
     "OfferGone",
     "OutcomeUnknown",
     "QueryError",
     "QuotaExceeded",
     "RateLimited",
     "ServerError",
+    "SpendLimit",
     "VastError",
     "WaitTimeout",
 ]

@@ -23,6 +23,7 @@ from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
 from vastnb.fleet.journal import Journal
+from vastnb.fleet.owner import Owner, began, this_process
 from vastnb.fleet.plan import LIVE
 from vastnb.sim import Fault, Instance, Server
 
@@ -257,6 +258,15 @@ class Nursery:
         self.close()
 
 
+def kill(pid: int) -> None:
+    """Kill a kernel, and wait until it is dead: on a busy machine that takes its time."""
+    owner = Owner(this_process().host, pid, began(pid))
+    os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while not owner.is_dead(0.0) and time.monotonic() < until:
+        time.sleep(0.005)
+
+
 def killed_kernels(
     server: Server, clock: ManualClock, nursery: Nursery, kills: int, *, seed: int = 0
 ) -> Tally:
@@ -271,7 +281,7 @@ def killed_kernels(
         server.faults.add(Fault("create_instance", kind, nth=1, seconds=rng.uniform(0, 0.1)))
         pid = nursery.kernel("rent", free_offer(server, rng))
         time.sleep(rng.uniform(0.0, 0.2))
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         # The clock stands still: what is on its way arrives now or a month later.
         time.sleep(0.12)
         server.faults.clear()
@@ -319,8 +329,7 @@ def two_kernels(
         touched = client.reconcile().of("adopted", "destroyed", "bills")
         tally.bad += [f"touched while its kernel lived: {one.text}" for one in touched]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
+            kill(pid)
         bills = {one.instance_id for one in client.reconcile().of("bills", "adopted")}
     tally.unknown += len(ids - bills)
     tally.seconds = time.perf_counter() - started

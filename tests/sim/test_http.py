@@ -147,6 +147,8 @@ def test_every_endpoint_of_the_package_is_answered() -> None:
 
 
 def test_ssh_keys_come_and_go(api: Api) -> None:
+    (first,) = api("GET", "ssh/").json()
+    assert api("DELETE", f"ssh/{first['id']}/").json() == OK
     none = api("GET", "ssh/")
     assert none.status_code == 404
     assert none.json()["msg"] == "No SSH keys found for the user. (simulated)"
@@ -190,6 +192,7 @@ def test_error_bodies_have_the_recorded_names_and_types(api: Api, recorded_dir: 
     api.server.faults.add(_fault("429", 1))
     api.server.faults.add(_fault("quota", 2))
     stopped = api.create(api.offer(num_gpus={"eq": 1}), cancel_unavail=False)
+    api.world.account.ssh_keys.clear()
     mine = {
         "429 token bucket": api("POST", "bundles/", {}),
         "429 daily search quota": api("POST", "bundles/", {}),

@@ -75,6 +75,7 @@ def talk(api: Api) -> None:
     api("GET", "charges/")
     Api(api.server, None)("GET", "charges/")
     api("GET", "users/current/")
+    api.world.account.ssh_keys.clear()
     api("GET", "ssh/")
     api("POST", "ssh/", {"ssh_key": "ssh-ed25519 AAAA"})
     api("POST", "ssh/", {})

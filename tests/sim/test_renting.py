@@ -90,6 +90,7 @@ def test_an_env_of_docker_flags_is_read() -> None:
 def test_a_wrong_create_is_a_400_and_rents_nothing(
     api: Api, body: dict[str, Any], error: str
 ) -> None:
+    api.world.account.ssh_keys.clear()
     answer = api.create(api.offer(), **body)
     assert answer.status_code == 400
     assert answer.json()["error"] == error and answer.json()["success"] is False

@@ -9,6 +9,7 @@ decided in `vastnb.api.retry`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,14 +23,25 @@ from vastnb.api.text import bare_url, plain
 from vastnb.api.wire import Failure, Reply
 from vastnb.errors import (
     AuthError,
+    BadTemplate,
     InvalidRequest,
     NoCredit,
+    NoSSHKey,
     OfferGone,
     ServerError,
+    SpendLimit,
     VastError,
 )
 
 SIMULATED = "x-vastnb-simulated"
+
+_NO_SSH_KEY = re.compile(r"no_ssh_key(?!.*provided)|no ssh keys? found")
+_SPEND_LIMIT = re.compile(r"spend(ing)?[ _-]?(limit|cap)|limit on spending")
+_BAD_TEMPLATE = re.compile(
+    r"\b(no|no such|no_such|invalid|unknown|bad)[ _]template"
+    r"|template\b.{0,80}\b(not found|does not exist|not exist|is invalid|no longer)"
+)
+"""Words of refusals whose codes nobody has published, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +280,29 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
             "know the new one.",
             status=status,
             code="deprecated_endpoint",
+        )
+    if status >= 500:
+        return None  # what looks like these words may be an error page's own; it may have run
+    if _NO_SSH_KEY.search(text):
+        return NoSSHKey(
+            f"The account has no SSH key{said}. Nothing was rented or charged. Add one at "
+            "https://cloud.vast.ai/manage-keys/.",
+            status=status,
+            code=code or "no_ssh_key",
+        )
+    if _SPEND_LIMIT.search(text):
+        return SpendLimit(
+            f"A limit on spending is reached{said}. Nothing was rented or charged. Raise it at "
+            "https://cloud.vast.ai/billing/, or rent less.",
+            status=status,
+            code=code or "spend_limit",
+        )
+    if _BAD_TEMPLATE.search(text):
+        return BadTemplate(
+            f"The template was not accepted{said}. Nothing was rented or charged. "
+            "client.search_templates() lists those that exist.",
+            status=status,
+            code=code or "no_such_template",
         )
     return None
 

@@ -19,17 +19,10 @@ from vastnb.fleet.history import number
 from vastnb.fleet.messages import SHOWN
 from vastnb.fleet.status import Verdict, judge
 from vastnb.market.cells import array_of
-from vastnb.market.schema import Column, Dtype
+from vastnb.market.offers import country_code, times_of
+from vastnb.market.schema import Column, read_table
 
-_LETTER: Final[dict[str, Dtype]] = {
-    "i": "Int64",
-    "f": "Float64",
-    "b": "boolean",
-    "s": "string",
-    "t": "datetime",
-}
-
-# A line: dtype letter, name, unit in brackets, meaning[; from ...].
+# As the table of offers, see `vastnb.market.schema.read_table`.
 _TABLE: Final = """
 i id [] the instance's id
 s label [] your label
@@ -82,19 +75,7 @@ f cuda_max_good [] newest CUDA version that the driver supports
 """
 
 
-def _parse(table: str) -> dict[str, Column]:
-    columns = {}
-    for line in table.strip().splitlines():
-        letter, name, rest = line.split(" ", 2)
-        unit, meaning = rest.removeprefix("[").split("] ", 1)
-        meaning, _, derived = meaning.partition("; from ")
-        columns[name] = Column(
-            name, _LETTER[letter], unit, meaning, default=True, derived=derived or None
-        )
-    return columns
-
-
-INSTANCE_COLUMNS: Final[dict[str, Column]] = _parse(_TABLE)
+INSTANCE_COLUMNS: Final[dict[str, Column]] = read_table(_TABLE, default=True)
 """Every column of a frame of instances by name, in order."""
 
 INSTANCE_UNITS: Final[dict[str, str]] = {n: c.unit for n, c in INSTANCE_COLUMNS.items() if c.unit}
@@ -105,8 +86,6 @@ WIRE_COLUMNS: Final[tuple[str, ...]] = (
     *("instance", "start_date", "end_date", "extra_env", "ports", "ssh_host", "ssh_port"),
 )
 """Columns of the service that a frame, a verdict and an SSH address are made from."""
-
-_LAST_SECOND = 253_402_300_799.0  # the end of the year 9999
 
 
 def frame_of_instances(
@@ -150,7 +129,7 @@ def frame_of_instances(
         else:
             cells = [record.get(name) for record in records]
         if column.dtype == "datetime":
-            arrays[name] = pd.array(cells, dtype=pd.DatetimeTZDtype("us", "UTC"))
+            arrays[name] = times_of(array_of(cells, "Float64")[0])
             continue
         arrays[name], odd = array_of(cells, column.dtype)
         if odd:
@@ -187,16 +166,6 @@ def _verdict(record: Mapping[str, Any], now: float, verdicts: Mapping[int, Verdi
     return known if known is not None else judge(record, now=now)
 
 
-def _time(name: str) -> Callable[[Mapping[str, Any], float], Any]:
-    def time(record: Mapping[str, Any], now: float) -> Any:
-        value = number(record.get(name))
-        if value is None or not 0 <= value <= _LAST_SECOND:
-            return pd.NaT
-        return pd.Timestamp(round(value * 1e6), unit="us", tz="UTC")
-
-    return time
-
-
 def _age_hours(record: Mapping[str, Any], now: float) -> float | None:
     start = number(record.get("start_date"))
     return None if start is None else max(0.0, now - start) / 3600.0
@@ -230,22 +199,16 @@ def _ssh(record: Mapping[str, Any], now: float) -> str | None:
     return f"{host}:{address.port}"
 
 
-def _country(record: Mapping[str, Any], now: float) -> str | None:
-    place = record.get("geolocation")
-    code = place.rpartition(",")[2].strip() if isinstance(place, str) else ""
-    return code if len(code) == 2 and code.isascii() and code.isupper() else None
-
-
 _DERIVE: Final[dict[str, Callable[[Mapping[str, Any], float], Any]]] = {
-    "start_at": _time("start_date"),
-    "end_at": _time("end_date"),
+    "start_at": lambda record, now: number(record.get("start_date")),
+    "end_at": lambda record, now: number(record.get("end_date")),
     "age_hours": _age_hours,
     "dph_now": _dph_now,
     "disk_usage": _disk_usage,
     "status_msg": _message,
     "env_names": _env,
     "ssh_address": _ssh,
-    "country": _country,
+    "country": lambda record, now: country_code(record.get("geolocation")),
 }
 
 __all__ = [

@@ -25,7 +25,7 @@ from vastnb.market.caps import is_truncated
 from vastnb.market.cells import STRING, Unfit, array_of, dtype_for, json_text
 from vastnb.market.schema import COLUMNS, shown
 
-__all__ = ["concat_offers", "frame_of_offers", "is_truncated"]
+__all__ = ["concat_offers", "country_code", "frame_of_offers", "is_truncated", "times_of"]
 
 Arrays = dict[str, Any]
 _LAST_SECOND = 253_402_300_799.0  # the end of the year 9999
@@ -204,13 +204,14 @@ def _kept(odd: Iterable[tuple[int, Any]], length: int) -> ExtensionArray:
 
 def _country(arrays: Arrays) -> Any:
     places = arrays["geolocation"].to_numpy(dtype=object)
-    codes = {place: _code(place) for place in set(places)}
+    codes = {place: country_code(place) for place in set(places)}
     cells = np.empty(len(places), dtype=object)
     cells[:] = [codes[place] for place in places]
     return pd.array(cells, dtype=STRING, copy=False)
 
 
-def _code(place: Any) -> Any:
+def country_code(place: Any) -> Any:
+    """Return the two letters at the end of ``"Region, CC"``; missing for anything else."""
     if not isinstance(place, str):
         return pd.NA
     code = place.rpartition(",")[2].strip()
@@ -245,19 +246,27 @@ def _scaled(name: str, factor: float) -> Callable[[Arrays], Any]:
 
 
 def _time(name: str) -> Callable[[Arrays], Any]:
-    def times(arrays: Arrays) -> Any:
-        data, mask = _parts(arrays[name])
-        usable = ~mask & (data >= 0) & (data <= _LAST_SECOND)
-        micros = np.full(len(data), np.iinfo(np.int64).min)  # numpy's own mark of a missing time
-        # Whole seconds apart from the rest: together they would need more digits than a float has.
-        whole = np.floor(data, out=np.zeros(len(data)), where=usable)
-        part = np.subtract(data, whole, out=np.zeros(len(data)), where=usable)
-        exact = whole.astype(np.int64) * 1_000_000 + np.rint(part * 1e6).astype(np.int64)
-        micros[usable] = exact[usable]
-        naive: Any = pd.array(micros.view("M8[us]"), copy=False)
-        return naive.tz_localize("UTC")
+    return lambda arrays: times_of(arrays[name])
 
-    return times
+
+def times_of(seconds: Any) -> Any:
+    """Return times (UTC, in microseconds) for an array of seconds since 1970.
+
+    Parameters
+    ----------
+    seconds : nullable Float64 or Int64 array
+        Missing stays missing; so does a moment before 1970 or after the year 9999.
+    """
+    data, mask = _parts(seconds)
+    usable = ~mask & (data >= 0) & (data <= _LAST_SECOND)
+    micros = np.full(len(data), np.iinfo(np.int64).min)  # numpy's own mark of a missing time
+    # Whole seconds apart from the rest: together they would need more digits than a float has.
+    whole = np.floor(data, out=np.zeros(len(data)), where=usable)
+    part = np.subtract(data, whole, out=np.zeros(len(data)), where=usable)
+    exact = whole.astype(np.int64) * 1_000_000 + np.rint(part * 1e6).astype(np.int64)
+    micros[usable] = exact[usable]
+    naive: Any = pd.array(micros.view("M8[us]"), copy=False)
+    return naive.tz_localize("UTC")
 
 
 def _parts(array: Any) -> tuple[Any, Any]:

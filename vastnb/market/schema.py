@@ -169,7 +169,18 @@ s webpage [] the host's page
 """
 
 
-def _parse(table: str) -> dict[str, Column]:
+def read_table(table: str, *, default: bool = False) -> dict[str, Column]:
+    """Return the columns that a table names, in its order.
+
+    Parameters
+    ----------
+    table : str
+        A line for each column: a letter for its dtype (a ``*`` behind it if an ordinary frame
+        has the column), its name, its unit in brackets, its meaning, and perhaps what it is
+        worked out from: ``f* duration_days [d] longest rental; from duration``.
+    default : bool
+        Whether an ordinary frame has the columns without a ``*`` as well.
+    """
     columns = {}
     for line in table.strip().splitlines():
         letter, name, rest = line.split(" ", 2)
@@ -180,14 +191,14 @@ def _parse(table: str) -> dict[str, Column]:
             _LETTER[letter[0]],
             unit,
             meaning,
-            letter.endswith("*"),
+            default or letter.endswith("*"),
             letter.startswith("j"),
             derived or None,
         )
     return columns
 
 
-COLUMNS: Final[dict[str, Column]] = _parse(_TABLE)
+COLUMNS: Final[dict[str, Column]] = read_table(_TABLE)
 """Every known column by name, in the order in which frames have them."""
 
 UNITS: Final[dict[str, str]] = {name: c.unit for name, c in COLUMNS.items() if c.unit}

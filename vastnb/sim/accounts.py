@@ -7,6 +7,9 @@ from typing import Any
 
 from .noise import mix
 
+FIRST_SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAISIMULATED simulated@example.invalid"
+"""A public key that leads nowhere."""
+
 FIRST_CREDIT = 25.0
 """What a simulated user has to spend, $."""
 
@@ -42,6 +45,18 @@ class Account:
     created: float = 0.0
     spent: float = 0.0
     ssh_keys: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_ssh_key(self, text: str, created_at: str) -> dict[str, Any]:
+        """Add a public key, and return its record."""
+        key = {
+            "id": 5000 + len(self.ssh_keys),
+            "user_id": self.user_id,
+            "public_key": text,
+            "created_at": created_at,
+            "deleted_at": None,
+        }
+        self.ssh_keys.append(key)
+        return key
 
     @property
     def identity(self) -> str:
@@ -91,4 +106,4 @@ class Account:
         }
 
 
-__all__ = ["FIRST_CREDIT", "Account", "key_for"]
+__all__ = ["FIRST_CREDIT", "FIRST_SSH_KEY", "Account", "key_for"]

@@ -169,7 +169,7 @@ class App:
         identity, body = self._address(request), None
         with self.world.lock:
             try:
-                account = self._account(request)
+                account = self._account(request, route, path)
                 identity = account.identity if account else identity
                 reply = self._held_up(route, identity)
                 if reply is None:
@@ -230,16 +230,22 @@ class App:
     def _address(request: Request) -> str:
         return request.remote_addr or "nowhere"
 
-    def _account(self, request: Request) -> Account | None:
+    def _account(self, request: Request, route: Route, path: dict[str, Any]) -> Account | None:
         header = request.headers.get("Authorization", "")
         key = header[7:].strip() if header.lower().startswith("bearer ") else None
         key = key or request.args.get("api_key") or None
         if key is None:
             return None
         account = self.world.accounts.get(key)
-        if account is None:
+        if account is not None:
+            return account
+        instance = self.world.fleet.with_key(key)
+        if instance is None:
             raise Failure(404, "auth_error", "Invalid user key")
-        return account
+        # A container has a key of its own, with which it may end itself and do nothing else.
+        if route.name != "destroy_instance" or path.get("id") != instance.id:
+            raise Failure(403, "auth_error", "This key may only destroy its own instance.")
+        return self.world.accounts[instance.owner]
 
     def _response(self, reply: Reply) -> Response:
         body, content_type = reply.encoded()

@@ -78,6 +78,10 @@ class Fleet(Living):
             return None
         return instance
 
+    def with_key(self, key: str) -> Instance | None:
+        """Return the instance whose own key this is, if it still exists."""
+        return next((i for i in self._existing.values() if i.api_key == key), None)
+
     # -- renting
 
     def rent(self, account: Account, offer_id: int, order: Order, elapsed: float) -> dict[str, Any]:
@@ -128,7 +132,7 @@ class Fleet(Living):
         return {
             "success": True,
             "new_contract": instance.id,
-            "instance_api_key": f"simulated{mix(instance.id, 71):016x}{mix(instance.id, 72):016x}",
+            "instance_api_key": instance.api_key,
         }
 
     def _refuse(self, account: Account, offer_id: int, order: Order, planned: str | None) -> None:
@@ -145,6 +149,13 @@ class Fleet(Living):
                 400,
                 "no_ssh_key_for_vm",
                 "error 400/3501: A VM needs an ssh key in your account.",
+                ask_id=offer_id,
+            )
+        if planned == "spend-limit":
+            raise Failure(
+                400,
+                "spend_limit_exceeded",
+                "The spend limit of this account is reached.",
                 ask_id=offer_id,
             )
         if account.credit <= 0 or planned == "no-credit":

@@ -139,6 +139,11 @@ class Instance:
     def __post_init__(self) -> None:
         self.billed_to = self.created
 
+    @property
+    def api_key(self) -> str:
+        """The instance's own key, which its container has: it may destroy itself with it."""
+        return f"simulated{mix(self.id, 71):016x}{mix(self.id, 72):016x}"
+
     # -- money
 
     @property

@@ -40,9 +40,9 @@ as running. ``unreachable`` runs and cannot be logged in to. ``lagging`` shows e
 ``resurrects`` comes back once after it was destroyed.
 """
 
-Refusal = Literal["gone", "forbidden", "no-credit", "created-stopped"]
-"""How a create can be answered instead: the offer is gone, not yours, unaffordable; or a stopped
-instance is made that bills its disk."""
+Refusal = Literal["gone", "forbidden", "no-credit", "spend-limit", "created-stopped"]
+"""How a create can be answered instead: the offer is gone, not yours, unaffordable, more than a
+limit on spending lets through; or a stopped instance is made that bills its disk."""
 
 FATES: tuple[Fate, ...] = get_args(Fate)
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)

@@ -32,15 +32,8 @@ def create_ssh_key(call: Call) -> Reply:
     text = call.fields().get("ssh_key")
     if not isinstance(text, str) or not text.strip():
         raise Failure(400, "no_ssh_key", "No ssh key provided")
-    owner = call.owner
-    key = {
-        "id": 5000 + len(owner.ssh_keys),
-        "user_id": owner.user_id,
-        "public_key": text.strip(),
-        "created_at": datetime.fromtimestamp(call.world.today(), UTC).isoformat(),
-        "deleted_at": None,
-    }
-    owner.ssh_keys.append(key)
+    now = datetime.fromtimestamp(call.world.today(), UTC).isoformat()
+    key = call.owner.add_ssh_key(text.strip(), now)
     return Reply({"success": True, "key": key})
 
 

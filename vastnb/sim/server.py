@@ -148,6 +148,8 @@ class Server:
         Rows per account and UTC day.
     credit : float
         What the account has to spend, $.
+    ssh_key : bool
+        Whether the account has an SSH key.
     trouble : float
         Share of instances that come to grief.
     machines : int
@@ -190,6 +192,7 @@ class Server:
         anonymous_cap: int | None = ANONYMOUS_CAP,
         quota: int | None = ROWS_A_DAY,
         credit: float = FIRST_CREDIT,
+        ssh_key: bool = True,
         trouble: float = 0.0,
         machines: int = MACHINES_FOR_A_MARKET,
     ) -> None:
@@ -207,6 +210,7 @@ class Server:
             anonymous_cap=anonymous_cap,
             quota=quota,
             credit=credit,
+            ssh_key=ssh_key,
             trouble=trouble,
         )
         if payloads:

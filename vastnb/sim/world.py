@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 from vastnb.clock import Clock, SystemClock
 
-from .accounts import FIRST_CREDIT, Account, key_for
+from .accounts import FIRST_CREDIT, FIRST_SSH_KEY, Account, key_for
 from .faults import FaultPlan
 from .fleet import Fleet
 from .instances import Instance
@@ -62,6 +63,8 @@ class World:
         Rows per account and UTC day.
     credit : float
         What the first account has to spend, $.
+    ssh_key : bool
+        Whether the first account has an SSH key.
     trouble : float
         Share of instances that come to grief in one of the ways the real ones do.
 
@@ -89,6 +92,7 @@ class World:
         anonymous_cap: int | None = ANONYMOUS_CAP,
         quota: int | None = ROWS_A_DAY,
         credit: float = FIRST_CREDIT,
+        ssh_key: bool = True,
         trouble: float = 0.0,
     ) -> None:
         self.seed = seed
@@ -114,6 +118,9 @@ class World:
         self.templates = public(self.start, payloads=False)
         self.fleet = Fleet(self.market, seed=seed, start=self.start, trouble=trouble)
         self.account = self.add_account(credit=credit)
+        if ssh_key:
+            now = datetime.fromtimestamp(self.start, UTC).isoformat()
+            self.account.add_ssh_key(FIRST_SSH_KEY, now)
 
     # -- time
 
