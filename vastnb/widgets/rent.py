@@ -128,7 +128,7 @@ class RentForm(LiveWidget):
     """
 
     _esm = bundle("rent")
-    _css = styles("theme", "filters", "rent")
+    _css = styles("theme", "bars", "filters", "rent")
 
     def __init__(
         self, client: Client, offers: Any, plan: RentPlan, *, type: str = "on-demand"
