@@ -123,7 +123,12 @@ class Client(InstanceVerbs):
         )
         account = identity_of(key or Secret(""), self.base_url)
         self._fleet_base = FleetBase(
-            self._line.call, self.base_url, account, clock or SystemClock(), timeout
+            self._line.call,
+            self.base_url,
+            account,
+            clock or SystemClock(),
+            timeout,
+            shows_progress=on_wait is None,
         )
         self.server: Server | None = None
         self._closing = ExitStack()

@@ -196,7 +196,9 @@ def test_an_account_without_a_key_is_known() -> None:
 
 
 def test_the_simulated_service_says_where_its_machines_are() -> None:
-    with Server(clock=ManualClock(), speed=1.0, limits=None, machines=SMALL, ssh_key=False) as server:
+    with Server(
+        clock=ManualClock(), speed=1.0, limits=None, machines=SMALL, ssh_key=False
+    ) as server:
         api = Api(server)
         assert not has_ssh_key(api("GET", "ssh/").json())
         api("POST", "ssh/", {"ssh_key": "ssh-ed25519 AAAA me"})

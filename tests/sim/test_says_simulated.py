@@ -53,7 +53,8 @@ def test_every_answer_does(api: Api) -> None:
     for answer in answers:
         assert answer.headers["X-Vastnb-Simulated"] == "1", answer.url
         body = answer.json()
-        assert body["simulated"] is True, answer.url
+        told = body[0] if isinstance(body, list) else body
+        assert told["simulated"] is True, answer.url
         if answer.status_code >= 400:
             assert "simulated" in body["msg"], answer.url
 

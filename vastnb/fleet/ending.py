@@ -1,11 +1,15 @@
-"""Destroying machines, and seeing that they stay gone."""
+"""Destroying machines, and seeing that they stay gone; blocks at whose end they do."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
 
 from vastnb.errors import OutcomeUnknown
-from vastnb.fleet.desk import Desk, still_there
+from vastnb.fleet.desk import Desk
+from vastnb.fleet.outcomes import still_there
 from vastnb.fleet.plan import State
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
 
@@ -28,13 +32,24 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
         If one was not seen gone.
     """
     cases = [_case(desk, number) for number in dict.fromkeys(ids)]
-    for case in cases:
-        assert case.contract is not None
-        desk.settler.destroy(case, [case.contract])
-    if not verify:
+    if not cases:
         return
-    desk.settler.settle(cases, DESTROY_BUDGET + 4 * len(cases))
+    try:
+        desk.settler.destroy_all(cases)
+        if not verify:
+            return
+        desk.settler.settle(cases, DESTROY_BUDGET + 4 * len(cases))
+    except KeyboardInterrupt:
+        open_ = [str(one.contract) for one in cases if one.state is not State.DESTROYED]
+        sys.stderr.write(
+            f"Interrupted while destroying instances {', '.join(open_)}: not seen gone yet, so "
+            "they may still bill. client.reconcile() goes on with those rented by vastnb; "
+            "client.destroy_instance(id) begins again.\n"
+        )
+        raise
     left = [case for case in cases if case.state is not State.DESTROYED]
+    if desk.guard is not None:
+        desk.guard.forget(one.contract for one in cases if one.contract and one not in left)
     if len(left) == 1:
         raise still_there(left[0])
     if left:
@@ -46,6 +61,31 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
         )
 
 
+class Block:
+    """Something that is destroyed at the end of its ``with`` block, whatever happens in it."""
+
+    def destroy(self) -> None:
+        """Destroy it, and see that it stays gone."""
+        raise NotImplementedError
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether it has been destroyed already."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._is_over:
+            self.destroy()
+
+
 def _case(desk: Desk, number: int) -> Case:
     entry = desk.journal.of_contract(desk.rights.account, number)
     if entry is not None:
@@ -53,4 +93,4 @@ def _case(desk: Desk, number: int) -> Case:
     return Case(State.CREATED, desk.clock.time(), None, number)
 
 
-__all__ = ["destroy"]
+__all__ = ["Block", "destroy"]

@@ -43,6 +43,8 @@ class FleetBase(NamedTuple):
         The time.
     timeout : float
         Seconds for one exchange.
+    shows_progress : bool
+        Whether a line of progress may be shown; not if the user shows waits in a way of his own.
     """
 
     call: Call
@@ -50,6 +52,7 @@ class FleetBase(NamedTuple):
     account: str
     clock: Clock
     timeout: float
+    shows_progress: bool = True
 
 
 class Handling:
@@ -250,6 +253,8 @@ class Handling:
 
         Looks after attempts of this kernel and of kernels that are dead, never after those of
         one that runs, and never after machines that were not rented by vastnb on this computer.
+        Machines past their deadline are destroyed; those whose deadline is still to come are
+        guarded from now on.
 
         Returns
         -------
@@ -264,9 +269,13 @@ class Handling:
         JournalError
             If the record of rentals cannot be used.
         """
+        from vastnb.fleet.guarding import take_up
         from vastnb.fleet.reconcile import reconcile
 
-        return reconcile(self._fleet(first=False))
+        desk = self._fleet(first=False)
+        report = reconcile(desk)
+        take_up(self, desk)
+        return report
 
     # -- watching ----------------------------------------------------------------------------
 
@@ -327,11 +336,13 @@ class Handling:
         return self._desk
 
     def _settle_the_past(self, desk: Desk, acting: bool) -> None:
+        from vastnb.fleet.guarding import take_up
         from vastnb.fleet.reconcile import needs_settling, reconcile
 
         try:
             if needs_settling(desk):
                 report = reconcile(desk)
+                take_up(self, desk)
                 if report.findings or report.trouble:
                     sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
         except JournalError as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
+from datetime import datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self, overload
 
 import pandas as pd
 
 from vastnb.fleet import connect
+from vastnb.fleet.ending import Block
 from vastnb.fleet.history import Seen
 from vastnb.fleet.status import Verdict, Wanted, judge, remember
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from vastnb.fleet.handling import Handling
 
 
-class Instance:
+class Instance(Block):
     """One rented machine.
 
     Parameters
@@ -95,6 +97,69 @@ class Instance:
     def jupyter_url(self) -> str | None:
         """The address of its Jupyter, with the token: a secret. None if there is none."""
         return connect.jupyter_url(self._known())
+
+    def ssh_config(
+        self, alias: str | None = None, *, key_file: str | PurePath | None = None
+    ) -> str | None:
+        """Return a block for ``~/.ssh/config``; None as long as there is no address.
+
+        Parameters
+        ----------
+        alias : str, optional
+            What to call it; by default ``vast-<id>``.
+        key_file : path, optional
+            The private key to use.
+        """
+        return connect.ssh_config(self._known(), alias, key_file=key_file)
+
+    def scp(
+        self, source: str | PurePath, target: str = "/workspace/", *, download: bool = False
+    ) -> str | None:
+        """Return the line that copies with ``scp``; None as long as there is no address.
+
+        Parameters
+        ----------
+        source, target : path
+            From this computer to the instance; with `download`, the other way.
+        download : bool
+            Copy from the instance.
+        """
+        return connect.scp_command(self._known(), source, target, download=download)
+
+    def rsync(
+        self, source: str | PurePath, target: str = "/workspace/", *, download: bool = False
+    ) -> str | None:
+        """Return the line that copies with ``rsync``, which can be interrupted; see `scp`."""
+        return connect.rsync_command(self._known(), source, target, download=download)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it is destroyed (UTC), as written on this computer; None is never."""
+        from vastnb.fleet.guarding import deadline_of
+
+        return deadline_of(self._client, self._id)
+
+    def extend(self, hours: float) -> datetime | None:
+        """Move its deadline; without one, it gets one so many hours from now.
+
+        Parameters
+        ----------
+        hours : float
+            How much longer.
+
+        Returns
+        -------
+        datetime
+            The new deadline (UTC).
+
+        Raises
+        ------
+        InvalidRequest
+            If it was not rented by vastnb on this computer, or is gone.
+        """
+        from vastnb.fleet.guarding import extend
+
+        return extend(self._client, self._id, hours)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -176,17 +241,11 @@ class Instance:
         self._client.destroy_instance(self._id, verify=verify)
         self._wanted = "gone"
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def _is_over(self) -> bool:
+        from vastnb.fleet.guarding import has_ended
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._wanted != "gone":
-            self.destroy()
+        return self._wanted == "gone" or has_ended(self._client, self._id)
 
     def __repr__(self) -> str:
         record = self._record or {}
@@ -216,7 +275,7 @@ class Instance:
         return verdict
 
 
-class Fleet(Sequence[Instance]):
+class Fleet(Block, Sequence[Instance]):
     """Several machines that were rented together; a sequence of `Instance`.
 
     Parameters
@@ -263,22 +322,15 @@ class Fleet(Sequence[Instance]):
 
     def destroy(self, *, verify: bool = True) -> None:
         """Destroy all of them, and see that they stay gone."""
-        left = [one for one in self._instances if one._wanted != "gone"]
+        left = [one for one in self._instances if not one._is_over]
         if left:
             self._client.destroy_instance([one.id for one in left], verify=verify)
         for one in left:
             one._wanted = "gone"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.destroy()
+    @property
+    def _is_over(self) -> bool:
+        return all(one._is_over for one in self)
 
     @overload
     def __getitem__(self, index: int) -> Instance: ...

@@ -5,6 +5,9 @@ not. Every write is on the disk (``synchronous=FULL``) before anything is sent, 
 written, nothing is sent. Rows hold no secrets: the account is a fingerprint, and neither
 environment nor start script is kept.
 
+With an attempt stands the deadline of its machine, if it has one, so that the kernel which takes
+the machine up also takes up its end.
+
 A row belongs to the process that wrote it. Another process takes it over with `Journal.claim`,
 which succeeds once, so that two kernels that start together do not both settle it.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
@@ -71,6 +74,10 @@ class Entry:
         The machine's id, as soon as it is known.
     note : str
         In words: why it was refused, what was found.
+    deadline : float or None
+        When the machine is to be destroyed, seconds since the epoch; None is never.
+    on_machine : int
+        1 if its start script has a deadline of its own as well.
     """
 
     marker: str
@@ -91,6 +98,8 @@ class Entry:
     host: str = field(default_factory=lambda: this_process().host)
     pid: int = field(default_factory=lambda: this_process().pid)
     began: str = field(default_factory=lambda: this_process().began)
+    deadline: float | None = None
+    on_machine: int = 0
 
     @property
     def owner(self) -> Owner:
@@ -104,7 +113,14 @@ class Entry:
 
 
 _COLUMNS: Final = tuple(one.name for one in fields(Entry))
-_TYPES: Final = {"marker": "TEXT PRIMARY KEY", "price": "REAL", "bid": "REAL", "disk": "REAL"}
+_TYPES: Final = {
+    "marker": "TEXT PRIMARY KEY",
+    "price": "REAL",
+    "bid": "REAL",
+    "disk": "REAL",
+    "deadline": "REAL",
+    "on_machine": "INTEGER NOT NULL DEFAULT 0",
+}
 
 
 class Journal:
@@ -158,6 +174,25 @@ class Journal:
                 [*(getattr(new, name) for name in names), entry.marker],
             )
         return new
+
+    def set_deadlines(self, deadlines: Mapping[str, float]) -> None:
+        """Write the deadlines of several machines down, all or none.
+
+        Parameters
+        ----------
+        deadlines : dict of str to float
+            By marker, seconds since the epoch.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written; the earlier deadlines hold.
+        """
+        with self._writing("The deadlines are as they were.") as connection:
+            connection.executemany(
+                "UPDATE attempts SET deadline=? WHERE marker=?",
+                [(moment, marker) for marker, moment in deadlines.items()],
+            )
 
     def claim(self, entry: Entry, now: float) -> Entry | None:
         """Make the entry of a dead process ours; None if another kernel was quicker.
@@ -245,12 +280,35 @@ class Journal:
         try:
             # No WAL: a home directory may lie on a network, where it does not work.
             connection.execute("PRAGMA synchronous=FULL")
-            columns = ", ".join(f"{name} {_TYPES.get(name, '')}".strip() for name in _COLUMNS)
-            connection.execute(f"CREATE TABLE IF NOT EXISTS attempts ({columns})")
+            _make_table(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    """Make the table, and give that of an earlier version the columns it does not have."""
+    if set(_COLUMNS) <= _columns_there(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")  # two kernels may meet the same old file
+    there = _columns_there(connection)
+    if not there:
+        columns = ", ".join(_column(name) for name in _COLUMNS)
+        connection.execute(f"CREATE TABLE attempts ({columns})")
+    else:
+        for name in _COLUMNS:
+            if name not in there:
+                connection.execute(f"ALTER TABLE attempts ADD COLUMN {_column(name)}")
+    connection.execute("COMMIT")
+
+
+def _columns_there(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(attempts)")}
+
+
+def _column(name: str) -> str:
+    return f"{name} {_TYPES.get(name, '')}".strip()
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -111,6 +111,11 @@ class Order:
         """Whether this is a bid."""
         return self.price is not None
 
+    @property
+    def wire_runtype(self) -> str | None:
+        """The run type in the service's words; None leaves it to the template or the service."""
+        return self._run()[0]
+
     def body(self, marker: str) -> dict[str, Any]:
         """Return the JSON of the create.
 

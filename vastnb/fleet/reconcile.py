@@ -2,7 +2,8 @@
 
 The journal names every attempt of this account on this computer. Those of a process that is dead
 are taken over, one by one; those of one that lives are left alone. One list of instances then
-tells what each of them came to.
+tells what each of them came to. A machine that is past its deadline is destroyed then; its kernel
+is not there to do it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vastnb.errors import AuthError, RateLimited, ServerError, VastError
+from vastnb.fleet.deadline import in_words
 from vastnb.fleet.desk import Desk, in_flight
+from vastnb.fleet.guard import guarded
 from vastnb.fleet.journal import Entry
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.marker import marker_of
@@ -98,8 +101,15 @@ def needs_settling(desk: Desk) -> bool:
     return any(
         one.owner.is_dead(desk.clock.time() - one.updated_at)
         or (one.is_open and one.owner == this_process() and one.marker not in in_flight())
+        or unwatched(one)
         for one in desk.journal.concerning(desk.rights.account)
     )
+
+
+def unwatched(entry: Entry) -> bool:
+    """Say whether a machine of this process has a deadline that nobody enforces."""
+    has_one = entry.deadline is not None and entry.state in LIVE
+    return has_one and entry.owner == this_process() and not guarded(entry.marker)
 
 
 def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
@@ -141,10 +151,14 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
     if listing is not None or any(state in OPEN for state in was):
         longest = DESTROY_BUDGET if State.DESTROYING in was or State.STILLBORN in was else budget
         desk.settler.settle(_worth_it(cases, listing), longest, listing)
+    overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
+    if overdue and listing is not None:
+        desk.settler.destroy_all(overdue)
+        desk.settler.settle(overdue, DESTROY_BUDGET + 4 * len(overdue))
     findings = [
         finding
         for case, state in zip(cases, was, strict=True)
-        for finding in _findings(case, state, listing)
+        for finding in _findings(case, state, desk.clock.time())
     ]
     findings += [_elsewhere(entry) for entry in others]
     findings += _strangers(desk, listing, [*(c.entry for c in cases if c.entry), *others])
@@ -183,12 +197,21 @@ def _worth_it(cases: list[Case], listing: Listing | None) -> list[Case]:
     ]
 
 
-def _findings(case: Case, was: State, listing: Listing | None) -> Iterator[Finding]:
+def _is_overdue(case: Case, now: float) -> bool:
+    """Say whether a machine should be gone by now, and nobody in this process sees to it."""
+    entry = case.entry
+    if entry is None or case.state not in LIVE or entry.deadline is None:
+        return False
+    return entry.deadline <= now and not guarded(entry.marker)
+
+
+def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     entry = case.entry
     assert entry is not None
     offer = f"offer {entry.offer_id}"
     number, dph = case.contract, _dph(case.record, entry)
     cost = "at an unknown price" if dph is None else f"${dph:.4f}/h"
+    end = "" if entry.deadline is None else f" Its deadline: {in_words(entry.deadline, now)}."
 
     def say(kind: Kind, text: str) -> Finding:
         return Finding(kind, number, entry.offer_id, dph, text)
@@ -198,13 +221,15 @@ def _findings(case: Case, was: State, listing: Listing | None) -> Iterator[Findi
         yield say(
             "adopted",
             f"Adopted: instance {number} ({offer}, {status}) exists though its answer was lost; "
-            f"it bills {cost}.",
+            f"it bills {cost}.{end}",
         )
     elif case.state in LIVE:
         seen = "" if case.seen.found else " (not seen in the last list)"
-        yield say("bills", f"Bills: instance {number} ({offer}) at {cost}{seen}.")
+        yield say("bills", f"Bills: instance {number} ({offer}) at {cost}{seen}.{end}")
     elif case.state is State.DESTROYED and was is not State.DESTROYED:
-        yield say("destroyed", f"Destroyed: instance {number} ({offer}) is gone.")
+        late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
+        why = f" It was past its deadline.{end}" if late else ""
+        yield say("destroyed", f"Destroyed: instance {number} ({offer}) is gone.{why}")
     elif case.state is State.DESTROYED and case.destroyed:
         yield say("destroyed", f"Destroyed again: instance {number} ({offer}) had come back.")
     elif case.state is State.ABSENT and was in UNSETTLED:
@@ -265,4 +290,4 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-__all__ = ["Finding", "Report", "needs_settling", "reconcile"]
+__all__ = ["Finding", "Report", "needs_settling", "reconcile", "unwatched"]

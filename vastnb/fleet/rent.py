@@ -1,14 +1,16 @@
 """Renting: candidates in the order given, one machine for each that is wanted.
 
-`Rental.run` does what `vastnb.fleet.plan.next_move` decides. Just before offers are tried, they are
-searched again by their ids, past the cache and with the user's disk, so that what is compared
-with `max_dph` is what the service asks now.
+`Rental.run` does what `vastnb.fleet.plan.next_move` decides. Each machine is a create of its own,
+with a marker of its own. The service also takes up to 64 offers in one request, and that is not
+used: all of its machines would carry one marker, and one lost answer would leave up to 64 of them
+to be told apart by guesswork.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -17,15 +19,17 @@ import pandas as pd
 from vastnb.errors import (
     AuthError,
     InstanceFailed,
+    JournalError,
     OfferGone,
     OutcomeUnknown,
-    RateLimited,
-    ServerError,
     VastError,
 )
-from vastnb.fleet.desk import Attempt, Desk, still_there
-from vastnb.fleet.offer import Offer, bid_for, offer_of
+from vastnb.fleet.candidates import Candidates
+from vastnb.fleet.deadline import Bounds, Machine, in_words
+from vastnb.fleet.desk import Desk
+from vastnb.fleet.offer import Offer, bid_for
 from vastnb.fleet.order import Order
+from vastnb.fleet.outcomes import Attempt, still_there
 from vastnb.fleet.plan import (
     LIVE,
     UNSETTLED,
@@ -38,12 +42,7 @@ from vastnb.fleet.plan import (
     next_move,
 )
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
-
-CHUNK: Final = 32
-"""Offers that are searched again at a time: their rows count against the day's quota."""
-
-FRESH: Final = 60.0
-"""Seconds for which a price is the price of the last moment. Ten creates take forty."""
+from vastnb.fleet.telling import Kind, Listener, RentEvent, Telling
 
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
@@ -69,6 +68,12 @@ class Rental:
         A bid in $/h, a strategy, or on demand.
     checked_at : float or None
         When the offers' prices were asked for with this disk; None if they must be asked for.
+    bounds : Bounds
+        Hours and dollars after which the machines end.
+    on_event : callable or None
+        Told of every step.
+    line : bool
+        Whether to show a line of progress.
     say : callable
         Told in words what runs when the call is interrupted.
     """
@@ -80,20 +85,31 @@ class Rental:
     max_dph: float | None = None
     bid: float | str | None = None
     checked_at: float | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+    on_event: Listener | None = None
+    line: bool = False
     say: Callable[[str], object] = field(default=lambda text: print(text, file=sys.stderr))
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._waiting = list(self.offers)
-        self._at_hand: list[Offer] = []
+        self._telling = Telling(self.count, self.desk.clock, self.on_event, line=self.line)
+        self.candidates = Candidates(
+            self.desk.call,
+            self.desk.clock,
+            self.order,
+            self.offers,
+            max_dph=self.max_dph,
+            bid=self.bid,
+            price_needed=self.bounds.budget_usd is not None,
+            over=self._pass_over,
+        )
         if self.checked_at is not None:
-            self._waiting = []
-            self._sort_out(self.offers, {one.id: one for one in self.offers})
+            self.candidates.take_as_checked(self.checked_at)
 
     @property
     def rented(self) -> list[Attempt]:
         """The attempts that gave a machine which is still ours."""
-        return [one for one in self.attempts if one.state in LIVE]
+        return [one for one in self.attempts if one.state in LIVE and not self._is_over(one)]
 
     def run(self) -> Finish:
         """Rent, and return why it ended.
@@ -107,23 +123,27 @@ class Rental:
         KeyboardInterrupt
             After having said what runs.
         """
-        try:
-            try:
-                finish = self._run()
-            finally:
-                self._see_the_stillborn_gone()
-        except KeyboardInterrupt:
-            self.say(f"Interrupted. {self.what_runs()}")
-            raise
-        except VastError as error:
-            if self.rented:
-                error.add_note(self.what_runs())
-            raise
+        finish: Finish = self._minding(self._run_all)
         return finish
+
+    def run_one(self) -> Attempt:
+        """Make one attempt at the one offer, and see what came of it."""
+        attempt = Attempt(self.candidates.at_hand[0])
+        self._minding(lambda: self._attempt(attempt, self.order, settle=True))
+        return attempt
+
+    def check(self) -> None:
+        """Ask for the prices now, and keep the offers that may be rented."""
+        self._tell("checking", f"asking for the price of {len(self.offers)} offers")
+        self.candidates.check_some()
 
     def what_runs(self) -> str:
         """Return in words which machines of this call exist, or may."""
-        runs = [f"instance {one.instance_id} (${one.price or 0:.4f}/h)" for one in self.rented]
+        now = self.desk.clock.time()
+        runs = [
+            f"instance {one.instance_id} (${one.price or 0:.4f}/h{_until(one, now)})"
+            for one in self.rented
+        ]
         open_ = [str(one.offer) for one in self.attempts if one.state in UNSETTLED]
         text = f"Rented by this call and billing: {', '.join(runs)}." if runs else ""
         if open_:
@@ -173,44 +193,87 @@ class Rental:
 
     # -- in private --------------------------------------------------------------------------
 
-    def _run(self) -> Finish:
+    def _minding(self, work: Callable[[], Any]) -> Any:
+        """Do the work; however it ends, say what runs."""
+        try:
+            try:
+                result = work()
+            finally:
+                self._see_the_stillborn_gone()
+        except KeyboardInterrupt:
+            self.say(f"Interrupted. {self.what_runs()}")
+            raise
+        except VastError as error:
+            if self.rented:
+                error.add_note(self.what_runs())
+            raise
+        finally:
+            self._telling.close()
+        self._tell("done", self.what_runs())
+        return result
+
+    def _run_all(self) -> Finish:
         while True:
-            tried = [self._tried(one) for one in self.attempts if one.case is not None]
             sent = [one for one in self.attempts if one.case is not None]
-            at_hand = [Candidate(one.id, one.machine_id) for one in self._at_hand]
+            tried = [self._tried(one) for one in sent]
+            at_hand = [Candidate(one.id, one.machine_id) for one in self.candidates.at_hand]
+            if any(self._is_over(one) for one in sent):
+                return self._end_together(Finish("deadline"))
             match next_move(self.count, tried, at_hand):
                 case Settle(index):
-                    self.desk.find_out(sent[index])
+                    self._find_out(sent[index])
                     if sent[index].state in UNSETTLED:
                         assert sent[index].error is not None
                         raise sent[index].error  # type: ignore[misc]
                 case Send(candidate):
                     self._send(candidate.offer_id)
                 case Finish(why):
-                    if why != "no more offers" or not self._waiting:
-                        return Finish(why)
-                    self._check_some()
+                    if why != "no more offers" or not self.candidates.are_left:
+                        return self._end_together(Finish(why))
+                    self.check()
 
     def _send(self, offer_id: int) -> None:
-        if not self._is_fresh():
-            self._check_again()
+        if not self.candidates.are_fresh:
+            self._tell("checking", "asking for the prices again")
+            self.candidates.check_again(self._may_be_tried)
             return
-        offer = next(one for one in self._at_hand if one.id == offer_id)
+        offer = self.candidates.offer(offer_id)
         order = self.order
         if self.bid is not None:
             order = replace(order, price=bid_for(offer, self.bid))
-        attempt = Attempt(offer)
+        self._attempt(Attempt(offer), order)
+
+    def _attempt(self, attempt: Attempt, order: Order, *, settle: bool = False) -> None:
         self.attempts.append(attempt)
+        attempt.price = attempt.offer.dph(order.disk, order.price)
+        self._tell("sending", f"renting {attempt.offer}", attempt)
         try:
-            done = self.desk.send(offer, order, attempt)
+            self.desk.send(attempt.offer, order, attempt, self.bounds)
         except BaseException:
             if attempt.case is None:
                 self.attempts.remove(attempt)
             raise
-        case = done.case
-        if case is not None and case.state is State.STILLBORN and case.contract is not None:
+        case = attempt.case
+        if attempt.state is State.CREATED:
+            self._tell("created", f"instance {attempt.instance_id} is created", attempt)
+        elif attempt.state is State.REFUSED:
+            self._tell("refused", f"{attempt.offer}: {attempt.error}", attempt)
+        elif case is not None and case.state is State.STILLBORN and case.contract is not None:
             # Its end is watched after the others have been sent.
             self.desk.settler.destroy(case, [case.contract])
+        elif settle:
+            self._find_out(attempt)
+
+    def _find_out(self, attempt: Attempt) -> None:
+        self._tell("finding out", f"the answer for {attempt.offer} was lost: finding out", attempt)
+        self.desk.find_out(attempt)
+        number = attempt.instance_id
+        if attempt.state in LIVE:
+            self._tell("adopted", f"instance {number} exists: adopted", attempt)
+        elif attempt.state is State.ABSENT:
+            self._tell("absent", f"nothing was created for {attempt.offer}", attempt)
+        elif attempt.state is State.DESTROYED:
+            self._tell("destroyed", f"instance {number} was stopped: destroyed", attempt)
 
     def _see_the_stillborn_gone(self) -> None:
         dying = [one for one in self.attempts if one.state in (State.DESTROYING, State.STILLBORN)]
@@ -222,6 +285,7 @@ class Rental:
             assert one.case is not None
             if one.case.state is State.DESTROYED:
                 one.error = _stillborn(one, one.case)
+                self._tell("destroyed", one.error.message, one)
             else:
                 one.error = still_there(one.case)
                 raise one.error
@@ -231,6 +295,10 @@ class Rental:
         return Tried(
             Candidate(one.offer.id, one.offer.machine_id), one.case.state, fatal=self._fatal(one)
         )
+
+    def _may_be_tried(self, offer: Offer) -> bool:
+        states = [one.state for one in self.attempts if one.offer.id == offer.id]
+        return all(state in (None, State.ABSENT) for state in states)
 
     def _fatal(self, one: Attempt) -> bool:
         """Say whether a refusal holds for every offer."""
@@ -244,89 +312,60 @@ class Rental:
             isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
         )
 
-    # -- prices ------------------------------------------------------------------------------
+    # -- deadlines ---------------------------------------------------------------------------
 
-    def _is_fresh(self) -> bool:
-        return self.checked_at is not None and self.desk.clock.time() - self.checked_at <= FRESH
+    def _is_over(self, one: Attempt) -> bool:
+        """Say whether a machine has reached its deadline, and say so in its attempt."""
+        deadline = one.deadline
+        if one.state not in LIVE or deadline is None or self.desk.clock.time() < deadline:
+            return False
+        when = in_words(deadline, self.desk.clock.time())
+        one.error = InstanceFailed(
+            f"Instance {one.instance_id} reached its deadline, {when}, while machines were still "
+            "being rented. It is destroyed, and nothing more was rented. Allow more hours or "
+            "dollars.",
+            code="deadline",
+        )
+        return True
 
-    def _check_again(self) -> None:
-        """Put what is at hand and was not tried back, to be searched again."""
-        sent = {one.offer.id: one for one in self.attempts if one.state is not None}
-        again = [
-            one for one in self._at_hand if one.id not in sent or sent[one.id].state is State.ABSENT
-        ]
-        self._waiting = again + self._waiting
-        self._at_hand = []
-        self._check_some()
-
-    def _check_some(self) -> None:
-        """Search the next offers again, and keep those that may be rented at this price."""
-        some, self._waiting = self._waiting[:CHUNK], self._waiting[CHUNK:]
-        now = self._search(some)
-        self.checked_at = self.desk.clock.time()
-        self._sort_out(some, {one.id: one for one in some} if now is None else now)
-
-    def _sort_out(self, offers: Sequence[Offer], now: Mapping[int, Offer]) -> None:
-        self._at_hand = []
-        for offer in offers:
-            found = now.get(offer.id)
-            why = "it is no longer offered" if found is None else self._unacceptable(found)
-            if found is None or why:
-                price = found.dph(self.order.disk) if found else offer.dph(self.order.disk)
-                self.attempts.append(Attempt(found or offer, price, passed_over=why))
-            else:
-                self._at_hand.append(found)
-
-    def _search(self, offers: Sequence[Offer]) -> dict[int, Offer] | None:
-        """Return the offers as they are now; None if they cannot be asked for and need not be."""
-        if not offers:
-            return {}
-        body: dict[str, Any] = {
-            "id": {"in": [one.id for one in offers]},
-            "rentable": {"eq": True},
-            "disable_bundling": True,
-            "order": [["dph_total", "asc"]],
-            "type": "on-demand" if self.bid is None else "bid",
-            "limit": len(offers),
-            "allocated_storage": self.order.disk,
-        }
+    def _end_together(self, finish: Finish) -> Finish:
+        """Give the machines the deadlines that they have as a fleet."""
+        entries = [one.case.entry for one in self.rented if one.case and one.case.entry]
+        known = [(entry, entry.price) for entry in entries if entry.price is not None]
+        # What stands in a start script cannot be changed: with that, each keeps its share.
+        if self.bounds.budget_usd is None or self.bounds.on_machine or len(known) < len(entries):
+            return finish
+        machines = [Machine(entry.created_at, price) for entry, price in known]
+        moments = self.bounds.together(machines)
+        deadlines = {entry.marker: at for entry, at in zip(entries, moments, strict=True)}
         try:
-            answer = self.desk.call("search_offers", body=body, refresh=True)
-        except (RateLimited, ServerError) as error:
-            if self.max_dph is None and not isinstance(self.bid, str):
-                return None
-            error.add_note("The price could not be checked again, so nothing was sent.")
-            raise
-        if answer.stale:
-            if self.max_dph is None and not isinstance(self.bid, str):
-                return None
-            raise ServerError(
-                "The price could not be checked again at the last moment "
-                f"({answer.stale_reason}). Nothing was rented by this. Try again in a while.",
-                code="price_not_checked",
-            )
-        rows = [offer_of({**row, "is_bid": False}) for row in answer.data["offers"]]
-        return {one.id: one for one in rows}
+            self.desk.journal.set_deadlines(deadlines)
+        except JournalError as error:
+            warnings.warn(error.message, RuntimeWarning, stacklevel=2)
+            return finish
+        for one in self.rented:
+            if one.case and one.case.entry:
+                marker = one.case.entry.marker
+                one.case.entry = replace(one.case.entry, deadline=deadlines[marker])
+                self.desk.guard_machine(one.case.entry)
+        return finish
 
-    def _unacceptable(self, offer: Offer) -> str:
-        bid = None
-        if self.bid is not None:
-            bid = bid_for(offer, self.bid)
-            if bid is None:
-                return "its least bid is not known"
-            if offer.min_bid is not None and bid < offer.min_bid:
-                return f"a bid of ${bid:.4f}/h is below its least one, ${offer.min_bid:.4f}/h"
-        price = offer.dph(self.order.disk, bid)
-        if self.max_dph is None:
-            return ""
-        if price is None:
-            return "its price is not known"
-        if price > self.max_dph:
-            return (
-                f"it costs ${price:.4f}/h with {self.order.disk:g} GB, more than max_dph "
-                f"${self.max_dph:.4f}/h"
-            )
-        return ""
+    # -- telling -----------------------------------------------------------------------------
+
+    def _tell(self, kind: Kind, text: str, attempt: Attempt | None = None) -> None:
+        offer = None if attempt is None else attempt.offer.id
+        number = None if attempt is None else attempt.instance_id
+        price = None if attempt is None else attempt.price
+        self._telling.tell(RentEvent(kind, offer, number, price, text))
+
+    def _pass_over(self, offer: Offer, price: float | None, why: str) -> None:
+        attempt = Attempt(offer, price, passed_over=why)
+        self.attempts.append(attempt)
+        self._tell("passed over", f"{offer}: {why}", attempt)
+
+
+def _until(attempt: Attempt, now: float) -> str:
+    return "" if attempt.deadline is None else f", ends {in_words(attempt.deadline, now)}"
 
 
 def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.fleet.account import require_ssh_key, warn_of_credit
 from vastnb.fleet.again import keep
-from vastnb.fleet.desk import Attempt, Desk
+from vastnb.fleet.deadline import LATEST, Bounds
+from vastnb.fleet.desk import Desk
+from vastnb.fleet.guarding import guard_of
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.offer import Offer, bid_for, offers_of
+from vastnb.fleet.offer import Offer, bid_for, offer_of, offers_of
+from vastnb.fleet.onmachine import with_line
 from vastnb.fleet.order import Order
-from vastnb.fleet.plan import LIVE, OPEN
+from vastnb.fleet.outcomes import Attempt
+from vastnb.fleet.plan import LIVE
 from vastnb.fleet.rent import Rental
+from vastnb.fleet.telling import Listener
 
 if TYPE_CHECKING:
     from vastnb.fleet.verbs import InstanceVerbs
@@ -28,6 +35,24 @@ JUST_NOW: Final = 20.0
 """Seconds for which the prices of a search with the same disk need not be asked for again."""
 
 
+class Terms(NamedTuple):
+    """What a rental is bound by, and who hears of it.
+
+    Parameters
+    ----------
+    bounds : Bounds
+        Hours and dollars after which the machines end.
+    check_ssh_key : bool
+        Whether the account must have an SSH key, if one will be needed.
+    on_event : callable or None
+        Told of every step.
+    """
+
+    bounds: Bounds
+    check_ssh_key: bool = True
+    on_event: Listener | None = None
+
+
 def prepare(
     client: InstanceVerbs,
     order: Order,
@@ -36,6 +61,7 @@ def prepare(
     count: int,
     max_dph: float | None,
     bid: float | str | None,
+    terms: Terms,
 ) -> Rental:
     """Check what was asked for, find the candidates, and return the rental that is to be run.
 
@@ -54,6 +80,7 @@ def prepare(
         bid_for(Offer(0), bid)  # a strategy that is no strategy is refused before anything is sent
         if not isinstance(bid, str):
             Order(image="any", price=bid)
+    _check_on_machine(order, terms.bounds)
     desk = client._fleet(acting=True)
     if _is_query(offers):
         offers = client.search_offers(  # type: ignore[attr-defined]
@@ -71,6 +98,8 @@ def prepare(
         )
     if not candidates:
         raise _wrong("there is no offer to try; the search found none")
+    _about_to_rent(client, desk, order, terms)
+    _warn_of_credit(desk, order, candidates[:count], terms.bounds, bid)
     return Rental(
         desk,
         order,
@@ -79,6 +108,9 @@ def prepare(
         max_dph=max_dph,
         bid=bid,
         checked_at=_asked_at(offers, order, bid, desk),
+        bounds=terms.bounds,
+        on_event=terms.on_event,
+        line=client._fleet_base.shows_progress,
     )
 
 
@@ -101,22 +133,82 @@ def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     return Fleet(client, handles, wanted=rental.count, attempts=attempts)
 
 
-def one_instance(
-    client: InstanceVerbs, rental: Rental, desk: Desk, offer: Offer, attempt: Attempt
-) -> Instance:
+def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) -> Instance:
     """Make one attempt at one offer, see what came of it, and return its handle."""
-    rental.attempts.append(attempt)
-    try:
-        desk.send(offer, rental.order, attempt)
-        if attempt.state in OPEN:
-            desk.find_out(attempt)
-    except KeyboardInterrupt:
-        rental.say(f"Interrupted. {rental.what_runs()}")
-        raise
+    chosen = offer_of(offer)
+    if chosen.is_bid and order.price is None:
+        raise InvalidRequest(
+            "This offer comes from a search for interruptible machines, and no price is given: the "
+            "service would rent it on demand, at a higher price. Nothing was sent. Give price= (a "
+            'bid in $/h), use rent(..., bid="min+10%"), or search with type="on-demand".',
+            code="bid_without_price",
+        )
+    _check_on_machine(order, terms.bounds)
+    desk = client._fleet(acting=True)
+    _about_to_rent(client, desk, order, terms)
+    unpriced = terms.bounds.budget_usd is not None and chosen.dph(order.disk, order.price) is None
+    rental = Rental(
+        desk,
+        order,
+        [chosen],
+        bid=order.price if unpriced else None,
+        checked_at=None if unpriced else desk.clock.time(),
+        bounds=terms.bounds,
+        on_event=terms.on_event,
+        line=client._fleet_base.shows_progress,
+    )
+    if unpriced:
+        rental.check()
+        if not rental.candidates.at_hand:
+            raise rental.failure()
+    attempt = rental.run_one()
     if attempt.state in LIVE:
         return _handle(client, attempt, rental.frame(), rental)
     assert attempt.error is not None
     raise attempt.error
+
+
+def _about_to_rent(client: InstanceVerbs, desk: Desk, order: Order, terms: Terms) -> None:
+    """See to what must be there before the first create is sent."""
+    if terms.check_ssh_key:
+        require_ssh_key(desk.account, order)
+    if terms.bounds:
+        guard_of(client, desk)
+
+
+def _check_on_machine(order: Order, bounds: Bounds) -> None:
+    """See that a machine can end itself: that its start script runs, and has room for it."""
+    if not bounds.on_machine:
+        return
+    if "args" in (order.wire_runtype or "").split():
+        raise _wrong(
+            "deadline_on_machine needs a start script, and with the run type args none is run"
+        )
+    if order.template_hash is not None and order.onstart is None:
+        raise _wrong(
+            "deadline_on_machine would take the place of the template's own start script; give "
+            "onstart= with what is to be run"
+        )
+    # For its length; the real one has the real deadline and server.
+    replace(order, onstart=with_line(order.onstart, LATEST, "https://console.vast.ai"))
+
+
+def _warn_of_credit(
+    desk: Desk, order: Order, offers: Sequence[Offer], bounds: Bounds, bid: float | str | None
+) -> None:
+    prices = [
+        one.dph(order.disk, None if bid is None else bid_for(one, bid) or one.min_bid)
+        for one in offers
+    ]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices) or not known:
+        return
+    hours = bounds.max_hours or 1.0
+    dollars = sum(known) * hours
+    if bounds.budget_usd is not None:
+        dollars = min(dollars, bounds.budget_usd) if bounds.max_hours else bounds.budget_usd
+    machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
+    warn_of_credit(desk.account, dollars, f"{hours:g} h of {machines}")
 
 
 def _handle(
@@ -158,4 +250,4 @@ def _wrong(what: str) -> InvalidRequest:
     return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent, nothing was rented.")
 
 
-__all__ = ["one_instance", "prepare", "result_of"]
+__all__ = ["Terms", "one_instance", "prepare", "result_of"]

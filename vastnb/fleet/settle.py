@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vastnb.clock import Clock
-from vastnb.errors import InvalidRequest, JournalError, VastError
+from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.journal import Entry, Journal
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.plan import (
@@ -35,6 +35,9 @@ BUDGET: Final = 60.0
 
 DESTROY_BUDGET: Final = 120.0
 """Seconds for seeing that machines are gone and stay away."""
+
+BULK: Final = 64
+"""Machines in one request, as for the service's bulk create."""
 
 ONE_LIST: Final = 20.0
 """Seconds for one list, with its pages, turns and repetitions."""
@@ -157,7 +160,50 @@ class Settler:
         self.record(case, since=self._clock.time())
         case.seen = Sightings()
 
+    def destroy_all(self, cases: Sequence[Case]) -> None:
+        """Ask for the machines of several cases to be destroyed, with as few requests as possible.
+
+        Where the service does not take several at once, or not these, each is asked for by itself.
+        An answer that is lost changes nothing: whatever is still listed is asked for again.
+
+        Parameters
+        ----------
+        cases : sequence of Case
+            Each with its machine.
+        """
+        if len(cases) == 1:
+            self.destroy(cases[0], [cases[0].contract or 0])
+            return
+        # All are written down first, so that an interruption forgets none.
+        for case in cases:
+            self.record(case, state=State.DESTROYING, since=self._clock.time())
+        for first in range(0, len(cases), BULK):
+            some = cases[first : first + BULK]
+            if not self._delete_at_once(some):
+                for case in some:
+                    self._delete(case, [case.contract or 0])
+            for case in some:
+                self.record(case, since=self._clock.time())
+                case.seen = Sightings()
+
     # -- in private --------------------------------------------------------------------------
+
+    def _delete_at_once(self, cases: Sequence[Case]) -> bool:
+        """Send one request for all; False if the service does not take it."""
+        ids = [case.contract for case in cases]
+        try:
+            answer = self._call("destroy_instances", body={"instance_ids": ids})
+        except (InvalidRequest, AuthError):
+            return False  # one of them may be gone already, or the key may do this one by one only
+        except VastError as error:
+            for case in cases:
+                case.error = error.message
+            return True
+        if isinstance(answer.data, Mapping) and answer.data.get("success") is False:
+            return False
+        for case in cases:
+            case.destroyed.append(case.contract or 0)
+        return True
 
     def _act(self, cases: Sequence[Case], deadline: float) -> float | None:
         """Do what is due; return the seconds until the next look, None if none is needed."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vastnb.errors import InvalidRequest
-from vastnb.fleet.handling import FleetBase, Handling
+from vastnb.fleet.handling import FleetBase
+from vastnb.fleet.spending import Spending
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Fleet, Instance
+    from vastnb.fleet.telling import Listener
     from vastnb.market.query import QueryLike
 
 
-class InstanceVerbs(Handling):
+class InstanceVerbs(Spending):
     """What can be done with machines. A part of `Client`."""
 
     def create_instance(
@@ -34,6 +35,11 @@ class InstanceVerbs(Handling):
         template_hash: str | None = None,
         args: Sequence[str] | None = None,
         cancel_unavail: bool | None = None,
+        max_hours: float | None = None,
+        budget_usd: float | None = None,
+        deadline_on_machine: bool = False,
+        check_ssh_key: bool = True,
+        on_event: Listener | None = None,
         **more: Any,
     ) -> Instance:
         """Rent one offer, once or not at all.
@@ -62,6 +68,8 @@ class InstanceVerbs(Handling):
             Arguments of the image's own entry point.
         cancel_unavail : bool, optional
             Create nothing if the GPUs are taken; by default yes on demand.
+        max_hours, budget_usd, deadline_on_machine, check_ssh_key, on_event
+            As for `rent`.
         **more
             Further fields: ``user``, ``image_login``, ``extra``, ``python_utf8``, ``lang_utf8``,
             ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``.
@@ -74,7 +82,8 @@ class InstanceVerbs(Handling):
         Raises
         ------
         OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited
-            Nothing was rented.
+            Nothing was rented. `SpendLimit` is a `NoCredit`; `NoSSHKey` and `BadTemplate` are
+            `InvalidRequest`s.
         InstanceFailed
             The service made a stopped machine; it was destroyed.
         ServerError
@@ -84,20 +93,14 @@ class InstanceVerbs(Handling):
         JournalError
             It could not be written down, so nothing was sent.
         """
-        from vastnb.fleet.desk import Attempt
-        from vastnb.fleet.offer import offer_of
+        from vastnb.fleet.deadline import Bounds
         from vastnb.fleet.order import Order
-        from vastnb.fleet.rent import Rental
-        from vastnb.fleet.renting import one_instance
+        from vastnb.fleet.renting import Terms, one_instance
 
-        chosen = offer_of(offer)
         order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
                       cancel_unavail, more)  # fmt: skip
-        if chosen.is_bid and price is None:
-            raise _bid_without_price()
-        desk = self._fleet(acting=True)
-        rental = Rental(desk, order, [chosen], checked_at=desk.clock.time())
-        return one_instance(self, rental, desk, chosen, Attempt(chosen))
+        bounds = Bounds(max_hours, budget_usd, 1, deadline_on_machine)
+        return one_instance(self, order, offer, Terms(bounds, check_ssh_key, on_event))
 
     def rent(
         self,
@@ -106,6 +109,11 @@ class InstanceVerbs(Handling):
         count: int = 1,
         max_dph: float | None = None,
         bid: float | str | None = None,
+        max_hours: float | None = None,
+        budget_usd: float | None = None,
+        deadline_on_machine: bool = False,
+        check_ssh_key: bool = True,
+        on_event: Listener | None = None,
         image: str | None = None,
         disk: float = 10,
         label: str | None = None,
@@ -130,6 +138,21 @@ class InstanceVerbs(Handling):
         bid : float or str, optional
             Rent interruptible machines: a bid in $/h for the GPUs, or ``"min"``, ``"min+10%"``,
             ``"min+0.05"``. Needed for offers of a bid search; those are never rented on demand.
+        max_hours : float, optional
+            Hours after which each machine is destroyed.
+        budget_usd : float, optional
+            Dollars that all machines together may cost: they are destroyed when so much is spent
+            by their agreed prices, disks included, as if they ran all the time. **Traffic is not
+            in it**, for nobody knows beforehand what is transferred.
+        deadline_on_machine : bool
+            Let each machine end itself as well, with a line before its start script, in case this
+            computer is off then. It uses the instance's own key, and some 700 of the 4,096
+            characters of `onstart`. With a budget each machine has an equal share of it.
+        check_ssh_key : bool
+            See that the account has an SSH key before anything is rented that needs one.
+        on_event : callable, optional
+            Called with a `RentEvent` (``kind``, ``offer_id``, ``instance_id``, ``dph``, ``text``)
+            at every step, in this thread.
         image, disk, label, env, onstart, runtype, template_hash, args, **more
             As for `create_instance`.
 
@@ -143,28 +166,29 @@ class InstanceVerbs(Handling):
         Raises
         ------
         OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, ServerError, InstanceFailed
-            Nothing was rented.
+            Nothing was rented. `SpendLimit` is a `NoCredit`; `NoSSHKey` and `BadTemplate` are
+            `InvalidRequest`s.
         OutcomeUnknown
             A machine may exist; nothing more was sent. A note names those that run.
         JournalError
             It could not be written down, so nothing was sent.
+
+        Notes
+        -----
+        Deadlines are enforced as long as this kernel and this client live. They are kept on disk:
+        a kernel that starts later destroys what is overdue at its first use of a client, and
+        guards the rest.
         """
+        from vastnb.fleet.deadline import Bounds
         from vastnb.fleet.order import Order
-        from vastnb.fleet.renting import prepare, result_of
+        from vastnb.fleet.renting import Terms, prepare, result_of
 
         order = Order(image, disk, label, env, onstart, runtype, None, template_hash, args,
                       None, more)  # fmt: skip
-        rental = prepare(self, order, offers, count=count, max_dph=max_dph, bid=bid)
+        bounds = Bounds(max_hours, budget_usd, count, deadline_on_machine)
+        terms = Terms(bounds, check_ssh_key, on_event)
+        rental = prepare(self, order, offers, count=count, max_dph=max_dph, bid=bid, terms=terms)
         return result_of(self, rental)
-
-
-def _bid_without_price() -> InvalidRequest:
-    return InvalidRequest(
-        "This offer comes from a search for interruptible machines, and no price is given: the "
-        "service would rent it on demand, at a higher price. Nothing was sent. Give price= (a bid "
-        'in $/h), use rent(..., bid="min+10%"), or search with type="on-demand".',
-        code="bid_without_price",
-    )
 
 
 __all__ = ["FleetBase", "InstanceVerbs"]

@@ -24,7 +24,7 @@ def ssh_keys(call: Call) -> Reply:
     keys = call.owner.ssh_keys
     if not keys:
         raise Failure(404, None, "No SSH keys found for the user.")
-    return Reply([{**key, "key": key["public_key"]} for key in keys])
+    return Reply([{**key, "key": key["public_key"], "simulated": True} for key in keys])
 
 
 def create_ssh_key(call: Call) -> Reply:

@@ -1,0 +1,129 @@
+"""Between a client and its guard: who makes it, when it ends, and who hears what it says."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import warnings
+import weakref
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from vastnb.errors import InvalidRequest
+from vastnb.fleet.deadline import HOUR, LATEST, utc
+from vastnb.fleet.guard import Guard, unguarded
+from vastnb.fleet.onmachine import move_command
+from vastnb.fleet.owner import this_process
+from vastnb.fleet.plan import LIVE
+from vastnb.fleet.reconcile import unwatched
+
+if TYPE_CHECKING:
+    from vastnb.fleet.desk import Desk
+    from vastnb.fleet.handling import Handling
+
+log = logging.getLogger("vastnb.fleet")
+
+
+def guard_of(client: Handling, desk: Desk) -> Guard:
+    """Return the client's guard; make it if there is none yet."""
+    if desk.guard is None:
+        listener = weakref.ref(client)
+
+        def tell(text: str, id: int, bad: bool) -> None:
+            # To the standard error: a warning of a thread is shown once, and this must be seen.
+            sys.stderr.write(f"vastnb: {text}\n")
+            log.log(logging.ERROR if bad else logging.WARNING, text)
+            there = listener()
+            watcher: Any = None if there is None else there.__dict__.get("_watcher")
+            if watcher is not None:
+                watcher.nudge(id, text)
+
+        guard = desk.guard = Guard(desk, tell)
+        there: Any = client
+
+        def end() -> None:
+            left = guard.close()
+            if left:
+                text = unguarded(left, desk.clock.time(), "This client is closed")
+                warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+        there.on_close(end)
+        if there.server is not None:
+            # A simulated service ends with its client, and its machines with it.
+            weakref.finalize(client, guard.close)
+    return desk.guard
+
+
+def take_up(client: Handling, desk: Desk) -> None:
+    """Guard what the journal has deadlines for, and nobody in this process guards."""
+    found = [one for one in desk.journal.entries(desk.rights.account, LIVE) if unwatched(one)]
+    if found:
+        guard_of(client, desk).arm(found)
+
+
+def deadline_of(client: Handling, id: int) -> datetime | None:
+    """Return when a machine is destroyed (UTC), as the journal has it."""
+    desk = client._fleet()
+    entry = desk.journal.of_contract(desk.rights.account, id)
+    return utc(entry.deadline) if entry is not None else None
+
+
+def has_ended(client: Handling, id: int) -> bool:
+    """Say whether a machine was destroyed at its deadline by this client, and seen gone."""
+    guard = client._desk.guard if client._desk is not None else None
+    return guard is not None and guard.ended(id)
+
+
+def extend(client: Handling, id: int, hours: float) -> datetime | None:
+    """Give a machine so many hours more, or that many from now if it has no deadline.
+
+    Parameters
+    ----------
+    client : Client
+        Whose guard enforces it.
+    id : int
+        The instance.
+    hours : float
+        How much longer.
+
+    Raises
+    ------
+    InvalidRequest
+        If it was not rented by vastnb on this computer, or is gone.
+    JournalError
+        If it cannot be written down; the earlier deadline holds.
+    """
+    number = isinstance(hours, int | float) and not isinstance(hours, bool)
+    if not (number and math.isfinite(hours) and hours > 0):
+        raise InvalidRequest(
+            f"hours={hours!r}: a number above 0 is needed. The deadline is as it was.",
+            code="invalid_args",
+        )
+    desk = client._fleet(acting=True)
+    entry = desk.journal.of_contract(desk.rights.account, id)
+    if entry is None or entry.state not in LIVE:
+        raise InvalidRequest(
+            f"Instance {id} was not rented by vastnb on this computer, or is gone: a deadline "
+            "cannot be kept for it. Nothing was changed.",
+            code="no_such_attempt",
+        )
+    now = desk.clock.time()
+    begin = now if entry.deadline is None else max(entry.deadline, now)
+    moment = min(LATEST, begin + hours * HOUR)
+    desk.journal.set_deadlines({entry.marker: moment})
+    entry = replace(entry, deadline=moment)
+    if entry.owner == this_process():
+        guard_of(client, desk).arm([entry])
+    if entry.on_machine:
+        warnings.warn(
+            f"Instance {id} also ends itself, at the deadline that stands in its start script. "
+            f"That one is moved on the machine: {move_command(moment)}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return utc(moment)
+
+
+__all__ = ["deadline_of", "extend", "guard_of", "has_ended", "take_up"]

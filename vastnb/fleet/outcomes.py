@@ -1,0 +1,156 @@
+"""What came of one attempt: an answer that was read, and the words for how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vastnb.api.text import plain
+from vastnb.errors import InstanceFailed, OutcomeUnknown, ServerError, VastError
+from vastnb.fleet.offer import Offer
+from vastnb.fleet.plan import LIVE, UNSETTLED, State
+from vastnb.fleet.settle import Case
+
+
+class Read(NamedTuple):
+    """What an answer to a create says: where the attempt stands, the machine, and why."""
+
+    state: State
+    contract: int | None = None
+    why: str = ""
+
+
+def read_answer(data: Any) -> Read:
+    """Say what the answer to a create means.
+
+    A machine that exists is one that the answer names. A refusal is one that says so. Anything
+    else is unknown, and is found out.
+
+    Parameters
+    ----------
+    data : Any
+        The decoded JSON.
+    """
+    if not isinstance(data, Mapping):
+        return Read(State.UNKNOWN, None, "an answer that is not understood")
+    contract = _id(data.get("new_contract"))
+    success = data.get("success")
+    if contract is not None:
+        return Read(State.CREATED if success is not False else State.STILLBORN, contract)
+    said = plain(": ".join(str(data[k]) for k in ("error", "msg") if data.get(k)))
+    if success is False and said:
+        return Read(State.REFUSED, None, said)
+    return Read(State.UNKNOWN, None, "an answer without a contract")
+
+
+@dataclass
+class Attempt:
+    """What came of one offer.
+
+    Parameters
+    ----------
+    offer : Offer
+        What was asked for.
+    price : float or None
+        $/h with the disk, as known when it was sent.
+    case : Case or None
+        Where it stands; None if it was passed over.
+    error : VastError or None
+        Why there is no machine.
+    passed_over : str
+        Why it was not tried, in words.
+    """
+
+    offer: Offer
+    price: float | None = None
+    case: Case | None = None
+    error: VastError | None = None
+    passed_over: str = ""
+
+    @property
+    def state(self) -> State | None:
+        """Where it stands."""
+        return self.case.state if self.case else None
+
+    @property
+    def instance_id(self) -> int | None:
+        """The machine that came of it, be it destroyed by now."""
+        return self.case.contract if self.case else None
+
+    @property
+    def deadline(self) -> float | None:
+        """When the machine is to end, epoch seconds."""
+        return self.case.entry.deadline if self.case and self.case.entry else None
+
+
+def outcome(attempt: Attempt, was: State) -> VastError | None:
+    """Return the error that says what came of an attempt that was settled; None for a machine.
+
+    Parameters
+    ----------
+    attempt : Attempt
+        After settling.
+    was : State
+        Before it.
+    """
+    case = attempt.case
+    if case is None or case.state in LIVE:
+        return None
+    if case.state in UNSETTLED:
+        return unknown(attempt)
+    if case.state is State.ABSENT:
+        return ServerError(
+            f"The answer to renting {attempt.offer} was lost; complete lists of your instances "
+            f"over {case.seen.clean} looks show that nothing was created. Nothing was rented or "
+            "charged. It may be tried again.",
+            code="proved_absent",
+        )
+    if case.state is State.DESTROYED and was in (*UNSETTLED, State.STILLBORN, State.DESTROYING):
+        return InstanceFailed(
+            f"{attempt.offer} gave a stopped machine (instance {case.contract}) that would have "
+            "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed "
+            "and is gone. Bid more, or try the next offer.",
+            code="created_stopped",
+        )
+    if case.state in (State.DESTROYING, State.STILLBORN):
+        return still_there(case)
+    return attempt.error
+
+
+def unknown(attempt: Attempt) -> OutcomeUnknown:
+    """Return the error for an attempt that may have made a machine, with what it may cost."""
+    case = attempt.case
+    assert case is not None
+    assert case.entry is not None
+    cost = "an unknown price" if attempt.price is None else f"${attempt.price:.4f}/h"
+    last = f" Last trouble: {case.error}" if case.error else ""
+    return OutcomeUnknown(
+        f"A create for {attempt.offer} was sent and its answer was lost. One machine with a disk "
+        f"of {case.entry.disk:g} GB may exist and bill {cost}; it carries VASTNB_ATTEMPT="
+        f"{case.entry.marker} in its environment. Nothing else was sent for it. Run "
+        "client.reconcile() to find it or to prove that it does not exist, or look at "
+        f"https://cloud.vast.ai/instances/.{last}",
+        code="unsettled",
+    )
+
+
+def still_there(case: Case) -> OutcomeUnknown:
+    """Return the error for a machine that should be gone and was not seen to be."""
+    seen = "is still listed" if case.seen.found else "has not been seen gone for long enough"
+    last = f" Last trouble: {case.error}" if case.error else ""
+    return OutcomeUnknown(
+        f"Instance {case.contract} was asked to be destroyed and {seen}: it may still bill. Run "
+        "client.reconcile(), which goes on with it, or look at https://cloud.vast.ai/instances/."
+        f"{last}",
+        code="not_seen_gone",
+    )
+
+
+def _id(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+__all__ = ["Attempt", "Read", "outcome", "read_answer", "still_there", "unknown"]

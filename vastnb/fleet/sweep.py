@@ -1,0 +1,75 @@
+"""Ending everything that vastnb has rented, and nothing else.
+
+A machine is ours if it carries our marker in its environment. Anything else has to be named by its
+id: whoever rented it by other means may need it.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from vastnb.fleet.burn import Burn
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `Client.sweep` found, or did.
+
+    Parameters
+    ----------
+    ids : tuple of int
+        The machines that carry our marker.
+    per_hour : float
+        What they cost, $/h.
+    dry_run : bool
+        True if they were only named, False if they were destroyed and seen gone.
+    others : int
+        Machines of the account that are left alone.
+    machines : DataFrame
+        One row for each of `ids`, as in `Burn.machines`.
+    """
+
+    ids: tuple[int, ...]
+    per_hour: float
+    dry_run: bool
+    others: int = 0
+    machines: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    def __str__(self) -> str:
+        rest = f" {self.others} other machines are left alone." if self.others else ""
+        if not self.ids:
+            return f"No machine here was rented by vastnb.{rest}"
+        named = ", ".join(map(str, self.ids))
+        if self.dry_run:
+            return (
+                f"Would destroy {len(self.ids)} machines rented by vastnb, ${self.per_hour:.4f}/h: "
+                f"{named}. client.sweep(dry_run=False) does it; their disks are lost.{rest}"
+            )
+        return (
+            f"Destroyed {len(self.ids)} machines rented by vastnb, which cost "
+            f"${self.per_hour:.4f}/h: {named}.{rest}"
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table = self.machines.to_html(index=False, na_rep="", border=0) if self.ids else ""
+        return f"<div>{html.escape(str(self))}</div>{table}"
+
+
+def sweep_of(burn: Burn, *, dry_run: bool) -> Sweep:
+    """Return what there is to sweep among the machines of an account."""
+    mine = burn.machines[burn.machines["ours"].to_numpy(dtype=bool)].reset_index(drop=True)
+    return Sweep(
+        ids=tuple(int(number) for number in mine["id"]),
+        per_hour=float(mine["per_hour"].sum()),
+        dry_run=dry_run,
+        others=len(burn.machines) - len(mine),
+        machines=mine,
+    )
+
+
+__all__ = ["Sweep", "sweep_of"]

@@ -1,0 +1,127 @@
+"""What happens while machines are being rented, told as it happens.
+
+Every step of a rental is a `RentEvent`. A listener gets each of them in the thread that rents; in
+the main thread a line shows the last one while it takes longer than a moment. Neither can disturb
+the rental: a listener that fails is reported, and the rental goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from vastnb.api.progress import SHOW_FROM
+from vastnb.clock import Clock
+
+Kind = Literal[
+    "checking",
+    "sending",
+    "created",
+    "refused",
+    "passed over",
+    "finding out",
+    "adopted",
+    "absent",
+    "destroyed",
+    "done",
+]
+
+RENTED: Final = frozenset({"created", "adopted"})
+
+
+@dataclass(frozen=True, slots=True)
+class RentEvent:
+    """One step of a rental.
+
+    Parameters
+    ----------
+    kind : str
+        ``"checking"`` (prices are asked for again), ``"sending"``, ``"created"``, ``"refused"``,
+        ``"passed over"`` (not tried), ``"finding out"`` (the answer was lost), ``"adopted"`` (and
+        the machine is there), ``"absent"`` (and there is none), ``"destroyed"`` (it would have
+        billed for nothing) and, at the end, ``"done"``.
+    offer_id, instance_id : int or None
+        Which offer, and which machine.
+    dph : float or None
+        $/h with the disk.
+    text : str
+        The same in words.
+    """
+
+    kind: Kind
+    offer_id: int | None
+    instance_id: int | None
+    dph: float | None
+    text: str
+
+
+Listener = Callable[[RentEvent], object]
+
+
+class Telling:
+    """Tells a listener and shows a line.
+
+    Parameters
+    ----------
+    count : int
+        Machines that are wanted.
+    clock : Clock
+        The time.
+    listener : callable, optional
+        Gets every event.
+    line : bool
+        Whether to show a line, if this is the main thread.
+    """
+
+    def __init__(
+        self, count: int, clock: Clock, listener: Listener | None = None, *, line: bool = False
+    ) -> None:
+        self._count = count
+        self._clock = clock
+        self._listener = listener
+        self._line = line and threading.current_thread() is threading.main_thread()
+        self._began = clock.time()
+        self._bar: Any = None
+        self._rented = 0
+        self._complained = False
+
+    def tell(self, event: RentEvent) -> None:
+        """Tell of one step."""
+        self._rented += event.kind in RENTED
+        self._show(event)
+        if self._listener is None:
+            return
+        try:
+            self._listener(event)
+        except Exception as error:
+            if not self._complained:
+                self._complained = True
+                warnings.warn(
+                    f"on_event failed ({type(error).__name__}: {error}); renting goes on.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+
+    def close(self) -> None:
+        """Remove the line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show(self, event: RentEvent) -> None:
+        slow = event.kind == "finding out" or self._clock.time() - self._began > SHOW_FROM
+        if not self._line or not (slow or self._bar is not None):
+            return
+        if self._bar is None:
+            from tqdm.auto import tqdm  # as for waits: `import vastnb` cannot afford it
+
+            shape = "{desc} |{bar}| {n_fmt} of {total_fmt}"
+            self._bar = tqdm(total=self._count, bar_format=shape, leave=False)
+        self._bar.set_description_str(event.text[:100])
+        self._bar.update(min(self._rented, self._count) - self._bar.n)
+
+
+__all__ = ["Kind", "Listener", "RentEvent", "Telling"]
