@@ -26,6 +26,7 @@ from vastnb.market.query import Query, parse_query
 from . import registry
 from .assets import bundle, styles
 from .display import EXPLORER_COLUMNS
+from .explorer_drawer import Drawer
 from .explorer_model import ExplorerModel, Plan, Problem, Request
 from .explorer_status import beside_rows, static_copy, status_of
 from .filters import FilterState
@@ -37,6 +38,8 @@ from .table import RowsWidget
 
 if TYPE_CHECKING:
     from vastnb.client import Client
+
+    from .rent import RentForm
 
 
 def explore(
@@ -115,17 +118,21 @@ class Explorer(RowsWidget):
         The panel's state as the page holds it. Set it through `filter`.
     status : dict
         What the status line says. Nothing secret is in it.
+    renting : str
+        Model id of the rent form while it is open, else empty.
     """
 
     _esm = bundle("explore")
     _css = styles("theme", "grid", "filters", "bars", "explore")
     filters = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
+    renting = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, client: Client, state: FilterState, *, limit: int | None = None) -> None:
         model = ExplorerModel(state, limit=limit)
         super().__init__(filters=state.page())
         self._client = client
+        self._drawer = Drawer(client)
         self._model = model
         self._main = MainThread()
         self._closed = False
@@ -174,6 +181,18 @@ class Explorer(RowsWidget):
         found = found.reset_index(drop=True)
         found.attrs["vastnb"] = self._model.provenance
         return found
+
+    @property
+    def rent_form(self) -> RentForm:
+        """The rent form for the selected offers, as the button 'Rent' opens it.
+
+        Raises
+        ------
+        InvalidRequest
+            For reserved offers.
+        """
+        state = self._model.state
+        return self._drawer.open(self.selected, type=state.type, disk=state.disk)
 
     def to_code(self) -> str:
         """Return the line of code that gives the same offers as a DataFrame."""
@@ -225,6 +244,7 @@ class Explorer(RowsWidget):
             return
         self._closed = True
         self._worker.close()
+        self._drawer.close()
         self.unobserve_all()
         self._results.clear()
         layout = self.layout
@@ -247,6 +267,8 @@ class Explorer(RowsWidget):
             self._on_main(lambda: self._do_later(self._model.refresh(), at_once=True))
         elif kind == "reset":
             self._on_main(self._reset)
+        elif kind == "rent":
+            self._on_main(self._open_form)
 
     def _on_filters(self, _change: Any) -> None:
         self._on_main(self._take_filters)
@@ -264,6 +286,13 @@ class Explorer(RowsWidget):
             return
         if state != self._model.state:
             self._do_later(self._model.change(state))
+
+    def _open_form(self) -> None:
+        try:
+            self.renting = self.rent_form.model_id or ""
+        except VastError as error:
+            self._model.problem = Problem.of(error, "This cannot be rented from here.")
+        self._tell()
 
     def _reset(self) -> None:
         kept = self._model.state

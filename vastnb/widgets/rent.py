@@ -140,7 +140,6 @@ class RentForm(LiveWidget):
         self._model = RentModel(plan, pd.DataFrame())
         self._main = MainThread()
         self._closed = False
-        self._listening = False
         self._acked: dict[str, int] = {}
         self._asked_facts = False
         self._results: deque[Callable[[], None]] = deque()
@@ -156,7 +155,6 @@ class RentForm(LiveWidget):
         self._templates: tuple[Template, ...] | None = None
         self._note = ""
         self._poller: Poller | None = None
-        self.on_msg(self._on_message)
         try:
             self._search_now()
         except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
@@ -586,18 +584,24 @@ class RentForm(LiveWidget):
             return
         self._model.set_offers(found)
 
-    def take_offers(self, offers: pd.DataFrame) -> None:
+    def take_offers(self, offers: pd.DataFrame, *, disk: float | None = None) -> None:
         """Take other candidates; what is filled in stays. Not while it rents.
 
         Parameters
         ----------
         offers : DataFrame
             Candidates with prices, best first.
+        disk : float, optional
+            GB.
         """
         self._drain()
         if self._model.phase == "renting":
             return
-        self._given, self._outcome, self._note = offers, None, ""
+        if disk is not None:
+            self._model.change_all({"disk": disk})
+        self._given, self._note = offers, ""
+        if not (self._run and self._run.unknown):
+            self._outcome = None
         self._model.set_offers(offers)
         if self._model.phase == "rented" and not (self._run and self._run.unknown):
             self._model.phase = "plan"

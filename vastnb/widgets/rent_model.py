@@ -240,9 +240,10 @@ class RentModel:
         """
         if not len(self.offers):
             raise InvalidRequest("There is no offer to rent. Nothing was sent.")
+        if not self.plan.image and not self.plan.template_hash:
+            self.errors["image"] = "Say what is to run: an image, or a template."
         if self.errors:
-            name, text = next(iter(self.errors.items()))
-            raise InvalidRequest(f"{name}: {text} Nothing was sent.")
+            raise ClickRefused("A field needs another look. Nothing was sent.")
         self.plan.order()
         if self.of_bid_search and self.plan.bid is None:
             raise InvalidRequest(

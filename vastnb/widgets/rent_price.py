@@ -167,11 +167,16 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
         ),
         (
             "download",
-            f"In {plan.download_gb:g} GB",
+            f"Data in {plan.download_gb:g} GB",
             f"{_each(row, 'inet_down_cost')}/GB",
             "download_usd",
         ),
-        ("upload", f"Out {plan.upload_gb:g} GB", f"{_each(row, 'inet_up_cost')}/GB", "upload_usd"),
+        (
+            "upload",
+            f"Data out {plan.upload_gb:g} GB",
+            f"{_each(row, 'inet_up_cost')}/GB",
+            "upload_usd",
+        ),
     )
     return tuple(
         Term(name, label, how, None if pd.isna(usd[column]) else float(usd[column]))

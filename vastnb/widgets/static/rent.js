@@ -157,7 +157,7 @@ class RentView {
     if (!planning || state.machines.length) this.progress.show(state);
     this.showNotice(state);
     this.showFound(state.found);
-    setText(this.code, state.code.replace(/\s*\n\s*/g, " ").replace(/\( /g, "(").replace(/, \)/g, ")"));
+    setText(this.code, oneLine(state.code));
     this.code.title = state.code;
     this.copy.hidden = !state.code;
     const follow = state.machines.some((one) => one.state !== "gone");
@@ -205,6 +205,12 @@ class RentView {
   leave() {
     this.root.dispatchEvent(new CustomEvent("vnb-leave", { bubbles: true }));
   }
+}
+
+// The call alone, without the imports before it.
+function oneLine(code) {
+  const call = code.slice(Math.max(0, code.indexOf("box =")));
+  return call.replace(/\s*\n\s*/g, " ").replace("( ", "(").replace(/, \)$/, ")");
 }
 
 export default rentForm;

@@ -232,6 +232,7 @@ export function secrets(label, { onChange, onReveal }) {
     const flags = () => {
       const port = name.value.trim().startsWith("-");
       value.disabled = off || port;
+      eye.hidden = port;
       if (port) value.placeholder = "no value needed";
     };
     told(name, () => {

@@ -65,7 +65,7 @@ export class RentProgress {
     if (this.steps.children.length !== before) this.steps.lastChild?.scrollIntoView?.({ block: "nearest" });
     if (rented && !this.folded) {
       this.folded = true;
-      this.details.open = steps.some((step) => step.level === "warn");
+      this.details.open = rented < 3 || steps.some((step) => step.level === "warn");
     }
     this.details.hidden = !steps.length;
   }
@@ -158,6 +158,7 @@ class MachineCard {
     const gone = one.state === "gone";
     const advice = one.advice && !gone ? `. What to do: ${one.advice}` : "";
     setText(this.reason, one.state === "destroying" ? "asked to be destroyed; looking until it has stayed gone" : `${one.reason}${advice}`);
+    this.reason.hidden = one.reason === one.state && !advice;
     const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(one.reason);
     const moving = one.state === "starting" || one.state === "destroying";
     this.bar.hidden = !moving;

@@ -12,15 +12,15 @@ export function ageText(seconds) {
 }
 
 export class StatusBars {
-  constructor({ signal, onRefresh, onClear }) {
+  constructor({ signal, onRefresh, onClear, onRent }) {
     this.status = {};
     this.offset = 0;
-    this.build(onRefresh, onClear);
+    this.build(onRefresh, onClear, onRent);
     const timer = setInterval(() => this.tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(timer));
   }
 
-  build(onRefresh, onClear) {
+  build(onRefresh, onClear, onRent) {
     const figure = (label) => {
       const value = h("b", { text: DASH });
       return { node: h("div", { class: "vnb-figure" }, value, h("span", { text: label })), value };
@@ -35,12 +35,13 @@ export class StatusBars {
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
     this.refresh = h("button", { type: "button", class: "vnb-button", text: "Refresh", title: "Ask the service again, now", onclick: onRefresh });
+    this.rent = h("button", { type: "button", class: "vnb-button vnb-rentbutton", text: "Rent…", disabled: true, onclick: onRent });
     this.top = h(
       "header",
       { class: "vnb-top" },
       h("strong", { class: "vnb-title", text: "GPU offers" }),
       ...Object.values(this.figures).map(({ node }) => node),
-      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh),
+      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh, this.rent),
     );
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
@@ -106,6 +107,9 @@ export class StatusBars {
   selection(count, hidden) {
     setText(this.picked, count ? `${grouped(count, 0)} selected${hidden ? ` (${hidden} hidden by the filters)` : ""}` : "");
     this.clear.hidden = count === 0;
+    setText(this.rent, count > 1 ? `Rent ${grouped(count, 0)}…` : "Rent…");
+    this.rent.disabled = count === 0;
+    this.rent.title = count === 0 ? "Select an offer first" : "Price, confirmation and progress; nothing is rented by this click";
   }
 
   tick() {

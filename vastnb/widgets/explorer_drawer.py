@@ -1,0 +1,69 @@
+"""The rent form in the explorer: one for each explorer, made when it is first wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vastnb.errors import InvalidRequest
+from vastnb.fleet.order import DISK_MIN
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+    from .rent import RentForm
+
+
+class Drawer:
+    """Holds the explorer's rent form.
+
+    Parameters
+    ----------
+    client : Client
+        Who rents.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._form: RentForm | None = None
+
+    def open(self, offers: pd.DataFrame, *, type: str, disk: float) -> RentForm:
+        """Return the form, filled with these offers unless it rents just now.
+
+        Parameters
+        ----------
+        offers : DataFrame
+            Candidates; if there are none, a form that has some keeps them.
+        type : str
+            Kind of rental that the explorer shows.
+        disk : float
+            GB that the explorer's prices include.
+
+        Raises
+        ------
+        InvalidRequest
+            For reserved offers, which are rented in another way.
+        """
+        from .rent import RentForm
+        from .rent_plan import RentPlan
+
+        if type == "reserved":
+            raise InvalidRequest(
+                "Reserved offers are prepaid for a time, which is agreed in the console. Nothing "
+                "was rented. For a machine by the hour choose On-demand or Bid."
+            )
+        disk = max(DISK_MIN, disk)
+        if self._form is None:
+            self._form = RentForm(self._client, offers, RentPlan(disk=disk), type=type)
+        elif len(offers) and self._form.phase != "renting":
+            self._form.take_offers(offers, disk=disk)
+        return self._form
+
+    def close(self) -> None:
+        """End the form. A rent that is under way goes on."""
+        if self._form is not None:
+            self._form.close()
+
+
+__all__ = ["Drawer"]
