@@ -10,8 +10,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from vastnb.errors import VastError
 
+from .rent_offers import candidates
 from .rent_price import number_of
 from .rent_warnings import Account
 
@@ -99,9 +102,7 @@ def settle(client: Client) -> Found:
         report = client.reconcile()
     except VastError as error:
         return Found("bad", f"What was left open could not be settled: {error.message}")
-    adopted = tuple(
-        one.instance_id for one in report.of("adopted") if one.instance_id is not None
-    )
+    adopted = tuple(one.instance_id for one in report.of("adopted") if one.instance_id is not None)
     if report.of("unsettled") or report.trouble:
         return Found("bad", report.text, adopted)
     if report.of("adopted", "destroyed", "absent"):
@@ -110,8 +111,40 @@ def settle(client: Client) -> Found:
     return Found("info" if bills else "", report.text, adopted)
 
 
+def offers_again(client: Client, given: Any, kind: str, disk: float) -> pd.DataFrame:
+    """Search for candidates past the cache."""
+    return candidates(client, given, type=kind, disk=disk, refresh=True)
+
+
+def jupyter_of(client: Client, number: int) -> tuple[int, str | None, str]:
+    """Return a machine's id, the address of its Jupyter (a secret), and why there is none."""
+    try:
+        url = client.show_instance(number).jupyter_url
+    except VastError as error:
+        return number, None, error.message
+    return number, url, "" if url else "It has no Jupyter address yet."
+
+
+def destroyed(client: Client, number: int) -> tuple[int, str]:
+    """Destroy a machine; return its id, and why it was not seen gone (empty if it was)."""
+    try:
+        client.destroy_instance(number)
+    except VastError as error:
+        return number, error.message
+    return number, ""
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-__all__ = ["Found", "Template", "account_of", "settle", "templates_of"]
+__all__ = [
+    "Found",
+    "Template",
+    "account_of",
+    "destroyed",
+    "jupyter_of",
+    "offers_again",
+    "settle",
+    "templates_of",
+]

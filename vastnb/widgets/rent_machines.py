@@ -80,7 +80,9 @@ class Machine:
             "mood": MOODS.get(state, "warn"),
             "reason": self.reason,
             "advice": "" if self.advice in ("nothing to do", "wait") else self.advice,
-            "gpu": f"{count:.0f}× {name}" if count and isinstance(name, str) else "",
+            "gpu": f"{count:.0f}\N{MULTIPLICATION SIGN} {name}"
+            if count and isinstance(name, str)
+            else "",
             "dph": number_of(record, "dph_total"),
             "where": str(record.get("geolocation") or ""),
             "ssh": connect.ssh_command(record) if up else None,

@@ -34,7 +34,7 @@ class Term:
     label : str
         For people.
     how : str
-        What it is made of: ``"$0.2360/h × 8 h"``.
+        What it is made of: ``"$0.2360/h x 8 h"``.
     usd : float or None
         $ for one machine; None if the offer does not say.
     """
@@ -158,11 +158,11 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
     count = number_of(row, "num_gpus")
     gpus = "GPU" if count in (None, 1) else f"{count:.0f} GPUs"
     what = (
-        ("gpu", gpus, f"{_each(row, 'dph_base')}/h × {hours}", "gpu_usd"),
+        ("gpu", gpus, f"{_each(row, 'dph_base')}/h \N{MULTIPLICATION SIGN} {hours}", "gpu_usd"),
         (
             "disk",
             f"Disk {plan.disk:g} GB",
-            f"{_each(row, 'storage_cost', plan.disk / 720)}/h × {hours}",
+            f"{_each(row, 'storage_cost', plan.disk / 720)}/h \N{MULTIPLICATION SIGN} {hours}",
             "storage_usd",
         ),
         (

@@ -92,6 +92,8 @@ class RentRun:
     began: float = 0.0
     ended: float | None = None
     waits_until: float | None = None
+    settled: bool = False
+    """Whether what was unknown at its end has been found out."""
     shown: bool = False
     """Whether a form has shown its end."""
 
@@ -119,7 +121,7 @@ class RentRun:
     @property
     def unknown(self) -> bool:
         """Whether a machine may exist that nobody holds."""
-        return isinstance(self.error, OutcomeUnknown)
+        return isinstance(self.error, OutcomeUnknown) and not self.settled
 
     def start(self) -> None:
         """Begin. Once only."""
@@ -148,9 +150,7 @@ class RentRun:
     def _run(self) -> None:
         try:
             with waits_shown_by(waits_told(self._waits)):
-                self.result = self.client.rent(
-                    self.offers, on_event=self._event, **self.arguments
-                )
+                self.result = self.client.rent(self.offers, on_event=self._event, **self.arguments)
         except Exception as error:  # noqa: BLE001  (a thread would die silently; the form shows it)
             if not isinstance(error, VastError):
                 _log.exception("renting failed in an unforeseen way")
@@ -206,7 +206,6 @@ class _Kept:
             busy = [one for one in runs if one.busy]
             unseen = [one for one in runs if not one.shown]
         return (busy or unseen or [None])[-1]
-
 
     def seen(self, account: str, run: RentRun) -> None:
         """Forget a run whose end a form has shown."""

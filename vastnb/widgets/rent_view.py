@@ -132,9 +132,13 @@ def _offer(row: Mapping[Any, Any], price: Any, levels: Sequence[str]) -> dict[st
 
 
 def name_of(row: Mapping[Any, Any]) -> str:
-    """Return an offer's GPUs in words: ``2× RTX 4090``."""
+    """Return an offer's GPUs in words: ``2x RTX 4090``."""
     count, name = number_of(row, "num_gpus"), _text(row.get("gpu_name"))
-    return f"{count:.0f}× {name}" if count and name else name or f"offer {row.get('id')}"
+    return (
+        f"{count:.0f}\N{MULTIPLICATION SIGN} {name}"
+        if count and name
+        else name or f"offer {row.get('id')}"
+    )
 
 
 def _values(model: RentModel) -> dict[str, Any]:
@@ -200,7 +204,7 @@ def static_form(
     shown["dph_total"] = priced(model.offers, model.plan)
     return static_table(
         shown,
-        caption=f"{made_up}{rented}Rent {price.count} × {name_of(model.offers.iloc[0].to_dict())}, "
+        caption=f"{made_up}{rented}Rent {price.count} \N{MULTIPLICATION SIGN} {name_of(model.offers.iloc[0].to_dict())}, "
         f"{model.plan.disk:g} GB disk: {most}{total}",
         note=f"Run the cell for the form. As code: {model.code()}",
         columns=_COPIED,

@@ -165,7 +165,9 @@ def _machine(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
         often = "is often away" if trust < VERY_LOW else "is away more than most"
         percent = math.floor(max(0.0, trust) * 1000) / 10
         found.append(
-            Warning("bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: it {often}.")
+            Warning(
+                "bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: it {often}."
+            )
         )
     state = row.get("verification")
     if state == "unverified":
@@ -208,7 +210,9 @@ def _traffic(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
     if plan.download_gb or plan.upload_gb:
         if planned > gpus > 0:
             return [
-                Warning("warn", f"Traffic costs ${planned:,.2f}, more than the GPUs (${gpus:,.2f}).")
+                Warning(
+                    "warn", f"Traffic costs ${planned:,.2f}, more than the GPUs (${gpus:,.2f})."
+                )
             ]
         return []
     usual = max(down or 0.0, up or 0.0) * USUAL_TRAFFIC_GB

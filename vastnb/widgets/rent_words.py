@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import pandas as pd
+
 from vastnb.errors import (
     AuthError,
     InstanceFailed,
@@ -147,4 +149,25 @@ def outcome_of(error: BaseException) -> Outcome:
     return Outcome(level, "It could not be rented", text, "", "again")
 
 
-__all__ = ["EVENT_LEVELS", "Action", "Outcome", "outcome_of"]
+def fell_short(rented: int, wanted: int, attempts: pd.DataFrame | None) -> Outcome:
+    """Return what it means that fewer machines were rented than were wanted.
+
+    Parameters
+    ----------
+    rented, wanted : int
+        Machines.
+    attempts : DataFrame or None
+        What happened to each offer.
+    """
+    reasons = [] if attempts is None else attempts["reason"].dropna().tolist()
+    why = f" The last one: {reasons[-1]}" if reasons else ""
+    return Outcome(
+        "warn",
+        f"{rented} of {wanted} machines were rented",
+        f"Those that were rented bill; there was no other offer to try.{why}",
+        "Rent the rest from other offers, or go on with these.",
+        "search",
+    )
+
+
+__all__ = ["EVENT_LEVELS", "Action", "Outcome", "fell_short", "outcome_of"]
