@@ -184,12 +184,12 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
     )
 
 
-def _each(row: Mapping[str, Any], name: str, amount: float = 1.0) -> str:
+def _each(row: Mapping[Any, Any], name: str, amount: float = 1.0) -> str:
     value = number_of(row, name)
     return "$?" if value is None else f"${value * amount:.4f}"
 
 
-def number_of(row: Mapping[str, Any], name: str) -> float | None:
+def number_of(row: Mapping[Any, Any], name: str) -> float | None:
     """Return a number of a row; None for what is missing or none."""
     value = row.get(name)
     if value is None or value is pd.NA or isinstance(value, bool | str):

@@ -205,7 +205,8 @@ class _Kept:
             runs = self._runs.get(account, [])
             busy = [one for one in runs if one.busy]
             unseen = [one for one in runs if not one.shown]
-        return (busy or unseen or [None])[-1]
+        found = busy or unseen
+        return found[-1] if found else None
 
     def seen(self, account: str, run: RentRun) -> None:
         """Forget a run whose end a form has shown."""

@@ -200,12 +200,13 @@ def static_form(
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
     ids = [one.id for one in machines]
     rented = f"Rented: instance {', '.join(map(str, ids))}. " if ids else ""
+    many = "" if price.count == 1 else f"{price.count} machines: "
+    what = f"Rent {many}{name_of(model.offers.iloc[0].to_dict())}, {model.plan.disk:g} GB disk"
     shown = model.offers.copy(deep=False)
     shown["dph_total"] = priced(model.offers, model.plan)
     return static_table(
         shown,
-        caption=f"{made_up}{rented}Rent {price.count} \N{MULTIPLICATION SIGN} {name_of(model.offers.iloc[0].to_dict())}, "
-        f"{model.plan.disk:g} GB disk: {most}{total}",
+        caption=f"{made_up}{rented}{what}: {most}{total}",
         note=f"Run the cell for the form. As code: {model.code()}",
         columns=_COPIED,
         rows=OFFERS_MOST,

@@ -64,7 +64,7 @@ class Account:
 
 
 def warnings_of(
-    offer_row: Mapping[str, Any], plan: RentPlan, account: Account = Account()
+    offer_row: Mapping[Any, Any], plan: RentPlan, account: Account = Account()
 ) -> list[Warning]:
     """Return what to know before renting this offer like this, what matters most first.
 
@@ -90,7 +90,7 @@ def warnings_of(
     return sorted(found, key=lambda one: LEVELS.index(one.level))
 
 
-def _prices(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
+def _prices(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     if plan.bid is None:
         if _dph(row, plan) is None:
             return [Warning("bad", "Its price is not known, so it cannot be confirmed.")]
@@ -122,7 +122,7 @@ def _access(plan: RentPlan, account: Account) -> list[Warning]:
     return []
 
 
-def _money(row: Mapping[str, Any], plan: RentPlan, account: Account) -> list[Warning]:
+def _money(row: Mapping[Any, Any], plan: RentPlan, account: Account) -> list[Warning]:
     dph = _dph(row, plan)
     if account.credit is None or dph is None or dph <= 0:
         return []
@@ -140,7 +140,7 @@ def _money(row: Mapping[str, Any], plan: RentPlan, account: Account) -> list[War
     ]
 
 
-def _lasting(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
+def _lasting(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     left = number_of(row, "duration")
     if left is None or left < 0:
         return []
@@ -158,7 +158,7 @@ def _lasting(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
     return []
 
 
-def _machine(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
+def _machine(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     found: list[Warning] = []
     trust = number_of(row, "reliability")
     if trust is not None and trust < LOW:
@@ -187,7 +187,7 @@ def _machine(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
     return found
 
 
-def _vram_short(row: Mapping[str, Any]) -> str:
+def _vram_short(row: Mapping[Any, Any]) -> str:
     reported = number_of(row, "gpu_ram")
     if reported is None or reported <= 0:
         return ""
@@ -200,7 +200,7 @@ def _vram_short(row: Mapping[str, Any]) -> str:
     return f"VRAM is {binary:.1f} GB, {missing * 100:.0f} % below the nominal {size} GB."
 
 
-def _traffic(row: Mapping[str, Any], plan: RentPlan) -> list[Warning]:
+def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     base = _gpu_dph(row, plan)
     down, up = number_of(row, "inet_down_cost"), number_of(row, "inet_up_cost")
     if base is None or base < 0:
@@ -233,21 +233,21 @@ def _guard(plan: RentPlan) -> list[Warning]:
     return []
 
 
-def _offer(row: Mapping[str, Any]) -> Any:
+def _offer(row: Mapping[Any, Any]) -> Any:
     try:
         return offer_of({"id": 0, **row, "is_bid": False})
     except Exception:  # noqa: BLE001  (a row without a proper id still has properties)
         return None
 
 
-def _gpu_dph(row: Mapping[str, Any], plan: RentPlan) -> float | None:
+def _gpu_dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
     if plan.bid is None:
         return number_of(row, "dph_base")
     offer = _offer(row)
     return None if offer is None else bid_for(offer, plan.bid)
 
 
-def _dph(row: Mapping[str, Any], plan: RentPlan) -> float | None:
+def _dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
     gpus, disk = _gpu_dph(row, plan), number_of(row, "storage_cost")
     return None if gpus is None or disk is None else gpus + disk * plan.disk / 720
 
