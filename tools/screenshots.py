@@ -1,6 +1,6 @@
-"""Take the pictures of the README: the explorer in a real JupyterLab, on the simulated market.
+"""Take the pictures of the README: the widgets in a real JupyterLab, on the simulated market.
 
-The market's seed and its clock are fixed, so that a picture changes only when the explorer does.
+The market's seed and its clock are fixed, so that a picture changes only when its widget does.
 """
 
 from __future__ import annotations
@@ -16,12 +16,53 @@ from tests.browser.harness import Browser, NotebookServer, OpenNotebook, noteboo
 
 IMAGES = ROOT / "docs" / "images"
 
-CELLS = (
-    """import vastnb
+SETUP = """
+import vastnb
+from vastnb.clock import ManualClock
+from tests.widgets.machines import rent, stop
+
+clock = ManualClock()
+client = vastnb.demo(seed=7, speed=1, limits=None, clock=clock, machines=900)
+server = client.server
+server.world.account.credit = 61.20
+rent(server, label="llama-finetune", gpu="RTX 5090", num_gpus=4, disk=200)
+idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
+clock.advance(6.2 * 3600)
+rent(server, "outbid-running", label="sweep-07", gpu="RTX 4090", bid=1.25)
+rent(server, label="eval-nightly", gpu="H100 SXM", disk=80)
+stop(server, idle)
+clock.advance(3000)
+rent(server, "stuck", label="whisper-batch", gpu="RTX 4090", disk=60)
+for _ in range(46):
+    clock.advance(60)
+    client.watcher.look(at_once=True)
+rent(server, "pull", label="sd-render", gpu="RTX A6000", ours=False)
+for _ in range(2):
+    clock.advance(20)
+    client.watcher.look(at_once=True)
+"""
+"""Machines in many states, and two hours of watching them."""
+
+SCENES = {
+    "explorer": (
+        "",
+        """import vastnb
 client = vastnb.demo(seed=7, speed=0)
 ui = vastnb.explore(client, "gpu_ram_gb>=24 num_gpus<=8 reliability>0.98 dph<12")
 ui""",
-)
+        ".vnb-rows .vnb-row:visible",
+        "ui.selected_ids = [int(ui.df['id'][i]) for i in (1, 4)]",
+    ),
+    "monitor": (
+        SETUP,
+        """import vastnb
+watching = vastnb.monitor(client, on_notice=print)
+watching""",
+        ".vnb-machine:visible",
+        "",
+    ),
+}
+"""By name: what runs before and is not seen, the cell, what to wait for, and what runs then."""
 
 
 def main(names: list[str]) -> None:
@@ -29,23 +70,29 @@ def main(names: list[str]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, Browser() as browser:
         home = Path(folder)
-        with NotebookServer("lab", home) as server:
-            for theme in ("light", "dark"):
-                name = f"explorer-{theme}"
-                if not names or any(part in name for part in names):
-                    shoot(browser, server, name, theme)
+        with NotebookServer("lab", home, {"PYTHONPATH": str(ROOT)}) as server:
+            for scene in SCENES:
+                for theme in ("light", "dark"):
+                    name = f"{scene}-{theme}"
+                    if not names or any(part in name for part in names):
+                        shoot(browser, server, scene, theme)
 
 
-def shoot(browser: Browser, server: NotebookServer, name: str, theme: str) -> None:
+def shoot(browser: Browser, server: NotebookServer, scene: str, theme: str) -> None:
     """Take one picture."""
-    notebook(*CELLS, path=server.work / f"{name}.ipynb")
+    before, cell, awaited, after = SCENES[scene]
+    name = f"{scene}-{theme}"
+    notebook(cell, path=server.work / f"{name}.ipynb")
     with browser.page(width=1400, height=900) as page:
         opened = OpenNotebook(server, page, f"{name}.ipynb").open(run=False)
         opened.theme(f"JupyterLab {theme.title()}")
         opened.command("application:toggle-left-area")
+        if before:
+            opened.evaluate("True", code=before, timeout=120)
         opened.run_all()
-        page.wait_for_selector(".vnb-rows .vnb-row:visible")
-        opened.evaluate("True", code="ui.selected_ids = [int(ui.df['id'][i]) for i in (1, 4)]")
+        page.wait_for_selector(awaited)
+        if after:
+            opened.evaluate("True", code=after)
         page.wait_for_timeout(800)
         page.screenshot(path=IMAGES / f"{name}.png")
         opened.close()

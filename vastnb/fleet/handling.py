@@ -111,7 +111,14 @@ class Handling:
             )
         return Instance(self, int(id), record=record)
 
-    def wait(self, ids: Ids, until: Wanted = "running", timeout: float = 900) -> list[Instance]:
+    def wait(
+        self,
+        ids: Ids,
+        until: Wanted = "running",
+        timeout: float = 900,
+        *,
+        reachable: bool = False,
+    ) -> list[Instance]:
         """Wait until instances are running (or stopped, or gone); see `Instance.wait`.
 
         Parameters
@@ -122,13 +129,38 @@ class Handling:
             What to wait for.
         timeout : float
             Seconds.
+        reachable : bool
+            Wait until SSH answers, too.
         """
         from vastnb.fleet.instance import Instance
-        from vastnb.fleet.waiting import wait_for
+        from vastnb.fleet.waiting import Wait, wait_for
 
-        handles = [Instance(self, one, wanted=until) for one in _several(ids)]
-        wait_for(handles, until, timeout, self._fleet())
-        return handles
+        self._fleet()
+        watcher, clock = self.watcher, self._clock_of_fleet()
+        numbers = _several(ids)
+        wait_for(Wait(watcher, clock, numbers, until, timeout, reachable=reachable), watcher, clock)
+        return [Instance(self, one) for one in numbers]
+
+    async def wait_async(
+        self,
+        ids: Ids,
+        until: Wanted = "running",
+        timeout: float = 900,
+        *,
+        reachable: bool = False,
+    ) -> list[Instance]:
+        """Do the same as `wait`, and leave the kernel free: ``await client.wait_async(...)``.
+
+        It may be cancelled at any moment. Parameters, result and errors are those of `wait`.
+        """
+        from vastnb.fleet.instance import Instance
+        from vastnb.fleet.waiting import Wait, wait_for_async
+
+        watcher, clock = self.watcher, self._clock_of_fleet()
+        numbers = _several(ids)
+        wait = Wait(watcher, clock, numbers, until, timeout, reachable=reachable)
+        await wait_for_async(wait, watcher, clock)
+        return [Instance(self, one) for one in numbers]
 
     def logs(
         self,
@@ -207,7 +239,7 @@ class Handling:
         if label is not None and (not isinstance(label, str) or len(label) > 256):
             raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
-        self.watcher.nudge(_id(id), "given another label")
+        self.watcher.relabel(_id(id), label)
 
     def change_bid(self, id: int, price: float) -> None:
         """Bid another price for an interruptible instance, $/h from 0.001 to 128.
@@ -285,10 +317,11 @@ class Handling:
         lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
         with lock:
             if self._watcher is None:
+                from vastnb.fleet.probe import is_local
                 from vastnb.fleet.watch import Watcher
 
                 base = self._fleet_base
-                self._watcher = Watcher(base.call, base.clock)
+                self._watcher = Watcher(base.call, base.clock, local=is_local(base.base_url))
                 self.on_close(self._watcher.close)
             return self._watcher
 

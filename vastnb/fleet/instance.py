@@ -8,6 +8,7 @@ that it stays gone.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePath
@@ -17,11 +18,11 @@ import pandas as pd
 
 from vastnb.fleet import connect
 from vastnb.fleet.ending import Block
-from vastnb.fleet.history import Seen
-from vastnb.fleet.status import Verdict, Wanted, judge, remember
+from vastnb.fleet.status import Verdict, Wanted
 
 if TYPE_CHECKING:
     from vastnb.fleet.handling import Handling
+    from vastnb.fleet.picture import Watched
 
 
 class Instance(Block):
@@ -65,12 +66,14 @@ class Instance(Block):
         self._client = client
         self._id = id
         self._record: dict[str, Any] | None = None
-        self._history: tuple[Seen, ...] = ()
+        self._record_at = -math.inf
         self._wanted: Wanted | None = wanted
         self._verdict: Verdict | None = None
         self.attempts = attempts
+        if wanted is not None:
+            client.watcher.expect(id, wanted, acted=False)
         if record is not None:
-            self._saw(record)
+            self._saw(record, client._clock_of_fleet().time())
 
     @property
     def id(self) -> int:
@@ -80,13 +83,21 @@ class Instance(Block):
     @property
     def label(self) -> str | None:
         """Its label, as last seen."""
-        text = (self._record or {}).get("label")
+        watched = self._watched
+        text = (watched.record if watched else self._record or {}).get("label")
         return text if isinstance(text, str) else None
 
     @property
     def status(self) -> str:
-        """How it is now: one word, see `vastnb.fleet.status.STATES`. Asks the service."""
-        return self.look().state
+        """How it is now: one word, see `vastnb.fleet.status.STATES`.
+
+        Asks the service for all instances at once, unless somebody has done so in the last five
+        seconds.
+        """
+        watcher = self._client.watcher
+        shown = watcher.snapshot if watcher.is_recent else watcher.look(at_once=True)
+        one = None if shown.error or shown.doubted else shown.of(self._id)
+        return (one.verdict if one else self.look()).state
 
     @property
     def ssh_command(self) -> str | None:
@@ -164,7 +175,8 @@ class Instance(Block):
     @property
     def verdict(self) -> Verdict | None:
         """What the last look showed: state, reason in words, advice. Asks nothing."""
-        return self._verdict
+        watched = self._watched
+        return watched.verdict if watched else self._verdict
 
     def look(self) -> Verdict:
         """Ask the service how it is.
@@ -174,13 +186,16 @@ class Instance(Block):
         Verdict
             ``state``, ``reason``, ``advice``.
         """
-        return self._saw(self._client._record_of(self._id))
+        asked_at = self._client._clock_of_fleet().time()
+        return self._saw(self._client._record_of(self._id), asked_at)
 
     def record(self) -> dict[str, Any]:
         """Return the service's record of it, secrets included (Jupyter token, environment)."""
         return copy.deepcopy(self._known())
 
-    def wait(self, until: Wanted = "running", timeout: float = 900) -> Self:
+    def wait(
+        self, until: Wanted = "running", timeout: float = 900, *, reachable: bool = False
+    ) -> Self:
         """Wait until it is running (or stopped, or gone).
 
         Parameters
@@ -189,6 +204,8 @@ class Instance(Block):
             What to wait for.
         timeout : float
             Seconds.
+        reachable : bool
+            Wait until SSH answers, too: of machines that fail, most are shown as running.
 
         Returns
         -------
@@ -203,9 +220,14 @@ class Instance(Block):
         WaitTimeout
             If it takes longer. It is still there.
         """
-        from vastnb.fleet.waiting import wait_for
+        self._client.wait(self._id, until, timeout, reachable=reachable)
+        return self
 
-        wait_for([self], until, timeout, self._client._fleet())
+    async def wait_async(
+        self, until: Wanted = "running", timeout: float = 900, *, reachable: bool = False
+    ) -> Self:
+        """Do the same as `wait`, and leave the kernel free: ``await box.wait_async()``."""
+        await self._client.wait_async(self._id, until, timeout, reachable=reachable)
         return self
 
     def start(self) -> None:
@@ -225,8 +247,6 @@ class Instance(Block):
     def rename(self, label: str | None) -> None:
         """Give it another label; None takes it away."""
         self._client.label_instance(self._id, label)
-        if self._record is not None:
-            self._record["label"] = label
 
     def change_bid(self, price: float) -> None:
         """Bid another price for it, $/h."""
@@ -248,8 +268,9 @@ class Instance(Block):
         return self._wanted == "gone" or has_ended(self._client, self._id)
 
     def __repr__(self) -> str:
-        record = self._record or {}
-        parts: list[str] = [self._verdict.state if self._verdict else "not looked at yet"]
+        watched, verdict = self._watched, self.verdict
+        record = watched.record if watched else self._record or {}
+        parts: list[str] = [verdict.state if verdict else "not looked at yet"]
         if record.get("gpu_name"):
             parts.append(f"{record.get('num_gpus')}x {str(record['gpu_name'])[:40]}")
         price = record.get("dph_total")
@@ -261,18 +282,22 @@ class Instance(Block):
 
     # -- in private --------------------------------------------------------------------------
 
+    @property
+    def _watched(self) -> Watched | None:
+        return self._client.watcher.snapshot.of(self._id)
+
     def _known(self) -> dict[str, Any]:
-        if self._record is None or self._record.get("actual_status") != "running":
+        watched = self._watched
+        changed = watched is not None and watched.since > self._record_at
+        if changed or self._record is None or self._record.get("actual_status") != "running":
             self.look()
         return self._record or {}
 
-    def _saw(self, record: Mapping[str, Any] | None) -> Verdict:
-        now = self._client._clock_of_fleet().time()
-        verdict = judge(record, self._wanted, self._history, now=now)
-        self._history = remember(self._history, record, verdict, now=now)
+    def _saw(self, record: Mapping[str, Any] | None, asked_at: float) -> Verdict:
         self._record = dict(record) if record is not None else None
-        self._verdict = verdict
-        return verdict
+        self._record_at = asked_at
+        self._verdict = self._client.watcher.saw(self._id, record, asked_at).verdict
+        return self._verdict
 
 
 class Fleet(Block, Sequence[Instance]):
@@ -313,11 +338,18 @@ class Fleet(Block, Sequence[Instance]):
         """Whether there are as many as were asked for."""
         return len(self._instances) == self.wanted
 
-    def wait(self, until: Wanted = "running", timeout: float = 900) -> Self:
+    def wait(
+        self, until: Wanted = "running", timeout: float = 900, *, reachable: bool = False
+    ) -> Self:
         """Wait until all of them are running; see `Instance.wait`."""
-        from vastnb.fleet.waiting import wait_for
+        self._client.wait(self.ids, until, timeout, reachable=reachable)
+        return self
 
-        wait_for(self._instances, until, timeout, self._client._fleet())
+    async def wait_async(
+        self, until: Wanted = "running", timeout: float = 900, *, reachable: bool = False
+    ) -> Self:
+        """Do the same as `wait`, and leave the kernel free: ``await fleet.wait_async()``."""
+        await self._client.wait_async(self.ids, until, timeout, reachable=reachable)
         return self
 
     def destroy(self, *, verify: bool = True) -> None:

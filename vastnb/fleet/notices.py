@@ -70,6 +70,7 @@ def notices(
         What is to be said now.
     """
     still = {one for one in said if one[0] not in acted and not _well(one, picture)}
+    still -= {(one, "deadline") for one, moment in (deadlines or {}).items() if at < moment}
     fresh: list[Change] = []
     for known in picture.values():
         deadline = (deadlines or {}).get(known.watched.id)

@@ -1,93 +1,255 @@
-"""Waiting for machines: one list for all of them, quick at first, then every half minute."""
+"""Waiting for machines, on the picture that everybody shares.
+
+A wait asks nothing of its own: it looks through the watcher when the next look is due, so a wait
+and five widgets make one list call, and what a wait sees the widgets are told. While a cell runs no
+message from the page is handled; then it is the wait whose looks keep the widgets up to date.
+
+`wait_for` blocks. `wait_for_async` leaves the kernel free: each look has a thread of its own, which
+ends with it, and between looks there is nothing but a timer of the event loop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
-from vastnb.errors import InstanceFailed, InvalidRequest, RateLimited, ServerError, WaitTimeout
-from vastnb.fleet.listing import list_instances
-from vastnb.fleet.status import Wanted
+from vastnb.clock import Clock, SystemClock
+from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
+from vastnb.fleet.connect import ssh_address
+from vastnb.fleet.picture import Watched
+from vastnb.fleet.status import State, Wanted
+from vastnb.fleet.watch import Snapshot, Watcher
 
-if TYPE_CHECKING:
-    from vastnb.fleet.desk import Desk
-    from vastnb.fleet.instance import Instance
+SLICE: Final = 1.0
+"""Longest sleep at a stroke: an action elsewhere may make the next look due."""
 
-SHORTEST: Final = 5.0
-LONGEST: Final = 30.0
-SLOWER: Final = 1.5
-ONE_LIST: Final = 30.0
-
-HOPELESS: Final = {
-    "running": frozenset({"failed", "stuck", "outbid", "stopped", "unreachable", "gone"}),
+HOPELESS: Final[dict[Wanted, frozenset[State]]] = {
+    "running": frozenset(
+        {"failed", "stuck", "outbid", "stopped", "offline", "unreachable", "gone"}
+    ),
     "stopped": frozenset({"gone"}),
-    "gone": frozenset[str](),
+    "gone": frozenset(),
 }
 """States from which a machine does not get there without help."""
 
+SEEN_TWICE: Final[frozenset[State]] = frozenset({"stopped", "offline"})
+"""Of those, states that may be a moment's: the list may be older than what was just asked for."""
 
-def wait_for(instances: Sequence[Instance], until: Wanted, timeout: float, desk: Desk) -> None:
-    """Wait until all machines are as wanted; see `Instance.wait` for the errors.
+
+class Wait:
+    """What is waited for, and whether it has come.
 
     Parameters
     ----------
-    instances : sequence of Instance
-        Each is told what was seen of it.
+    watcher : Watcher
+        Looks.
+    clock : Clock
+        The time.
+    ids : sequence of int
+        The instances.
     until : {"running", "stopped", "gone"}
         What to wait for.
     timeout : float
         Seconds.
-    desk : Desk
-        Who asks.
+    reachable : bool
+        Whether SSH must answer, too.
+
+    Raises
+    ------
+    InvalidRequest
+        If it makes no sense.
     """
-    if until not in HOPELESS:
-        raise InvalidRequest(
-            f"until={until!r}: there are {', '.join(HOPELESS)}. Nothing was sent.", code="until"
-        )
-    clock = desk.clock
-    deadline, wait, trouble = clock.time() + timeout, SHORTEST, ""
-    while True:
-        waiting: list[Instance] = []
-        try:
-            listing = list_instances(desk.call, clock, columns=["*"], within=ONE_LIST)
-        except (RateLimited, ServerError) as error:
-            trouble = f" Last trouble: {error.message}"
-            waiting = list(instances)
-        else:
-            trouble = ""
-            for one in instances:
-                verdict = one._saw(listing.record(one.id))
-                if verdict.settled and verdict.state in HOPELESS[until] - {until}:
-                    raise _hopeless(one, until)
-                if verdict.state == "stuck" and until == "running":
-                    raise _hopeless(one, until)
-                if verdict.state != until:
-                    waiting.append(one)
-        if not waiting:
-            return
-        left = deadline - clock.time()
-        if left <= 0:
-            raise WaitTimeout(
-                f"Not {until} within {timeout:g} s: {', '.join(map(_named, waiting))}. They still "
-                f"exist and may bill; destroy_instance(id) ends one, wait() waits on.{trouble}"
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        clock: Clock,
+        ids: Sequence[int],
+        until: Wanted,
+        timeout: float,
+        *,
+        reachable: bool = False,
+    ) -> None:
+        if until not in HOPELESS:
+            raise InvalidRequest(
+                f"until={until!r}: there are {', '.join(HOPELESS)}. Nothing was sent.",
+                code="until",
             )
-        clock.sleep(min(wait, left))
-        wait = min(LONGEST, wait * SLOWER)
+        if isinstance(timeout, bool) or not (isinstance(timeout, int | float) and timeout >= 0):
+            raise InvalidRequest(
+                f"timeout={timeout!r}: a number of seconds is needed. Nothing was sent.",
+                code="timeout",
+            )
+        if reachable and until != "running":
+            raise InvalidRequest(
+                f"reachable=True goes with until='running', not {until!r}. Nothing was sent.",
+                code="until",
+            )
+        self.ids = tuple(dict.fromkeys(ids))
+        self.until: Wanted = until
+        self.reachable = reachable
+        self._watcher, self._clock, self._timeout = watcher, clock, timeout
+        self._deadline = clock.time() + timeout
+        for number in self.ids:
+            watcher.expect(number, until, acted=False)
+
+    def left(self, shown: Snapshot) -> list[str]:
+        """Return what is still waited for, in words; empty if all is as wanted.
+
+        Raises
+        ------
+        InstanceFailed
+            If one will not get there.
+        WaitTimeout
+            If the time is over.
+        VastError
+            If looking makes no sense: the key is not accepted, the client is closed.
+        """
+        failure = self._watcher.failure
+        if failure is not None:
+            raise failure
+        waiting = []
+        for number in self.ids:
+            one = shown.of(number)
+            if one is None and self.until == "gone" and shown.asked_at is not None:
+                continue
+            if one is None:
+                waiting.append(f"{number}: not looked at yet")
+                continue
+            self._give_up(one, shown)
+            if one.verdict.state != self.until:
+                waiting.append(f"{number}: {one.verdict.reason}")
+            elif self.reachable and one.reached is not True:
+                waiting.append(f"{number}: running, SSH does not answer yet")
+        if waiting and self._clock.time() >= self._deadline:
+            last = f" Last trouble: {shown.error}" if shown.error else ""
+            named = ", ".join(_named(shown.of(number), number) for number in self.ids)
+            raise WaitTimeout(
+                f"Not {self._goal} within {self._timeout:g} s: {named}. They still exist and may "
+                f"bill; destroy_instance(id) ends one, wait() waits on.{last}"
+            )
+        return waiting
+
+    def pause(self) -> float:
+        """Return the seconds to sleep until it is worth while to look again, or to see the time."""
+        left = self._deadline - self._clock.time()
+        return max(0.01, min(self._watcher.due_in(), left, SLICE))
+
+    @property
+    def _goal(self) -> str:
+        return "reachable" if self.reachable else self.until
+
+    def _give_up(self, one: Watched, shown: Snapshot) -> None:
+        state = one.verdict.state
+        if self.reachable and state == "running" and ssh_address(one.record) is None:
+            runtype = str(one.record.get("image_runtype") or "")
+            if runtype.split() == ["args"]:
+                raise InvalidRequest(
+                    f"Instance {one.id} runs and has no SSH (run type 'args'), so it cannot be "
+                    "waited for until SSH answers. It is billed. Wait without reachable=True.",
+                    code="no_ssh",
+                )
+        if state == self.until or state not in HOPELESS[self.until]:
+            return
+        if not one.verdict.settled and state != "stuck":
+            return
+        if state in SEEN_TWICE and one.since >= (shown.asked_at or one.since):
+            return
+        bills = "It no longer bills." if state == "gone" else "It exists and may bill."
+        raise InstanceFailed(
+            f"Instance {_named(one, one.id)} will not be {self._goal} without help. {bills} What "
+            f"to do: {one.verdict.advice}.",
+            code=state,
+        )
 
 
-def _named(one: Instance) -> str:
-    verdict = one.verdict
-    return f"{one.id} ({verdict.state}: {verdict.reason})" if verdict else str(one.id)
+def wait_for(wait: Wait, watcher: Watcher, clock: Clock) -> None:
+    """Wait until all machines are as wanted; see `Instance.wait` for the errors."""
+    with watcher.probing(wait.ids if wait.reachable else ()), _progress(wait) as tell:
+        shown = watcher.look(at_once=not watcher.is_recent)
+        while waiting := wait.left(shown):
+            tell(waiting)
+            clock.sleep(wait.pause())
+            shown = watcher.look()
 
 
-def _hopeless(one: Instance, until: str) -> InstanceFailed:
-    assert one.verdict is not None
-    bills = "It no longer bills." if one.verdict.state == "gone" else "It exists and may bill."
-    return InstanceFailed(
-        f"Instance {_named(one)} will not be {until} without help. {bills} What to do: "
-        f"{one.verdict.advice}.",
-        code=one.verdict.state,
-    )
+async def wait_for_async(wait: Wait, watcher: Watcher, clock: Clock) -> None:
+    """Do the same and leave the event loop free. May be cancelled at any moment."""
+    with watcher.probing(wait.ids if wait.reachable else ()), _progress(wait) as tell:
+        shown = await _look(watcher, at_once=not watcher.is_recent)
+        while waiting := wait.left(shown):
+            tell(waiting)
+            await _sleep(clock, wait.pause())
+            shown = await _look(watcher)
 
 
-__all__ = ["wait_for"]
+async def _look(watcher: Watcher, *, at_once: bool = False) -> Snapshot:
+    """Look in a thread that lives as long as the look does; in none if nothing is to be asked."""
+    if not at_once and watcher.due_in() > 0:
+        return watcher.snapshot
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Snapshot] = loop.create_future()
+
+    def tell(set_it: Callable[[Any], None], value: Any) -> None:
+        if not done.done():
+            set_it(value)
+
+    def work() -> None:
+        try:
+            result: Any = watcher.look(at_once=at_once)
+            way: Callable[[Any], None] = done.set_result
+        except BaseException as error:  # noqa: BLE001  (it is raised where it is waited for)
+            result, way = error, done.set_exception
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell, way, result)
+
+    threading.Thread(target=work, name="vastnb look", daemon=True).start()
+    return await done
+
+
+def _sleep(clock: Clock, seconds: float) -> Awaitable[None]:
+    if isinstance(clock, SystemClock):
+        return asyncio.sleep(seconds)
+    # A clock that stands still has to be moved on by whoever waits.
+    clock.sleep(seconds)
+    return asyncio.sleep(0)
+
+
+@contextmanager
+def _progress(wait: Wait) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Show a bar with what is going on, in the main thread only, from when it is needed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda waiting: None
+        return
+    bar: Any = None
+
+    def tell(waiting: Sequence[str]) -> None:
+        nonlocal bar
+        if bar is None:
+            from tqdm.auto import tqdm  # a wait can afford the import; `import vastnb` cannot
+
+            bar = tqdm(
+                total=len(wait.ids),
+                bar_format="{desc} |{bar}| {n_fmt} of {total_fmt} [{elapsed}]",
+                leave=False,
+            )
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        bar.set_description_str(f"{waiting[0][:100]}{more}", refresh=False)
+        bar.update(len(wait.ids) - len(waiting) - bar.n)
+        bar.refresh()
+
+    try:
+        yield tell
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _named(one: Watched | None, number: int) -> str:
+    return f"{number} ({one.verdict.state}: {one.verdict.reason})" if one else str(number)
+
+
+__all__ = ["HOPELESS", "Wait", "wait_for", "wait_for_async"]

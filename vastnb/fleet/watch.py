@@ -8,17 +8,19 @@ once, and when nobody looks, nothing is sent.
 What is decided is decided elsewhere, by pure functions: when the next look is worth while
 (`vastnb.fleet.tempo`), whether a list is to be believed and what it makes of the picture
 (`vastnb.fleet.picture`), what has changed (`vastnb.fleet.changes`), what costs money and must be
-said (`vastnb.fleet.notices`). Here it is done, kept and told.
+said (`vastnb.fleet.notices`); `vastnb.fleet.snapshot` puts them together. Here it is done, kept and
+told.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Final
 
 import pandas as pd
@@ -27,75 +29,28 @@ from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError
 from vastnb.fleet import changes as news
 from vastnb.fleet import tempo as pace
+from vastnb.fleet.asking import ONE_LIST, Asking
 from vastnb.fleet.changes import Change
 from vastnb.fleet.diary import Diary
-from vastnb.fleet.history import number
-from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.notices import Said, notices
-from vastnb.fleet.picture import (
-    WATCH_COLUMNS,
-    Doubt,
-    Known,
-    Meant,
-    Watched,
-    doubt,
-    moved,
-    take_list,
-    take_one,
-    trimmed,
+from vastnb.fleet.listeners import Listeners, Subscriber, notices_only
+from vastnb.fleet.listing import Listing
+from vastnb.fleet.picture import Meant, Watched, relabelled, take_one, trimmed
+from vastnb.fleet.snapshot import (
+    Snapshot,
+    State,
+    with_action,
+    with_failure,
+    with_known,
+    with_list,
+    with_notices,
 )
 from vastnb.fleet.status import Wanted
-from vastnb.fleet.tempo import Tempo
 from vastnb.searching import Call
 
 log = logging.getLogger("vastnb.fleet")
 
-ONE_LIST: Final = 20.0
-"""Seconds that a list may take, with its pages, turns and repetitions."""
-CREDIT_FRESH: Final = 300.0
-"""Seconds for which the account's credit is not asked for again."""
 MEANT_KEPT: Final = 1024
 """Instances of which it is remembered what they are meant to be."""
-
-Subscriber = Callable[[Sequence[Change], "Snapshot"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All instances, as they were when somebody last looked.
-
-    Parameters
-    ----------
-    instances : tuple of Watched
-        In the order in which they appeared.
-    asked_at : float or None
-        When the last whole list was asked for, epoch seconds.
-    next_at : float
-        When the next look is worth while, epoch seconds.
-    interval : float
-        Seconds between looks.
-    error : str
-        Why the last look failed; empty if it did not.
-    doubted : str
-        Why the last list is not believed yet; empty if it is.
-    credit : float or None
-        What the account has left, $, as last known.
-    looks : int
-        Looks that were made, failed ones included.
-    """
-
-    instances: tuple[Watched, ...] = ()
-    asked_at: float | None = None
-    next_at: float = 0.0
-    interval: float = pace.QUICK
-    error: str = ""
-    doubted: str = ""
-    credit: float | None = None
-    looks: int = 0
-
-    def of(self, id: int) -> Watched | None:
-        """Return one instance; None if it is not among them."""
-        return next((one for one in self.instances if one.id == id), None)
 
 
 class _Flight:
@@ -104,21 +59,6 @@ class _Flight:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.thread = threading.get_ident()
-
-
-@dataclass
-class _State:
-    """What the watcher knows. Changed under the lock, replaced and not altered."""
-
-    picture: Mapping[int, Known] = field(default_factory=dict)
-    asked_at: float | None = None
-    tempo: Tempo = field(default_factory=Tempo)
-    error: str = ""
-    doubt: Doubt | None = None
-    credit: float | None = None
-    credit_at: float | None = None
-    looks: int = 0
-    said: frozenset[Said] = frozenset()
 
 
 class Watcher:
@@ -132,6 +72,8 @@ class Watcher:
         Asks the service.
     clock : Clock
         The time.
+    local : bool
+        Whether the service, and so its machines, are on this computer: what may be probed.
     deadline_of : callable, optional
         From an instance's id to when it should end, epoch seconds, or None.
     chance : callable, optional
@@ -143,26 +85,26 @@ class Watcher:
         call: Call,
         clock: Clock,
         *,
+        local: bool = False,
         deadline_of: Callable[[int], float | None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._call = call
+        self._asking = Asking(call, clock, local=local)
         self._clock = clock
         self._deadline_of = deadline_of
         self._chance = chance
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held for moments, never while anybody is asked or told
         self._taking = threading.RLock()  # one list at a time is taken in, and told of
+        self._state = State()
+        self._snapshot = Snapshot()
         self._flight: _Flight | None = None
         self._nudged = False
         self._closed = False
-        self._columns: Sequence[str] = WATCH_COLUMNS
-        self._meant: dict[int, Meant] = {}
+        self._failure: Exception | None = None
         self._acted: set[int] = set()
         self._pending: list[Change] = []
-        self._subscribers: dict[object, Subscriber] = {}
+        self._listeners = Listeners()
         self._diary = Diary()
-        self._state = _State()
-        self._snapshot = Snapshot()
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -170,6 +112,21 @@ class Watcher:
     def snapshot(self) -> Snapshot:
         """What is known now. Asks nothing, and waits for nobody."""
         return self._snapshot
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether the picture is a few seconds old, and nothing was done or went wrong since."""
+        state = self._state
+        if state.asked_at is None or state.error or state.doubt or self._nudged:
+            return False
+        return -1.0 < self._clock.time() - state.asked_at < pace.QUICK
+
+    @property
+    def failure(self) -> Exception | None:
+        """The error that makes looking again useless; None while there is none."""
+        if self._closed:
+            return InvalidRequest("This client is closed, so nothing is watched any longer.")
+        return self._failure
 
     def due_in(self) -> float:
         """Return the seconds until a look is worth while, 0 if it is due."""
@@ -208,7 +165,7 @@ class Watcher:
                     self._flight = None
                 flight.done.set()
         elif flight.thread != threading.get_ident():  # a subscriber that looks waits for nobody
-            flight.done.wait(ONE_LIST * 4)
+            flight.done.wait(4 * ONE_LIST)
         return self._snapshot
 
     def feed(self, listing: Listing) -> Snapshot:
@@ -228,22 +185,14 @@ class Watcher:
         asked_at : float
             When it was asked for, epoch seconds.
         """
+        kept = trimmed(record) if record else None
         with self._taking:
             with self._lock:
                 state = self._state
-                before = state.picture.get(id)
-                kept = trimmed(record) if record else None
-                known = take_one(
-                    before, id, kept, self._meant.get(id), asked_at=asked_at, credit=state.credit
-                )
-                first = before is None
-                after = {**state.picture, id: known}
-                found = news.changes_between(
-                    state.picture, after, self._meant, asked_at, first=first
-                )
-                state.picture = after
-                found = self._publish(found)
-            self._tell(found)
+                before, meant = state.picture.get(id), state.meant.get(id)
+                known = take_one(before, id, kept, meant, asked_at=asked_at, credit=state.credit)
+                self._state, found = with_known(state, known, asked_at)
+            self._publish(found, {})
         return known.watched
 
     # -- acting ------------------------------------------------------------------------------
@@ -258,14 +207,19 @@ class Watcher:
         wanted : {"running", "stopped", "gone"}
             What it is meant to be.
         acted : bool
-            Whether something was asked of the service; otherwise it is only known now.
+            Whether something was asked of the service. Otherwise this is somebody's belief, which
+            counts only where nothing is known.
         """
         now = self._clock.time()
         with self._lock:
-            before = self._meant.pop(id, None)
-            self._meant[id] = Meant(wanted, now, before.then(now) if before else None)
-            while len(self._meant) > MEANT_KEPT:
-                del self._meant[next(iter(self._meant))]
+            known = self._state.meant.get(id)
+            if known is not None and not acted:
+                return
+            others = {n: m for n, m in self._state.meant.items() if n != id}
+            while len(others) >= MEANT_KEPT:
+                del others[next(iter(others))]
+            meant = Meant(wanted, now, known.then(now) if known else None)
+            self._state = replace(self._state, meant={**others, id: meant})
             if acted:
                 self._acted.add(id)
                 self._note_action(id, news.ASKED[wanted], now)
@@ -287,10 +241,39 @@ class Watcher:
                 self._note_action(id, text, now)
             self._quicken(now)
 
+    def relabel(self, id: int, label: str | None) -> None:
+        """Show another label from now on; the service has accepted it."""
+        now = self._clock.time()
+        with self._lock:
+            state = self._state
+            known = state.picture.get(id)
+            if known is not None:
+                self._state = replace(
+                    state, picture={**state.picture, id: relabelled(known, label)}
+                )
+            self._note_action(id, "given another label" if label else "its label taken away", now)
+            self._quicken(now)
+
     def wanted(self, id: int) -> Wanted | None:
         """Return what an instance is meant to be, if anybody has said so."""
-        meant = self._meant.get(id)
+        meant = self._state.meant.get(id)
         return meant.wanted if meant else None
+
+    @property
+    def probe(self) -> bool:
+        """Whether each look also tries whether SSH answers on what is shown as running.
+
+        Off unless somebody asks for it: it is traffic to the machines themselves.
+        """
+        return self._asking.probe
+
+    @probe.setter
+    def probe(self, on: bool) -> None:
+        self._asking.probe = on
+
+    def probing(self, ids: Sequence[int]) -> AbstractContextManager[None]:
+        """Try, inside the block, whether SSH answers on these instances, with each look."""
+        return self._asking.probing(ids)
 
     # -- telling -----------------------------------------------------------------------------
 
@@ -307,21 +290,13 @@ class Watcher:
         callable
             Ends it.
         """
-        token = object()
-        with self._lock:
-            self._subscribers[token] = callback
-
-        def end() -> None:
-            with self._lock:
-                self._subscribers.pop(token, None)
-
-        return end
+        return self._listeners.add(callback)
 
     def on_notice(self, callback: Callable[[Change], None]) -> Callable[[], None]:
-        """Have `callback` called with each notice: what costs money that it should not.
+        """Have `callback` called with each notice: what costs money and should not.
 
-        Outbid, stuck, failed, not to be reached, credit that runs low, past its deadline. Each is
-        said once, and not again until it has been well.
+        Outbid, stuck, failed, not to be reached, back after it was destroyed, past its deadline,
+        credit that runs low. Each is said once, and not again until it has been well.
 
         Parameters
         ----------
@@ -333,22 +308,16 @@ class Watcher:
         callable
             Ends it.
         """
-
-        def each(found: Sequence[Change], snapshot: Snapshot) -> None:
-            for change in found:
-                if change.kind == "notice":
-                    callback(change)
-
-        return self.subscribe(each)
+        return self._listeners.add(notices_only(callback))
 
     def events(self) -> pd.DataFrame:
-        """Return what has changed since the watcher began, oldest first.
+        """Return what has happened, oldest first; the newest 2,000.
 
         Returns
         -------
         DataFrame
             ``at`` (UTC), ``id``, ``label``, ``kind``, ``before``, ``after``, ``level``, ``text``;
-            see `vastnb.fleet.changes.Change`. The newest 2,000.
+            see `vastnb.fleet.changes.Change`.
         """
         return self._diary.events()
 
@@ -365,149 +334,94 @@ class Watcher:
         return self._diary.history()
 
     def close(self) -> None:
-        """End it: nothing is asked from now on. Machines stay as they are."""
+        """End it: nothing is asked or told from now on. Machines stay as they are."""
         with self._lock:
             self._closed = True
-            self._subscribers.clear()
+            self._listeners.clear()
 
     def __repr__(self) -> str:
         shown = self._snapshot
         trouble = f", {shown.error or shown.doubted}" if shown.error or shown.doubted else ""
         return f"<Watcher: {len(shown.instances)} instances, {shown.looks} looks{trouble}>"
 
-    # -- in private --------------------------------------------------------------------------
+    # -- in private: a look ------------------------------------------------------------------
 
     def _look(self) -> None:
         try:
-            listing = self._list()
-        except Exception as error:  # noqa: BLE001  (it would die silently in a worker; the snapshot shows it)
-            self._failed(error)
-            return
-        try:
-            self._take(listing, asked=True)
-        except Exception as error:  # noqa: BLE001  (as above)
+            listing, credit, reached = self._asking.ask()
+            self._take(listing, credit=credit, reached=reached, looked=True)
+        except Exception as error:  # noqa: BLE001  (a worker would die silently; the snapshot shows it)
             self._failed(error)
 
-    def _list(self) -> Listing:
-        try:
-            return list_instances(self._call, self._clock, columns=self._columns, within=ONE_LIST)
-        except InvalidRequest as error:
-            if error.status is None or "*" in self._columns:
-                raise
-            # A service that does not know one of the columns is asked for all of them.
-            listing = list_instances(self._call, self._clock, columns=["*"], within=ONE_LIST)
-            self._columns = ("*",)
-            return listing
-
-    def _take(self, listing: Listing, *, asked: bool = False) -> None:
+    def _take(
+        self,
+        listing: Listing,
+        *,
+        credit: float | None = None,
+        reached: Mapping[int, bool] | None = None,
+        looked: bool = False,
+    ) -> None:
         """Take a list in, and tell of it."""
-        if asked:
-            self._ask_credit(listing)
+        deadlines = self._deadlines(int(record["id"]) for record in listing.records)
         with self._taking:
             with self._lock:
-                state = self._state
-                if state.asked_at is not None and listing.asked_at < state.asked_at:
-                    return  # an older one that came later
-                found = self._taken(state, listing)
-                state.looks += asked
-                found = self._publish(found)
+                state, now = self._state, self._clock.time()
+                if self._closed or listing.asked_at < (state.asked_at or -math.inf):
+                    return  # closed meanwhile, or an older list that came later
+                self._state, found = with_list(
+                    replace(state, looks=state.looks + looked),
+                    listing,
+                    now=now,
+                    credit=credit,
+                    reached=reached,
+                    nudged=self._nudged,
+                )
+                self._failure = None
             self._diary.sample(listing.asked_at, self._state.picture.values())
-            self._tell(found)
-
-    def _taken(self, state: _State, listing: Listing) -> list[Change]:
-        at, now = listing.asked_at, self._clock.time()
-        before = state.picture
-        ids = {int(record["id"]) for record in listing.records}
-        doubted = doubt(before, ids, self._meant, state.doubt, asked_at=at)
-        after = take_list(
-            before, listing.records, self._meant, asked_at=at, doubted=doubted, credit=state.credit
-        )
-        first = state.asked_at is None
-        found = news.changes_between(before, after, self._meant, at, first=first and not before)
-        was, is_ = state.error or state.doubt, doubted
-        if doubted and not state.doubt:
-            found.append(news.trouble(at, doubted.text))
-        elif was and not is_:
-            found.append(news.recovered(at, "The list of instances is whole again."))
-        soon = bool(found) or doubted is not None or moved(before, after)
-        state.tempo = pace.after_look(state.tempo, now, moved=soon)
-        state.picture, state.asked_at = after, at
-        state.error, state.doubt = "", doubted
-        if self._nudged:
-            state.tempo = pace.after_action(state.tempo, now)
-        return found
+            self._publish(found, deadlines)
 
     def _failed(self, error: Exception) -> None:
         known = isinstance(error, VastError)
         text = error.message if isinstance(error, VastError) else f"{type(error).__name__}: {error}"
+        hopeless = not known or isinstance(error, AuthError | InvalidRequest)
         if not known:
             log.error("a look at the instances failed", exc_info=error)
         with self._taking:
             with self._lock:
                 if self._closed:
                     return
-                state, now = self._state, self._clock.time()
-                found = [] if state.error else [news.trouble(now, text)]
-                state.tempo = pace.after_failure(
-                    state.tempo,
-                    now,
+                self._state, found = with_failure(
+                    self._state,
+                    text,
+                    now=self._clock.time(),
                     chance=self._chance(),
                     retry_after=error.retry_after if isinstance(error, RateLimited) else None,
-                    hopeless=isinstance(error, AuthError | InvalidRequest),
+                    hopeless=hopeless,
                 )
-                state.error = text
-                state.looks += 1
-                found = self._publish(found)
-            self._tell(found)
+                self._failure = _bare(error) if hopeless else None
+            self._publish(found, {})
 
-    def _publish(self, found: list[Change]) -> list[Change]:
-        """Make the snapshot of the state; return the changes with notices and actions added."""
-        state, now = self._state, self._clock.time()
-        deadlines = {}
-        for one in state.picture:
-            deadline = self._deadline_of(one) if self._deadline_of else None
-            if deadline is not None:
-                deadlines[one] = deadline
-        state.said, fresh = notices(
-            state.said,
-            state.picture,
-            at=now,
-            credit=state.credit,
-            deadlines=deadlines,
-            acted=self._acted,
-        )
-        self._acted.clear()
-        pending, self._pending = self._pending, []
-        self._show()
-        self._diary.note([*found, *fresh])
-        return [*pending, *found, *fresh]
+    # -- in private: telling -----------------------------------------------------------------
 
-    def _show(self) -> None:
-        state = self._state
-        self._snapshot = Snapshot(
-            instances=tuple(one.watched for one in state.picture.values()),
-            asked_at=state.asked_at,
-            next_at=state.tempo.next_at,
-            interval=state.tempo.interval,
-            error=state.error,
-            doubted=state.doubt.text if state.doubt else "",
-            credit=state.credit,
-            looks=state.looks,
-        )
-
-    def _tell(self, found: Sequence[Change]) -> None:
+    def _publish(self, found: list[Change], deadlines: Mapping[int, float]) -> None:
+        """Show the state, and tell what has changed."""
         with self._lock:
-            callbacks, snapshot = list(self._subscribers.values()), self._snapshot
-        for callback in callbacks:
-            try:
-                callback(tuple(found), snapshot)
-            except Exception as error:  # noqa: BLE001  (one listener must not cost the others their news)
-                warnings.warn(
-                    f"A function that listens to the watcher failed: {type(error).__name__}: "
-                    f"{error}. The others were told.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            acted, self._acted = self._acted, set()
+            self._state, fresh = with_notices(
+                self._state, now=self._clock.time(), deadlines=deadlines, acted=acted
+            )
+            self._snapshot = self._state.shown()
+            told = (*self._pending, *found, *fresh)
+            self._pending = []
+            shown = self._snapshot
+        self._diary.note([*found, *fresh])
+        self._listeners.tell(told, shown)
+
+    def _deadlines(self, ids: Iterable[int]) -> dict[int, float]:
+        if self._deadline_of is None:
+            return {}
+        found = ((one, self._deadline_of(one)) for one in ids)
+        return {one: deadline for one, deadline in found if deadline is not None}
 
     def _note_action(self, id: int, text: str, now: float) -> None:
         known = self._state.picture.get(id)
@@ -517,29 +431,14 @@ class Watcher:
 
     def _quicken(self, now: float) -> None:
         self._nudged = True
-        self._state.tempo = pace.after_action(self._state.tempo, now)
-        self._show()
-
-    def _ask_credit(self, listing: Listing) -> None:
-        state = self._state
-        if not listing.records:
-            return
-        if state.credit_at is not None and listing.asked_at - state.credit_at < CREDIT_FRESH:
-            return
-        state.credit_at = listing.asked_at
-        try:
-            answer = self._call("show_user", max_wait=pace.QUICK)
-        except VastError as error:
-            log.debug("the credit could not be asked for: %s", error.message)
-            return
-        credit = number(answer.data.get("credit")) if isinstance(answer.data, Mapping) else None
-        if credit is not None:
-            state.credit = credit
+        self._state = with_action(self._state, now)
+        self._snapshot = self._state.shown()
 
 
-__all__ = [
-    "Change",
-    "Snapshot",
-    "Watched",
-    "Watcher",
-]
+def _bare(error: Exception) -> Exception:
+    """Return an error without its frames: it is kept, and they would keep what they hold."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+__all__ = ["Change", "Snapshot", "Subscriber", "Watched", "Watcher"]

@@ -25,7 +25,7 @@ from . import registry
 from .assets import bundle, styles
 from .live import LiveWidget
 from .main_thread import MainThread
-from .monitor_actions import Click, Outcome, carry_out
+from .monitor_actions import QUIET, Click, Outcome, carry_out
 from .monitor_model import MonitorModel, model_of
 from .monitor_rows import static_copy
 from .poller import Poller
@@ -185,7 +185,7 @@ class Monitor(LiveWidget):
         made_up = ", simulated" if self._client.simulated else ""
         return f"<Monitor: {there} instances, ${figures['per_hour']:.4f}/h{made_up}>"
 
-    # -- from the page ------------------------------------------------------------------------------
+    # -- from the page ----------------------------------------------------------------------------
 
     def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
         super()._on_message(widget, content, buffers)
@@ -211,7 +211,9 @@ class Monitor(LiveWidget):
     def _take_click(self, content: Mapping[str, Any]) -> None:
         self._drain()
         click = self._model.take(content, self._now())
-        if click is not None:
+        if isinstance(click, str):
+            self._tell({"type": "answer", "key": content.get("key"), "failed": click})
+        elif click is not None:
             watched = self._client.watcher.snapshot.of(click.id)
             record = watched.record if watched else {}
             threading.Thread(
@@ -219,7 +221,7 @@ class Monitor(LiveWidget):
             ).start()
         self._show()
 
-    # -- in threads of their own --------------------------------------------------------------------
+    # -- in threads of their own ------------------------------------------------------------------
 
     def _carry_out(self, click: Click, record: Mapping[str, Any]) -> None:
         outcome = carry_out(self._client, click, record)
@@ -227,7 +229,7 @@ class Monitor(LiveWidget):
         # Without the check whether this monitor is still open: the model outlives it.
         self._main.run(self._take_results)
 
-    # -- on the main thread ---------------------------------------------------------------------------
+    # -- on the main thread -----------------------------------------------------------------------
 
     def _on_main(self, work: Callable[[], None]) -> None:
         self._main.run(lambda: None if self._closed else work())
@@ -249,8 +251,9 @@ class Monitor(LiveWidget):
             self._model.done(click, outcome, self._now())
             if outcome.level == "bad":
                 _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
-            if outcome.answer and not self._closed:
-                self.send({"type": "answer", "key": click.key, "id": click.id, **outcome.answer})
+            if click.verb in QUIET:
+                answer = outcome.answer or {"failed": outcome.text}
+                self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
         if not self._closed:
             self._show()
             self._tell(self._poller.pace)

@@ -157,9 +157,9 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
             "Nothing was done."
         )
     price = number(watched.record.get("dph_total"))
-    if click.verb == "start" and price is not None:
-        if click.shown is None or price > click.shown * 1.001:
-            return f"It costs ${price:.4f}/h now, more than was shown. Nothing was done."
+    dearer = price is not None and (click.shown is None or price > click.shown * 1.001)
+    if click.verb == "start" and dearer:
+        return f"It costs ${price:.4f}/h now, more than was shown. Nothing was done."
     if click.verb == "next" and click.shown is None:
         return "It was not shown what the next one may cost. Nothing was done."
     if click.verb == "bid" and click.price is None:

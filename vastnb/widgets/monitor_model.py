@@ -19,7 +19,7 @@ from vastnb.api.text import plain
 from vastnb.fleet.history import number
 
 from .monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
-from .monitor_rows import figures_of, row_of
+from .monitor_rows import code_of, figures_of, row_of
 from .spending import Ledger
 
 if TYPE_CHECKING:
@@ -107,31 +107,28 @@ class MonitorModel:
         """
         from vastnb.fleet.changes import Change
 
-        for row in events.tail(NEWS).itertuples(index=False):
-            change = Change(
-                row.at.timestamp(),
-                None if pd.isna(row.id) else int(row.id),
-                None if pd.isna(row.label) else row.label,
-                row.kind,
-                None if pd.isna(row.before) else row.before,
-                None if pd.isna(row.after) else row.after,
-                row.text,
-                row.level,
-            )
-            self._hear(change)
-        for one, loads in history.groupby("id")["gpu_util"]:
-            values = [None if pd.isna(load) else float(load) for load in loads.tail(TREND)]
-            self.trends[int(one)] = deque(values, maxlen=TREND)
+        for row in events.tail(NEWS).to_dict("records"):
+            known: dict[str, Any] = {
+                str(name): None if pd.isna(value) else value for name, value in row.items()
+            }
+            self._hear(Change(**{**known, "at": known["at"].timestamp()}))
+        for one, loads in history.groupby("id"):
+            values = loads["gpu_util"].tail(TREND).astype("Float64").tolist()
+            trend = [None if pd.isna(load) else float(load) for load in values]
+            self.trends[int(str(one))] = deque(trend, maxlen=TREND)
 
     def dismiss(self, key: int | None) -> None:
         """Put a notice away; None puts all away."""
         left = [one for one in self.notices if key is not None and one.key != key]
         self.notices = deque(left, maxlen=NOTICES)
 
-    # -- what is clicked ----------------------------------------------------------------------------
+    # -- what is clicked --------------------------------------------------------------------------
 
-    def take(self, content: Mapping[str, Any], now: float) -> Click | None:
+    def take(self, content: Mapping[str, Any], now: float) -> Click | str | None:
         """Take a click of the page; return it if it is to be carried out.
+
+        What is refused is said where the machine is shown, and returned in words if the click has
+        opened a place of its own for the answer.
 
         Parameters
         ----------
@@ -148,6 +145,8 @@ class MonitorModel:
         if not why and click.verb not in QUIET and click.id in self.busy:
             doing = DOING[self.busy[click.id][0].verb]
             why = f"Something else is under way ({doing}). Nothing was done."
+        if why and click.verb in QUIET:
+            return why
         if why:
             self._said[click.id] = _Said(now, Outcome(why, "warn"))
             return None
@@ -160,7 +159,7 @@ class MonitorModel:
         """Take what came of a click."""
         if self.busy.get(click.id, (None,))[0] is click:
             del self.busy[click.id]
-        if outcome.text:
+        if outcome.text and click.verb not in QUIET:
             self._said[click.id] = _Said(now, outcome)
             if self._watched(click.id) is None:  # no card is left to say it on
                 self._hear_outcome(click, outcome, now)
@@ -169,7 +168,7 @@ class MonitorModel:
         """Forget what the last action of a machine has led to: it was read."""
         self._said.pop(id, None)
 
-    # -- what is shown --------------------------------------------------------------------------------
+    # -- what is shown ----------------------------------------------------------------------------
 
     def picture(self, now: float, *, client: Client | None = None) -> dict[str, Any]:
         """Return everything that a page shows.
@@ -190,7 +189,7 @@ class MonitorModel:
         rows = self.rows(now)
         for row in rows:
             if "next" in row["verbs"]:
-                row["again"] = self._again(row["id"], client)
+                row |= self._again(row["id"], client)
         return {
             "type": "picture",
             "now": now,
@@ -203,6 +202,7 @@ class MonitorModel:
                 {"key": one.key, **_news(one.change)} for one in sorted(self.notices, key=_urgent)
             ],
             "news": [_news(change) for change in reversed(self.news)],
+            "acks": list(self._keys)[-20:],
         }
 
     def rows(self, now: float) -> list[dict[str, Any]]:
@@ -231,15 +231,17 @@ class MonitorModel:
         known = snapshot.asked_at is not None
         return figures_of(snapshot, self.ledger.today(now) if known else None)
 
-    def _again(self, id: int, client: Client | None) -> dict[str, Any] | None:
-        """Return what the next offer may cost; None if nobody knows what the machine was for."""
+    def _again(self, id: int, client: Client | None) -> dict[str, Any]:
+        """Return what the next offer may cost, or the code by which the user may rent another."""
         from vastnb.fleet.again import next_offer
 
         watched = self._watched(id)
-        found = next_offer(client, id, watched.record) if client and watched else None
+        if watched is None:
+            return {}
+        found = next_offer(client, id, watched.record) if client else None
         if found is None or found.max_dph is None:
-            return None
-        return {"left": found.left, "max_dph": round(found.max_dph, 6)}
+            return {"again": None, "code": code_of(watched.record)}
+        return {"again": {"left": found.left, "max_dph": round(found.max_dph, 6)}}
 
     def _instances(self) -> Sequence[Watched]:
         return self.snapshot.instances if self.snapshot else ()
@@ -247,7 +249,7 @@ class MonitorModel:
     def _watched(self, id: int) -> Watched | None:
         return self.snapshot.of(id) if self.snapshot else None
 
-    # -- in private --------------------------------------------------------------------------------
+    # -- in private -------------------------------------------------------------------------------
 
     def _hear(self, change: Change) -> None:
         self.news.append(change)

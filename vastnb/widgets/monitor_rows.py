@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.api.text import plain, seconds
+from vastnb.fleet.again import DEARER
 from vastnb.fleet.connect import ssh_command
 from vastnb.fleet.history import number
 from vastnb.market.vram import nominal
@@ -39,6 +40,7 @@ _TONES: Final = {
 _RANKS: Final = {"starting": 1, "running": 2, "stopped": 3, "gone": 4}
 """Trouble first (0), then what is on its way; what is over comes last."""
 
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 TEXT: Final = 300
 """Characters of a text from elsewhere that are sent to the page."""
 
@@ -50,7 +52,7 @@ def verbs_of(watched: Watched) -> list[str]:
         return []
     meant = record.get("intended_status")
     verbs = []
-    if ssh_command(record) or "jupyter" in str(record.get("image_runtype")):
+    if state in ("running", "unreachable"):
         verbs.append("connect")
     verbs.append("logs")
     if "try the next offer" in watched.verdict.advice:
@@ -122,10 +124,30 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
 
 
 def gpu_of(record: Mapping[str, Any]) -> str:
-    """Return ``"2× RTX 4090"``."""
+    """Return ``"2x RTX 4090"``, with a proper sign for times."""
     name = _text(record.get("gpu_name"), 60) or "GPU not known"
     count = number(record.get("num_gpus"))
-    return f"{count:.0f}× {name}" if count and count != 1 else name
+    return f"{count:.0f}{TIMES} {name}" if count and count != 1 else name
+
+
+def code_of(record: Mapping[str, Any]) -> str:
+    """Return the line that rents a machine like this one, as far as its record tells."""
+    query = {"gpu_name": record.get("gpu_name"), "num_gpus": record.get("num_gpus")}
+    parts = [repr(query), f"image={_text(record.get('image_uuid'))!r}"]
+    disk = number(record.get("disk_space"))
+    if disk:
+        parts.append(f"disk={disk:g}")
+    for name in ("label", "image_runtype"):
+        text = _text(record.get(name))
+        if text:
+            parts.append(f"{name.removeprefix('image_')}={text!r}")
+    bid = number(record.get("dph_base")) if record.get("is_bid") is True else None
+    if bid:
+        parts.append(f"bid={bid:.4g}")
+    price = number(record.get("dph_total"))
+    if price:
+        parts.append(f"max_dph={price * DEARER:.4g}")
+    return f"client.rent({', '.join(parts)})"
 
 
 def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Poller:
         self._closed = False
         self._unsubscribe = watcher.subscribe(self._take)
 
-    # -- asked by the page, or by the widget ----------------------------------------------------
+    # -- asked by the page, or by the widget ------------------------------------------------------
 
     def asked(self, *, at_once: bool = False) -> None:
         """Answer a page that asks for a fresh picture. Returns at once, in any thread.

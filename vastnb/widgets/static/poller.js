@@ -7,6 +7,8 @@ const TICK_MS = 500;
 const PATIENCE = 1.5;
 // Seconds after which a question that was never answered is put again; longer each time.
 const AGAIN = 120;
+// Seconds without an answer after which a link that has changed is taken to be broken.
+const DOUBT = 4;
 
 export class Pace {
   // `ask(atOnce)` sends the question. `onWaiting(seconds)` is told for how long the kernel has
@@ -22,6 +24,7 @@ export class Pace {
     this.paused = false;
     this.lost = false;
     this.inView = false;
+    this.doubted = null;
     const timer = setInterval(() => this.tick(), TICK_MS);
     const observer = new IntersectionObserver((entries) => {
       this.inView = entries[entries.length - 1].isIntersecting;
@@ -57,6 +60,10 @@ export class Pace {
     if (this.lost) return;
     const now = Pace.clock();
     const { pending } = this;
+    if (this.doubted !== null && now - this.doubted > DOUBT) {
+      this.lose();
+      return;
+    }
     if (pending) {
       const waited = now - pending.at;
       if (!pending.heard && waited >= PATIENCE) {
@@ -82,7 +89,8 @@ export class Pace {
 
   // The kernel has spoken: it asks the service (`asking`), or says in how many seconds to ask again.
   answered({ next_in: nextIn, asking = false }) {
-    if (this.lost) return;
+    this.lost = false;
+    this.doubted = null;
     if (asking) {
       this.pending ??= { at: Pace.clock() };
       this.pending.heard = true;
@@ -115,7 +123,16 @@ export class Pace {
     this.tick();
   }
 
-  // There is no kernel behind the widget any more: nothing is asked again.
+  // The link to the kernel has changed. Whether anybody is there, only an answer tells: without one
+  // within some seconds, nobody is.
+  doubt() {
+    if (this.lost) return;
+    this.doubted = Pace.clock();
+    this.pending = null;
+    this.send(false);
+  }
+
+  // There is no kernel behind the widget: nothing is asked, unless it speaks again.
   lose() {
     if (this.lost) return;
     this.lost = true;

@@ -1,0 +1,61 @@
+"""Machines on a simulated market, rented past the client: at once, with a fate, in the past.
+
+For tests of the monitor and for its pictures. What is rented here is a machine like any other; it
+carries the marker, unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vastnb.fleet.marker import MARKER, new_marker
+from vastnb.sim import Server
+from vastnb.sim.orders import Order
+
+
+def rent(
+    server: Server,
+    fate: str = "cached",
+    *,
+    gpu: str | None = None,
+    num_gpus: int = 1,
+    ours: bool = True,
+    bid: float | None = None,
+    **order: Any,
+) -> int:
+    """Rent the cheapest machine that fits; return its id."""
+    world = server.world
+    query: dict[str, Any] = {
+        "num_gpus": {"eq": num_gpus},
+        "rentable": {"eq": True},
+        "verified": {"eq": True},
+        "order": [["dph_total", "asc"]],
+        "type": "bid" if bid else "on-demand",
+    }
+    if gpu:
+        query["gpu_name"] = {"eq": gpu}
+    offer = json.loads(world.search(query).to_json())["offers"][0]
+    price = None if bid is None else float(offer["min_bid"]) * bid
+    env = [(MARKER, new_marker())] if ours else []
+    wish = Order(
+        order.pop("image", "pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime"),
+        order.pop("disk", 40.0),
+        price,
+        env=env,
+        runtype=order.pop("runtype", "jupyter_direc ssh_direc ssh_proxy"),
+        **order,
+    )
+    with world.lock:
+        world.settle()
+        world.fleet.expect(fate)
+        answer = world.fleet.rent(world.account, offer["id"], wish, world.elapsed())
+    return int(answer["new_contract"])
+
+
+def stop(server: Server, id: int) -> None:
+    """Stop a machine, as its user would elsewhere."""
+    world = server.world
+    with world.lock:
+        world.settle()
+        world.fleet.stop(world.fleet.instances[id], world.elapsed())

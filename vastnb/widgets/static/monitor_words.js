@@ -1,0 +1,60 @@
+// How the monitor writes money, times and states.
+import { DASH, grouped } from "./dom.js";
+
+// Prices an hour: cents matter where machines cost cents.
+export function hourly(value) {
+  if (value === null || value === undefined) return DASH;
+  const places = value === 0 ? 2 : value < 0.01 ? 4 : value < 10 ? 3 : 2;
+  return `$${grouped(value, places)}/h`;
+}
+
+export function dollars(value) {
+  if (value === null || value === undefined) return DASH;
+  return `$${grouped(value, value >= 0.0005 && value < 0.1 ? 3 : 2)}`;
+}
+
+export function span(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 90) return `${s} s`;
+  const minutes = Math.round(s / 60);
+  if (minutes < 90) return `${minutes} min`;
+  const hours = Math.floor(s / 3600);
+  if (hours < 48) return `${hours} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+export function clockTime(seconds) {
+  const when = new Date(seconds * 1000);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
+}
+
+export function nameOf(row) {
+  return row.label || `Instance ${row.id}`;
+}
+
+export const VERB_WORDS = {
+  connect: "Connect",
+  logs: "Logs",
+  next: "Try next offer",
+  bid: "Raise bid",
+  stop: "Stop",
+  start: "Start",
+  reboot: "Reboot",
+  label: "Rename",
+  destroy: "Destroy",
+};
+
+// What one most likely wants to do about a machine; the rest is in its menu.
+export function firstVerbs(row) {
+  const wishes =
+    {
+      running: ["connect", "logs", "stop"],
+      starting: ["logs", "stop"],
+      outbid: ["bid", "logs", "destroy"],
+      stopped: ["start", "destroy"],
+      failed: row.advice === "start again" ? ["start", "logs"] : ["destroy", "logs"],
+    }[row.state] ?? [];
+  const wanted = row.verbs.includes("next") ? ["next", "logs", "destroy"] : [...wishes, "logs", "stop"];
+  return [...new Set(wanted)].filter((verb) => row.verbs.includes(verb)).slice(0, 3);
+}
