@@ -14,11 +14,12 @@ import vastnb
 PUBLIC = {
     "Client": {
         "search_offers", "search_many", "show_user", "search_templates", "gpu_types",
-        "traffic", "quota", "close",
+        "traffic", "quota", "close", "create_instance", "rent", "reconcile", "burn", "sweep",
+        "has_ssh_key", "destroy_instance",
     },
     "errors": {
         "VastError", "AuthError", "RateLimited", "QuotaExceeded", "QueryError", "InvalidRequest",
-        "OfferGone", "NoCredit", "OutcomeUnknown", "InstanceFailed", "WaitTimeout", "ServerError",
+        "OfferGone", "NoCredit", "NoSSHKey", "SpendLimit", "BadTemplate", "OutcomeUnknown", "InstanceFailed", "WaitTimeout", "ServerError",
     },
 }  # fmt: skip
 

@@ -292,6 +292,12 @@ def killed_kernels(
             moment = left[-1].state if left else "not begun"
             report = client.reconcile()
             known = {one.instance_id for one in report.of("adopted", "bills")}
+            guard = client._desk.guard if client._desk else None
+            guarded = {one.id for one in guard.charges} if guard else set()
+            if known - guarded:
+                tally.bad.append(f"{moment}: {sorted(known - guarded)} have lost their deadlines")
+            if guard:
+                guard.close()
         made = [one for one in server.world.instances.values() if one.id not in before]
         live = {one.contract for one in Journal().entries(account, LIVE)}
         told = {number for number in known & live if number is not None and number not in before}

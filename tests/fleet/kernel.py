@@ -1,7 +1,8 @@
 """Kernels for the harness: a process that forks one for every line it reads.
 
-``rent OFFER`` rents an offer by the real clock. ``many SEED COUNT`` rents `COUNT` times on a clock
-of its own and says ``done`` with the ids it holds. Each kernel first says ``pid`` and its own.
+``rent OFFER`` rents an offer for 1,000 hours by the real clock. ``many SEED COUNT`` rents `COUNT`
+times on a clock of its own and says ``done`` with the ids it holds. Each kernel first says ``pid``
+and its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def say(text: object) -> None:
 
 def rent(url: str, key: str, offer: str) -> None:
     with vastnb.Client(key, base_url=url, cache="memory", on_wait=silent) as client:
-        client.create_instance(int(offer), image="a/b", disk=10)
+        client.create_instance(int(offer), image="a/b", disk=10, max_hours=1000)
         signal.pause()
 
 

@@ -18,8 +18,8 @@ from vastnb.errors import (
     OutcomeUnknown,
     ServerError,
 )
-from vastnb.fleet.outcomes import read_answer
 from vastnb.fleet.marker import MARKER
+from vastnb.fleet.outcomes import read_answer
 from vastnb.fleet.plan import ABSENT_AFTER, GONE_AFTER, State
 from vastnb.sim import Fault, Server
 

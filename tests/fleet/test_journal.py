@@ -164,3 +164,34 @@ def test_a_locked_journal_is_waited_for(journal: Journal) -> None:
     timer.join()
     other.close()
     assert len(journal.entries("me")) == 2
+
+
+def test_a_file_of_an_earlier_version_is_kept_and_widened(journal: Journal) -> None:
+    journal.begin(an_entry("old"))
+    with sqlite3.connect(journal.path) as old:
+        for name in ("deadline", "on_machine"):
+            old.execute(f"ALTER TABLE attempts DROP COLUMN {name}")
+    old.close()
+    (entry,) = journal.entries("me")
+    assert entry.deadline is None and entry.on_machine == 0
+    journal.begin(an_entry("new", deadline=5.0, on_machine=1))
+    assert [one.deadline for one in journal.entries("me")] == [None, 5.0]
+    journal.set_deadlines({"old": 6.0})
+    assert {one.marker: one.deadline for one in journal.entries("me")} == {"old": 6.0, "new": 5.0}
+
+
+def test_two_kernels_may_widen_it_at_once(journal: Journal) -> None:
+    journal.begin(an_entry("old"))
+    with sqlite3.connect(journal.path) as old:
+        old.execute("ALTER TABLE attempts DROP COLUMN deadline")
+    old.close()
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(len(Journal(journal.path).entries("me"))))
+        for _ in range(6)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert found == [1] * 6

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.marker import MARKER, marker_of, new_marker, with_marker
 from vastnb.fleet.offer import Offer, bid_for, offer_of, offers_of
+from vastnb.fleet.onmachine import with_line
 from vastnb.fleet.order import ENV_MAX, Order, environment
 from vastnb.sim.orders import read
 
@@ -34,6 +35,8 @@ OPTIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"image": "a/b", "disk": 20}, {}),
     ({"image": "a/b", "disk": 20, "label": "x", "onstart": "ls"}, {"label": "x",
       "onstart_cmd": "ls"}),
+    ({"image": "a", "onstart": with_line("echo hi", 1.9e9, "https://console.vast.ai")},
+     {"onstart_cmd": with_line("echo hi", 1.9e9, "https://console.vast.ai")}),
     ({"image": "a", "env": {"K": "v", "-p 80:80": "1"}}, {"env": {"K": "v", "-p 80:80": "1"}}),
     ({"image": "a", "env": "-e K=v=w -p 80:80 -h bob -e Q='a b'"},
      {"env": "-e K=v=w -p 80:80 -h bob -e Q='a b'"}),

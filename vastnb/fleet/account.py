@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vastnb.clock import Clock
-from vastnb.errors import NoSSHKey, VastError
+from vastnb.errors import AuthError, NoSSHKey, VastError
 from vastnb.fleet.connect import has_ssh_key
 from vastnb.fleet.history import number
 from vastnb.fleet.order import Order
@@ -108,11 +108,20 @@ def require_ssh_key(account: Account, order: Order) -> None:
     """
     if not needs_ssh_key(order):
         return
+    found: bool | None
     try:
         found = account.has_ssh_key()
+    except AuthError as error:
+        if error.code == "auth_error":
+            return  # the create will be refused for it
+        found, trouble = None, error.message
     except VastError as error:
+        found, trouble = None, error.message
+    else:
+        trouble = ""
+    if found is None:
         warnings.warn(
-            f"Whether the account has an SSH key could not be asked for ({error.message}). Renting "
+            f"Whether the account has an SSH key could not be asked for ({trouble}). Renting "
             "goes on; without a key nobody can log in to the machine.",
             RuntimeWarning,
             stacklevel=4,

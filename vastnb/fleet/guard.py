@@ -208,7 +208,7 @@ class Guard:
                     continue
             try:
                 self._end(todo.due)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the thread must live, and go on trying
                 self._put_off(todo.due, error)
 
     def _end(self, due: tuple[Charge, ...]) -> None:

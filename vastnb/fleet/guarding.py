@@ -47,7 +47,7 @@ def guard_of(client: Handling, desk: Desk) -> Guard:
             left = guard.close()
             if left:
                 text = unguarded(left, desk.clock.time(), "This client is closed")
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
+                warnings.warn(text, RuntimeWarning, stacklevel=6)
 
         there.on_close(end)
         if there.server is not None:

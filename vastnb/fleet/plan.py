@@ -267,8 +267,10 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Nothing more is sent. `why` is ``"done"``, ``"refused"``, ``"no more offers"``, or
-    ``"deadline"`` if machines end before all of them are rented.
+    """Nothing more is sent.
+
+    `why` is ``"done"``, ``"refused"``, ``"no more offers"``, or ``"deadline"`` if machines end
+    before all of them are rented.
     """
 
     why: str

@@ -211,7 +211,8 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     offer = f"offer {entry.offer_id}"
     number, dph = case.contract, _dph(case.record, entry)
     cost = "at an unknown price" if dph is None else f"${dph:.4f}/h"
-    end = "" if entry.deadline is None else f" Its deadline: {in_words(entry.deadline, now)}."
+    when = "" if entry.deadline is None else in_words(entry.deadline, now)
+    end = f" It is destroyed at its deadline, {when}." if when else ""
 
     def say(kind: Kind, text: str) -> Finding:
         return Finding(kind, number, entry.offer_id, dph, text)
@@ -228,7 +229,7 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
         yield say("bills", f"Bills: instance {number} ({offer}) at {cost}{seen}.{end}")
     elif case.state is State.DESTROYED and was is not State.DESTROYED:
         late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
-        why = f" It was past its deadline.{end}" if late else ""
+        why = f" It was past its deadline, {when}." if late else ""
         yield say("destroyed", f"Destroyed: instance {number} ({offer}) is gone.{why}")
     elif case.state is State.DESTROYED and case.destroyed:
         yield say("destroyed", f"Destroyed again: instance {number} ({offer}) had come back.")

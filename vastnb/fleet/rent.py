@@ -170,7 +170,7 @@ class Rental:
         return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
 
     def failure(self) -> VastError:
-        """Return the error for a call that rented nothing."""
+        """Return the error for a call that rented nothing, or less than was wanted."""
         tried = [one for one in self.attempts if one.case is not None]
         fatal = [one.error for one in tried if one.error is not None and self._fatal(one)]
         if fatal:
@@ -184,10 +184,12 @@ class Rental:
             if errors
             else next((one.passed_over for one in reversed(self.attempts)), "there was no offer.")
         )
+        how_many = "No more" if self.rented else "None"
         kind = InstanceFailed if errors and isinstance(errors[-1], InstanceFailed) else OfferGone
         return kind(
-            f"None of {len(self.offers)} offers could be rented ({len(tried)} tries, {over} "
-            f"passed over). Nothing is rented or billed by this call. The last one: {last}",
+            f"{how_many} of {len(self.offers)} offers could be rented ({len(tried)} tries, {over} "
+            f"passed over).{' Nothing is rented or billed by this call.' * (not self.rented)} The "
+            f"last one: {last}",
             code="no_offer_left",
         )
 
@@ -207,10 +209,11 @@ class Rental:
             if self.rented:
                 error.add_note(self.what_runs())
             raise
+        else:
+            self._tell("done", self.what_runs())
+            return result
         finally:
             self._telling.close()
-        self._tell("done", self.what_runs())
-        return result
 
     def _run_all(self) -> Finish:
         while True:
@@ -303,6 +306,8 @@ class Rental:
     def _fatal(self, one: Attempt) -> bool:
         """Say whether a refusal holds for every offer."""
         error = one.error
+        if error is not None and error.code == "deadline":
+            return True
         if error is None or isinstance(error, OfferGone | InstanceFailed | OutcomeUnknown):
             return False
         if error.code == "proved_absent":

@@ -96,7 +96,7 @@ class Telling:
             return
         try:
             self._listener(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a listener does, machines come first
             if not self._complained:
                 self._complained = True
                 warnings.warn(
@@ -116,12 +116,15 @@ class Telling:
         if not self._line or not (slow or self._bar is not None):
             return
         if self._bar is None:
+            if event.kind == "done":
+                return
             from tqdm.auto import tqdm  # as for waits: `import vastnb` cannot afford it
 
             shape = "{desc} |{bar}| {n_fmt} of {total_fmt}"
             self._bar = tqdm(total=self._count, bar_format=shape, leave=False)
-        self._bar.set_description_str(event.text[:100])
-        self._bar.update(min(self._rented, self._count) - self._bar.n)
+        self._bar.set_description_str(event.text[:100], refresh=False)
+        self._bar.n = min(self._rented, self._count)
+        self._bar.refresh()
 
 
 __all__ = ["Kind", "Listener", "RentEvent", "Telling"]

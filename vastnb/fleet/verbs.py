@@ -143,7 +143,8 @@ class InstanceVerbs(Spending):
         budget_usd : float, optional
             Dollars that all machines together may cost: they are destroyed when so much is spent
             by their agreed prices, disks included, as if they ran all the time. **Traffic is not
-            in it**, for nobody knows beforehand what is transferred.
+            in it**, for nobody knows beforehand what is transferred; and a bid that is raised
+            later does not move the deadline.
         deadline_on_machine : bool
             Let each machine end itself as well, with a line before its start script, in case this
             computer is off then. It uses the instance's own key, and some 700 of the 4,096

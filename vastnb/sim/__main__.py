@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--trouble", type=float, default=0.05, help="share of instances that fail (0.05)"
     )
     parse.add_argument("--credit", type=float, default=25.0, help="what there is to spend, $ (25)")
+    parse.add_argument("--no-ssh-key", action="store_true", help="an account without an SSH key")
     parse.add_argument("--payloads", action="store_true", help="plant scripts in hosts' texts")
     parse.add_argument("--no-limits", action="store_true", help="switch the rate limiter off")
     return parse
@@ -108,6 +109,7 @@ def _run(given: argparse.Namespace, over: threading.Event) -> int:
             payloads=given.payloads,
             limits=None if given.no_limits else "published",
             credit=given.credit,
+            ssh_key=not given.no_ssh_key,
             trouble=given.trouble,
         )
     except (OSError, ValueError) as wrong:

@@ -1,0 +1,415 @@
+"""Machines end at their deadlines, whatever becomes of their kernel."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vastnb
+from vastnb.clock import ManualClock
+from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown
+from vastnb.fleet.guard import Guard
+from vastnb.fleet.instance import Fleet, Instance
+from vastnb.fleet.journal import Journal
+from vastnb.fleet.plan import State
+from vastnb.sim import Fault, Server
+
+from .conftest import MakeClient, alive, entries
+from .test_journal import a_dead_process
+
+ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
+HOUR = 3600.0
+
+pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
+
+
+def guard_of(client: vastnb.Client) -> Guard:
+    assert client._desk is not None
+    assert client._desk.guard is not None
+    return client._desk.guard
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Wait for a thread: real seconds, few of them."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.005)
+
+
+def pass_time(client: vastnb.Client, clock: ManualClock, seconds: float) -> None:
+    clock.advance(seconds)
+    guard_of(client).wake()
+
+
+def threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "vastnb-guard"]
+
+
+def rent(client: vastnb.Client, **options: Any) -> Instance:
+    box = client.rent("num_gpus=1", **ORDER, **options)
+    assert isinstance(box, Instance)
+    return box
+
+
+def test_a_machine_ends_at_its_deadline(
+    client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with rent(client, max_hours=2) as box:
+        made = clock.time()
+        assert box.deadline is not None
+        assert box.deadline.timestamp() == pytest.approx(made + 2 * HOUR, abs=5)
+        assert len(threads()) == 1
+        pass_time(client, clock, 2 * HOUR - 60)
+        time.sleep(0.05)
+        assert len(alive(server)) == 1
+        pass_time(client, clock, 61)
+        until(lambda: not threads(), "the thread ends when there is nothing to guard")
+        assert alive(server) == []
+        assert [one.state for one in entries(client)] == [State.DESTROYED]
+        asked = server.calls("destroy_instance")
+    assert server.calls("destroy_instance") == asked, "it is not destroyed twice"
+    said = capsys.readouterr().err
+    assert f"The deadline of instance {box.id}" in said and f"Instance {box.id} is gone" in said
+
+
+def test_there_is_no_thread_without_a_deadline(client: vastnb.Client) -> None:
+    rent(client)
+    assert threads() == []
+    assert client._desk is not None and client._desk.guard is None
+
+
+def test_one_that_comes_back_is_destroyed_again(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.world.fleet.expect("resurrects")
+    rent(client, max_hours=1)
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == [] and server.calls("destroy_instance") == 2
+
+
+def test_one_that_was_destroyed_before_is_guarded_no_longer(
+    client: vastnb.Client, server: Server
+) -> None:
+    fleet = client.rent("num_gpus=1", count=2, max_hours=1, **ORDER)
+    assert isinstance(fleet, Fleet)
+    fleet[0].destroy()
+    assert [one.id for one in guard_of(client).charges] == [fleet[1].id]
+    fleet.destroy()
+    until(lambda: not threads(), "nothing is left to guard")
+
+
+def test_a_budget_is_kept_with_the_disk_in_it(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.world.fleet.expect("cached")
+    box = rent(client, budget_usd=0.5)
+    (machine,) = alive(server)
+    dph = machine.dph_base + machine.disk_dph
+    assert box.deadline is not None
+    hours = (box.deadline.timestamp() - entries(client)[0].created_at) / HOUR
+    assert hours * dph == pytest.approx(0.5, rel=1e-3)
+    pass_time(client, clock, hours * HOUR + 1)
+    until(lambda: not threads(), "ended")
+    spent = machine.gpu_dollars + machine.storage_dollars
+    assert 0.4 < spent <= 0.51, "what the service has billed, without traffic"
+
+
+def test_a_fleet_has_one_budget_and_ends_together(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.world.fleet.expect(*["cached"] * 4)
+    fleet = client.rent("num_gpus=1", count=4, budget_usd=2.0, **ORDER)
+    assert isinstance(fleet, Fleet)
+    (deadline,) = {one.deadline for one in fleet}
+    assert deadline is not None
+    machines = alive(server)
+    pass_time(client, clock, deadline.timestamp() - clock.time() + 1)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+    assert 1.8 < sum(one.gpu_dollars + one.storage_dollars for one in machines) <= 2.02
+
+
+def test_a_fleet_that_fell_short_has_the_whole_budget(
+    client: vastnb.Client, server: Server
+) -> None:
+    server.world.fleet.expect("cached", "no-credit")
+    with pytest.warns(RuntimeWarning, match="1 of 3"):
+        fleet = client.rent("num_gpus=1", count=3, budget_usd=3.0, **ORDER)
+    assert isinstance(fleet, Fleet)
+    (entry,) = entries(client)[:1]
+    assert entry.deadline is not None and entry.price is not None
+    assert (entry.deadline - entry.created_at) / HOUR * entry.price == pytest.approx(3.0)
+
+
+def test_a_deadline_is_on_disk_before_the_machine_exists(
+    client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, seen = server.world.fleet.rent, []
+
+    def look_first(*arguments: Any) -> Any:
+        seen.append(entries(client)[-1])
+        return make(*arguments)
+
+    monkeypatch.setattr(server.world.fleet, "rent", look_first)
+    client.rent("num_gpus=1", count=3, budget_usd=3.0, max_hours=50, **ORDER)
+    assert len(seen) == 3
+    for entry in seen:
+        assert entry.deadline is not None
+        share = (entry.deadline - entry.created_at) / HOUR * entry.price
+        assert share == pytest.approx(1.0) or entry.deadline == entry.created_at + 50 * HOUR
+
+
+def test_a_lost_answer_keeps_its_deadline(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    box = rent(client, max_hours=1)
+    assert [one.id for one in guard_of(client).charges] == [box.id]
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+@pytest.mark.parametrize("offered", ["row", "id", "bid"])
+def test_one_attempt_can_have_a_budget(
+    client: vastnb.Client, server: Server, offered: str, clock: ManualClock
+) -> None:
+    kind: Any = "bid" if offered == "bid" else "on-demand"
+    row = client.search_offers("num_gpus=1", type=kind, order="dph_total", storage=20).iloc[0]
+    clock.advance(10)
+    offer = int(row["id"]) if offered == "id" else row
+    price = float(row["min_bid"]) * 2 if offered == "bid" else None
+    box = client.create_instance(offer, **ORDER, budget_usd=1.0, price=price)
+    (entry,) = entries(client)
+    assert entry.deadline is not None and entry.price is not None
+    assert (entry.deadline - entry.created_at) / HOUR * entry.price == pytest.approx(1.0)
+    box.destroy()
+
+
+def test_a_deadline_that_nothing_survives_is_an_error(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    server.faults.add(Fault("show_instances", "503", nth=1, times=8))
+    with pytest.raises(InstanceFailed, match="deadline") as ended:
+        client.rent("num_gpus=1", count=2, max_hours=10 / HOUR, **ORDER)
+    assert ended.value.code == "deadline"
+    assert server.calls("create_instance") == 1
+    until(lambda: bool(clock.sleep(5)) or not threads(), "ended")
+    assert alive(server) == []
+
+
+# -- what a kernel leaves ------------------------------------------------------------------------
+
+
+def leave(client: vastnb.Client, journal: Journal) -> None:
+    """Do as if the kernel had been killed: its rows belong to a dead process."""
+    for entry in entries(client):
+        journal.update(entry, **a_dead_process()._asdict())
+    guard_of(client).close()
+
+
+def test_the_next_kernel_destroys_what_is_overdue_and_names_it(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    first = connect()
+    box = rent(first, max_hours=1)
+    leave(first, journal)
+    clock.advance(2 * HOUR)
+    capsys.readouterr()
+    connect().show_instances()
+    said = capsys.readouterr().out
+    assert f"Destroyed: instance {box.id}" in said and "past its deadline" in said
+    assert alive(server) == [] and threads() == []
+
+
+def test_the_next_kernel_guards_what_is_not_due_yet(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    first = connect()
+    box = rent(first, max_hours=3)
+    leave(first, journal)
+    clock.advance(HOUR)
+    second = connect()
+    report = second.reconcile()
+    assert "destroyed at its deadline, " in str(report) and "in 2 h" in str(report)
+    assert [one.id for one in guard_of(second).charges] == [box.id]
+    pass_time(second, clock, 2 * HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+def test_a_client_that_closes_says_what_it_leaves(
+    connect: MakeClient, server: Server, clock: ManualClock
+) -> None:
+    first = connect()
+    box = rent(first, max_hours=1)
+    with pytest.warns(RuntimeWarning, match=f"instance {box.id} .*deadline"):
+        first.close()
+    assert threads() == []
+    second = connect()
+    second.show_instances()
+    assert [one.id for one in guard_of(second).charges] == [box.id], "taken up in this kernel"
+    second.destroy_instance(box.id)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second.close()
+
+
+def test_a_second_client_leaves_a_guarded_machine_to_the_first(
+    connect: MakeClient, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = connect(), connect()
+    rent(first, max_hours=1)
+    capsys.readouterr()
+    second.show_instances()
+    assert capsys.readouterr().out == ""
+    second.reconcile()
+    assert second._desk is not None and second._desk.guard is None
+
+
+def test_a_destroy_that_fails_is_loud_and_tried_again(
+    client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = rent(client, max_hours=1)
+    server.faults.add(Fault("destroy_instance", "503", nth=1, times=10_000))
+    pass_time(client, clock, HOUR)
+    until(lambda: any(one.failures for one in guard_of(client).charges), "a failure")
+    assert f"INSTANCE {box.id} IS PAST ITS DEADLINE AND MAY STILL BILL" in capsys.readouterr().err
+    server.faults.clear()
+    pass_time(client, clock, 600)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+def test_a_deadline_during_the_renting_ends_it(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    with pytest.warns(RuntimeWarning, match=r"of 10 machines .* reached its deadline"):
+        client.rent("num_gpus=1", count=10, max_hours=20 / HOUR, **ORDER)
+    assert 4 <= server.calls("create_instance") < 10
+    for _ in range(20):
+        pass_time(client, clock, 30)
+        time.sleep(0.02)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+def test_a_rental_that_breaks_off_leaves_its_machines_guarded(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.faults.add(Fault("create_instance", "drop-after", nth=2))
+    server.faults.add(Fault("show_instances", "503", nth=1, times=1000))
+    with pytest.raises(OutcomeUnknown) as broken:
+        client.rent("num_gpus=1", count=3, max_hours=1, **ORDER)
+    assert any("ends" in note for note in broken.value.__notes__)
+    assert len(guard_of(client).charges) == 1
+    server.faults.clear()
+    client.reconcile()
+    assert len(guard_of(client).charges) == 2, "what was found is guarded too"
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_guards_nothing_of_its_parents(client: vastnb.Client, server: Server) -> None:
+    rent(client, max_hours=1)
+    guard = guard_of(client)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if not pid:
+        os._exit(0 if guard.charges == () and not guard.alive and guard.close() == () else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(guard.charges) == 1 and guard.alive
+
+
+def test_a_kernel_that_ends_says_what_it_leaves(server: Server, tmp_path: Path) -> None:
+    code = (
+        "import vastnb\n"
+        f"client = vastnb.Client({server.api_key!r}, base_url={server.url!r}, cache='memory')\n"
+        "box = client.rent('num_gpus=1', image='a/b', disk=10, max_hours=1)\n"
+        "print(box.id)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"instance {done.stdout.strip()} (deadline" in done.stderr
+    assert "This kernel ends" in done.stderr
+
+
+def test_the_thread_of_a_simulated_market_ends_with_it() -> None:
+    client = vastnb.demo(speed=1, machines=60)
+    client.rent("num_gpus=1", **ORDER, max_hours=1)
+    assert len(threads()) == 1
+    del client
+    gc.collect()
+    until(lambda: not threads(), "the thread has ended")
+
+
+# -- moving it -----------------------------------------------------------------------------------
+
+
+def test_a_deadline_can_be_moved(client: vastnb.Client, server: Server, clock: ManualClock) -> None:
+    box = rent(client, max_hours=1)
+    first = box.deadline
+    later = box.extend(hours=2)
+    assert first is not None and later is not None and later == box.deadline
+    assert (later - first).total_seconds() == 2 * HOUR
+    pass_time(client, clock, 2 * HOUR)
+    time.sleep(0.05)
+    assert len(alive(server)) == 1
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+def test_another_kernel_may_move_it(
+    client: vastnb.Client, server: Server, clock: ManualClock, journal: Journal
+) -> None:
+    rent(client, max_hours=1)
+    (entry,) = entries(client)
+    assert entry.deadline is not None
+    journal.set_deadlines({entry.marker: entry.deadline + HOUR})
+    pass_time(client, clock, HOUR)
+    until(lambda: guard_of(client).charges[0].deadline > clock.time(), "it read the journal")
+    assert len(alive(server)) == 1
+
+
+def test_a_machine_without_a_deadline_can_be_given_one(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    box = rent(client)
+    assert box.deadline is None
+    box.extend(hours=1)
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+def test_what_cannot_be_guarded_is_refused(client: vastnb.Client, server: Server) -> None:
+    box = rent(client, max_hours=1)
+    for hours in (0, -1, float("nan"), True, "2"):
+        with pytest.raises(InvalidRequest, match="hours"):
+            box.extend(hours)  # type: ignore[arg-type]
+    box.destroy()
+    with pytest.raises(InvalidRequest, match="gone"):
+        box.extend(1)
+    with pytest.raises(InvalidRequest, match="not rented by vastnb"):
+        Instance(client, 12345).extend(1)
