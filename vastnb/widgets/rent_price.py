@@ -19,7 +19,7 @@ from vastnb.market.cost import cost, hourly
 
 from .rent_plan import RentPlan
 
-_STEP: Final = 1e4
+_PLACES: Final = 4
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost")
 
 
@@ -132,7 +132,7 @@ def price_of(frame: pd.DataFrame, plan: RentPlan) -> Price:
     return Price(
         offer_id=int(frame["id"].iloc[0]),
         dph=None if pd.isna(first) else float(first),
-        max_dph=None if highest is None else math.ceil(round(highest * _STEP, 6)) / _STEP,
+        max_dph=None if highest is None else _rounded_up(highest),
         terms=terms,
         total=None if any(one is None for one in known) else sum(one or 0.0 for one in known),
         count=plan.count,
@@ -182,6 +182,12 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
         Term(name, label, how, None if pd.isna(usd[column]) else float(usd[column]))
         for name, label, how, column in what
     )
+
+
+def _rounded_up(dph: float) -> float:
+    """Return the least price of four decimals that is not below `dph`."""
+    near = round(dph, _PLACES)
+    return near if near >= dph else round(near + 10.0**-_PLACES, _PLACES)
 
 
 def _each(row: Mapping[Any, Any], name: str, amount: float = 1.0) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -320,11 +321,8 @@ class RentSession:
         self._tell()
 
     def _add_machine(self, one: Instance) -> None:
-        deadline = one.deadline
         self.instances[one.id] = one
-        self.machines[one.id] = Machine(
-            one.id, deadline=None if deadline is None else deadline.timestamp()
-        )
+        self.machines[one.id] = Machine(one.id, deadline=_seconds(one.deadline))
         watcher = self.client.watcher
         watcher.expect(one.id, "running")
         if self.poller is None:
@@ -332,7 +330,11 @@ class RentSession:
 
     def _on_look(self, snapshot: Snapshot, _changes: Sequence[Change]) -> None:
         for machine in list(self.machines.values()):
-            self.machines[machine.id] = seen_in(machine, snapshot)
+            seen = seen_in(machine, snapshot)
+            handle = self.instances.get(machine.id)
+            if handle is not None and not seen.is_gone:  # it may have been extended
+                seen = replace(seen, deadline=_seconds(handle.deadline))
+            self.machines[machine.id] = seen
         if snapshot.credit is not None:
             self.model.account = replace(self.model.account, credit=snapshot.credit)
         self._tell()
@@ -380,6 +382,10 @@ class RentSession:
     def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
         number, url, trouble = found
         self._send({"type": "jupyter", "id": number, "url": url, "trouble": trouble})
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 __all__ = ["TAKEN_OVER", "RentSession"]

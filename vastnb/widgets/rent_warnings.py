@@ -170,6 +170,7 @@ def _machine(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
             )
         )
     state = row.get("verification")
+    state = state if isinstance(state, str) else ""  # pandas' NA has no truth
     if state == "unverified":
         found.append(Warning("warn", "Not verified by Vast: nobody has checked what it says."))
     elif state == "deverified":

@@ -3,6 +3,7 @@ import { h, percent, setText } from "./dom.js";
 import { choice, entry, script, secrets, single } from "./rent_controls.js";
 
 const RUNS = [
+  [null, "Default", "What the template or the service says"],
   ["ssh_direct", "SSH", "Log in by SSH; direct if the machine has an open port"],
   ["jupyter_direct", "Jupyter", "JupyterLab in the browser, and SSH"],
   ["args", "Entrypoint", "The image's own entry point; no login"],
@@ -84,6 +85,8 @@ export class RentFields {
     const bids = values.bid !== null;
     this.controls.rental.set(bids ? "bid" : "on-demand");
     this.controls.bid.node.hidden = !bids && !errors.bid;
+    const [own] = this.controls.runtype.node.querySelectorAll("button");
+    own.hidden = !values.template_hash && values.runtype !== null;
     this.controls.runtype.set(values.runtype);
     this.controls.env.set(values.env);
     this.controls.onstart.set(values.onstart_lines);
