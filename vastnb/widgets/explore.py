@@ -184,15 +184,14 @@ class Explorer(RowsWidget):
 
     @property
     def rent_form(self) -> RentForm:
-        """The rent form for the selected offers, as the button 'Rent' opens it.
+        """The rent form that the button 'Rent' opens; made for the selected offers at first.
 
         Raises
         ------
         InvalidRequest
             For reserved offers.
         """
-        state = self._model.state
-        return self._drawer.open(self.selected, type=state.type, disk=state.disk)
+        return self._drawer.form or self._form_for_selection()
 
     def to_code(self) -> str:
         """Return the line of code that gives the same offers as a DataFrame."""
@@ -287,9 +286,13 @@ class Explorer(RowsWidget):
         if state != self._model.state:
             self._do_later(self._model.change(state))
 
+    def _form_for_selection(self) -> RentForm:
+        state = self._model.state
+        return self._drawer.open(self.selected, type=state.type, disk=state.disk)
+
     def _open_form(self) -> None:
         try:
-            self.renting = self.rent_form.model_id or ""
+            self.renting = self._form_for_selection().model_id or ""
         except VastError as error:
             self._model.problem = Problem.of(error, "This cannot be rented from here.")
         self._tell()

@@ -27,14 +27,20 @@ class Drawer:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._form: RentForm | None = None
+        self._given: list[int] = []
+
+    @property
+    def form(self) -> RentForm | None:
+        """The form, if there is one."""
+        return self._form
 
     def open(self, offers: pd.DataFrame, *, type: str, disk: float) -> RentForm:
-        """Return the form, filled with these offers unless it rents just now.
+        """Return the form, with these offers unless it rents just now.
 
         Parameters
         ----------
         offers : DataFrame
-            Candidates; if there are none, a form that has some keeps them.
+            Candidates. If there are none, or the same as last time, the form stays as it is.
         type : str
             Kind of rental that the explorer shows.
         disk : float
@@ -54,10 +60,13 @@ class Drawer:
                 "was rented. For a machine by the hour choose On-demand or Bid."
             )
         disk = max(DISK_MIN, disk)
+        ids = [int(one) for one in offers["id"]] if len(offers) else []
         if self._form is None:
             self._form = RentForm(self._client, offers, RentPlan(disk=disk), type=type)
-        elif len(offers) and self._form.phase != "renting":
+            self._given = ids
+        elif ids and ids != self._given and self._form.phase != "renting":
             self._form.take_offers(offers, disk=disk)
+            self._given = ids
         return self._form
 
     def close(self) -> None:
