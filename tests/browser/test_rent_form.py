@@ -48,9 +48,9 @@ def test_from_an_offer_in_the_explorer_to_a_line_that_logs_in_and_to_its_end(ope
     page.locator(f"{ROW} >> nth=2").click()
     page.locator(f"{ROW} >> nth=4").click(modifiers=["Control"])
     button.click()
-    page.wait_for_selector(".vnb-drawer .vnb-cand >> nth=1")
+    page.wait_for_selector(".vnb-rentdrawer .vnb-cand >> nth=1")
     assert not page.locator(".vnb-gridframe").is_visible()
-    drawer = page.locator(".vnb-drawer").bounding_box()
+    drawer = page.locator(".vnb-rentdrawer").bounding_box()
     assert drawer["height"] <= 600
 
     # A form that lacks something says so where it is missing.
@@ -113,8 +113,8 @@ def test_a_taken_offer_a_lost_answer_and_a_double_click_give_one_machine(open_no
     nb.evaluate("0", code=faults + "client.server.faults.add(Fault('create_instance','drop-after',nth=2))")
     first, second = nb.evaluate("form.offers['id'].head(2).tolist()")
     review(nb)
-    page.dblclick(".vnb-go")
-    page.wait_for_selector(".vnb-machine", timeout=60_000)
+    page.dblclick(".vnb-rentgo")
+    page.wait_for_selector(".vnb-rented", timeout=60_000)
     said = page.text_content(".vnb-steps")
     assert f"{first}" in said and f"{second}" in said and "lost" in said
     assert page.locator(".vnb-steps [data-level=warn]").count() >= 2
@@ -132,8 +132,8 @@ def test_a_click_made_while_a_cell_runs_rents_nothing(open_notebook) -> None:
     page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
     nb.command("notebook:run-cell")
     page.wait_for_function(f"{status} === 'busy'")
-    page.click(".vnb-go")
-    assert page.locator(".vnb-go").is_disabled()
+    page.click(".vnb-rentgo")
+    assert page.locator(".vnb-rentgo").is_disabled()
     page.wait_for_selector("text=The kernel is busy")
     page.wait_for_selector("text=/This click was made \\d+ s ago/", timeout=15_000)
     assert nb.evaluate("client.server.calls('create_instance')") == 0
@@ -159,7 +159,7 @@ def test_a_reload_in_the_middle_loses_nothing_and_a_saved_notebook_holds_no_secr
         "0", code="client.server.faults.add(Fault('create_instance', 'delay', seconds=2.5))"
     )
     review(nb)
-    page.click(".vnb-go")
+    page.click(".vnb-rentgo")
     page.wait_for_selector("text=/renting offer/")
     nb.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
     page.wait_for_timeout(300)
@@ -168,9 +168,9 @@ def test_a_reload_in_the_middle_loses_nothing_and_a_saved_notebook_holds_no_secr
     for hidden in (secret, password, key):
         assert hidden not in saved
     page.goto(nb.server.url(nb.name).replace("&reset", ""))
-    page.wait_for_selector(".vnb-machine", timeout=40_000)
+    page.wait_for_selector(".vnb-rented", timeout=40_000)
     (number,) = nb.evaluate(ALIVE)
-    assert str(number) in page.text_content(".vnb-machine")
+    assert str(number) in page.text_content(".vnb-rented")
     page.click("button:has-text('Rent another')")
     value = page.locator("input[aria-label='Variable\\'s value']")
     assert value.input_value() == ""

@@ -115,7 +115,7 @@ class RentForm(LiveWidget):
     """
 
     _esm = bundle("rent")
-    _css = styles("theme", "bars", "filters", "rent")
+    _css = styles("theme", "bars", "filters", "rent_price", "rent_progress", "rent")
 
     def __init__(
         self, client: Client, offers: Any, plan: RentPlan, *, type: str = "on-demand"

@@ -9,7 +9,7 @@ export class Drawer {
     this.onClose = onClose;
     this.view = null;
     this.shown = "";
-    this.node = h("div", { class: "vnb-drawer", role: "region", "aria-label": "Rent", hidden: true });
+    this.node = h("div", { class: "vnb-rentdrawer", role: "region", "aria-label": "Rent", hidden: true });
     shell.append(this.node);
     this.node.addEventListener("vnb-leave", () => this.leave(), { signal });
     this.node.addEventListener("keydown", (event) => event.key === "Escape" && event.target === this.node && this.leave(), { signal });

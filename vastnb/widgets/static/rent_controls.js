@@ -49,7 +49,7 @@ export function entry(label, { unit = "", hint = "", mono = false, title = null,
   });
   const wrong = h("span", { class: "vnb-wrong", id: errorId, role: "alert" });
   const offers = chips ? h("span", { class: "vnb-hints" }) : null;
-  const box = h("div", { class: unit ? "vnb-entry vnb-united" : "vnb-entry" }, input, unit ? h("span", { class: "vnb-unitmark", text: unit, "aria-hidden": "true" }) : null);
+  const box = h("div", { class: unit ? "vnb-rentry vnb-united" : "vnb-rentry" }, input, unit ? h("span", { class: "vnb-unitmark", text: unit, "aria-hidden": "true" }) : null);
   const node = field(label, box, offers);
   box.removeAttribute("aria-labelledby");
   node.append(wrong);
@@ -123,7 +123,7 @@ export function single(label, { hint }, onChange) {
   });
   const clear = h("button", { type: "button", class: "vnb-clear", text: "×", hidden: true, "aria-label": `No ${label.toLowerCase()}` });
   const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, "aria-label": label });
-  const box = h("div", { class: "vnb-entry vnb-single" }, input, clear, list);
+  const box = h("div", { class: "vnb-rentry vnb-single" }, input, clear, list);
   const show = () => {
     input.value = chosen ? chosen[1] : "";
     clear.hidden = !chosen || input.disabled;
@@ -159,7 +159,7 @@ export function single(label, { hint }, onChange) {
         return row;
       }),
     );
-    if (!listed.length) list.append(h("li", { class: "vnb-none", text: options.length ? "No such template" : "No templates at hand" }));
+    if (!listed.length) list.append(h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates at hand" }));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     point();
@@ -228,7 +228,7 @@ export function secrets(label, { onChange, onReveal }) {
     const eye = h("button", { type: "button", class: "vnb-link vnb-eye", text: "Show", "aria-pressed": "false" });
     const gone = h("button", { type: "button", class: "vnb-clear", text: "×", "aria-label": "Remove the variable" });
     const row = { name, value, eye, gone, was: text, touched: fresh };
-    row.node = h("div", { class: "vnb-secret" }, name, h("div", { class: "vnb-entry vnb-secretvalue" }, value, eye), gone);
+    row.node = h("div", { class: "vnb-secret" }, name, h("div", { class: "vnb-rentry vnb-secretvalue" }, value, eye), gone);
     const flags = () => {
       const port = name.value.trim().startsWith("-");
       value.disabled = off || port;

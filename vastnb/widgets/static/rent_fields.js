@@ -122,7 +122,7 @@ export class RentFields {
           h("span", { text: offer.vram ?? "" }),
           h("span", { class: "vnb-candwhere", text: offer.where }),
           h("span", { class: "vnb-candtrust", text: offer.trust === null ? "" : `${percent(offer.trust)} %`, title: "Reliability" }),
-          h("span", { class: "vnb-mark", "data-level": offer.level, text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "", title: offer.level ? `${offer.warnings} to know` : null }),
+          h("span", { class: "vnb-candmark", "data-level": offer.level, text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "", title: offer.level ? `${offer.warnings} to know` : null }),
           h("span", { class: "vnb-candprice", text: `${dollars(offer.dph)}/h` }),
           many ? this.offerButtons(offer, i, off) : h("span", { class: "vnb-candid", text: String(offer.id) }),
         ),

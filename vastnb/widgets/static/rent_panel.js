@@ -26,7 +26,7 @@ export class RentPanel {
     this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "What to know" });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
     this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.say({ type: "review" }) });
-    this.rent = h("button", { type: "button", class: "vnb-primary vnb-go", onclick: () => this.confirm() });
+    this.rent = h("button", { type: "button", class: "vnb-primary vnb-rentgo", onclick: () => this.confirm() });
     this.back = h("button", { type: "button", class: "vnb-button", text: "Back", onclick: () => this.say({ type: "back" }) });
     this.asked = h("ul", { class: "vnb-asked" });
     this.question = h("div", { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true }, h("strong", { text: "Rent it?" }), this.asked, h("div", { class: "vnb-actions" }, this.rent, this.back));

@@ -24,7 +24,7 @@ export class RentProgress {
     this.stages = STAGES.map((text) => h("li", {}, h("i", { "aria-hidden": "true" }), h("span", { text })));
     this.steps = h("ol", { class: "vnb-steps", "aria-label": "What has happened", "aria-live": "polite" });
     this.waiting = h("div", { class: "vnb-stepwait", role: "status" });
-    this.machines = h("div", { class: "vnb-machines" });
+    this.machines = h("div", { class: "vnb-rentedlist" });
     this.details = h("details", { class: "vnb-history", open: true }, h("summary", { text: "What has happened" }), this.steps);
     this.node = h("div", { class: "vnb-rentprogress" }, h("ol", { class: "vnb-stages" }, ...this.stages), this.machines, this.waiting, this.details);
   }
@@ -126,9 +126,9 @@ class MachineCard {
     this.configBox = h("div", { class: "vnb-configbox", hidden: true }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: "For ~/.ssh/config" }), this.copyConfig), this.config);
     this.showConfig = h("button", { type: "button", class: "vnb-button", text: "SSH config", "aria-expanded": "false", onclick: () => this.toggleConfig() });
     this.askJupyter = h("button", { type: "button", class: "vnb-button", text: "Jupyter link", title: "It holds a token: whoever has it runs code there", onclick: () => this.asksJupyter() });
-    this.link = h("span", { class: "vnb-jupyter", role: "status" });
-    this.end = h("button", { type: "button", class: "vnb-button vnb-danger", text: "Destroy…", onclick: () => this.ask(true) });
-    this.sure = h("button", { type: "button", class: "vnb-button vnb-danger", text: "Destroy it and its disk", onclick: () => this.destroy() });
+    this.link = h("span", { class: "vnb-rjupyter", role: "status" });
+    this.end = h("button", { type: "button", class: "vnb-button vnb-rdanger", text: "Destroy…", onclick: () => this.ask(true) });
+    this.sure = h("button", { type: "button", class: "vnb-button vnb-rdanger", text: "Destroy it and its disk", onclick: () => this.destroy() });
     this.keep = h("button", { type: "button", class: "vnb-button", text: "Keep", onclick: () => this.ask(false) });
     this.question = h("span", { class: "vnb-actions", hidden: true }, this.sure, this.keep);
     this.question.addEventListener("keydown", (event) => {
@@ -139,7 +139,7 @@ class MachineCard {
     this.buttons = h("div", { class: "vnb-actions" }, this.showConfig, this.askJupyter, this.link, h("span", { class: "vnb-fill" }), this.end, this.question);
     this.node = h(
       "article",
-      { class: "vnb-machine", "aria-label": `Instance ${id}` },
+      { class: "vnb-rented", "aria-label": `Instance ${id}` },
       h("div", { class: "vnb-cardhead" }, this.state, this.title, this.price),
       h("div", { class: "vnb-cardline" }, this.reason),
       this.bar,
