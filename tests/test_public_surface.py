@@ -19,7 +19,8 @@ PUBLIC = {
     },
     "errors": {
         "VastError", "AuthError", "RateLimited", "QuotaExceeded", "QueryError", "InvalidRequest",
-        "OfferGone", "NoCredit", "NoSSHKey", "SpendLimit", "BadTemplate", "OutcomeUnknown", "InstanceFailed", "WaitTimeout", "ServerError",
+        "OfferGone", "NoCredit", "NoSSHKey", "SpendLimit", "BadTemplate", "OutcomeUnknown",
+        "InstanceFailed", "WaitTimeout", "ServerError",
     },
 }  # fmt: skip
 

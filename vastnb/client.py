@@ -17,7 +17,7 @@ from vastnb.api.credentials import as_secret, find_key
 from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.endpoints import ENDPOINTS
 from vastnb.api.opening import Cache
-from vastnb.api.progress import WaitHook
+from vastnb.api.progress import WaitHook, wait_line
 from vastnb.api.requesting import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.transport import Answer, Quota, Transport
@@ -128,7 +128,7 @@ class Client(InstanceVerbs):
             account,
             clock or SystemClock(),
             timeout,
-            shows_progress=on_wait is None,
+            on_wait or wait_line,
         )
         self.server: Server | None = None
         self._closing = ExitStack()
@@ -335,7 +335,10 @@ class Client(InstanceVerbs):
         self._closing.callback(callback)
 
     def close(self) -> None:
-        """Close connections and files. Calls that wait end with an error; machines stay."""
+        """Close connections and files. Calls that wait end with an error; machines stay.
+
+        A warning names machines whose deadlines nobody enforces from now on.
+        """
         self._closing.close()
 
     def __enter__(self) -> Self:

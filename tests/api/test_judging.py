@@ -166,7 +166,7 @@ def test_recorded_answers_mean_what_they_meant(recorded_dir):
         "GET /api/v0/instances/ deprecated": errors.InvalidRequest,
         "search with": errors.InvalidRequest,
         "DELETE/PUT unknown": errors.InvalidRequest,
-        "account has no": errors.InvalidRequest,
+        "account has no": errors.NoSSHKey,
     }
     seen = set()
     for one in json.loads((recorded_dir / "data" / "http_errors.json").read_text()):
@@ -286,3 +286,30 @@ def test_no_network_is_a_server_error_in_words(make):
     transport = make(base_url="http://no-such-host.invalid")
     with pytest.raises(errors.ServerError, match=r"cannot be resolved"):
         transport.call("search_offers", body={})
+
+
+@pytest.mark.parametrize(
+    ("code", "msg", "kind"),
+    [
+        ("no_ssh_key_for_vm", "A VM needs an ssh key in your account.", errors.NoSSHKey),
+        (None, "No SSH keys found for the user.", errors.NoSSHKey),
+        ("no_ssh_key", "No ssh key provided", errors.InvalidRequest),
+        ("spend_limit_exceeded", "x", errors.SpendLimit),
+        ("invalid_args", "Your spending limit is reached", errors.SpendLimit),
+        ("invalid_args", "error 400/3490: No template 'abc'.", errors.BadTemplate),
+        ("no_such_template", "x", errors.BadTemplate),
+        ("invalid_args", "template abc was not found", errors.BadTemplate),
+        ("invalid_args", "'image' is required unless a template names it", errors.InvalidRequest),
+    ],
+)
+def test_a_refusal_to_rent_is_told_as_what_it_is(code, msg, kind):
+    verdict = judge(CREATE, reply(400, {"success": False, "error": code, "msg": msg}), NOW)
+    assert isinstance(verdict, Definite) and type(verdict.error) is kind
+    assert "Nothing was" in verdict.error.message
+
+
+@pytest.mark.parametrize("words", ["no such template", "spend limit", "No SSH keys found"])
+def test_a_failure_that_uses_the_same_words_may_still_have_run(words):
+    for body in (f"<html>{words}</html>", {"error": "x", "msg": words}):
+        verdict = judge(CREATE, reply(502, body), NOW)
+        assert isinstance(verdict, Trouble) and verdict.ran

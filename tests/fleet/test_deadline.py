@@ -102,6 +102,7 @@ def test_a_budget_needs_a_price() -> None:
 def test_a_deadline_reads_like_a_clock() -> None:
     assert in_words(NOW + 7200, NOW) == "16:13 UTC (in 2 h 0 min)"
     assert in_words(NOW + 86400, NOW).startswith("2026-09-22 14:13 UTC (in 24 h")
+    assert in_words(NOW, NOW) == "14:13 UTC (now)"
     assert in_words(NOW - 60, NOW) == "14:12 UTC (60 s ago)"
 
 

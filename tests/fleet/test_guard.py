@@ -211,6 +211,31 @@ def test_a_deadline_that_nothing_survives_is_an_error(
     assert alive(server) == []
 
 
+class Broken:
+    """A watcher that is told, and fails."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def expect(self, *told: Any) -> None:
+        self.told.append(told)
+
+    def nudge(self, *told: Any) -> None:
+        self.told.append(told)
+        raise ValueError
+
+
+def test_a_watcher_is_told_and_cannot_keep_a_machine_alive(
+    client: vastnb.Client, server: Server, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, watcher = rent(client, max_hours=1), Broken()
+    monkeypatch.setitem(client.__dict__, "_watcher", watcher)
+    pass_time(client, clock, HOUR)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+    assert watcher.told[0] == (box.id, "gone") and "deadline" in watcher.told[1][1]
+
+
 # -- what a kernel leaves ------------------------------------------------------------------------
 
 
@@ -355,12 +380,17 @@ def test_a_kernel_that_ends_says_what_it_leaves(server: Server, tmp_path: Path) 
 
 
 def test_the_thread_of_a_simulated_market_ends_with_it() -> None:
-    client = vastnb.demo(speed=1, machines=60)
-    client.rent("num_gpus=1", **ORDER, max_hours=1)
-    assert len(threads()) == 1
-    del client
-    gc.collect()
-    until(lambda: not threads(), "the thread has ended")
+    for closed in (False, True):
+        client = vastnb.demo(speed=1, machines=60)
+        client.rent("num_gpus=1", **ORDER, max_hours=1)
+        assert len(threads()) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if closed:
+                client.close()
+            del client
+            gc.collect()
+        until(lambda: not threads(), "the thread has ended")
 
 
 # -- moving it -----------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_ctrl_c_while_destroying_says_what_may_bill(
     box = client.rent("num_gpus=1", **ORDER)
     assert isinstance(box, Instance) and client._desk is not None
 
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -169,6 +169,8 @@ def in_words(deadline: float, now: float) -> str:
     then, today = datetime.fromtimestamp(deadline, UTC), datetime.fromtimestamp(now, UTC)
     shape = "%H:%M UTC" if then.date() == today.date() else "%Y-%m-%d %H:%M UTC"
     far = words(abs(deadline - now))
+    if abs(deadline - now) < 1:
+        return f"{then:{shape}} (now)"
     return f"{then:{shape}} ({f'in {far}' if deadline >= now else f'{far} ago'})"
 
 

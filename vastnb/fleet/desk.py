@@ -11,6 +11,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from vastnb.api.progress import WaitHook, silent
 from vastnb.clock import Clock
 from vastnb.errors import (
     AuthError,
@@ -30,7 +31,7 @@ from vastnb.fleet.offer import Offer
 from vastnb.fleet.onmachine import with_line
 from vastnb.fleet.order import Order
 from vastnb.fleet.outcomes import Attempt, outcome, read_answer, unknown
-from vastnb.fleet.plan import UNSETTLED, State
+from vastnb.fleet.plan import ABSENT_AFTER, GONE_AFTER, UNSETTLED, State
 from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, Case, Settler
 from vastnb.searching import Call
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 120.0
 """Seconds that a create may wait for its turn, other kernels and refusals (429) included."""
+
+GONE: Final = (GONE_AFTER, "seeing that it stays gone")
+"""What the last part of a destroy takes at least, seconds; and what it is."""
 
 _flying: set[str] = set()
 """Markers of attempts that a thread of this process is busy with."""
@@ -65,12 +69,15 @@ class Rights(NamedTuple):
         The time.
     timeout : float
         Seconds for one exchange.
+    on_wait : WaitHook
+        Shows waits.
     """
 
     account: str
     base_url: str
     clock: Clock
     timeout: float
+    on_wait: WaitHook = silent
 
 
 class Desk:
@@ -204,8 +211,11 @@ class Desk:
         with _flying_guard:
             if case.marker:
                 _flying.add(case.marker)
+        unsettled = was in UNSETTLED
+        seconds, what = (ABSENT_AFTER, "finding out what became of it") if unsettled else GONE
         try:
-            self.settler.settle([case], budget if was in UNSETTLED else DESTROY_BUDGET)
+            with self.rights.on_wait("create_instance", seconds, what) as tick:
+                self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
         finally:
             with _flying_guard:
                 _flying.discard(case.marker or "")
@@ -269,4 +279,4 @@ _CERTAINLY_NOT = (OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, S
 """What the transport raises only if the create had no effect; anything else is OutcomeUnknown."""
 
 
-__all__ = ["PATIENCE", "Desk", "Rights", "in_flight"]
+__all__ = ["GONE", "PATIENCE", "Desk", "Rights", "in_flight"]

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from vastnb.errors import OutcomeUnknown
-from vastnb.fleet.desk import Desk
+from vastnb.fleet.desk import GONE, Desk
 from vastnb.fleet.outcomes import still_there
 from vastnb.fleet.plan import State
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
@@ -38,7 +38,8 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
         desk.settler.destroy_all(cases)
         if not verify:
             return
-        desk.settler.settle(cases, DESTROY_BUDGET + 4 * len(cases))
+        with desk.rights.on_wait("destroy_instance", *GONE) as tick:
+            desk.settler.settle(cases, DESTROY_BUDGET + 4 * len(cases), tick=tick)
     except KeyboardInterrupt:
         open_ = [str(one.contract) for one in cases if one.state is not State.DESTROYED]
         sys.stderr.write(

@@ -13,6 +13,7 @@ thread belongs to the process that made it: a fork has none, and guards nothing 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -113,9 +114,12 @@ class Guard:
         Who asks, by whose clock.
     tell : callable, optional
         Told in words what happened; by default it is written to the standard error.
+    outlasted : bool
+        Whether its machines go on when this kernel ends; those of a simulated service do not.
     """
 
-    def __init__(self, desk: Desk, tell: Tell | None = None) -> None:
+    def __init__(self, desk: Desk, tell: Tell | None = None, *, outlasted: bool = True) -> None:
+        self.outlasted = outlasted
         self._desk = desk
         self._tell: Tell = tell or _write
         self._reset()
@@ -217,7 +221,7 @@ class Guard:
             return
         now = self._desk.clock.time()
         for one in due:
-            self._tell(
+            self._say(
                 f"The deadline of instance {one.id} was {in_words(one.deadline, now)}: it is "
                 "destroyed now.",
                 one.id,
@@ -267,7 +271,7 @@ class Guard:
             with self._changed:
                 self._charges.pop(one.marker, None)
                 self._ended.add(one.id)
-            self._tell(f"Instance {one.id} is gone: its deadline is kept.", one.id, False)
+            self._say(f"Instance {one.id} is gone: its deadline is kept.", one.id, False)
 
     def _put_off(self, due: Iterable[Charge], error: Exception) -> None:
         if self._closed:
@@ -279,7 +283,7 @@ class Guard:
             with self._changed:
                 if one.marker in self._charges:
                     self._charges[one.marker] = later
-            self._tell(
+            self._say(
                 f"INSTANCE {one.id} IS PAST ITS DEADLINE AND MAY STILL BILL: destroying it has "
                 f"failed {later.failures} times ({what}). It is tried again in "
                 f"{later.again_at - now:.0f} s. Or destroy it at "
@@ -287,6 +291,11 @@ class Guard:
                 one.id,
                 True,
             )
+
+    def _say(self, text: str, id: int, bad: bool) -> None:
+        # Whoever listens may fail, and machines must end all the same.
+        with contextlib.suppress(Exception):
+            self._tell(text, id, bad)
 
     def _ours(self) -> None:
         """In a fork, begin anew: the thread and its machines are the parent's."""
@@ -329,7 +338,7 @@ def _at_exit() -> None:
     """Say what is left to itself when the kernel ends."""
     for guard in tuple(_guards):
         left = guard.charges
-        if left:
+        if left and guard.outlasted:
             now = guard._desk.clock.time()
             sys.stderr.write(f"{unguarded(left, now, 'This kernel ends')}\n")
 

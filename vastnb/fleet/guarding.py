@@ -38,20 +38,22 @@ def guard_of(client: Handling, desk: Desk) -> Guard:
             there = listener()
             watcher: Any = None if there is None else there.__dict__.get("_watcher")
             if watcher is not None:
+                watcher.expect(id, "gone")
                 watcher.nudge(id, text)
 
-        guard = desk.guard = Guard(desk, tell)
         there: Any = client
+        # A simulated service in this process ends with its client, and its machines with it.
+        outlasted = there.server is None
+        guard = desk.guard = Guard(desk, tell, outlasted=outlasted)
 
         def end() -> None:
             left = guard.close()
-            if left:
+            if left and outlasted:
                 text = unguarded(left, desk.clock.time(), "This client is closed")
                 warnings.warn(text, RuntimeWarning, stacklevel=6)
 
         there.on_close(end)
-        if there.server is not None:
-            # A simulated service ends with its client, and its machines with it.
+        if not outlasted:
             weakref.finalize(client, guard.close)
     return desk.guard
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from vastnb.api.progress import WaitHook, wait_line
 from vastnb.clock import Clock
 from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, VastError
 
@@ -43,8 +44,8 @@ class FleetBase(NamedTuple):
         The time.
     timeout : float
         Seconds for one exchange.
-    shows_progress : bool
-        Whether a line of progress may be shown; not if the user shows waits in a way of his own.
+    on_wait : WaitHook
+        Shows waits.
     """
 
     call: Call
@@ -52,7 +53,7 @@ class FleetBase(NamedTuple):
     account: str
     clock: Clock
     timeout: float
-    shows_progress: bool = True
+    on_wait: WaitHook = wait_line
 
 
 class Handling:
@@ -361,7 +362,7 @@ class Handling:
         with lock:
             if self._desk is None:
                 base = self._fleet_base
-                rights = Rights(base.account, self._fleet_base.base_url, base.clock, base.timeout)
+                rights = Rights(base.account, base.base_url, base.clock, base.timeout, base.on_wait)
                 self._desk = Desk(base.call, rights, Journal())
                 fresh = True
         if fresh and first:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
+from vastnb.api.progress import wait_line
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.account import require_ssh_key, warn_of_credit
 from vastnb.fleet.again import keep
@@ -110,7 +111,7 @@ def prepare(
         checked_at=_asked_at(offers, order, bid, desk),
         bounds=terms.bounds,
         on_event=terms.on_event,
-        line=client._fleet_base.shows_progress,
+        line=desk.rights.on_wait is wait_line,
     )
 
 
@@ -155,7 +156,7 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
         checked_at=None if unpriced else desk.clock.time(),
         bounds=terms.bounds,
         on_event=terms.on_event,
-        line=client._fleet_base.shows_progress,
+        line=desk.rights.on_wait is wait_line,
     )
     if unpriced:
         rental.check()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from vastnb.api.progress import Tick
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.journal import Entry, Journal
@@ -107,7 +108,12 @@ class Settler:
         self._journal = journal
 
     def settle(
-        self, cases: Sequence[Case], budget: float = BUDGET, first: Listing | None = None
+        self,
+        cases: Sequence[Case],
+        budget: float = BUDGET,
+        first: Listing | None = None,
+        *,
+        tick: Tick = lambda passed: None,
     ) -> None:
         """Settle cases, as far as the time allows. Changes them in place.
 
@@ -119,6 +125,8 @@ class Settler:
             Seconds.
         first : Listing, optional
             A list that has just been asked for.
+        tick : callable
+            Told of the seconds that pass.
         """
         deadline = self._clock.time() + budget
         for case in cases:
@@ -129,8 +137,10 @@ class Settler:
             wait = self._act(cases, deadline)
             if wait is None:
                 return
+            before = self._clock.time()
             self._clock.sleep(wait)
             self._look([case for case in cases if not case.left], deadline)
+            tick(self._clock.time() - before)
 
     def record(self, case: Case, **changes: Any) -> None:
         """Write down what has become of a case; if that fails, say so and go on.

@@ -210,12 +210,12 @@ def _country(arrays: Arrays) -> Any:
     return pd.array(cells, dtype=STRING, copy=False)
 
 
-def country_code(place: Any) -> Any:
-    """Return the two letters at the end of ``"Region, CC"``; missing for anything else."""
+def country_code(place: Any) -> str | None:
+    """Return the two letters at the end of ``"Region, CC"``; None for anything else."""
     if not isinstance(place, str):
-        return pd.NA
+        return None
     code = place.rpartition(",")[2].strip()
-    return code if len(code) == 2 and code.isascii() and code.isupper() else pd.NA
+    return code if len(code) == 2 and code.isascii() and code.isupper() else None
 
 
 def _datacenter(arrays: Arrays) -> Any:
