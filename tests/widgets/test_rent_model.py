@@ -172,8 +172,8 @@ def test_suggested_limits_cover_what_is_planned() -> None:
         model.change("hours", hours)
         hints = model.hints()
         assert min(hints["max_hours"]) >= float(hours)
-        assert model.price.total is not None
-        assert min(hints["budget_usd"]) >= model.price.total
+        assert model.price.max_dph is not None
+        assert min(hints["budget_usd"]) >= model.price.max_dph * float(hours)
         assert hints["budget_usd"] == sorted(set(hints["budget_usd"]))
 
 

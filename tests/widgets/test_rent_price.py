@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vastnb.fleet.offer import bid_for, offer_of
 from vastnb.market.offers import frame_of_offers
 from vastnb.widgets.rent_plan import RentPlan
-from vastnb.widgets.rent_price import price_of, priced
+from vastnb.widgets.rent_price import guard_text, price_of, priced
 
 ROW = {
     "id": 1, "gpu_name": "RTX 4090", "num_gpus": 2, "dph_base": 0.5, "storage_cost": 0.15,
@@ -48,6 +48,18 @@ def test_a_bid_is_what_is_charged_at_most() -> None:
     assert price.at_most
     assert price.dph == pytest.approx(0.23)
     assert price.terms[0].usd == pytest.approx(2.2)
+
+
+def test_the_money_guard_says_what_it_lets_the_machines_cost() -> None:
+    def said(**limits: Any) -> str:
+        wanted = plan(disk=48, count=2, **limits)
+        return guard_text(price_of(pd.DataFrame([ROW]), wanted), wanted)
+
+    assert said() == ""
+    assert "after 10 h: at most $10.20 for GPUs" in said(max_hours=10)
+    assert "before $3.00 are spent: at most $3.00" in said(budget_usd=3)
+    assert "at most $3.00" in said(max_hours=10, budget_usd=3)
+    assert "at most $10.20" in said(max_hours=10, budget_usd=30)
 
 
 def test_a_price_that_is_not_known_is_not_confirmed() -> None:

@@ -141,10 +141,9 @@ class RentModel:
         hours = self.plan.hours
         longer = sorted({math.ceil(hours), math.ceil(hours * 1.5), math.ceil(hours * 3)} - {0})
         price = self.price
-        if price.max_dph is None or price.total is None or not hours:
+        if price.max_dph is None or not hours:
             return {"max_hours": [float(one) for one in longer], "budget_usd": []}
-        traffic = sum(one.usd or 0.0 for one in price.terms if one.name.endswith("load"))
-        most = price.count * (price.max_dph * hours + traffic)
+        most = price.count * price.max_dph * hours  # traffic is not part of a budget
         dollars = sorted({_round_up(most * share) for share in (1.1, 2.0, 4.0)})
         return {"max_hours": [float(one) for one in longer], "budget_usd": dollars}
 

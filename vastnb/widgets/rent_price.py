@@ -141,6 +141,30 @@ def price_of(frame: pd.DataFrame, plan: RentPlan) -> Price:
     )
 
 
+def guard_text(price: Price, plan: RentPlan) -> str:
+    """Return in words what the money guard lets the machines cost; empty without one.
+
+    Parameters
+    ----------
+    price : Price
+        Of the plan.
+    plan : RentPlan
+        With ``max_hours`` or ``budget_usd``.
+    """
+    limits, dollars = [], []
+    if plan.max_hours is not None:
+        limits.append(f"after {plan.max_hours:g} h")
+        if price.max_dph is not None:
+            dollars.append(price.max_dph * plan.max_hours * plan.count)
+    if plan.budget_usd is not None:
+        limits.append(f"before ${plan.budget_usd:,.2f} are spent")
+        dollars.append(plan.budget_usd)
+    if not limits:
+        return ""
+    most = f": at most ${min(dollars):,.2f} for GPUs and disks" if dollars else ""
+    return f"Destroyed {' or '.join(limits)}{most}. Traffic comes on top."
+
+
 def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
     frame = first.copy(deep=False)
     for name in _PRICES:
@@ -207,4 +231,4 @@ def number_of(row: Mapping[Any, Any], name: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-__all__ = ["Price", "Term", "bids_in", "number_of", "price_of", "priced"]
+__all__ = ["Price", "Term", "bids_in", "guard_text", "number_of", "price_of", "priced"]

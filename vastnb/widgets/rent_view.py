@@ -16,7 +16,7 @@ import pandas as pd
 from .rent_facts import Found, Template
 from .rent_machines import Machine
 from .rent_model import RentModel
-from .rent_price import number_of, priced
+from .rent_price import guard_text, number_of, priced
 from .rent_run import RentRun
 from .rent_warnings import LEVELS
 from .rent_words import EVENT_LEVELS, Outcome
@@ -80,6 +80,7 @@ def view_of(
         "values": _values(model),
         "errors": dict(model.errors),
         "price": {**asdict(price), "total_all": price.total_all},
+        "guard": guard_text(price, model.plan),
         "warnings": [asdict(one) for one in model.warnings()],
         "account": asdict(model.account),
         "hints": model.hints(),

@@ -38,7 +38,7 @@ export class RentFields {
       download_gb: entry("Data in", { unit: "GB", title: "Traffic to each machine: image, data sets" }, change("download_gb")),
       upload_gb: entry("Data out", { unit: "GB", title: "Traffic from each machine" }, change("upload_gb")),
       max_hours: entry("End after", { unit: "h", hint: "no limit", chips: true, title: "Machines are destroyed after this time" }, change("max_hours")),
-      budget_usd: entry("Budget", { unit: "$", hint: "no limit", chips: true, title: "Machines are destroyed before they cost more, all together" }, change("budget_usd")),
+      budget_usd: entry("Budget", { unit: "$", hint: "no limit", chips: true, title: "Machines are destroyed before they cost more, all together; traffic is not in it" }, change("budget_usd")),
       env: secrets("Environment and ports", {
         onChange: (rows) => say({ type: "env", rows }),
         onReveal: (name) => say({ type: "reveal", field: "env", name }),

@@ -23,6 +23,7 @@ export class RentPanel {
     this.rateNote = h("span", { class: "vnb-ratenote" });
     this.terms = h("dl", { class: "vnb-terms" });
     this.most = h("div", { class: "vnb-most" });
+    this.guard = h("div", { class: "vnb-most" });
     this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "What to know" });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
     this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.say({ type: "review" }) });
@@ -40,7 +41,7 @@ export class RentPanel {
       "aside",
       { class: "vnb-panel vnb-rentpanel", "aria-label": "Price" },
       h("div", { class: "vnb-pricehead" }, this.rate, this.rateNote),
-      h("div", { class: "vnb-pricebody" }, this.terms, this.most, this.warnings),
+      h("div", { class: "vnb-pricebody" }, this.terms, this.most, this.guard, this.warnings),
       h("div", { class: "vnb-pricefoot" }, this.note, this.review, this.question, this.more),
     );
     signal.addEventListener("abort", () => clearTimeout(this.quiet));
@@ -52,6 +53,8 @@ export class RentPanel {
     if (phase === "rented" && billing.length) this.showBilling(state, billing);
     else this.showPrice(state);
     this.showWarnings(state);
+    setText(this.guard, state.guard);
+    this.guard.hidden = !state.guard;
     setText(this.note, state.note ?? "");
     this.note.hidden = !state.note;
     this.review.hidden = phase !== "plan";
@@ -130,15 +133,15 @@ export class RentPanel {
     }
     if (!fresh) return;
     this.armedAt = performance.now() + ARMED_MS;
-    const ends = [values.max_hours ? `after ${values.max_hours} h` : null, values.budget_usd ? `before $${values.budget_usd} are spent` : null].filter(Boolean);
     const first = state.offers[0];
     const lines = [
       `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${count > 1 ? `, else ${plural(count - 1, "other offer")} in this order` : ""}.`,
       `${perHour(confirm.max_dph)}/h at most for each, ${values.disk} GB disk included.`,
       `${values.hours} h cost about ${inAll(price.total_all)}${values.download_gb || values.upload_gb ? ", traffic included" : ", without traffic"}.`,
-      ends.length ? `Destroyed ${ends.join(", or ")}.` : "No limit: it bills until you destroy it.",
+      state.guard || "No limit: it bills until you destroy it.",
     ];
-    this.asked.replaceChildren(...lines.map((text) => h("li", { text })));
+    const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);
+    this.asked.replaceChildren(...lines.map((text) => h("li", { text })), ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: `Careful: ${text}` })));
     setText(this.rent, confirm.count > 1 ? `Rent ${confirm.count} machines` : "Rent now");
     this.rent.disabled = this.back.disabled = false;
     this.rent.focus({ preventScroll: true });
