@@ -110,7 +110,9 @@ def test_a_taken_offer_a_lost_answer_and_a_double_click_give_one_machine(open_no
     assert page.locator(".jp-Notebook .jp-Cell").count() == cells
 
     faults = "client.server.world.fleet.expect('gone')\n"
-    nb.evaluate("0", code=faults + "client.server.faults.add(Fault('create_instance','drop-after',nth=2))")
+    nb.evaluate(
+        "0", code=faults + "client.server.faults.add(Fault('create_instance','drop-after',nth=2))"
+    )
     first, second = nb.evaluate("form.offers['id'].head(2).tolist()")
     review(nb)
     page.dblclick(".vnb-rentgo")
@@ -176,7 +178,7 @@ def test_a_reload_in_the_middle_loses_nothing_and_a_saved_notebook_holds_no_secr
     assert value.input_value() == ""
     page.click(".vnb-eye")
     page.wait_for_function(
-        "() => document.querySelector(\"input[aria-label=\\\"Variable's value\\\"]\").value !== ''"
+        '() => document.querySelector("input[aria-label=\\"Variable\'s value\\"]").value !== \'\''
     )
     assert value.input_value() == secret
     assert nb.evaluate("dict(form._session.model.plan.env)") == {"HF_TOKEN": secret}

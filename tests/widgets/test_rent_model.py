@@ -159,7 +159,9 @@ def test_the_last_candidate_stays_and_order_is_kept() -> None:
 def test_a_kept_value_survives_a_renamed_variable() -> None:
     model = form()
     model.change_env([{"name": "A", "value": "secret", "was": ""}])
-    model.change_env([{"name": "B", "value": None, "was": "A"}, {"name": "-p 80:80", "value": None}])
+    model.change_env(
+        [{"name": "B", "value": None, "was": "A"}, {"name": "-p 80:80", "value": None}]
+    )
     assert model.plan.env == {"B": "secret", "-p 80:80": "1"}
     model.change_env([{"name": "VASTNB_ATTEMPT", "value": "x"}])
     with pytest.raises(InvalidRequest):

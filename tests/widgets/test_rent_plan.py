@@ -1,4 +1,4 @@
-"""What is typed into the rent form: read, checked in words, and turned into code without secrets."""
+"""What is typed into the rent form: read, checked in words, turned into code without secrets."""
 
 from __future__ import annotations
 

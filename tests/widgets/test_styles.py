@@ -1,4 +1,4 @@
-"""Style sheets are put into the page as a whole: those of one widget must leave the others alone."""
+"""Style sheets go into the page as a whole: those of one widget must leave the others alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ MEANT = {"vnb-rentdrawer", "vnb-saved"}
 
 def classes(*sheets: str) -> set[str]:
     text = "".join(
-        (STATIC / f"{name}.css").read_text()
-        for name in sheets
-        if (STATIC / f"{name}.css").exists()
+        (STATIC / f"{name}.css").read_text() for name in sheets if (STATIC / f"{name}.css").exists()
     )
     return set(re.findall(r"\.(vnb-[a-z0-9-]+)", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)))
 

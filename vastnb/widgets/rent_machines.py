@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.fleet import connect
+from vastnb.fleet.diary import dph_now
 
 from .rent_price import number_of
 
@@ -84,6 +85,7 @@ class Machine:
             if count and isinstance(name, str)
             else "",
             "dph": number_of(record, "dph_total"),
+            "dph_now": None if self.is_gone else dph_now(record),
             "where": str(record.get("geolocation") or ""),
             "ssh": connect.ssh_command(record) if up else None,
             "config": connect.ssh_config(record) if up else None,

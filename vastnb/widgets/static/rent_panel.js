@@ -81,12 +81,15 @@ export class RentPanel {
     this.most.hidden = price.max_dph === null;
   }
 
+  // A machine that starts pays for its disk alone.
   showBilling(state, billing) {
-    const sum = billing.reduce((total, one) => total + one.dph, 0);
-    setText(this.rate, perHour(sum));
-    setText(this.rateNote, `an hour, billing now for ${plural(billing.length, "machine")}`);
+    const now = billing.reduce((total, one) => total + (one.dph_now ?? one.dph), 0);
+    const full = billing.reduce((total, one) => total + one.dph, 0);
+    setText(this.rate, perHour(now));
+    const less = now < full - 1e-9 ? `; ${perHour(full)} when all run` : "";
+    setText(this.rateNote, `an hour, billed now for ${plural(billing.length, "machine")}${less}`);
     const { price } = state;
-    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph)}/h`]);
+    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph_now ?? one.dph)}/h`]);
     if (price.total_all !== null) rows.push([`${price.hours} h, as planned`, "", inAll(price.total_all), "vnb-sum"]);
     this.setTerms(rows);
     setText(this.most, price.max_dph === null ? "" : `Confirmed: ${perHour(price.max_dph)}/h at most for each.`);
