@@ -305,9 +305,15 @@ class OpenNotebook:
         before = path.stat().st_mtime_ns
         self.command("docmanager:save")
         deadline = time.monotonic() + 15
-        while path.stat().st_mtime_ns == before and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
             self.page.wait_for_timeout(100)
-        return json.loads(path.read_text())
+            if path.stat().st_mtime_ns == before:
+                continue
+            try:
+                return json.loads(path.read_text())
+            except ValueError:  # it is being written
+                continue
+        raise RuntimeError(f"{self.name} was not saved")
 
     def close(self) -> None:
         """Let go of the kernel's channels and end the kernel."""

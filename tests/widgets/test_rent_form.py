@@ -148,6 +148,29 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert market.calls("create_instance") == 1
 
 
+def test_what_nobody_foresaw_is_treated_as_a_machine_that_may_exist(
+    page: Page, form: RentForm, market: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rent = client.rent
+
+    def breaks(*given: Any, **options: Any) -> None:
+        rent(*given, **options)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(client, "rent", breaks)
+    state = page.rent()
+    assert state["outcome"]["action"] == "find out"
+    page.say("back")
+    page.say("review")
+    assert page.state["confirm"] is None
+    page.say("find out")
+    assert form.wait(20)
+    assert str(alive(market)[0].id) in page.state["found"]["text"]
+    page.say("back")
+    page.say("review")
+    assert page.state["confirm"] is not None
+
+
 def test_a_price_that_rose_is_refused_and_nothing_is_rented(
     client: Client, market: Server, clock: ManualClock
 ) -> None:

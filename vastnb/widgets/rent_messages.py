@@ -6,6 +6,7 @@ goes back with the picture, so that a page knows whether the price is for what w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from vastnb.errors import VastError
 
 from .rent_model import ClickRefused
 from .rent_session import RentSession
+
+_log = logging.getLogger("vastnb.widgets")
 
 Content = Mapping[str, Any]
 Send = Callable[[dict[str, Any]], None]
@@ -42,7 +45,9 @@ def handle(session: RentSession, content: Content, send: Send) -> None:
         handler(session, content)
     except ClickRefused as refused:
         session.note = refused.message
-    except VastError as error:
+    except Exception as error:  # noqa: BLE001  (a page that nobody answers is worse)
+        if not isinstance(error, VastError):
+            _log.exception("a message of the rent form's page could not be dealt with")
         session.model.take_back()
         session.failed(error)
 

@@ -121,7 +121,9 @@ class RentRun:
     @property
     def unknown(self) -> bool:
         """Whether a machine may exist that nobody holds."""
-        return isinstance(self.error, OutcomeUnknown) and not self.settled
+        if self.error is None or self.settled:
+            return False
+        return isinstance(self.error, OutcomeUnknown) or not isinstance(self.error, VastError)
 
     def start(self) -> None:
         """Begin. Once only."""

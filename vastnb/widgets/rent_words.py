@@ -14,16 +14,19 @@ import pandas as pd
 
 from vastnb.errors import (
     AuthError,
+    BadTemplate,
     InstanceFailed,
     InvalidRequest,
     JournalError,
     NoCredit,
+    NoSSHKey,
     OfferGone,
     OutcomeUnknown,
     QueryError,
     QuotaExceeded,
     RateLimited,
     ServerError,
+    SpendLimit,
     VastError,
 )
 
@@ -34,20 +37,17 @@ _BY_CODE: Final[dict[str, tuple[str, str, Action]]] = {
                       "others, or agree to a higher price.", "search"),
 }  # fmt: skip
 
-_BY_NAME: Final[dict[str, tuple[str, str, Action]]] = {
-    "NoSSHKey": ("The account has no SSH key", "Add your public key in the console, or rent with "
-                 "the run type Entrypoint, which needs none.", "change"),
-    "SpendLimit": ("A spending limit forbids it", "Rent fewer or cheaper machines, or raise the "
-                   "limit.", "change"),
-    "BadTemplate": ("The template cannot be used", "Choose another one, or give an image.",
-                    "change"),
-}  # fmt: skip
-
 _BY_KIND: Final[tuple[tuple[type[VastError], str, str, Action], ...]] = (
     (OutcomeUnknown, "It is not known whether a machine was rented",
      "Find out before anything else is sent: the list of your instances tells.", "find out"),
     (OfferGone, "The offer is gone, or has become dearer",
      "Search again and choose another, or agree to a higher price.", "search"),
+    (NoSSHKey, "The account has no SSH key",
+     "Add your public key in the console, or rent with the run type Entrypoint, which needs none.",
+     "change"),
+    (SpendLimit, "A spending limit forbids it",
+     "Rent fewer or cheaper machines, or raise the limit.", "change"),
+    (BadTemplate, "The template cannot be used", "Choose another one, or give an image.", "change"),
     (NoCredit, "The account cannot pay for it",
      "Add credit in the console, or rent less.", "change"),
     (InstanceFailed, "The machine could not be started",
@@ -138,10 +138,6 @@ def outcome_of(error: BaseException) -> Outcome:
     by_code = _BY_CODE.get(error.code or "")
     if by_code is not None:
         return Outcome("warn", by_code[0], text, by_code[1], by_code[2])
-    for kind in type(error).__mro__:
-        if kind.__name__ in _BY_NAME:
-            title, hint, action = _BY_NAME[kind.__name__]
-            return Outcome("warn", title, text, hint, action)
     for known, title, hint, action in _BY_KIND:
         if isinstance(error, known):
             level = "bad" if known in (OutcomeUnknown, InstanceFailed) else "warn"
