@@ -267,6 +267,15 @@ def kill(pid: int) -> None:
         time.sleep(0.005)
 
 
+def wait_for_attempt(account: str, pid: int) -> None:
+    """Wait until a kernel has written an attempt down: nothing can go wrong before that."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if any(one.pid == pid for one in Journal().entries(account)):
+            return
+        time.sleep(0.01)
+
+
 def killed_kernels(
     server: Server, clock: ManualClock, nursery: Nursery, kills: int, *, seed: int = 0
 ) -> Tally:
@@ -274,12 +283,17 @@ def killed_kernels(
     rng = random.Random(seed)
     tally = Tally()
     started = time.perf_counter()
+    with ours(server, clock)[0] as first:
+        account = first._fleet_base.account
     for _ in range(kills):
         server.faults.clear()
         before = set(server.world.instances)
         kind: Any = rng.choice(("delay", "delay-after"))
         server.faults.add(Fault("create_instance", kind, nth=1, seconds=rng.uniform(0, 0.1)))
         pid = nursery.kernel("rent", free_offer(server, rng))
+        nursery.line("renting")
+        if rng.random() < 0.85:
+            wait_for_attempt(account, pid)
         time.sleep(rng.uniform(0.0, 0.2))
         kill(pid)
         # The clock stands still: what is on its way arrives now or a month later.
@@ -287,7 +301,6 @@ def killed_kernels(
         server.faults.clear()
         client, _ = ours(server, clock)
         with client:
-            account = client._fleet_base.account
             left = [one for one in Journal().entries(account) if one.pid == pid]
             moment = left[-1].state if left else "not begun"
             report = client.reconcile()

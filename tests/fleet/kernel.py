@@ -27,6 +27,7 @@ def say(text: object) -> None:
 
 def rent(url: str, key: str, offer: str) -> None:
     with vastnb.Client(key, base_url=url, cache="memory", on_wait=silent) as client:
+        say("renting")
         client.create_instance(int(offer), image="a/b", disk=10, max_hours=1000)
         signal.pause()
 

@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import subprocess
-import sys
-import threading
 import time
-import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown
-from vastnb.fleet.guard import Guard
+from vastnb.errors import InstanceFailed, InvalidRequest
 from vastnb.fleet.instance import Fleet, Instance
 from vastnb.fleet.journal import Journal
 from vastnb.fleet.plan import State
 from vastnb.sim import Fault, Server
 
-from .conftest import MakeClient, alive, entries
-from .test_journal import a_dead_process
-
-ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
-HOUR = 3600.0
+from .conftest import alive, entries
+from .guarding import HOUR, ORDER, guard_of, pass_time, rent, threads, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
-
-
-def guard_of(client: vastnb.Client) -> Guard:
-    assert client._desk is not None
-    assert client._desk.guard is not None
-    return client._desk.guard
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    """Wait for a thread: real seconds, few of them."""
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.005)
-
-
-def pass_time(client: vastnb.Client, clock: ManualClock, seconds: float) -> None:
-    clock.advance(seconds)
-    guard_of(client).wake()
-
-
-def threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "vastnb-guard"]
-
-
-def rent(client: vastnb.Client, **options: Any) -> Instance:
-    box = client.rent("num_gpus=1", **ORDER, **options)
-    assert isinstance(box, Instance)
-    return box
 
 
 def test_a_machine_ends_at_its_deadline(
@@ -234,163 +193,6 @@ def test_a_watcher_is_told_and_cannot_keep_a_machine_alive(
     until(lambda: not threads(), "ended")
     assert alive(server) == []
     assert watcher.told[0] == (box.id, "gone") and "deadline" in watcher.told[1][1]
-
-
-# -- what a kernel leaves ------------------------------------------------------------------------
-
-
-def leave(client: vastnb.Client, journal: Journal) -> None:
-    """Do as if the kernel had been killed: its rows belong to a dead process."""
-    for entry in entries(client):
-        journal.update(entry, **a_dead_process()._asdict())
-    guard_of(client).close()
-
-
-def test_the_next_kernel_destroys_what_is_overdue_and_names_it(
-    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    first = connect()
-    box = rent(first, max_hours=1)
-    leave(first, journal)
-    clock.advance(2 * HOUR)
-    capsys.readouterr()
-    connect().show_instances()
-    said = capsys.readouterr().out
-    assert f"Destroyed: instance {box.id}" in said and "past its deadline" in said
-    assert alive(server) == [] and threads() == []
-
-
-def test_the_next_kernel_guards_what_is_not_due_yet(
-    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    first = connect()
-    box = rent(first, max_hours=3)
-    leave(first, journal)
-    clock.advance(HOUR)
-    second = connect()
-    report = second.reconcile()
-    assert "destroyed at its deadline, " in str(report) and "in 2 h" in str(report)
-    assert [one.id for one in guard_of(second).charges] == [box.id]
-    pass_time(second, clock, 2 * HOUR)
-    until(lambda: not threads(), "ended")
-    assert alive(server) == []
-
-
-def test_a_client_that_closes_says_what_it_leaves(
-    connect: MakeClient, server: Server, clock: ManualClock
-) -> None:
-    first = connect()
-    box = rent(first, max_hours=1)
-    with pytest.warns(RuntimeWarning, match=f"instance {box.id} .*deadline"):
-        first.close()
-    assert threads() == []
-    second = connect()
-    second.show_instances()
-    assert [one.id for one in guard_of(second).charges] == [box.id], "taken up in this kernel"
-    second.destroy_instance(box.id)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        second.close()
-
-
-def test_a_second_client_leaves_a_guarded_machine_to_the_first(
-    connect: MakeClient, server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, second = connect(), connect()
-    rent(first, max_hours=1)
-    capsys.readouterr()
-    second.show_instances()
-    assert capsys.readouterr().out == ""
-    second.reconcile()
-    assert second._desk is not None and second._desk.guard is None
-
-
-def test_a_destroy_that_fails_is_loud_and_tried_again(
-    client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    box = rent(client, max_hours=1)
-    server.faults.add(Fault("destroy_instance", "503", nth=1, times=10_000))
-    pass_time(client, clock, HOUR)
-    until(lambda: any(one.failures for one in guard_of(client).charges), "a failure")
-    assert f"INSTANCE {box.id} IS PAST ITS DEADLINE AND MAY STILL BILL" in capsys.readouterr().err
-    server.faults.clear()
-    pass_time(client, clock, 600)
-    until(lambda: not threads(), "ended")
-    assert alive(server) == []
-
-
-def test_a_deadline_during_the_renting_ends_it(
-    client: vastnb.Client, server: Server, clock: ManualClock
-) -> None:
-    with pytest.warns(RuntimeWarning, match=r"of 10 machines .* reached its deadline"):
-        client.rent("num_gpus=1", count=10, max_hours=20 / HOUR, **ORDER)
-    assert 4 <= server.calls("create_instance") < 10
-    for _ in range(20):
-        pass_time(client, clock, 30)
-        time.sleep(0.02)
-    until(lambda: not threads(), "ended")
-    assert alive(server) == []
-
-
-def test_a_rental_that_breaks_off_leaves_its_machines_guarded(
-    client: vastnb.Client, server: Server, clock: ManualClock
-) -> None:
-    server.faults.add(Fault("create_instance", "drop-after", nth=2))
-    server.faults.add(Fault("show_instances", "503", nth=1, times=1000))
-    with pytest.raises(OutcomeUnknown) as broken:
-        client.rent("num_gpus=1", count=3, max_hours=1, **ORDER)
-    assert any("ends" in note for note in broken.value.__notes__)
-    assert len(guard_of(client).charges) == 1
-    server.faults.clear()
-    client.reconcile()
-    assert len(guard_of(client).charges) == 2, "what was found is guarded too"
-    pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
-    assert alive(server) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_guards_nothing_of_its_parents(client: vastnb.Client, server: Server) -> None:
-    rent(client, max_hours=1)
-    guard = guard_of(client)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if not pid:
-        os._exit(0 if guard.charges == () and not guard.alive and guard.close() == () else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert len(guard.charges) == 1 and guard.alive
-
-
-def test_a_kernel_that_ends_says_what_it_leaves(server: Server, tmp_path: Path) -> None:
-    code = (
-        "import vastnb\n"
-        f"client = vastnb.Client({server.api_key!r}, base_url={server.url!r}, cache='memory')\n"
-        "box = client.rent('num_gpus=1', image='a/b', disk=10, max_hours=1)\n"
-        "print(box.id)"
-    )
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert f"instance {done.stdout.strip()} (deadline" in done.stderr
-    assert "This kernel ends" in done.stderr
-
-
-def test_the_thread_of_a_simulated_market_ends_with_it() -> None:
-    for closed in (False, True):
-        client = vastnb.demo(speed=1, machines=60)
-        client.rent("num_gpus=1", **ORDER, max_hours=1)
-        assert len(threads()) == 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            if closed:
-                client.close()
-            del client
-            gc.collect()
-        until(lambda: not threads(), "the thread has ended")
 
 
 # -- moving it -----------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ def test_a_machine_ends_itself_with_whatever_program_there_is(
     assert asked[0].path == f"/api/v0/instances/{box.id}/" and asked[0].status == 200
 
 
+@pytest.mark.slow
 def test_it_tries_until_it_has_worked(box: Instance, server: Server, container: Container) -> None:
     server.faults.add(Fault("destroy_instance", "503", nth=1, times=2))
     server.faults.add(Fault("destroy_instance", "drop-before", nth=3))

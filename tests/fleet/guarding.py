@@ -1,0 +1,45 @@
+"""What tests of the money guard share: its thread, and time that passes for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import vastnb
+from vastnb.clock import ManualClock
+from vastnb.fleet.guard import Guard
+from vastnb.fleet.instance import Instance
+
+ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
+HOUR = 3600.0
+
+
+def guard_of(client: vastnb.Client) -> Guard:
+    assert client._desk is not None
+    assert client._desk.guard is not None
+    return client._desk.guard
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Wait for a thread: real seconds, few of them."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.005)
+
+
+def pass_time(client: vastnb.Client, clock: ManualClock, seconds: float) -> None:
+    clock.advance(seconds)
+    guard_of(client).wake()
+
+
+def threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "vastnb-guard"]
+
+
+def rent(client: vastnb.Client, **options: Any) -> Instance:
+    box = client.rent("num_gpus=1", **ORDER, **options)
+    assert isinstance(box, Instance)
+    return box
