@@ -17,6 +17,7 @@ NAMES = {
     "table": "the offer table in JupyterLab against itables",
     "pace": "paced calls against a strict limiter",
     "renting": "creates that meet mishaps, and kernels that are killed: what is left behind",
+    "watching": "calls that watching takes, how soon mishaps are said, what a look leaves behind",
 }
 
 

@@ -25,7 +25,9 @@ PUBLIC = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["Client", "connect", "demo", "errors", "explore", "monitor", "rent_form", "sim"])
+@pytest.mark.parametrize(
+    "name", ["Client", "connect", "demo", "errors", "explore", "monitor", "rent_form", "sim"]
+)
 def test_every_public_name_can_be_had(name: str) -> None:
     assert name in vastnb.__all__
     assert getattr(vastnb, name) is not None

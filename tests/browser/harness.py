@@ -305,15 +305,11 @@ class OpenNotebook:
         before = path.stat().st_mtime_ns
         self.command("docmanager:save")
         deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
+        while path.stat().st_mtime_ns == before and time.monotonic() < deadline:
             self.page.wait_for_timeout(100)
-            if path.stat().st_mtime_ns == before:
-                continue
-            try:
-                return json.loads(path.read_text())
-            except ValueError:  # it is being written
-                continue
-        raise RuntimeError(f"{self.name} was not saved")
+        while not path.read_text() and time.monotonic() < deadline:
+            self.page.wait_for_timeout(100)  # emptied, and not written yet
+        return json.loads(path.read_text())
 
     def close(self) -> None:
         """Let go of the kernel's channels and end the kernel."""

@@ -15,7 +15,7 @@ from vastnb.widgets.static_html import format_value, static_table
 from vastnb.widgets.table import OfferTable
 
 
-@pytest.mark.parametrize("entry", ["explore", "offer_table"])
+@pytest.mark.parametrize("entry", ["explore", "offer_table", "monitor"])
 def test_the_bundle_is_one_module_without_imports(entry: str, tmp_path) -> None:
     text = bundle(entry)
     assert not re.search(r"^import ", text, re.MULTILINE)
@@ -29,7 +29,7 @@ def test_the_bundle_is_one_module_without_imports(entry: str, tmp_path) -> None:
 
 
 def test_nothing_in_the_page_takes_markup() -> None:
-    text = bundle("explore") + bundle("offer_table")
+    text = bundle("explore") + bundle("offer_table") + bundle("monitor")
     for way in (
         "innerHTML",
         "outerHTML",
@@ -42,7 +42,12 @@ def test_nothing_in_the_page_takes_markup() -> None:
 
 
 def test_every_style_is_inside_our_own_classes() -> None:
-    css = re.sub(r"/\*.*?\*/", "", styles("theme", "grid", "filters", "explore"), flags=re.DOTALL)
+    css = re.sub(
+        r"/\*.*?\*/",
+        "",
+        styles("theme", "grid", "filters", "bars", "explore", "monitor"),
+        flags=re.DOTALL,
+    )
     css = re.sub(r"@keyframes[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)
     selectors = re.findall(r"(?:^|[{}])\s*([^{}@]+?)\s*\{", css)
     loose = [

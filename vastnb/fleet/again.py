@@ -3,7 +3,7 @@
 What a machine was rented for (image, environment, start script, candidates, price) is known only
 in the kernel that rented it, for it may hold secrets and is written down nowhere. There, the same
 rental goes on with the offers that it has not tried; when there are none left, with offers of the
-same GPUs, cheapest first.
+same GPUs, cheapest first. Its limits of hours and dollars hold for the new machine anew.
 
 The old machine is destroyed first, and has stayed gone, before anything is rented: so two are
 never paid for, and if no offer can be had, there is no machine and no bill.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from vastnb.errors import InvalidRequest, OfferGone, VastError
 from vastnb.fleet.history import number
-from vastnb.fleet.offer import Offer, offers_of
+from vastnb.fleet.offer import Offer, bid_for, offers_of
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance
@@ -80,7 +80,9 @@ def next_offer(
     if rental is None:
         return None
     order = rental.order
-    return NextOffer(len(_untried(client, rental)), _limit(rental, id, record or {}), order.image)
+    return NextOffer(
+        len(_untried(client, rental)), _limit(client, rental, id, record or {}), order.image
+    )
 
 
 def rent_again(
@@ -102,7 +104,7 @@ def rent_again(
         What the service shows of it: its GPUs are searched for when no offer is left.
     max_dph : float, optional
         The most that the next one may cost, $/h with its disk; by default the rental's own limit,
-        else a tenth more than the old one.
+        else a tenth more than the old one, or what the next offer of its list costs.
 
     Returns
     -------
@@ -126,7 +128,7 @@ def rent_again(
             "with client.rent(...).",
             code="not_rented_here",
         )
-    limit = max_dph if max_dph is not None else _limit(rental, id, record)
+    limit = max_dph if max_dph is not None else _limit(client, rental, id, record)
     if limit is None:
         raise InvalidRequest(
             f"It is not known what instance {id} costs, so there is no limit for the next one. "
@@ -136,27 +138,39 @@ def rent_again(
     # From here on the old machine is gone: whatever fails, it is not billed.
     _left_behind(client).update(_machines(rental, id, record))
     try:
-        return _rent(client, id, rental, record, limit)
+        return _rent(client, rental, record, limit)
     except VastError as error:
         error.add_note(f"Instance {id} was destroyed and is gone.")
         raise
 
 
 def _rent(
-    client: InstanceVerbs, id: int, rental: Rental, record: Mapping[str, Any], limit: float
+    client: InstanceVerbs, rental: Rental, record: Mapping[str, Any], limit: float
 ) -> Instance:
     from vastnb.fleet.renting import result_of
 
     order, bid = rental.order, rental.bid
     if order.price is not None:  # rented by `create_instance`, where the bid is a part of the order
         order, bid = replace(order, price=None), order.price
-    rental = replace(
-        rental, order=order, count=1, bid=bid, max_dph=limit, checked_at=None, attempts=[]
-    )
-    untried = _untried(client, _kept(client, id))
+
+    def run(offers: list[Offer]) -> Instance:
+        again = replace(
+            rental,
+            order=order,
+            offers=offers,
+            count=1,
+            bid=bid,
+            max_dph=limit,
+            checked_at=None,
+            line=False,  # it is not the user's call that waits
+            attempts=[],
+        )
+        return cast("Instance", result_of(client, again))
+
+    untried = _untried(client, rental)
     if untried:
         try:
-            return cast("Instance", result_of(client, replace(rental, offers=untried)))
+            return run(untried)
         except OfferGone:  # none of them; the market is asked for others
             pass
     found = _searched(client, record, bid, order.disk)
@@ -166,7 +180,7 @@ def _rent(
             "now, and nothing was rented.",
             code="no_offer_left",
         )
-    return cast("Instance", result_of(client, replace(rental, offers=found)))
+    return run(found)
 
 
 def _kept(client: InstanceVerbs, id: int) -> Rental | None:
@@ -183,9 +197,7 @@ def _machines(rental: Rental, id: int, record: Mapping[str, Any]) -> set[int]:
     return {one for one in (*found, record.get("machine_id")) if type(one) is int}
 
 
-def _untried(client: InstanceVerbs, rental: Rental | None) -> list[Offer]:
-    if rental is None:
-        return []
+def _untried(client: InstanceVerbs, rental: Rental) -> list[Offer]:
     tried = {one.offer.id for one in rental.attempts}
     return [
         one
@@ -211,13 +223,24 @@ def _searched(
     return [one for one in offers_of(frame) if one.machine_id not in _left_behind(client)]
 
 
-def _limit(rental: Rental, id: int, record: Mapping[str, Any]) -> float | None:
+def _limit(
+    client: InstanceVerbs, rental: Rental, id: int, record: Mapping[str, Any]
+) -> float | None:
+    """Return what the next machine may cost: what the user has said, or else a little more.
+
+    An offer that comes next in the user's own list may be dearer than that; it was meant too.
+    """
     if rental.max_dph is not None:
         return rental.max_dph
     price = number(record.get("dph_total"))
     if price is None:
         price = next((one.price for one in rental.attempts if one.instance_id == id), None)
-    return None if price is None else price * DEARER
+    if price is None:
+        return None
+    untried = _untried(client, rental)
+    bid = bid_for(untried[0], rental.bid) if untried and rental.bid is not None else None
+    listed = untried[0].dph(rental.order.disk, bid) if untried else None
+    return max(price * DEARER, listed or 0.0)
 
 
 __all__ = ["NextOffer", "keep", "next_offer", "rent_again"]

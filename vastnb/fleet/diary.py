@@ -42,12 +42,18 @@ _EVENTS: Final[dict[str, Dtype]] = {
 
 
 class Diary:
-    """Changes and samples, the newest of each. May be used from several threads."""
+    """Changes and samples, the newest of each. May be used from several threads.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    changes, samples : int
+        How many are kept.
+    """
+
+    def __init__(self, changes: int = CHANGES_KEPT, samples: int = SAMPLES_KEPT) -> None:
         self._lock = threading.Lock()
-        self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
-        self._samples: deque[tuple[Any, ...]] = deque(maxlen=SAMPLES_KEPT)
+        self._changes: deque[Change] = deque(maxlen=changes)
+        self._samples: deque[tuple[Any, ...]] = deque(maxlen=samples)
 
     def note(self, changes: Iterable[Change]) -> None:
         """Keep changes."""

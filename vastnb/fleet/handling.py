@@ -318,11 +318,17 @@ class Handling:
         lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
         with lock:
             if self._watcher is None:
+                from vastnb.fleet.noted import NotedDeadlines
                 from vastnb.fleet.probe import is_local
                 from vastnb.fleet.watch import Watcher
 
                 base = self._fleet_base
-                self._watcher = Watcher(base.call, base.clock, local=is_local(base.base_url))
+                self._watcher = Watcher(
+                    base.call,
+                    base.clock,
+                    deadline_of=NotedDeadlines(base.account, base.clock),
+                    local=is_local(base.base_url),
+                )
                 self.on_close(self._watcher.close)
             return self._watcher
 

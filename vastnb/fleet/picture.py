@@ -27,6 +27,7 @@ WATCH_COLUMNS: Final[tuple[str, ...]] = (
     # the card
     *("gpu_name", "num_gpus", "gpu_ram", "geolocation", "start_date", "duration", "end_date"),
     *("dph_base", "dph_total", "storage_total_cost", "inet_down_cost", "inet_up_cost"),
+    *("inet_down_billed", "inet_up_billed"),
     *("gpu_util", "gpu_temp", "cpu_util", "mem_usage", "mem_limit", "vmem_usage"),
     *("disk_space", "disk_usage"),
     # where SSH listens

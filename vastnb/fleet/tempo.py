@@ -33,17 +33,19 @@ class Tempo:
         Looks in a row that failed.
     not_before : float
         Epoch seconds that the service has named; asking earlier prolongs a ban.
+    longest : float
+        Seconds that nobody waits longer than, should the clock be set back.
     """
 
     next_at: float = 0.0
     interval: float = QUICK
     failures: int = 0
     not_before: float = 0.0
+    longest: float = CEILING
 
     def due_in(self, now: float) -> float:
         """Return the seconds until the next look, 0 if it is due."""
-        # A clock that was set back does not keep anybody waiting for hours.
-        return min(max(0.0, self.next_at - now), max(CEILING, self.not_before - now))
+        return min(max(0.0, self.next_at - now), self.longest)
 
 
 def after_look(tempo: Tempo, now: float, *, moved: bool) -> Tempo:
@@ -89,11 +91,15 @@ def after_failure(
     # Not 2 ** failures: that number may be great.
     longest = CEILING if hopeless or failures > 8 else min(CEILING, tempo.interval * 2.0**failures)
     wait = max(QUICK, longest * (0.8 + 0.2 * chance))
-    not_before = tempo.not_before
-    if retry_after is not None and retry_after > 0:
-        not_before = max(not_before, now + retry_after)
+    not_before, named = tempo.not_before, retry_after or 0.0
+    if named > 0:
+        not_before = max(not_before, now + named)
     return replace(
-        tempo, next_at=max(now + wait, not_before), failures=failures, not_before=not_before
+        tempo,
+        next_at=max(now + wait, not_before),
+        failures=failures,
+        not_before=not_before,
+        longest=max(tempo.longest, named),
     )
 
 

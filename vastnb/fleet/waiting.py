@@ -11,7 +11,9 @@ ends with it, and between looks there is nothing but a timer of the event loop.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -25,6 +27,9 @@ from vastnb.fleet.watch import Snapshot, Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""
+
+REDRAW: Final = 0.5
+"""Real seconds after which a bar is drawn again although nothing is new, for its clock."""
 
 HOPELESS: Final[dict[Wanted, frozenset[State]]] = {
     "running": frozenset(
@@ -92,7 +97,9 @@ class Wait:
         self.until: Wanted = until
         self.reachable = reachable
         self._watcher, self._clock, self._timeout = watcher, clock, timeout
-        self._deadline = clock.time() + timeout
+        self._began = clock.time()
+        self._deadline = self._began + timeout
+        self._bad_since: dict[int, tuple[State, float]] = {}
         for number in self.ids:
             watcher.expect(number, until, acted=False)
 
@@ -153,10 +160,18 @@ class Wait:
                     code="no_ssh",
                 )
         if state == self.until or state not in HOPELESS[self.until]:
+            self._bad_since.pop(one.id, None)
             return
         if not one.verdict.settled and state != "stuck":
             return
-        if state in SEEN_TWICE and one.since >= (shown.asked_at or one.since):
+        # What was seen before this wait began may have been put right since.
+        asked_at = shown.asked_at if shown.asked_at is not None else -math.inf
+        if asked_at < self._began:
+            return
+        first = self._bad_since.get(one.id)
+        if first is None or first[0] != state:
+            first = self._bad_since[one.id] = state, asked_at
+        if state in SEEN_TWICE and first[1] >= asked_at:
             return
         bills = "It no longer bills." if state == "gone" else "It exists and may bill."
         raise InstanceFailed(
@@ -225,20 +240,28 @@ def _progress(wait: Wait) -> Iterator[Callable[[Sequence[str]], None]]:
         yield lambda waiting: None
         return
     bar: Any = None
+    shown: tuple[str, int] = "", 0
+    drawn = 0.0
 
     def tell(waiting: Sequence[str]) -> None:
-        nonlocal bar
+        nonlocal bar, shown, drawn
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        now = f"{waiting[0][:100]}{more}"
         if bar is None:
             from tqdm.auto import tqdm  # a wait can afford the import; `import vastnb` cannot
 
             bar = tqdm(
                 total=len(wait.ids),
+                desc=now,
                 bar_format="{desc} |{bar}| {n_fmt} of {total_fmt} [{elapsed}]",
                 leave=False,
             )
-        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        bar.set_description_str(f"{waiting[0][:100]}{more}", refresh=False)
-        bar.update(len(wait.ids) - len(waiting) - bar.n)
+        done = len(wait.ids) - len(waiting)
+        if (now, done) == shown and time.monotonic() - drawn < REDRAW:
+            return
+        shown, drawn = (now, done), time.monotonic()
+        bar.set_description_str(now, refresh=False)
+        bar.n = done
         bar.refresh()
 
     try:

@@ -128,6 +128,11 @@ class Watcher:
             return InvalidRequest("This client is closed, so nothing is watched any longer.")
         return self._failure
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended with its client: what it shows grows old."""
+        return self._closed
+
     def due_in(self) -> float:
         """Return the seconds until a look is worth while, 0 if it is due."""
         if self._closed:
@@ -274,6 +279,10 @@ class Watcher:
     def probing(self, ids: Sequence[int]) -> AbstractContextManager[None]:
         """Try, inside the block, whether SSH answers on these instances, with each look."""
         return self._asking.probing(ids)
+
+    def deadline(self, id: int) -> float | None:
+        """Return when an instance should end, epoch seconds; None if nobody has said so."""
+        return self._deadline_of(id) if self._deadline_of else None
 
     # -- telling -----------------------------------------------------------------------------
 

@@ -312,6 +312,8 @@ class App:
             return Reply(b"", 200, content_type="application/json")
         if fault.kind == "garbage":
             return Reply(b'{"offers": [{"id": 1, ', 200, content_type="application/json")
+        if fault.kind == "hollow":
+            return Reply({"success": True})
         status = _status_of(fault)
         return Reply(ERROR_PAGE.format(status=status), status, content_type="text/html")
 

@@ -29,6 +29,7 @@ Kind = Literal[
     "html",
     "empty",
     "garbage",
+    "hollow",
     "500",
     "502",
     "503",
@@ -41,7 +42,8 @@ Kind = Literal[
 ``drop-before`` and ``drop-after`` close the connection without an answer, before or after the
 call took effect; ``reset-*`` do so with a TCP reset. ``delay`` lets real seconds pass before the
 call takes effect, ``delay-after`` afterwards. ``truncate`` sends half of the answer, ``html`` an
-error page, ``empty`` no body, ``garbage`` no JSON. The numbers are statuses; ``429`` has a `form`,
+error page, ``empty`` no body, ``garbage`` no JSON, ``hollow`` JSON
+without the field that was asked for. The numbers are statuses; ``429`` has a `form`,
 and ``quota`` is the 429 of a spent daily quota.
 """
 
@@ -60,7 +62,7 @@ RANDOM_KINDS: tuple[Kind, ...] = (
 )
 _ALWAYS = {"drop-after", "reset-after", "delay", "delay-after", "truncate"}
 _NEVER = {"drop-before", "reset-before"}
-_BY_DEFAULT = {*_ALWAYS, "empty", "garbage"}
+_BY_DEFAULT = {*_ALWAYS, "empty", "garbage", "hollow"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class Fault:
         Seconds that a 429 asks for.
     effect : bool, optional
         Whether the call takes effect nevertheless. By default it does where the kind says
-        ``after``, for ``delay``, ``truncate``, ``empty`` and ``garbage``; an error page or status
-        comes instead of it. Only for the latter, ``empty`` and ``garbage`` is there a choice.
+        ``after``, for ``delay``, ``truncate``, ``empty``, ``garbage`` and ``hollow``; an error
+        page or status comes instead of it. Only for the latter, ``empty``, ``garbage`` and
+        ``hollow`` is there a choice.
     probability : float
         How likely it befalls a call that it may befall.
     """

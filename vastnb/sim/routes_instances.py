@@ -102,9 +102,13 @@ def launch(call: Call) -> Reply:
 
 
 def _records(call: Call) -> list[dict[str, Any]]:
+    return [_record(call, instance) for instance in call.world.fleet.of(call.owner)]
+
+
+def _record(call: Call, instance: Instance) -> dict[str, Any]:
     world = call.world
-    elapsed, opened = world.elapsed(), world.opened()
-    return [i.record(elapsed, opened) for i in world.fleet.of(call.owner)]
+    record = instance.record(world.elapsed(), world.opened())
+    return world.doors.show(instance, record) if world.doors else record
 
 
 def _limit(call: Call, default: int, most: int) -> int:
@@ -169,7 +173,7 @@ def show(call: Call) -> Reply:
     instance = call.world.fleet.get(call.owner, call.path["id"])
     if instance is None:
         return Reply({"instances": None})
-    return Reply({"instances": instance.record(call.world.elapsed(), call.world.opened())})
+    return Reply({"instances": _record(call, instance)})
 
 
 def filters(call: Call) -> Reply:

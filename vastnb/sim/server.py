@@ -23,6 +23,7 @@ from vastnb.clock import Clock
 from . import routes_account, routes_admin, routes_instances, routes_market
 from .accounts import FIRST_CREDIT, key_for
 from .app import App, Seen
+from .doors import Doors
 from .faults import Fault, FaultPlan
 from .limits import ROWS_A_DAY, Limits
 from .listing import Market
@@ -154,6 +155,9 @@ class Server:
         Share of instances that come to grief.
     machines : int
         Size of the drawn market.
+    doors : bool
+        Whether instances have a port on this computer at which something answers as an SSH server
+        would, if they can be reached; otherwise their addresses lead nowhere.
 
     Attributes
     ----------
@@ -195,6 +199,7 @@ class Server:
         ssh_key: bool = True,
         trouble: float = 0.0,
         machines: int = MACHINES_FOR_A_MARKET,
+        doors: bool = False,
     ) -> None:
         market: Market | None = None
         if offers is not None:
@@ -232,6 +237,7 @@ class Server:
         )
         self.world.admin_token = self.admin_token
         self.world.faults = self.faults
+        self.world.doors = Doors() if doors else None
         self._http = _HTTPServer(host, port, self._app)
         self._thread = threading.Thread(
             target=self._http.serve_forever,
@@ -241,7 +247,9 @@ class Server:
         )
         self._thread.start()
         # Whoever drops a server without closing it (a cell that is run again) leaves none behind.
-        self._end = weakref.finalize(self, _end, self._http, self._closing, self._thread)
+        self._end = weakref.finalize(
+            self, _end, self._http, self._closing, self._thread, self.world.doors
+        )
 
     @property
     def url(self) -> str:
@@ -294,12 +302,16 @@ class Server:
         return f"<simulated Vast at {self.url}, seed {self.world.seed}>"
 
 
-def _end(http: _HTTPServer, closing: threading.Event, thread: threading.Thread) -> None:
+def _end(
+    http: _HTTPServer, closing: threading.Event, thread: threading.Thread, doors: Doors | None
+) -> None:
     """End a server. It must not wait for the thread that it runs in."""
     closing.set()
     if threading.current_thread() is thread:  # the collector of garbage may run anywhere
-        threading.Thread(target=_end, args=(http, closing, thread), daemon=True).start()
+        threading.Thread(target=_end, args=(http, closing, thread, doors), daemon=True).start()
         return
+    if doors is not None:
+        doors.close()
     http.shutdown()
     http.hang_up()
     http.server_close()

@@ -23,6 +23,7 @@ from typing import Any
 from vastnb.clock import Clock, SystemClock
 
 from .accounts import FIRST_CREDIT, FIRST_SSH_KEY, Account, key_for
+from .doors import Doors
 from .faults import FaultPlan
 from .fleet import Fleet
 from .instances import Instance
@@ -73,6 +74,8 @@ class World:
     v0_list : str
         How the list of API version 0 answers: ``"gone"`` (410), ``"gone-200"`` (the same with
         status 200), ``"empty"`` or ``"missing"`` (200, with an empty list or without any).
+    doors : Doors or None
+        Where instances answer as SSH servers would.
     lock : threading.RLock
         Held while anything happens.
     fleet : Fleet
@@ -113,6 +116,7 @@ class World:
         self.admin_token: str | None = None
         self.payloads = False
         self.v0_list: str = "gone"
+        self.doors: Doors | None = None
         self.log_files: dict[str, LogFile] = {}
         self.logs_asked = 0
         self.templates = public(self.start, payloads=False)

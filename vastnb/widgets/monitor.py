@@ -246,8 +246,10 @@ class Monitor(LiveWidget):
     def _take_results(self) -> None:
         if not self._results:
             return
+        acted = False
         while self._results:
             click, outcome = self._results.popleft()
+            acted = acted or click.verb not in QUIET
             self._model.done(click, outcome, self._now())
             if outcome.level == "bad":
                 _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
@@ -256,7 +258,8 @@ class Monitor(LiveWidget):
                 self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
         if not self._closed:
             self._show()
-            self._tell(self._poller.pace)
+            if acted:
+                self._poller.asked(at_once=True)
 
     def _on_look(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         self._model.see(snapshot, changes)

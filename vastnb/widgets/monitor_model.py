@@ -7,6 +7,7 @@ the main thread only; the time is passed in.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,7 @@ class MonitorModel:
         self.news: deque[Change] = deque(maxlen=NEWS)
         self.busy: dict[int, tuple[Click, float]] = {}
         self._said: dict[int, _Said] = {}
+        self._unseen: dict[int, int] = {}
         self._keys: deque[str] = deque(maxlen=500)
         self._heard: deque[Change] = deque(maxlen=500)
         self._count = 0
@@ -93,6 +95,9 @@ class MonitorModel:
         if before is snapshot:
             return
         self.snapshot = snapshot
+        # What an action has led to shows with the first look that was made after it.
+        for one in [one for one, looks in self._unseen.items() if snapshot.looks > looks]:
+            del self._unseen[one]
         if snapshot.asked_at is None or (before and before.asked_at == snapshot.asked_at):
             return
         self._count_money(snapshot, snapshot.asked_at)
@@ -159,6 +164,8 @@ class MonitorModel:
         """Take what came of a click."""
         if self.busy.get(click.id, (None,))[0] is click:
             del self.busy[click.id]
+        if click.verb not in QUIET:
+            self._unseen[click.id] = self.snapshot.looks if self.snapshot else 0
         if outcome.text and click.verb not in QUIET:
             self._said[click.id] = _Said(now, outcome)
             if self._watched(click.id) is None:  # no card is left to say it on
@@ -188,6 +195,7 @@ class MonitorModel:
         snapshot = self.snapshot
         rows = self.rows(now)
         for row in rows:
+            row["deadline"] = client.watcher.deadline(row["id"]) if client else None
             if "next" in row["verbs"]:
                 row |= self._again(row["id"], client)
         return {
@@ -213,6 +221,7 @@ class MonitorModel:
             row = row_of(watched, spent, list(self.trends.get(watched.id, ())))
             click, since = self.busy.get(watched.id, (None, 0.0))
             row["busy"] = click and {"verb": click.verb, "text": DOING[click.verb], "since": since}
+            row["unseen"] = watched.id in self._unseen
             said = self._said.get(watched.id)
             fresh = said and (said.outcome.level in ("warn", "bad") or now - said.at < SAID_FOR)
             row["said"] = (
@@ -241,7 +250,9 @@ class MonitorModel:
         found = next_offer(client, id, watched.record) if client else None
         if found is None or found.max_dph is None:
             return {"again": None, "code": code_of(watched.record)}
-        return {"again": {"left": found.left, "max_dph": round(found.max_dph, 6)}}
+        # What is shown is what may be paid. Rounded down, it would exclude the very offer.
+        most = math.ceil(found.max_dph * 1e4 - 1e-6) / 1e4
+        return {"again": {"left": found.left, "max_dph": most}}
 
     def _instances(self) -> Sequence[Watched]:
         return self.snapshot.instances if self.snapshot else ()

@@ -163,11 +163,12 @@ def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``per_hour``, and the part of it that machines cost which are not meant to run:
-        ``idle_per_hour``, of ``idle`` machines; ``today``; ``credit``; ``runway_hours``; ``counts``
-        of states.
+        ``per_hour``: what is charged now; and the part of it that machines cost which are not
+        meant to run: ``idle_per_hour``, of ``idle`` machines. ``full_per_hour``: what it is when
+        all that are meant to run do so, as in `Client.burn`; ``runway_hours`` is how long the
+        ``credit`` lasts then. ``today``; ``counts`` of states.
     """
-    per_hour = idle_per_hour = 0.0
+    per_hour = idle_per_hour = full = 0.0
     idle = 0
     counts: dict[str, int] = {}
     for one in snapshot.instances:
@@ -176,13 +177,17 @@ def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:
             continue
         total = rates_of(one.record, one.verdict.state).total
         per_hour += total
+        meant = one.record.get("intended_status") != "stopped"
+        price = number(one.record.get("dph_total"))
+        full += price if meant and price is not None else total
         if one.record.get("intended_status") != "running" and total > 0:
             idle_per_hour += total
             idle += 1
     credit = snapshot.credit
-    lasts = credit / per_hour if credit is not None and credit > 0 and per_hour > 0 else None
+    lasts = max(0.0, credit) / full if credit is not None and full > 0 else None
     return {
         "per_hour": round(per_hour, 6),
+        "full_per_hour": round(full, 6),
         "idle_per_hour": round(idle_per_hour, 6),
         "idle": idle,
         "today": None if today is None else round(today, 4),

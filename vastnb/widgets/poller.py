@@ -27,6 +27,11 @@ SLACK: Final = 0.3
 
 THREAD: Final = "vastnb-look"
 
+CLOSED: Final = (
+    "The client is closed, so nothing is watched any more: this is what was seen last. Machines "
+    "stay as they are, and bill."
+)
+
 _log = logging.getLogger("vastnb.widgets")
 
 
@@ -61,6 +66,7 @@ class Poller:
         self._tell = tell
         self._looking = threading.Lock()
         self._came: deque[tuple[Snapshot, Sequence[Change]]] = deque()
+        self._shown: Snapshot | None = None
         self._paused = False
         self._closed = False
         self._unsubscribe = watcher.subscribe(self._take)
@@ -107,7 +113,8 @@ class Poller:
             The picture, new or not.
         """
         snapshot = self._watcher.look(at_once=at_once)
-        if not self.drain():
+        self.drain()
+        if self._shown is not snapshot:  # nobody had to look
             self._hand_over(snapshot, ())
         return snapshot
 
@@ -146,7 +153,7 @@ class Poller:
             "asking": False,
             "next_in": round(max(0.0, self._watcher.due_in()), 2),
             "paused": self._paused,
-            "error": self._watcher.snapshot.error,
+            "error": CLOSED if self._watcher.closed else self._watcher.snapshot.error,
         }
 
     def close(self) -> None:
@@ -186,6 +193,7 @@ class Poller:
     def _hand_over(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         if self._closed:
             return
+        self._shown = snapshot
         try:
             self._on_look(snapshot, changes)
         except Exception:  # noqa: BLE001  (other widgets hang on the same look)

@@ -368,7 +368,7 @@ class MonitorView {
   openLog(row, opener) {
     const text = h("pre", { class: "vnb-log", tabindex: 0 });
     const again = h("button", { type: "button", class: "vnb-button", text: "Fetch again" });
-    const fetch = () => {
+    const load = () => {
       again.disabled = true;
       setText(text, text.textContent || "Fetching the log; it takes some seconds.");
       const key = this.click(row, "logs");
@@ -379,9 +379,9 @@ class MonitorView {
         text.scrollTop = text.scrollHeight;
       };
     };
-    again.addEventListener("click", fetch);
+    again.addEventListener("click", load);
     this.dialog.panel({ title: `Log of ${nameOf(row)}`, body: [text], buttons: [again], opener, wide: true, id: row.id, onClose: () => (this.answer = null) });
-    fetch();
+    load();
   }
 
   // -- without a kernel

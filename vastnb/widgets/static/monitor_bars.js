@@ -11,11 +11,11 @@ export class MoneyBar {
       const note = h("span", { text: label });
       return { node: h("div", { class: "vnb-figure", title }, value, note), value, note };
     };
-    this.burn = figure("spending now", "What all machines cost now, without traffic");
+    this.burn = figure("spending now", "What is charged now for all machines, without traffic. A machine that is starting is charged for its disk only, until it runs");
     this.idle = figure("", "Machines that do not run go on costing their disks until they are destroyed");
     this.idle.node.classList.add("vnb-idle");
     this.today = figure("today, estimated", "Estimated since midnight UTC: what the machines that are there, and those that were seen to go, have cost. What was destroyed before anybody looked is not in it");
-    this.credit = figure("credit", "What the account has left, and how long that lasts at what runs now");
+    this.credit = figure("credit", "What the account has left, and how long that lasts when all that are to run do so");
     this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: no machine here is real, and none costs money" });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.fresh = h("span", { class: "vnb-age", role: "status" });
@@ -36,6 +36,8 @@ export class MoneyBar {
   show({ figures, simulated, asked_at: askedAt }) {
     const known = askedAt !== null;
     setText(this.burn.value, known ? hourly(figures.per_hour) : DASH);
+    const more = figures.full_per_hour > figures.per_hour * 1.005;
+    setText(this.burn.note, more ? `now; ${hourly(figures.full_per_hour)} once all are up` : "spending now");
     this.idle.node.hidden = figures.idle === 0;
     setText(this.idle.value, hourly(figures.idle_per_hour));
     setText(this.idle.note, `for ${figures.idle} not running`);

@@ -57,6 +57,7 @@ export class MachineView {
     this.name = h("strong", { class: "vnb-name" });
     this.id = h("span", { class: "vnb-mid" });
     this.foreign = h("span", { class: "vnb-chip2", text: "not by vastnb", title: "It carries no mark of vastnb: somebody or something else has rented it" });
+    this.ends = h("span", { class: "vnb-chip2", hidden: true, title: "Its deadline: it is destroyed then" });
     this.gpu = h("span", { class: "vnb-gpu" });
     this.more = h("span", { class: "vnb-more2" });
     this.bid = h("span", { class: "vnb-chip2", text: "bid", title: "Interruptible: it runs as long as its bid is high enough" });
@@ -78,7 +79,7 @@ export class MachineView {
       "article",
       { class: "vnb-machine" },
       h("div", { class: "vnb-mstate" }, this.shape, this.word, this.since),
-      h("div", { class: "vnb-mname" }, this.name, this.id, this.foreign),
+      h("div", { class: "vnb-mname" }, this.name, this.id, this.foreign, this.ends),
       h("div", { class: "vnb-mgpu" }, this.gpu, this.bid, this.more),
       this.age,
       h("div", { class: "vnb-load" }, this.spark.node, this.util, this.temp),
@@ -124,7 +125,7 @@ export class MachineView {
     this.spent.title = `So far, estimated${row.spent_how ? `: counted ${row.spent_how}` : ""}. The bill is the service's.`;
     this.showReason(row);
     this.showSaid(row, pending);
-    this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy));
+    this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
   }
 
   showReason(row) {
@@ -174,6 +175,10 @@ export class MachineView {
     this.since.title = "Seen so for this long";
     setText(this.age, row.started ? span(now - row.started) : DASH);
     this.age.title = "Since it was created";
+    this.ends.hidden = row.deadline === null || row.state === "gone";
+    const left = (row.deadline ?? 0) - now;
+    setText(this.ends, left > 0 ? `ends in ${span(left)}` : `past its deadline by ${span(-left)}`);
+    this.ends.classList.toggle("vnb-late", left <= 0);
     if (this.busySince !== null) setText(this.said.firstChild, `${this.saidText} · ${span(now - this.busySince)}`);
   }
 }
