@@ -334,6 +334,13 @@ def test_a_machine_whose_readings_stand_still_no_longer_reports() -> None:
     assert eye.look(rec(**{**readings, "gpu_temp": 69.0})).state == "running"
 
 
+def test_an_idle_machine_may_have_readings_that_stand_still() -> None:
+    readings = {"gpu_temp": 31.0, "gpu_util": 0.0, "cpu_util": 0.0, "mem_usage": 0.84}
+    eye = Eye()
+    for _ in range(100):
+        assert eye.look(rec(**readings)).state == "running"
+
+
 def test_an_instance_without_an_address_cannot_be_reached() -> None:
     eye = Eye()
     bare = rec(ssh_host=None, image_runtype="ssh_proxy")
@@ -457,14 +464,13 @@ def live(fate: str, *, hours: float, probe: bool, tick: float = TICK) -> tuple[l
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("probe", [False, True], ids=["unprobed", "probed"])
 @pytest.mark.parametrize("fate", FATES)
-def test_every_fate_gets_its_verdicts_and_none_flaps(fate: str, probe: bool) -> None:
-    table, _ = live(fate, hours=3.4 if fate == "slow" else 2.2, probe=probe)
+def test_every_fate_gets_its_verdicts_and_none_flaps(fate: str) -> None:
+    table, _ = live(fate, hours=3.4 if fate == "slow" else 2.2, probe=False)
     said = [verdict.state for _, _, verdict in table]
     runs = [s for i, s in enumerate(said) if i == 0 or s != said[i - 1]]
     expected = EXPECTED[fate]
-    if fate in PROBED and not probe:
+    if fate in PROBED:
         expected = expected[:-1]  # nothing in its record gives it away
     if runs[0] != "starting":
         expected = expected[1:]  # it was over before the first look

@@ -348,6 +348,23 @@ def test_notices_reach_a_callback_once(
     end()
 
 
+def test_machines_that_stop_because_the_credit_is_spent_are_not_called_outbid(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.world.fleet.resumes = False
+    ours = [*machines(server, "cached"), *machines(server, "cached", bid=100.0)]
+    client.wait([one.id for one in ours])
+    told: list[Change] = []
+    client.watcher.on_notice(told.append)
+    clock.sleep(70)
+    server.world.account.credit = 0.0
+    watch(client.watcher, clock, 120)
+    for one in client.watcher.snapshot.instances:
+        assert one.verdict.state == "stopped" and "credit has run out" in one.verdict.reason
+    assert set(client.watcher.events()["after"].dropna()) <= {"starting", "running", "stopped"}
+    assert ["credit" in change.text for change in told] == [True]
+
+
 def test_a_deadline_that_has_passed_is_said(server: Server, clock: ManualClock) -> None:
     with vastnb.Client(server.api_key, base_url=server.url, cache="memory", clock=clock) as client:
         (one,) = machines(server, "cached")

@@ -30,6 +30,8 @@ ONE_CREDIT: Final = 5.0
 """Seconds that the credit may take."""
 CREDIT_FRESH: Final = 300.0
 """Seconds for which the credit is not asked for again."""
+CREDIT_SOON: Final = 60.0
+"""... where a machine was stopped meanwhile: that may be because nothing is left."""
 REACHED_FRESH: Final = 60.0
 """Seconds for which a machine whose SSH has answered is not tried again."""
 
@@ -78,6 +80,7 @@ class Asking:
         self._lock = threading.Lock()
         self._columns: Sequence[str] = WATCH_COLUMNS
         self._credit_at = -math.inf
+        self._to_run: set[int] = set()
         self._probing: Counter[int] = Counter()
         self._reached_at: dict[int, float] = {}
 
@@ -117,7 +120,11 @@ class Asking:
 
     def _credit(self, listing: Listing) -> float | None:
         at = listing.asked_at
-        if not listing.records or 0 <= at - self._credit_at < CREDIT_FRESH:
+        meant = {one["id"]: one.get("intended_status") for one in listing.records}
+        stopped = any(meant.get(one) == "stopped" for one in self._to_run)
+        self._to_run = {one for one, word in meant.items() if word == "running"}
+        fresh = CREDIT_SOON if stopped else CREDIT_FRESH
+        if not listing.records or 0 <= at - self._credit_at < fresh:
             return None
         self._credit_at = at
         try:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vastnb.api.text import seconds
-from vastnb.fleet.history import History, Look, misses_after, readings_of
+from vastnb.fleet.history import History, Look, misses_after, number, readings_of
 
 GRACE: Final = 60.0
 """Seconds that a container may take until it can be connected to."""
@@ -52,7 +52,7 @@ def lost(
             return "its GPUs are not billed: the host has probably lost it"
         readings = readings_of(record)
         same = len(readings) > 2 and readings == last.readings and last.readings_looks > 2
-        if same and now - last.readings_since >= SILENCE:
+        if same and _busy(record) and now - last.readings_since >= SILENCE:
             quiet = seconds(now - last.readings_since)
             return f"its load and temperature have not changed at all for {quiet}"
     return ""
@@ -65,6 +65,11 @@ def _up_since(history: History, now: float) -> float:
             break
         since = seen.first if seen.look.present else since
     return since
+
+
+def _busy(record: Mapping[str, Any]) -> bool:
+    """Whether something is computed, so that readings must move; those of an idle one may not."""
+    return any((number(record.get(name)) or 0.0) > 0 for name in ("gpu_util", "cpu_util"))
 
 
 def _no_address(record: Mapping[str, Any]) -> bool:
