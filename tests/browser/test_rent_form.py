@@ -36,6 +36,20 @@ def review(nb: OpenNotebook) -> None:
     nb.page.wait_for_timeout(600)
 
 
+def saved_with_widget_state(nb: OpenNotebook) -> str:
+    """Save the notebook with the state of its widgets, and return the file's text."""
+    toggle = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
+    saved = nb.save()
+    if "widgets" not in saved["metadata"]:
+        nb.command(toggle)
+        nb.page.wait_for_timeout(500)
+        saved = nb.save()
+        nb.command(toggle)
+        nb.page.wait_for_timeout(300)
+    assert "application/vnd.jupyter.widget-state+json" in saved["metadata"]["widgets"]
+    return json.dumps(saved)
+
+
 def test_from_an_offer_in_the_explorer_to_a_line_that_logs_in_and_to_its_end(open_notebook) -> None:
     nb = open_notebook(
         MARKET + "explorer = vastnb.explore(client, 'gpu_name=RTX_4090 num_gpus=1')\nexplorer"
@@ -157,18 +171,17 @@ def test_a_reload_in_the_middle_loses_nothing_and_a_saved_notebook_holds_no_secr
     page.click("input[aria-label=Label]")
     assert page.evaluate(masked) == "disc"
     assert page.get_attribute("input[aria-label='Variable\\'s value']", "type") == "password"
+    saved = saved_with_widget_state(nb)
+    assert "RentForm" in saved and "SIMULATED" in saved
+    for hidden in (secret, password, nb.evaluate("client.server.api_key")):
+        assert hidden not in saved
+
     nb.evaluate(
         "0", code="client.server.faults.add(Fault('create_instance', 'delay', seconds=2.5))"
     )
     review(nb)
     page.click(".vnb-rentgo")
     page.wait_for_selector("text=/renting offer/")
-    nb.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
-    page.wait_for_timeout(300)
-    saved = json.dumps(nb.save())
-    key = nb.evaluate("client.server.api_key")
-    for hidden in (secret, password, key):
-        assert hidden not in saved
     page.goto(nb.server.url(nb.name).replace("&reset", ""))
     page.wait_for_selector(".vnb-rented", timeout=40_000)
     (number,) = nb.evaluate(ALIVE)

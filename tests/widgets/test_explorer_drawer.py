@@ -76,7 +76,12 @@ def test_closing_the_explorer_ends_the_form_and_not_the_rent(
     page.click(page.review())
     explorer.close()
     assert form._closed
-    after = rent_form(client, None)
+    again = explore(client, "gpu_name=RTX_4090")
+    assert again.renting == again.rent_form.model_id  # it is open, and shows the rent
+    after = again.rent_form
+    beside = rent_form(client, None)
+    assert beside.phase == "plan"  # somebody looks after it
+    beside.close()
     assert after.phase == "renting" and after.wait(30)
     assert [one.id for one in after.machines] == [one.id for one in alive(market)]
-    after.close()
+    again.close()

@@ -133,6 +133,14 @@ def test_offers_of_a_bid_search_are_never_confirmed_on_demand() -> None:
     assert model.review(NOW).max_dph == 0.31
 
 
+def test_a_candidate_that_is_much_dearer_than_the_first_is_said() -> None:
+    model = form()
+    assert not any("dearest" in one.text for one in model.warnings())
+    model.set_offers(pd.DataFrame([ROW, {**ROW, "id": 2, "dph_base": 0.9}]))
+    assert any("1.8 times" in one.text for one in model.warnings())
+    assert not any("dearest" in one.text for one in model.warnings(1))
+
+
 def test_an_offer_without_a_price_is_not_confirmed() -> None:
     model = form()
     model.set_offers(pd.DataFrame([{**ROW, "dph_base": None}]))

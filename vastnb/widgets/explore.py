@@ -97,6 +97,7 @@ def explore(
     explorer = Explorer(client, state, limit=limit)
     cell, run = registry.this_cell()
     registry.replace(explorer, "explore", key or cell, None if key else run)
+    explorer.take_up()
     return explorer
 
 
@@ -192,6 +193,13 @@ class Explorer(RowsWidget):
             For reserved offers.
         """
         return self._drawer.form or self._form_for_selection()
+
+    def take_up(self) -> None:
+        """Open the rent form if a rent is under way whose form was closed with its explorer."""
+        if self._drawer.left_open():
+            disk = self._model.state.disk
+            form = self._drawer.open(self.selected, type="on-demand", disk=disk)
+            self.renting = form.model_id or ""
 
     def to_code(self) -> str:
         """Return the line of code that gives the same offers as a DataFrame."""

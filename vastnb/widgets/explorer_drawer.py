@@ -64,10 +64,17 @@ class Drawer:
         if self._form is None:
             self._form = RentForm(self._client, offers, RentPlan(disk=disk), type=type)
             self._given = ids
+            self._form.take_up()
         elif ids and ids != self._given and self._form.phase != "renting":
             self._form.take_offers(offers, disk=disk)
             self._given = ids
         return self._form
+
+    def left_open(self) -> bool:
+        """Say whether there is a rent whose form was closed before anybody saw it end."""
+        from .rent_run import RUNS
+
+        return RUNS.of_interest(self._client._fleet_base.account) is not None
 
     def close(self) -> None:
         """End the form. A rent that is under way goes on."""

@@ -96,6 +96,7 @@ def rent_form(
     form = RentForm(client, given, understood, type=kind)
     cell, run = registry.this_cell()
     registry.replace(form, "rent", key or cell, None if key else run)
+    form.take_up()  # only now: it may be that of the form which was just replaced
     return form
 
 
@@ -246,6 +247,11 @@ class RentForm(LiveWidget):
         """
         self._session.drain()
         self._session.take_offers(offers, disk=disk)
+        self._tell()
+
+    def take_up(self) -> None:
+        """Show a rent that is under way, or has ended unseen, and whose form was closed."""
+        self._session.take_up()
         self._tell()
 
     def close(self) -> None:

@@ -24,13 +24,16 @@ from vastnb.errors import InvalidRequest
 from .rent_code import code_of
 from .rent_plan import RentPlan, read
 from .rent_price import Price, price_of
-from .rent_warnings import Account, Warning, warnings_of
+from .rent_warnings import LEVELS, Account, Warning, warnings_of
 
 STALE: Final = 30.0
 """Seconds after which a click no longer counts."""
 
 AHEAD: Final = 5.0
 """Seconds by which the clocks of page and kernel may disagree."""
+
+DEARER: Final = 1.5
+"""How many times the first candidate's price another may cost without a word about it."""
 
 Phase = Literal["plan", "confirm", "renting", "rented"]
 
@@ -130,7 +133,16 @@ class RentModel:
         """Return what to know about one candidate."""
         if not 0 <= row < len(self.offers):
             return []
-        return warnings_of(self.offers.iloc[row].to_dict(), self.plan, self.account)
+        found = warnings_of(self.offers.iloc[row].to_dict(), self.plan, self.account)
+        first, most = self.price.dph, self.price.max_dph
+        if row == 0 and first and most and most > DEARER * first:
+            text = (
+                f"The dearest of these offers costs ${most:.4f}/h, {most / first:.1f} times the "
+                "first one: take out those that you would not pay for."
+            )
+            found.insert(0, Warning("warn", text))
+            found.sort(key=lambda one: LEVELS.index(one.level))
+        return found
 
     def code(self) -> str:
         """Return the code that does what the form would do."""

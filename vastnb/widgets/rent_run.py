@@ -112,6 +112,11 @@ class RentRun:
         return self.ended is None
 
     @property
+    def followed(self) -> bool:
+        """Whether a form that is open listens to it."""
+        return bool(self._listeners)
+
+    @property
     def instances(self) -> list[Instance]:
         """The machines that were rented."""
         if self.result is None:
@@ -202,13 +207,10 @@ class _Kept:
         return True
 
     def of_interest(self, account: str) -> RentRun | None:
-        """Return the run that is under way, or the last one whose end nobody has seen."""
+        """Return the last run that no open form follows, and whose end nobody has seen."""
         with self._lock:
-            runs = self._runs.get(account, [])
-            busy = [one for one in runs if one.busy]
-            unseen = [one for one in runs if not one.shown]
-        found = busy or unseen
-        return found[-1] if found else None
+            left = [one for one in self._runs.get(account, []) if not one.followed]
+        return left[-1] if left else None
 
     def seen(self, account: str, run: RentRun) -> None:
         """Forget a run whose end a form has shown."""

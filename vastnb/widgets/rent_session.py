@@ -102,7 +102,7 @@ class RentSession:
     # -- beginning and end --------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Find the candidates in this thread, and take up a rent that nobody has seen end.
+        """Find the candidates in this thread.
 
         Raises
         ------
@@ -117,6 +117,9 @@ class RentSession:
             self._outcome = outcome_of(error)
         else:
             self.model.set_offers(found)
+
+    def take_up(self) -> None:
+        """Take up a rent whose form was closed before anybody saw it end."""
         run = RUNS.of_interest(self._account)
         if run is not None:
             self.model.plan = run.plan
