@@ -110,7 +110,7 @@ def test_a_taken_offer_a_lost_answer_and_a_double_click_give_one_machine(open_no
     nb = opened(open_notebook, "1 + 1", FORM, "2 + 2")
     page = nb.page
     cells = page.locator(".jp-Notebook .jp-Cell").count()
-    for label in ("Image", "Label", "Your bid", "Disk"):
+    for label in ("Image", "Label", "Bid, $/h", "Disk"):
         field = page.locator(f"input[aria-label='{label}']")
         if field.is_visible():
             field.fill("")

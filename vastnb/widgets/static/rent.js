@@ -142,7 +142,7 @@ class RentView {
     const { phase } = state;
     this.shell.dataset.phase = phase;
     const first = state.offers[0];
-    const verb = phase === "rented" ? "Rented" : phase === "renting" ? "Renting" : "Rent";
+    const verb = phase === "rented" && state.machines.length ? "Rented" : phase === "renting" ? "Renting" : "Rent";
     setText(this.title, first ? `${verb} ${state.values.count > 1 ? `${state.values.count} × ` : ""}${first.gpu}` : "Rent a machine");
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;

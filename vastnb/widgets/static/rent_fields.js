@@ -29,7 +29,7 @@ export class RentFields {
         ],
         (kind) => say({ type: "change", field: "bid", value: kind === "bid" ? "min+10%" : null }),
       ),
-      bid: entry("Your bid", { unit: "$/h", hint: "min+10%", title: "$ an hour for the GPUs, or above the least bid: min+10%, min+0.05" }, change("bid")),
+      bid: entry("Bid, $/h", { hint: "min+10%", title: "$ an hour for the GPUs, or above the least bid: min+10%, min+0.05" }, change("bid")),
       runtype: choice("Run type", RUNS, change("runtype")),
       disk: entry("Disk", { unit: "GB", title: "Billed while the machine exists, stopped or not" }, change("disk")),
       count: entry("Machines", { title: "Each from another offer" }, change("count")),

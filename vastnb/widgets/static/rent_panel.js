@@ -163,14 +163,16 @@ export class RentPanel {
     }, QUIET_MS);
   }
 
-  showMore({ phase, machines }) {
+  // Nothing else is sent as long as it is not known whether a machine exists.
+  showMore({ phase, machines, outcome }) {
+    const open = outcome?.action === "find out";
     const there = machines.filter((one) => one.state !== "gone").length;
-    const key = `${phase} ${there}`;
+    const key = `${phase} ${there} ${open}`;
     if (key === this.moreKey) return;
     this.moreKey = key;
     const button = (text, type) => h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
     const parts = [];
-    if (phase === "rented") parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
+    if (phase === "rented" && !open) parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
     if (phase === "plan" && machines.length) parts.push(button(`Show ${plural(there, "machine")}`, "machines"));
     this.more.replaceChildren(...parts);
     this.more.hidden = !parts.length;
