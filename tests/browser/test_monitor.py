@@ -25,7 +25,10 @@ rent(server, "stuck", label="stuck-one", gpu="RTX 3090")
 rent(server, label="not mine", gpu="RTX 3080", ours=False)
 world.advance(minutes=5)"""
 OPEN = "watching = vastnb.monitor(client)\nwatching"
-NAP = "time.sleep(globals().get('nap', 0))"
+NAP = """\
+import pathlib
+while globals().get('nap') and not pathlib.Path(nap).exists():
+    time.sleep(0.05)"""
 LISTS = "server.calls('show_instances')"
 MACHINE = ".vnb-machine:visible"
 
@@ -38,6 +41,15 @@ def opened(opener: Opener, *cells: str, **options: Any) -> OpenNotebook:
 
 def card(label: str) -> str:
     return f".vnb-machine:has(.vnb-name:text-is('{label}'))"
+
+
+def until(nb: OpenNotebook, expression: str) -> None:
+    """Wait until something is true in the kernel."""
+    for _ in range(60):
+        if nb.evaluate(f"bool({expression})"):
+            return
+        nb.page.wait_for_timeout(200)
+    raise AssertionError(expression)
 
 
 def test_states_change_on_screen_and_an_action_works(open_notebook: Opener) -> None:
@@ -78,8 +90,15 @@ def test_states_change_on_screen_and_an_action_works(open_notebook: Opener) -> N
 def test_nothing_is_asked_while_nobody_looks(open_notebook: Opener) -> None:
     nb = opened(open_notebook)
     page = nb.page
+    until(nb, f"{LISTS} >= 2")
+    page.click("button:text-is('Pause')")
+    page.wait_for_selector("text=/paused/")
+    page.wait_for_timeout(700)
+    before = nb.evaluate(LISTS)
     page.wait_for_timeout(2500)
-    assert nb.evaluate(LISTS) >= 2
+    assert nb.evaluate(LISTS) == before
+    page.click("button:text-is('Go on')")
+    until(nb, f"{LISTS} > {before}")
     page.evaluate(
         """() => { Object.defineProperty(document, 'visibilityState',
             { configurable: true, get: () => 'hidden' });
@@ -93,8 +112,7 @@ def test_nothing_is_asked_while_nobody_looks(open_notebook: Opener) -> None:
         """() => { delete document.visibilityState;
             document.dispatchEvent(new Event('visibilitychange')); }"""
     )
-    page.wait_for_timeout(1500)
-    assert nb.evaluate(LISTS) > before
+    until(nb, f"{LISTS} > {before}")
 
     # Scrolled out of sight is the same as hidden.
     page.add_style_tag(content=".vnb-root { margin-top: 3000px; }")
@@ -118,7 +136,8 @@ def test_a_busy_kernel_is_waited_for_and_a_late_click_does_nothing(
     nb = opened(open_notebook, SETUP, OPEN, NAP, server=server)
     page = nb.page
     status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
-    nb.evaluate("0", code="nap = 6; import vastnb.widgets.monitor_actions as a; a.OLDEST = 2")
+    patch = "import vastnb.widgets.monitor_actions as a; a.OLDEST = 2"
+    nb.evaluate("0", code=f"nap = 'enough-{server}'; {patch}")
     page.wait_for_function(f"{status} === 'idle'")
     before = nb.evaluate(LISTS)
     page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
@@ -127,10 +146,11 @@ def test_a_busy_kernel_is_waited_for_and_a_late_click_does_nothing(
     page.click(f"{card('train')} [data-verb=stop]")
     page.click(".vnb-dialog .vnb-go")
     page.wait_for_selector("text=waiting for the kernel")
-    page.wait_for_selector("text=/The kernel is busy .for \\d+ s./", timeout=10_000)
+    page.wait_for_selector("text=/The kernel is busy .for \\d+ s./", timeout=20_000)
     assert page.locator(f"{card('train')} [data-verb=stop]").is_disabled()
-    page.wait_for_function(f"{status} === 'idle'", timeout=20_000)
-    page.wait_for_selector("text=/This click is [\\d.]+ s old/", timeout=5_000)
+    page.wait_for_timeout(2000)
+    (nb.server.work / f"enough-{server}").touch()
+    page.wait_for_selector("text=/This click is [\\d.]+ s old/", timeout=15_000)
     assert nb.evaluate("world.instances[first].intended") == "running"
     page.wait_for_selector("text=/asked (just now|\\d s ago), again in/", timeout=10_000)
     assert page.text_content(".vnb-warn") == ""

@@ -45,7 +45,16 @@ def test_every_style_is_inside_our_own_classes() -> None:
     css = re.sub(
         r"/\*.*?\*/",
         "",
-        styles("theme", "grid", "filters", "bars", "explore", "monitor"),
+        styles(
+            "theme",
+            "grid",
+            "filters",
+            "bars",
+            "explore",
+            "monitor",
+            "monitor_machines",
+            "monitor_dialog",
+        ),
         flags=re.DOTALL,
     )
     css = re.sub(r"@keyframes[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)

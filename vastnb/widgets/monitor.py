@@ -90,7 +90,7 @@ class Monitor(LiveWidget):
     """
 
     _esm = bundle("monitor")
-    _css = styles("theme", "bars", "monitor")
+    _css = styles("theme", "bars", "monitor", "monitor_machines", "monitor_dialog")
 
     def __init__(
         self, client: Client, *, on_notice: Callable[[Change], object] | None = None
