@@ -58,6 +58,19 @@ ui""",
         ".vnb-rows .vnb-row:visible",
         "ui.selected_ids = [int(ui.df['id'][i]) for i in (1, 4)]",
     ),
+    "rent": (
+        "",
+        """import vastnb
+client = vastnb.demo(seed=7, speed=0)
+query = "gpu_name=RTX_5090 num_gpus<=2"
+offers = client.search_offers(query, order="dph_total", storage=64)
+vastnb.rent_form(
+    client, offers.iloc[[5, 3, 9]], image="pytorch/pytorch:2.5.1-cuda12.4-cudnn9-devel",
+    disk=64, env={"HF_TOKEN": "...", "-p 8000:8000": "1"}, label="llama-finetune",
+    runtype="jupyter_direct", hours=12, download_gb=250, upload_gb=20, max_hours=18)""",
+        ".vnb-credit:not(:empty)",
+        "",
+    ),
     "monitor": (
         SETUP,
         """import vastnb

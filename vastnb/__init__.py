@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vastnb.widgets.explore import explore
     from vastnb.widgets.monitor import monitor
     from vastnb.widgets.prices import prices
+    from vastnb.widgets.rent import rent_form
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 
@@ -33,6 +34,7 @@ _WIDGETS = {
     "explore": "vastnb.widgets.explore",
     "monitor": "vastnb.widgets.monitor",
     "prices": "vastnb.widgets.prices",
+    "rent_form": "vastnb.widgets.rent",
 }
 
 
@@ -68,5 +70,6 @@ __all__ = [
     "login",
     "monitor",
     "prices",
+    "rent_form",
     "sim",
 ]

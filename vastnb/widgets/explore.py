@@ -27,6 +27,7 @@ from . import registry
 from .against_history import compared
 from .assets import bundle, styles
 from .display import EXPLORER_COLUMNS
+from .explorer_drawer import Drawer
 from .explorer_model import ExplorerModel, Plan, Problem, Request
 from .explorer_status import beside_rows, static_copy, status_of
 from .filters import FilterState
@@ -38,6 +39,8 @@ from .table import RowsWidget
 
 if TYPE_CHECKING:
     from vastnb.client import Client
+
+    from .rent import RentForm
 
 
 def explore(
@@ -95,6 +98,7 @@ def explore(
     explorer = Explorer(client, state, limit=limit)
     cell, run = registry.this_cell()
     registry.replace(explorer, "explore", key or cell, None if key else run)
+    explorer.take_up()
     return explorer
 
 
@@ -116,17 +120,21 @@ class Explorer(RowsWidget):
         The panel's state as the page holds it. Set it through `filter`.
     status : dict
         What the status line says. Nothing secret is in it.
+    renting : str
+        Model id of the rent form while it is open, else empty.
     """
 
     _esm = bundle("explore")
     _css = styles("theme", "grid", "filters", "bars", "explore")
     filters = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
+    renting = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, client: Client, state: FilterState, *, limit: int | None = None) -> None:
         model = ExplorerModel(state, limit=limit)
         super().__init__(filters=state.page())
         self._client = client
+        self._drawer = Drawer(client)
         self._model = model
         self._main = MainThread()
         self._closed = False
@@ -175,6 +183,24 @@ class Explorer(RowsWidget):
         found = found.reset_index(drop=True)
         found.attrs["vastnb"] = self._model.provenance
         return found
+
+    @property
+    def rent_form(self) -> RentForm:
+        """The rent form that the button 'Rent' opens; made for the selected offers at first.
+
+        Raises
+        ------
+        InvalidRequest
+            For reserved offers.
+        """
+        return self._drawer.form or self._form_for_selection()
+
+    def take_up(self) -> None:
+        """Open the rent form if a rent is under way whose form was closed with its explorer."""
+        if self._drawer.left_open():
+            disk = self._model.state.disk
+            form = self._drawer.open(self.selected, type="on-demand", disk=disk)
+            self.renting = form.model_id or ""
 
     def to_code(self) -> str:
         """Return the line of code that gives the same offers as a DataFrame."""
@@ -226,6 +252,7 @@ class Explorer(RowsWidget):
             return
         self._closed = True
         self._worker.close()
+        self._drawer.close()
         self.unobserve_all()
         self._results.clear()
         layout = self.layout
@@ -248,6 +275,8 @@ class Explorer(RowsWidget):
             self._on_main(lambda: self._do_later(self._model.refresh(), at_once=True))
         elif kind == "reset":
             self._on_main(self._reset)
+        elif kind == "rent":
+            self._on_main(self._open_form)
 
     def _on_filters(self, _change: Any) -> None:
         self._on_main(self._take_filters)
@@ -265,6 +294,17 @@ class Explorer(RowsWidget):
             return
         if state != self._model.state:
             self._do_later(self._model.change(state))
+
+    def _form_for_selection(self) -> RentForm:
+        state = self._model.state
+        return self._drawer.open(self.selected, type=state.type, disk=state.disk)
+
+    def _open_form(self) -> None:
+        try:
+            self.renting = self._form_for_selection().model_id or ""
+        except VastError as error:
+            self._model.problem = Problem.of(error, "This cannot be rented from here.")
+        self._tell()
 
     def _reset(self) -> None:
         kept = self._model.state

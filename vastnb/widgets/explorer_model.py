@@ -18,6 +18,7 @@ import pandas as pd
 
 from vastnb.errors import (
     AuthError,
+    InvalidRequest,
     QueryError,
     QuotaExceeded,
     RateLimited,
@@ -83,12 +84,12 @@ class Problem:
     retry: bool
 
     @classmethod
-    def of(cls, error: VastError) -> Problem:
-        """Describe an error."""
+    def of(cls, error: VastError, title: str = "The search failed.") -> Problem:
+        """Describe an error; `title` is for kinds that have none of their own."""
         for kind, title in _TITLES:
             if isinstance(error, kind):
                 return cls(kind.__name__, title, str(error), kind is not QueryError)
-        return cls(type(error).__name__, "The search failed.", str(error), True)
+        return cls(type(error).__name__, title, str(error), not isinstance(error, InvalidRequest))
 
 
 class ExplorerModel:

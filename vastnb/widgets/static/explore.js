@@ -1,4 +1,5 @@
 // The explorer: filters, table and chart around one store, and the lines that say where it is from.
+import { Drawer } from "./drawer.js";
 import { guardKeys, h, watchTheme } from "./dom.js";
 import { FilterPanel } from "./filters.js";
 import { Grid } from "./grid.js";
@@ -55,10 +56,12 @@ class ExplorerView {
       signal,
       onRefresh: () => model.send({ type: "refresh" }),
       onClear: () => store.select([], this),
+      onRent: () => model.send({ type: "rent" }),
     });
     this.panel = new FilterPanel(body, { signal, onChange: (state) => this.setFilters(state), onReset: reset });
     body.append(main);
     shell.append(this.bars.top, body, this.bars.notice, this.bars.foot);
+    this.drawer = new Drawer(model, shell, { signal, onClose: () => this.bars.rent.focus() });
     this.root.append(shell);
     el.append(this.root);
     this.grid = new Grid(main, store, { signal, label: "GPU offers", onReset: reset });

@@ -26,16 +26,16 @@ function figureText(value, form, truncated) {
 }
 
 export class StatusBars {
-  constructor({ signal, onRefresh, onClear = null, title = "GPU offers", figures = EXPLORER_FIGURES }) {
+  constructor({ signal, onRefresh, onClear = null, onRent = null, title = "GPU offers", figures = EXPLORER_FIGURES }) {
     this.status = {};
     this.offset = 0;
     this.kinds = figures;
-    this.build(title, onRefresh, onClear);
+    this.build(title, onRefresh, onClear, onRent);
     const timer = setInterval(() => this.tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(timer));
   }
 
-  build(title, onRefresh, onClear) {
+  build(title, onRefresh, onClear, onRent) {
     const figure = (label) => {
       const value = h("b", { text: DASH });
       return { node: h("div", { class: "vnb-figure" }, value, h("span", { text: label })), value };
@@ -45,12 +45,13 @@ export class StatusBars {
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
     this.refresh = h("button", { type: "button", class: "vnb-button", text: "Refresh", title: "Ask the service again, now", onclick: onRefresh });
+    this.rent = h("button", { type: "button", class: "vnb-button vnb-rentbutton", text: "Rent…", disabled: true, hidden: !onRent, onclick: onRent });
     this.top = h(
       "header",
       { class: "vnb-top" },
       h("strong", { class: "vnb-title", text: title }),
       ...this.figures.map(({ node }) => node),
-      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh),
+      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh, this.rent),
     );
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
@@ -113,6 +114,9 @@ export class StatusBars {
   selection(count, hidden) {
     setText(this.picked, count ? `${grouped(count, 0)} selected${hidden ? ` (${hidden} hidden by the filters)` : ""}` : "");
     this.clear.hidden = count === 0;
+    setText(this.rent, count > 1 ? `Rent ${grouped(count, 0)}…` : "Rent…");
+    this.rent.disabled = count === 0;
+    this.rent.title = count === 0 ? "Select an offer first" : "Price, confirmation and progress; nothing is rented by this click";
   }
 
   tick() {

@@ -1,0 +1,85 @@
+"""The rent form in the explorer: one for each explorer, made when it is first wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vastnb.errors import InvalidRequest
+from vastnb.fleet.order import DISK_MIN
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+    from .rent import RentForm
+
+
+class Drawer:
+    """Holds the explorer's rent form.
+
+    Parameters
+    ----------
+    client : Client
+        Who rents.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._form: RentForm | None = None
+        self._given: list[int] = []
+
+    @property
+    def form(self) -> RentForm | None:
+        """The form, if there is one."""
+        return self._form
+
+    def open(self, offers: pd.DataFrame, *, type: str, disk: float) -> RentForm:
+        """Return the form, with these offers unless it rents just now.
+
+        Parameters
+        ----------
+        offers : DataFrame
+            Candidates. If there are none, or the same as last time, the form stays as it is.
+        type : str
+            Kind of rental that the explorer shows.
+        disk : float
+            GB that the explorer's prices include.
+
+        Raises
+        ------
+        InvalidRequest
+            For reserved offers, which are rented in another way.
+        """
+        from .rent import RentForm
+        from .rent_plan import RentPlan
+
+        if type == "reserved":
+            raise InvalidRequest(
+                "Reserved offers are prepaid for a time, which is agreed in the console. Nothing "
+                "was rented. For a machine by the hour choose On-demand or Bid."
+            )
+        disk = max(DISK_MIN, disk)
+        ids = [int(one) for one in offers["id"]] if len(offers) else []
+        if self._form is None:
+            self._form = RentForm(self._client, offers, RentPlan(disk=disk), type=type)
+            self._given = ids
+            self._form.take_up()
+        elif ids and ids != self._given and self._form.phase != "renting":
+            self._form.take_offers(offers, disk=disk)
+            self._given = ids
+        return self._form
+
+    def left_open(self) -> bool:
+        """Say whether there is a rent whose form was closed before anybody saw it end."""
+        from .rent_run import RUNS
+
+        return RUNS.of_interest(self._client._fleet_base.account) is not None
+
+    def close(self) -> None:
+        """End the form. A rent that is under way goes on."""
+        if self._form is not None:
+            self._form.close()
+
+
+__all__ = ["Drawer"]

@@ -1,0 +1,394 @@
+"""What goes on behind a rent form: searching, renting, following machines, and finding out.
+
+`RentSession` ties the form's model to what is done in threads: a `RentRun` that rents, the client's
+watcher that follows the machines, and short questions beside them. It has no page: the widget gives
+it two functions, one that shows the whole picture and one that sends a single message. All of its
+methods are called on the kernel's main thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vastnb.errors import InvalidRequest, VastError
+
+from .main_thread import MainThread
+from .poller import Poller
+from .rent_aside import Aside
+from .rent_facts import (
+    Found,
+    Template,
+    account_of,
+    destroyed,
+    jupyter_of,
+    offers_again,
+    settle,
+    templates_of,
+)
+from .rent_machines import Machine, seen_in
+from .rent_model import ClickRefused, RentModel
+from .rent_offers import candidates
+from .rent_plan import RentPlan
+from .rent_run import RUNS, RentRun
+from .rent_view import view_of
+from .rent_warnings import Account
+from .rent_words import Outcome, fell_short, outcome_of
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+    from vastnb.fleet.instance import Instance
+    from vastnb.fleet.watch import Change, Snapshot
+
+TAKEN_OVER = "This rent was begun by a form whose cell was run again. It goes on here."
+
+
+class RentSession:
+    """State and work of one rent form.
+
+    Parameters
+    ----------
+    client : Client
+        Who rents.
+    given : Any
+        Candidates, as for `vastnb.rent_form`.
+    plan : RentPlan
+        What the form says at first.
+    type : str
+        Where offers have to be searched for: ``"on-demand"`` or ``"bid"``.
+    tell : callable
+        Shows the whole picture.
+    send : callable
+        Sends one message to the page.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        given: Any,
+        plan: RentPlan,
+        *,
+        type: str,
+        tell: Callable[[], None],
+        send: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.client = client
+        self.model = RentModel(plan, pd.DataFrame())
+        self.main = MainThread()
+        self.run: RentRun | None = None
+        self.machines: dict[int, Machine] = {}
+        self.instances: dict[int, Instance] = {}
+        self.templates: tuple[Template, ...] | None = None
+        self.note = ""
+        self.poller: Poller | None = None
+        self._given = given
+        self._type = type
+        self._tell = tell
+        self._send = send
+        self._closed = False
+        self._asked_facts = False
+        self._finding = False
+        self._found = Found()
+        self._outcome: Outcome | None = None
+        self._stop_listening: Callable[[], None] = lambda: None
+        self._aside = Aside(self.main, lambda: self.on_main(self.drain))
+
+    # -- beginning and end --------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Find the candidates in this thread.
+
+        Raises
+        ------
+        InvalidRequest
+            If what was given is no offer. What goes wrong with the service is shown instead.
+        """
+        try:
+            found = candidates(self.client, self._given, type=self._type, disk=self.model.plan.disk)
+        except InvalidRequest:
+            raise
+        except VastError as error:
+            self._outcome = outcome_of(error)
+        else:
+            self.model.set_offers(found)
+
+    def take_up(self) -> None:
+        """Take up a rent whose form was closed before anybody saw it end."""
+        run = RUNS.of_interest(self._account)
+        if run is not None:
+            self.model.plan = run.plan
+            self.model.set_offers(run.offers)
+            self.note = TAKEN_OVER
+            self._follow(run)
+
+    def close(self) -> None:
+        """End. Machines stay, and a rent that is under way goes on."""
+        self._closed = True
+        self._stop_listening()
+        self._aside.close()
+        if self.poller is not None:
+            self.poller.close()
+
+    def on_main(self, work: Callable[[], None]) -> None:
+        """Run `work` on the main thread, unless the form is closed by then."""
+        self.main.run(lambda: None if self._closed else work())
+
+    def drain(self) -> None:
+        """Take what threads have brought; on the main thread only."""
+        if self._closed or not self.main.here:
+            return
+        taken = self._aside.take()
+        if self.run is not None and not self.run.busy and self.model.phase == "renting":
+            self._take_steps()
+        if self.poller is not None:
+            self.poller.drain()
+        if taken:
+            self._tell()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for what is under way; return False after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            done = self.run is None or self.run.wait(max(0.0, deadline - time.monotonic()))
+            done &= self._aside.wait(max(0.0, deadline - time.monotonic()))
+            self.drain()
+            idle = self._aside.wait(0) and (self.run is None or not self.run.busy)
+            if not done or idle:  # what was taken may have begun something else
+                return done
+
+    def view(self) -> dict[str, Any]:
+        """Return the page's picture."""
+        return view_of(
+            self.model,
+            now=time.time(),
+            run=self.run,
+            machines=list(self.machines.values()),
+            outcome=self._outcome,
+            finding=self._finding,
+            found=self._found,
+            templates=self.templates,
+            simulated=self.client.simulated,
+            has_key=self.client.has_key,
+            note=self.note,
+        )
+
+    def seen(self) -> None:
+        """Take note that somebody has seen how the rent ended."""
+        if self.run is not None and not self.run.busy and not self.run.shown:
+            RUNS.seen(self._account, self.run)
+
+    def failed(self, error: BaseException) -> None:
+        """Show what went wrong."""
+        self._finding, self.note = False, ""
+        self._outcome = outcome_of(error)
+
+    @property
+    def open_question(self) -> bool:
+        """Whether a machine may exist that nobody holds."""
+        return self.run is not None and not self.run.busy and self.run.unknown
+
+    # -- from fields to a rent ----------------------------------------------------------------
+
+    def review(self) -> None:
+        """Ask for a confirmation.
+
+        Raises
+        ------
+        InvalidRequest
+            If it cannot be rented like this.
+        """
+        if self.open_question:
+            raise ClickRefused("Find out first whether a machine exists. Nothing was sent.")
+        self.note, self._outcome = "", None
+        self.model.review(time.time())
+
+    def back(self) -> None:
+        """Go back to the fields."""
+        self.note = ""
+        self.model.take_back()
+        if self.model.phase == "rented" and not self.open_question:
+            self._outcome = None
+            self.model.phase = "plan"
+
+    def show_machines(self) -> None:
+        """Go to the machines that were rented."""
+        if self.machines and self.model.phase in ("plan", "confirm"):
+            self.model.take_back()
+            self.model.phase = "rented"
+
+    def confirm(self, click: Mapping[str, Any]) -> None:
+        """Take the click that rents.
+
+        Raises
+        ------
+        ClickRefused
+            If it rents nothing; see `RentModel.accept`.
+        """
+        accepted = self.model.accept(click, time.time())
+        run = RentRun(self.client, accepted.offers, accepted.arguments, self.model.plan)
+        if not RUNS.begin(self._account, run):
+            self.model.phase = "plan"
+            raise ClickRefused(
+                "Another rent of this account is under way in this kernel. Nothing was sent by "
+                "this click: wait for it, and confirm again."
+            )
+        self.note = ""
+        self._follow(run)
+
+    def take_offers(self, offers: pd.DataFrame, *, disk: float | None = None) -> None:
+        """Take other candidates, unless it rents just now; what is filled in stays."""
+        if self.model.phase == "renting":
+            return
+        if disk is not None:
+            self.model.change_all({"disk": disk})
+        self._given = offers
+        self.back()
+        self.model.set_offers(offers)
+
+    def search_again(self) -> None:
+        """Ask for the offers anew."""
+        self.note = "Asking for the offers again…"
+        query = isinstance(self._given, str | Mapping)
+        given = self._given if query or not self.model.ids else self.model.ids
+        kind = "bid" if self.model.of_bid_search else self._type
+        disk = self.model.plan.disk
+        self._do(lambda: offers_again(self.client, given, kind, disk), self._take_offers)
+
+    def find_out(self) -> None:
+        """Have what was left open settled."""
+        if not self._finding:
+            self._finding = True
+            self._do(lambda: settle(self.client), self._found_out)
+
+    def ask_facts(self) -> None:
+        """Ask for the account, the templates, and what was left open; once."""
+        if self._asked_facts:
+            return
+        self._asked_facts = True
+        self._do(lambda: account_of(self.client), self._take_account)
+        self._do(lambda: templates_of(self.client), self._take_templates)
+        if self.run is None:
+            self._do(lambda: settle(self.client), self._take_settled)
+
+    # -- the machines -------------------------------------------------------------------------
+
+    def ask_jupyter(self, number: Any) -> None:
+        """Fetch the address of a machine's Jupyter, and send it."""
+        if number in self.machines:
+            self._do(lambda: jupyter_of(self.client, number), self._send_jupyter)
+
+    def destroy(self, number: Any) -> None:
+        """Destroy a machine of this form, and see that it stays gone."""
+        machine = self.machines.get(number) if isinstance(number, int) else None
+        if machine is None or machine.ending or machine.is_gone:
+            return
+        self.machines[machine.id] = replace(machine, ending=True, trouble="")
+        self._do(lambda: destroyed(self.client, machine.id), self._take_end)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @property
+    def _account(self) -> str:
+        return self.client._fleet_base.account
+
+    def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
+        self._aside.do(work, take, self.failed)
+
+    def _follow(self, run: RentRun) -> None:
+        self.run, self._outcome, self._found = run, None, Found()
+        self.model.take_back()
+        self.model.phase = "renting"
+        self._stop_listening = run.listen(lambda: self.on_main(self._take_steps))
+        self._take_steps()
+
+    def _take_steps(self) -> None:
+        run = self.run
+        if run is not None and not run.busy and self.model.phase == "renting":
+            self.model.phase = "rented"
+            self._stop_listening()
+            for one in run.instances:
+                self._add_machine(one)
+            if run.error is not None:
+                self._outcome = outcome_of(run.error)
+            elif len(run.instances) < run.count:
+                attempts = getattr(run.result, "attempts", None)
+                self._outcome = fell_short(len(run.instances), run.count, attempts)
+            if self.note == TAKEN_OVER:
+                self.note = ""
+        self._tell()
+
+    def _add_machine(self, one: Instance) -> None:
+        self.instances[one.id] = one
+        self.machines[one.id] = Machine(one.id, deadline=_seconds(one.deadline))
+        watcher = self.client.watcher
+        watcher.expect(one.id, "running")
+        if self.poller is None:
+            self.poller = Poller(watcher, self.main, self._on_look, self._send)
+
+    def _on_look(self, snapshot: Snapshot, _changes: Sequence[Change]) -> None:
+        for machine in list(self.machines.values()):
+            seen = seen_in(machine, snapshot)
+            handle = self.instances.get(machine.id)
+            if handle is not None and not seen.is_gone:  # it may have been extended
+                seen = replace(seen, deadline=_seconds(handle.deadline))
+            self.machines[machine.id] = seen
+        if snapshot.credit is not None:
+            self.model.account = replace(self.model.account, credit=snapshot.credit)
+        self._tell()
+
+    def _take_account(self, account: Account) -> None:
+        self.model.account = account
+
+    def _take_templates(self, templates: tuple[Template, ...] | None) -> None:
+        self.templates = () if templates is None else templates
+
+    def _take_settled(self, found: Found) -> None:
+        if self.run is None:
+            self._found = found
+
+    def _found_out(self, found: Found) -> None:
+        self._finding, self._found = False, found
+        if found.level != "bad":
+            self._outcome = None
+            if self.run is not None:
+                self.run.settled = True
+        for number in found.ids:
+            if number not in self.machines:
+                self._do(partial(self.client.show_instance, number), self._add_machine)
+        if not found.ids and not self.machines and self.model.phase == "rented":
+            self.back()
+
+    def _take_offers(self, result: pd.DataFrame) -> None:
+        gone = len(set(self.model.ids) - {int(one) for one in result.get("id", ())})
+        if not self.open_question:
+            self._outcome = None
+            self.back()
+        self.model.set_offers(result)
+        words = "is" if gone == 1 else "are"
+        self.note = f"{gone} of the offers {words} no longer there." if gone else ""
+
+    def _take_end(self, ended: tuple[int, str]) -> None:
+        number, trouble = ended
+        machine = self.machines[number]
+        self.machines[number] = (
+            replace(machine, ending=False, trouble=trouble)
+            if trouble
+            else replace(machine, state="gone", reason="destroyed, and seen gone", ending=False)
+        )
+
+    def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
+        number, url, trouble = found
+        self._send({"type": "jupyter", "id": number, "url": url, "trouble": trouble})
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+__all__ = ["TAKEN_OVER", "RentSession"]

@@ -1,0 +1,180 @@
+// The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
+import { h, setText } from "./dom.js";
+
+// A click on 'Rent' counts only when somebody can have read what it does.
+const ARMED_MS = 450;
+const QUIET_MS = 2000;
+
+function fixed(value, places) {
+  return value === null || value === undefined ? "–" : `$${value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
+}
+
+const perHour = (value) => fixed(value, 4);
+const inAll = (value) => fixed(value, value !== null && value !== undefined && value < 0.1 && value > 0 ? 4 : 2);
+const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+export class RentPanel {
+  constructor({ say, kernelTime, signal }) {
+    this.say = say;
+    this.kernelTime = kernelTime;
+    this.clicked = null;
+    this.armedAt = 0;
+    this.rate = h("b", { class: "vnb-rate" });
+    this.rateNote = h("span", { class: "vnb-ratenote" });
+    this.terms = h("dl", { class: "vnb-terms" });
+    this.most = h("div", { class: "vnb-most" });
+    this.guard = h("div", { class: "vnb-most" });
+    this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "What to know" });
+    this.note = h("div", { class: "vnb-rentnote", role: "status" });
+    this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.say({ type: "review" }) });
+    this.rent = h("button", { type: "button", class: "vnb-primary vnb-rentgo", onclick: () => this.confirm() });
+    this.back = h("button", { type: "button", class: "vnb-button", text: "Back", onclick: () => this.say({ type: "back" }) });
+    this.asked = h("ul", { class: "vnb-asked" });
+    this.question = h("div", { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true }, h("strong", { text: "Rent it?" }), this.asked, h("div", { class: "vnb-actions" }, this.rent, this.back));
+    this.question.addEventListener("keydown", (event) => {
+      // A key that is held down repeats: it must not run from one step into the next.
+      if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
+      if (event.key === "Escape" && !this.back.disabled) this.say({ type: "back" });
+    });
+    this.more = h("div", { class: "vnb-actions" });
+    this.node = h(
+      "aside",
+      { class: "vnb-panel vnb-rentpanel", "aria-label": "Price" },
+      h("div", { class: "vnb-pricehead" }, this.rate, this.rateNote),
+      h("div", { class: "vnb-pricebody" }, this.terms, this.most, this.guard, this.warnings),
+      h("div", { class: "vnb-pricefoot" }, this.note, this.review, this.question, this.more),
+    );
+    signal.addEventListener("abort", () => clearTimeout(this.quiet));
+  }
+
+  show(state, { settled }) {
+    const { phase } = state;
+    const billing = state.machines.filter((one) => one.state !== "gone" && one.dph !== null);
+    if (phase === "rented" && billing.length) this.showBilling(state, billing);
+    else this.showPrice(state);
+    this.showWarnings(state);
+    setText(this.guard, state.guard);
+    this.guard.hidden = !state.guard;
+    setText(this.note, state.note ?? "");
+    this.note.hidden = !state.note;
+    this.review.hidden = phase !== "plan";
+    this.review.disabled = !settled || !state.offers.length || Object.keys(state.errors).length > 0 || !state.has_key;
+    setText(this.review, settled || !state.offers.length ? "Review and rent…" : "Working out the price…");
+    this.showQuestion(state);
+    this.showMore(state);
+  }
+
+  showPrice(state) {
+    const { price, values } = state;
+    setText(this.rate, perHour(price.dph));
+    const bid = price.at_most ? ", charged at most" : "";
+    setText(this.rateNote, `an hour, with ${values.disk} GB disk${bid}`);
+    const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
+    if (price.terms.length) {
+      const each = price.count > 1 ? "One machine" : `${price.hours} h in all`;
+      rows.push([each, price.at_most ? "at most" : "", inAll(price.total), "vnb-sum"]);
+      if (price.count > 1) rows.push([`${price.count} machines`, `${price.hours} h`, inAll(price.total_all), "vnb-sum"]);
+    }
+    this.setTerms(rows);
+    const others = state.offers_count > 1 ? `, whichever of the ${state.offers_count} it becomes` : "";
+    setText(this.most, price.max_dph === null ? "" : `You confirm ${perHour(price.max_dph)}/h at most for each machine${others}. A price that has risen is refused.`);
+    this.most.hidden = price.max_dph === null;
+  }
+
+  // A machine that starts pays for its disk alone.
+  showBilling(state, billing) {
+    const now = billing.reduce((total, one) => total + (one.dph_now ?? one.dph), 0);
+    const full = billing.reduce((total, one) => total + one.dph, 0);
+    setText(this.rate, perHour(now));
+    const less = now < full - 1e-9 ? `; ${perHour(full)} when all run` : "";
+    setText(this.rateNote, `an hour, billed now for ${plural(billing.length, "machine")}${less}`);
+    const { price } = state;
+    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph_now ?? one.dph)}/h`]);
+    if (price.total_all !== null) rows.push([`${price.hours} h, as planned`, "", inAll(price.total_all), "vnb-sum"]);
+    this.setTerms(rows);
+    setText(this.most, price.max_dph === null ? "" : `Confirmed: ${perHour(price.max_dph)}/h at most for each.`);
+  }
+
+  setTerms(rows) {
+    const key = JSON.stringify(rows);
+    if (key === this.termsKey) return;
+    this.termsKey = key;
+    this.terms.replaceChildren(
+      ...rows.flatMap(([label, how, value, name = ""]) => [
+        h("dt", { class: name }, h("span", { text: label }), h("small", { text: how })),
+        h("dd", { class: name, text: value }),
+      ]),
+    );
+  }
+
+  showWarnings({ warnings, phase, has_key: hasKey }) {
+    const rows = hasKey ? [...warnings] : [{ level: "bad", text: "This client has no API key: offers can be looked at, and not rented." }, ...warnings];
+    const key = JSON.stringify(rows);
+    this.warnings.hidden = phase === "rented" || phase === "renting" || !rows.length;
+    if (key === this.warningsKey) return;
+    this.warningsKey = key;
+    const words = { bad: "Careful: ", warn: "Note: ", info: "" };
+    this.warnings.replaceChildren(
+      ...rows.map(({ level, text }) =>
+        h("li", { "data-level": level }, h("i", { class: "vnb-sign", "aria-hidden": "true", text: level === "info" ? "i" : "!" }), h("span", {}, h("span", { class: "vnb-hidden", text: words[level] }), h("span", { text }))),
+      ),
+    );
+  }
+
+  showQuestion(state) {
+    const { confirm, values, price, offers_count: count } = state;
+    const here = Boolean(confirm);
+    const fresh = here && this.confirmation?.token !== confirm.token;
+    this.confirmation = confirm;
+    const had = this.question.contains(document.activeElement);
+    this.question.hidden = !here;
+    this.node.classList.toggle("vnb-asking", here);
+    if (!here) {
+      clearTimeout(this.quiet);
+      if (had && !this.review.hidden) this.review.focus({ preventScroll: true });
+      return;
+    }
+    if (!fresh) return;
+    this.armedAt = performance.now() + ARMED_MS;
+    const first = state.offers[0];
+    const lines = [
+      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${count > 1 ? `, else ${plural(count - 1, "other offer")} in this order` : ""}.`,
+      `${perHour(confirm.max_dph)}/h at most for each, ${values.disk} GB disk included.`,
+      `${values.hours} h cost about ${inAll(price.total_all)}${values.download_gb || values.upload_gb ? ", traffic included" : ", without traffic"}.`,
+      state.guard || "No limit: it bills until you destroy it.",
+    ];
+    const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);
+    this.asked.replaceChildren(...lines.map((text) => h("li", { text })), ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: `Careful: ${text}` })));
+    setText(this.rent, confirm.count > 1 ? `Rent ${confirm.count} machines` : "Rent now");
+    this.rent.disabled = this.back.disabled = false;
+    this.rent.focus({ preventScroll: true });
+  }
+
+  confirm() {
+    const { confirmation } = this;
+    if (!confirmation || this.clicked === confirmation.token || performance.now() < this.armedAt) return;
+    this.clicked = confirmation.token;
+    this.rent.disabled = this.back.disabled = true;
+    setText(this.rent, "Sent…");
+    this.say({ type: "confirm", ...confirmation, at: this.kernelTime() });
+    this.quiet = setTimeout(() => {
+      setText(this.note, "The kernel is busy. If it takes longer than 30 s this click is refused, and nothing is rented.");
+      this.note.hidden = false;
+    }, QUIET_MS);
+  }
+
+  // Nothing else is sent as long as it is not known whether a machine exists.
+  showMore({ phase, machines, outcome }) {
+    const open = outcome?.action === "find out";
+    const there = machines.filter((one) => one.state !== "gone").length;
+    const key = `${phase} ${there} ${open}`;
+    if (key === this.moreKey) return;
+    this.moreKey = key;
+    const button = (text, type) => h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
+    const parts = [];
+    if (phase === "rented" && !open) parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
+    if (phase === "plan" && machines.length) parts.push(button(`Show ${plural(there, "machine")}`, "machines"));
+    this.more.replaceChildren(...parts);
+    this.more.hidden = !parts.length;
+  }
+}
