@@ -26,7 +26,10 @@ class Voice:
     def look(self, *records: Any, after: float = 30.0, acted: Any = (), **more: Any) -> list[str]:
         self.now += after
         self.picture = take_list(self.picture, records, self.meant, asked_at=self.now)
-        self.said, found = notices(self.said, self.picture, at=self.now, acted=acted, **more)
+        ended = {id: one.at for id, one in self.meant.items() if one.wanted == "gone"}
+        self.said, found = notices(
+            self.said, self.picture, at=self.now, acted=acted, ended=ended, **more
+        )
         assert all(one.kind == "notice" and one.level in ("warn", "bad") for one in found)
         return [one.text for one in found]
 
@@ -100,7 +103,12 @@ def test_a_machine_past_its_deadline_is_said_once_and_again_if_it_was_put_off() 
 
 def test_a_machine_that_was_destroyed_and_is_still_there_or_back_is_said() -> None:
     voice = Voice("gone")
-    assert [len(voice.look(rec(), after=10)) for _ in range(6)] == [0, 0, 0, 1, 0, 0]
+    assert [len(voice.look(rec(), after=10)) for _ in range(6)] == [0, 0, 1, 0, 0, 0]
+    long_up = Voice("running")
+    assert long_up.look(rec(), after=900) == []
+    long_up.meant = {1: Meant("gone", long_up.now)}
+    assert long_up.look(rec(), after=5) == []  # a destroy takes a moment, however old the machine
+    assert len(long_up.look(rec(), after=30)) == 1
     back = Voice("gone")
     back.look(rec(), after=1)
     assert back.look(after=5) == []

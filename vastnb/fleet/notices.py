@@ -44,6 +44,7 @@ def notices(
     credit: float | None = None,
     deadlines: Mapping[int, float] | None = None,
     acted: Collection[int] = (),
+    ended: Mapping[int, float] | None = None,
 ) -> tuple[frozenset[Said], list[Change]]:
     """Decide what to say.
 
@@ -61,6 +62,8 @@ def notices(
         When instances should have ended, epoch seconds.
     acted : collection of int
         Instances that something was done about: what comes of that is news.
+    ended : mapping of int to float, optional
+        When it was said of instances that they are to be gone, epoch seconds.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def notices(
     fresh: list[Change] = []
     for known in picture.values():
         deadline = (deadlines or {}).get(known.watched.id)
-        for name, level, text in _about(known, deadline, at):
+        for name, level, text in _about(known, deadline, at, (ended or {}).get(known.watched.id)):
             if (known.watched.id, name) not in still:
                 still.add((known.watched.id, name))
                 fresh.append(_notice(at, known.watched, level, text))
@@ -123,15 +126,16 @@ def _well(one: Said, picture: Picture) -> bool:
     return known.watched.verdict.state in _WELL
 
 
-def _about(known: Known, deadline: float | None, at: float) -> Iterator[tuple[str, Level, str]]:
+def _about(
+    known: Known, deadline: float | None, at: float, ended: float | None
+) -> Iterator[tuple[str, Level, str]]:
     one = known.watched
     verdict = one.verdict
     if not known.present:
         return
     if verdict.advice == "destroy it again":
-        first = next((seen.first for seen in known.history if seen.state != "gone"), at)
         back = any(seen.state == "gone" for seen in known.history)
-        if back or at - max(first, one.since) >= DESTROY_SECONDS:
+        if back or at - (at if ended is None else ended) >= DESTROY_SECONDS:
             yield "not destroyed", "bad", f"Still there: it {verdict.reason}."
         return
     if verdict.state in _SAYS:

@@ -214,6 +214,7 @@ def with_notices(
         credit=state.credit,
         deadlines=deadlines,
         acted=acted,
+        ended={id: meant.at for id, meant in state.meant.items() if meant.wanted == "gone"},
     )
     return replace(state, said=said), found
 
