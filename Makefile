@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Two at a time, a file's tests together: each keeps its own servers, files and clocks.
+WORKERS := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick lint format types bench screenshots notebooks clean
@@ -31,11 +33,12 @@ demo: $(VENV)/.lab ## Open JupyterLab on the explorer and a simulated market (no
 
 test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/python -m pytest $(WORKERS) -m "not browser" tests $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
-	    tests notebooks $(PYTEST_ARGS)
+	    tests/browser notebooks $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run what takes under a minute
-	@$(BIN)/python -m pytest -m "not slow and not browser" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)
 
 lint: $(VENV)/.test ## Check style and formatting
 	@$(BIN)/ruff check .
