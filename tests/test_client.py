@@ -139,6 +139,7 @@ def test_a_spent_quota_says_when_it_begins_anew(
     assert client.quota().closed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["html", "truncate", "empty", "garbage", "500", "drop-before", "reset-after"]
 )
@@ -376,6 +377,7 @@ def test_connect_does_not_pass_over_a_misspelt_key(
         vastnb.connect()
 
 
+@pytest.mark.slow
 def test_a_demo_ends_with_its_client() -> None:
     def servers() -> int:
         return sum(thread.name == "vastnb-sim" for thread in threading.enumerate())

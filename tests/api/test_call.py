@@ -256,6 +256,7 @@ def test_a_memory_cache_lives_with_its_transport(make, peer, cache_dir):
     assert not (cache_dir / "answers.sqlite").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_headers", [False, True])
 def test_a_dribbling_server_does_not_outlast_the_budget(make, peer, in_headers):
     peer.default = dribble(in_headers=in_headers)

@@ -103,6 +103,7 @@ def test_a_read_only_directory_costs_one_warning_each_and_no_answer(peer):
         place.chmod(0o755)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["/proc/vastnb", "/dev/null/vastnb", "{file}", "{file}/below"])
 def test_a_place_that_is_no_directory_costs_one_warning_each(peer, tmp_path, place):
     file = tmp_path / "file"
@@ -112,6 +113,7 @@ def test_a_place_that_is_no_directory_costs_one_warning_each(peer, tmp_path, pla
     assert found["again"], "kept in memory"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", [b"no database " * 999, b"SQLite format 3\0" + b"\xff" * 9000])
 def test_files_of_garbage_cost_one_warning_each(peer, cache_dir, garbage):
     cache_dir.mkdir()

@@ -172,6 +172,7 @@ def call(transport, name="show_ssh_keys"):
     return transport.call(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["header", "text", "json"])
 @pytest.mark.parametrize("penalty", [0, 8 / 3])
 @pytest.mark.parametrize("interval", [1.0, 2.0, 4.5, 7.3])

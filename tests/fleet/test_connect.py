@@ -170,6 +170,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.fixed_dictionaries(DIRECT.fromkeys(DIRECT, json_values)), st.data())
 def test_every_line_is_one_line_of_known_words_or_none(record: Any, data: Any) -> None:

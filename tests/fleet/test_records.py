@@ -121,6 +121,7 @@ json_values = st.recursive(
 rows = st.lists(st.dictionaries(st.sampled_from(sorted(ROW)), json_values) | json_values)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(rows)
 def test_every_answer_makes_a_frame_of_the_same_shape(answer: Any) -> None:

@@ -105,6 +105,7 @@ looks = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(looks, max_size=8), wants)
 def test_a_verdict_is_given_on_every_record_and_its_words_are_safe(seen: Any, wanted: Any) -> None:
@@ -116,6 +117,7 @@ def test_a_verdict_is_given_on_every_record_and_its_words_are_safe(seen: Any, wa
         assert verdict.reason.isprintable()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(looks, max_size=8), wants)
 def test_running_is_said_only_of_what_is_shown_and_meant_to_run(seen: Any, wanted: Any) -> None:
@@ -131,6 +133,7 @@ def test_running_is_said_only_of_what_is_shown_and_meant_to_run(seen: Any, wante
                 assert before == verdict.state and not verdict.settled
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(records, wants)
 def test_the_same_look_twice_says_the_same(record: Any, wanted: Any) -> None:

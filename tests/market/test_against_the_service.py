@@ -24,6 +24,8 @@ from vastnb.market.offers import frame_of_offers
 from vastnb.market.query import parse_query
 from vastnb.sim import Server
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = "verified=any external=any rentable=any rented=any"
 LISTED = ("in", "notin")
 ORDERED = ("gt", "gte", "lt", "lte")

@@ -136,6 +136,7 @@ machines_and_prices = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(looks=machines_and_prices)
 def test_a_trend_is_what_pandas_says_of_the_same_rows(

@@ -154,6 +154,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(pairs(), rows)
 def test_a_search_that_narrows_holds_no_row_that_the_wider_one_lacks(pair, offers):

@@ -224,6 +224,7 @@ def wild_rows(draw):
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(wild_rows())
 def test_whatever_an_answer_holds_every_row_and_value_arrives(rows):

@@ -154,6 +154,7 @@ def test_the_json_is_the_one_that_the_official_client_sends(text):
     assert parse_query(text).body(defaults=False) == official_body(text, defaults=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(query_texts(fields=tuple(sorted(FIELDS.keys() - OURS_ALONE))))
 def test_any_valid_query_gives_the_json_that_the_official_client_sends(text):

@@ -52,6 +52,7 @@ def test_text_keywords_and_dict_give_the_same_json(text, keywords):
     assert parse_query(parse_query(text)).body() == body
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(query_texts())
 def test_the_canonical_text_of_a_query_means_the_same(text):

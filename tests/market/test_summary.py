@@ -142,6 +142,7 @@ def test_a_history_that_fails_does_not_hide_the_price(error):
     assert said.total is not None and str(error) in str(said)
 
 
+@pytest.mark.slow
 def test_every_real_offer_can_be_explained(offers_2024, offers_2026):
     for rows in (offers_2024[::9], offers_2026):
         frame = frame_of_offers(rows)
@@ -159,6 +160,7 @@ COLUMNS = ["dph_total", "dph_base", "min_bid", "num_gpus", "dlperf", "inet_down"
            "gpu_name", "geolocation", "verification", "gpu_ram"]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.sampled_from(COLUMNS), NONSENSE), min_size=1, max_size=12))
 @settings(max_examples=40, deadline=None)
 def test_no_nonsense_breaks_a_comparison(rows):

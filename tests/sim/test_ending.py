@@ -30,6 +30,7 @@ def soon(condition: object) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list files")
 def test_servers_leave_no_socket_and_no_thread() -> None:
     files_before, threads_before = files(), threading.active_count()

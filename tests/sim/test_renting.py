@@ -222,6 +222,7 @@ def test_raising_the_bid_starts_and_lowering_it_stops(api: Api) -> None:
     assert states(api.show(instance))[1] == "running"
 
 
+@pytest.mark.slow
 def test_no_gpu_is_ever_let_twice_and_no_cent_is_lost() -> None:
     rng = random.Random(12)
     world = World(6, 1.0, clock=ManualClock(), machines=60, credit=60.0, trouble=0.3)

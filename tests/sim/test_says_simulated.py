@@ -66,6 +66,7 @@ def test_an_error_page_and_a_spent_quota_do(make: MakeApi) -> None:
     assert "simulated" in api("GET", "users/current/").text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", FATES)
 def test_every_status_message_does(api: Api, fate: Any) -> None:
     instance = fated(api, fate, price=120.0) if "outbid" in fate else fated(api, fate)

@@ -19,6 +19,7 @@ from .conftest import Api, MakeApi
 Rows = list[dict[str, Any]]
 
 
+@pytest.mark.slow
 def test_a_condition_keeps_exactly_the_rows_that_meet_it(market: World, rows: Rows) -> None:
     def found(**query: Any) -> set[int]:
         return {row["id"] for row in market.search(query).to_rows()}

@@ -144,6 +144,7 @@ def test_what_goes_wrong_is_shown_in_words_and_the_charts_stay(client, market, c
     charts.close()
 
 
+@pytest.mark.slow
 def test_before_the_first_answer_the_charts_say_that_they_wait_or_why_they_cannot(client, market):
     market.faults.add(Fault("search_offers", "500", times=99))
     charts = prices(client)
@@ -205,6 +206,7 @@ def test_the_copy_that_stays_has_pictures_and_their_numbers_and_no_secret(client
     charts.close()
 
 
+@pytest.mark.slow
 def test_the_trend_comes_from_the_price_history_and_an_empty_one_says_why() -> None:
     with vastnb.demo(**MARKET, history_days=4) as client:
         charts = prices(client, gpu="4090", days=7)

@@ -199,6 +199,7 @@ actions = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(actions, max_size=25))
 def test_no_sequence_of_clicks_rents_twice_or_at_a_price_that_was_not_shown(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +104,7 @@ def test_whatever_a_record_holds_money_never_goes_back(looks: list[tuple[Any, fl
         assert 0 <= ledger.today(now) <= before * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_the_estimate_agrees_with_the_bill_of_a_machine_that_was_watched(
     client, market, clock
 ) -> None:
