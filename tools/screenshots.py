@@ -80,11 +80,10 @@ watching""",
         "",
     ),
     "prices": ("", PRICES, ".vnb-chart svg:visible", ""),
-    "prices-narrow": ("", PRICES, ".vnb-chart svg:visible", ""),
 }
 """By name: what runs before and is not seen, the cell, what to wait for, and what runs then."""
 
-SIZES = {"prices": (1400, 1110), "prices-narrow": (640, 1800)}
+SIZES = {"prices": (1400, 1110)}
 """Width and height of the window where they differ, px."""
 
 

@@ -38,7 +38,7 @@ class Voice:
     ("record", "says"),
     [
         (rec(1, "created", "stopped", status_msg=OCI), "Failed: Error response"),
-        (rec(1, "exited", "stopped", is_bid=True), "Outbid: outbid; its disk is billed"),
+        (rec(1, "exited", "stopped", is_bid=True), "Outbid; its disk is billed"),
     ],
 )
 def test_a_mishap_is_said_once_until_it_has_been_well(record: Any, says: str) -> None:

@@ -140,7 +140,11 @@ def _about(
         return
     if verdict.state in _SAYS:
         level, what = _SAYS[verdict.state]
-        yield verdict.state, level, f"{what}: {verdict.reason}. What to do: {verdict.advice}."
+        reason = verdict.reason
+        told = f"{what}: {reason}"
+        if reason.lower().startswith(what.lower()):
+            told = reason[:1].upper() + reason[1:]
+        yield verdict.state, level, f"{told}. What to do: {verdict.advice}."
     if deadline is not None and at >= deadline and verdict.state != "stopped":
         late = seconds(at - deadline)
         yield "deadline", "bad", f"Past its deadline by {late}, and still billed. Destroy it."
