@@ -12,14 +12,12 @@ may run in others (that varies with the kernel), and searches always do, so both
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import traitlets
 
-from vastnb.api.progress import waits_shown_by
 from vastnb.errors import QueryError, VastError
 from vastnb.market.query import Query, parse_query
 
@@ -28,13 +26,12 @@ from .against_history import compared
 from .assets import bundle, styles
 from .display import EXPLORER_COLUMNS
 from .explorer_drawer import Drawer
-from .explorer_model import ExplorerModel, Plan, Problem, Request
+from .explorer_model import ExplorerModel, Problem, Request
 from .explorer_status import beside_rows, static_copy, status_of
+from .fetching import Fetching
 from .filters import FilterState
-from .main_thread import MainThread
 from .narrow import REPRICED
-from .search_worker import SearchWorker
-from .searching import answer, waits_told
+from .searching import answer
 from .table import RowsWidget
 
 if TYPE_CHECKING:
@@ -102,7 +99,7 @@ def explore(
     return explorer
 
 
-class Explorer(RowsWidget):
+class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     """Filters, offers and a chart in one widget; made by `explore`.
 
     Parameters
@@ -133,23 +130,16 @@ class Explorer(RowsWidget):
     def __init__(self, client: Client, state: FilterState, *, limit: int | None = None) -> None:
         model = ExplorerModel(state, limit=limit)
         super().__init__(filters=state.page())
-        self._client = client
+        self._set_up(client)
         self._drawer = Drawer(client)
         self._model = model
-        self._main = MainThread()
-        self._closed = False
-        self._results: deque[tuple[Request, pd.DataFrame | VastError]] = deque()
-        self._worker: SearchWorker[Request, pd.DataFrame | VastError] = SearchWorker(
-            self._search_aside, self._post_result
-        )
-        self._busy: dict[str, Any] | None = None
         self._priced: tuple[int, float] | None = None
         self._loaded = 0
         self._answers = 0
         self.observe(self._on_filters, "filters")
         self.observe(self._on_order, "order")
         try:
-            self._do_now(model.change(state))
+            self._fetch_now(model.change(state).request)
         except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
             self.close()
             raise
@@ -231,30 +221,22 @@ class Explorer(RowsWidget):
         self._worker.cancel()
         plan = self._model.change(state)
         self.filters = state.page()
-        self._do_now(plan)
+        self._fetch_now(plan.request)
         return self
 
     def refresh(self) -> Self:
         """Ask the service again, past the cache, and wait for the answer."""
         self._drain()
-        self._do_now(self._model.refresh())
+        self._fetch_now(self._model.refresh().request)
         return self
-
-    def wait(self, timeout: float = 60) -> bool:
-        """Wait for a search that the page has started; return False after `timeout` seconds."""
-        done = self._worker.wait(timeout)
-        self._drain()
-        return done
 
     def close(self) -> None:
         """End the explorer: its view, its messages and its searches. The frames stay readable."""
         if self._closed:
             return
-        self._closed = True
-        self._worker.close()
+        self._end_fetching()
         self._drawer.close()
         self.unobserve_all()
-        self._results.clear()
         layout = self.layout
         super().close()
         if layout is not None:
@@ -272,7 +254,7 @@ class Explorer(RowsWidget):
         super()._on_message(widget, content, buffers)
         kind = content.get("type") if isinstance(content, dict) else None
         if kind == "refresh":
-            self._on_main(lambda: self._do_later(self._model.refresh(), at_once=True))
+            self._on_main(lambda: self._fetch_later(self._model.refresh().request, at_once=True))
         elif kind == "reset":
             self._on_main(self._reset)
         elif kind == "rent":
@@ -293,7 +275,7 @@ class Explorer(RowsWidget):
             self._tell()
             return
         if state != self._model.state:
-            self._do_later(self._model.change(state))
+            self._fetch_later(self._model.change(state).request)
 
     def _form_for_selection(self) -> RentForm:
         state = self._model.state
@@ -311,69 +293,22 @@ class Explorer(RowsWidget):
         state = FilterState(type=kept.type, disk=kept.disk)
         plan = self._model.change(state)
         self.filters = state.page()
-        self._do_later(plan)
+        self._fetch_later(plan.request)
 
     # -- searches -----------------------------------------------------------------------------
 
-    def _do_later(self, plan: Plan, *, at_once: bool = False) -> None:
-        """Show what can be shown now; send what must be sent in a while."""
-        if plan.request is None:
-            self._worker.cancel()
-            self._busy = None
-        else:
-            self._busy = {"since": time.time()}
-            self._worker.submit(plan.request, at_once=at_once)
-        self._show()
-
-    def _do_now(self, plan: Plan) -> None:
-        """Carry a plan out in this thread."""
-        if plan.request is not None:
-            self._busy = {"since": time.time()}
-            self._tell()
-            try:
-                result = self._search(plan.request)
-            finally:
-                self._busy = None
-            self._take_result(plan.request, result)
-        self._show()
-
-    def _search_aside(self, request: Request) -> pd.DataFrame | VastError:
-        """Search in the worker's thread; the status line shows what it waits for."""
-        told = waits_told(lambda until: self._on_main(lambda: self._tell_wait(until)))
-        with waits_shown_by(told):
-            return self._search(request)
-
-    def _search(self, request: Request) -> pd.DataFrame | VastError:
-        result = answer(self._client, request)
+    def _fetch(self, job: Request) -> pd.DataFrame | VastError:
+        result = answer(self._client, job)
         return result if isinstance(result, VastError) else compared(self._client, result)
 
-    def _tell_wait(self, until: float | None) -> None:
-        if self._busy is not None:
-            self._busy = {"since": self._busy["since"], "until": until}
-            self._tell()
-
-    def _post_result(self, request: Request, result: pd.DataFrame | VastError) -> None:
-        self._results.append((request, result))
-        self._on_main(self._drain)
-
-    def _on_main(self, work: Callable[[], None]) -> None:
-        self._main.run(lambda: None if self._closed else work())
-
-    def _drain(self) -> None:
-        """Take the answers that have come; on the main thread only."""
-        if not self._results or not self._main.here:
-            return
-        while self._results:
-            self._take_result(*self._results.popleft())
-        if self._model.waiting is None:
-            self._busy = None
-        self._show()
-
-    def _take_result(self, request: Request, result: pd.DataFrame | VastError) -> None:
+    def _take(self, job: Request, result: pd.DataFrame | VastError) -> None:
         if isinstance(result, VastError):
-            self._model.fail(request, result)
-        elif self._model.accept(request, result):
+            self._model.fail(job, result)
+        elif self._model.accept(job, result):
             self._answers += 1
+
+    def _waits(self) -> bool:
+        return self._model.waiting is not None
 
     # -- to the page --------------------------------------------------------------------------
 
@@ -410,13 +345,6 @@ class Explorer(RowsWidget):
         """Set the status line."""
         if not self._closed:
             self.status = status_of(self._model, self.order, busy=self._busy, quota=self._quota())
-
-    def _quota(self) -> dict[str, int] | None:
-        try:
-            quota = self._client.quota()
-        except (VastError, OSError):  # a number that is nice to have; the search said what is wrong
-            return None
-        return {"used": quota.used, "limit": quota.limit}
 
     def _copy(self) -> str:
         return static_copy(self._model, self.order, css_class=self.copy_class)

@@ -8,27 +8,23 @@ the kernel's main thread, as in the explorer, and the kernel is never blocked by
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import traitlets
 
-from vastnb.api.progress import waits_shown_by
-from vastnb.errors import QueryError, VastError
+from vastnb.errors import QueryError
 from vastnb.market.query import Query
 
 from . import price_frames, registry
 from .assets import bundle, styles
 from .explorer_model import Problem
+from .fetching import Fetching
 from .live import LiveWidget
-from .main_thread import MainThread
 from .prices_loading import load
 from .prices_model import Load, Loaded, PricesModel, PricesState, resolved
 from .prices_pictures import scenes, static_copy, status_of
-from .search_worker import SearchWorker
-from .searching import waits_told
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -100,7 +96,7 @@ def prices(
     return widget
 
 
-class Prices(LiveWidget):
+class Prices(Fetching[Load, Loaded], LiveWidget):
     """Four linked charts of prices; made by `prices`.
 
     Parameters
@@ -125,17 +121,12 @@ class Prices(LiveWidget):
 
     def __init__(self, client: Client, state: PricesState) -> None:
         super().__init__(settings=state.page())
-        self._client = client
+        self._set_up(client)
         self._model = PricesModel(state)
-        self._main = MainThread()
-        self._closed = False
         self._width: float | None = None
-        self._busy: dict[str, Any] | None = None
-        self._results: deque[tuple[Load, Loaded]] = deque()
-        self._worker: SearchWorker[Load, Loaded] = SearchWorker(self._load_aside, self._post)
         self.observe(self._on_settings, "settings")
         try:
-            self._do_now(self._model.start())
+            self._fetch_now(self._model.start())
         except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
             self.close()
             raise
@@ -222,29 +213,21 @@ class Prices(LiveWidget):
         self._worker.cancel()
         job = self._model.change(state)
         self.settings = state.page()
-        self._do_now(job)
+        self._fetch_now(job)
         return self
 
     def refresh(self) -> Self:
         """Ask the service again, past the cache, and wait for the answer."""
         self._drain()
-        self._do_now(self._model.refresh())
+        self._fetch_now(self._model.refresh())
         return self
-
-    def wait(self, timeout: float = 60) -> bool:
-        """Wait for what the page has asked for; return False after `timeout` seconds."""
-        done = self._worker.wait(timeout)
-        self._drain()
-        return done
 
     def close(self) -> None:
         """End the widget: its view, its messages, its searches. The frames stay readable."""
         if self._closed:
             return
-        self._closed = True
-        self._worker.close()
+        self._end_fetching()
         self.unobserve_all()
-        self._results.clear()
         layout = self.layout
         super().close()
         if layout is not None:
@@ -265,12 +248,12 @@ class Prices(LiveWidget):
         if kind in ("ready", "width"):
             self._on_main(lambda: self._take_width(content.get("width")))
         elif kind == "refresh":
-            self._on_main(lambda: self._do_later(self._model.refresh(), at_once=True))
+            self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
 
     def _take_width(self, width: Any) -> None:
         if isinstance(width, (int, float)) and not isinstance(width, bool) and width > 0:
             self._width = float(width)
-            self._draw()
+            self._show()
 
     def _on_settings(self, _change: Any) -> None:
         self._on_main(self._take_settings)
@@ -284,62 +267,25 @@ class Prices(LiveWidget):
             self._tell()
             return
         if state != self._model.state:
-            self._do_later(self._model.change(state))
+            job = self._model.change(state)
+            # The history is a file on this machine: that is quick, and nothing to be seen.
+            quick = job is not None and job.request is None
+            self._fetch_later(job, at_once=quick, seen=not quick)
 
     # -- searches -----------------------------------------------------------------------------
 
-    def _do_later(self, job: Load | None, *, at_once: bool = False) -> None:
-        if job is None:
-            self._worker.cancel()
-            self._busy = None
-        else:
-            # The history is a file on this machine: that is quick, and nothing to be seen.
-            self._busy = {"since": time.time()} if job.request else None
-            self._worker.submit(job, at_once=at_once or job.request is None)
-        self._draw()
+    def _fetch(self, job: Load) -> Loaded:
+        return load(self._client, job)
 
-    def _do_now(self, job: Load | None) -> None:
-        if job is not None:
-            self._busy = {"since": time.time()}
-            self._tell()
-            try:
-                loaded = load(self._client, job)
-            finally:
-                self._busy = None
-            self._model.accept(job, loaded)
-        self._draw()
+    def _take(self, job: Load, result: Loaded) -> None:
+        self._model.accept(job, result)
 
-    def _load_aside(self, job: Load) -> Loaded:
-        """Load in the worker's thread; the status line shows what it waits for."""
-        told = waits_told(lambda until: self._on_main(lambda: self._tell_wait(until)))
-        with waits_shown_by(told):
-            return load(self._client, job)
-
-    def _tell_wait(self, until: float | None) -> None:
-        if self._busy is not None:
-            self._busy = {"since": self._busy["since"], "until": until}
-            self._tell()
-
-    def _post(self, job: Load, loaded: Loaded) -> None:
-        self._results.append((job, loaded))
-        self._on_main(self._drain)
-
-    def _on_main(self, work: Callable[[], None]) -> None:
-        self._main.run(lambda: None if self._closed else work())
-
-    def _drain(self) -> None:
-        """Take what has come; on the main thread only."""
-        if not self._results or not self._main.here:
-            return
-        while self._results:
-            self._model.accept(*self._results.popleft())
-        if not self._model.waiting:
-            self._busy = None
-        self._draw()
+    def _waits(self) -> bool:
+        return bool(self._model.waiting)
 
     # -- to the page --------------------------------------------------------------------------
 
-    def _draw(self) -> None:
+    def _show(self) -> None:
         """Show what there is: the pictures, if there is a page, and the lines around them."""
         if not self._closed:
             self._send_everything()
@@ -355,13 +301,6 @@ class Prices(LiveWidget):
     def _tell(self) -> None:
         if not self._closed:
             self.status = status_of(self._model, busy=self._busy, quota=self._quota())
-
-    def _quota(self) -> Mapping[str, int] | None:
-        try:
-            quota = self._client.quota()
-        except (VastError, OSError):  # a number that is nice to have; the search said what is wrong
-            return None
-        return {"used": quota.used, "limit": quota.limit}
 
     def _copy(self) -> str:
         return static_copy(self._model, css_class=self.copy_class)
