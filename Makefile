@@ -34,7 +34,7 @@ demo: $(VENV)/.lab ## Open JupyterLab on the explorer and a simulated market (no
 test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/python -m pytest $(WORKERS) -m "not browser" tests $(PYTEST_ARGS)
-	@$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+	@$(BIN)/python -m pytest $(WORKERS) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 	    tests/browser notebooks $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run what takes under a minute
