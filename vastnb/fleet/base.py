@@ -61,15 +61,17 @@ class Footing:
         lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
         with lock:
             if self._watcher is None:
-                from vastnb.fleet.noted import NotedDeadlines
+                from vastnb.fleet.noted import Noted
                 from vastnb.fleet.probe import is_local
                 from vastnb.fleet.watch import Watcher
 
                 base = self._fleet_base
+                noted = Noted(base.account, base.clock)
                 self._watcher = Watcher(
                     base.call,
                     base.clock,
-                    deadline_of=NotedDeadlines(base.account, base.clock),
+                    deadline_of=noted.deadline,
+                    rental_of=noted.rental,
                     local=is_local(base.base_url),
                 )
                 self.on_close(self._watcher.close)

@@ -1,7 +1,8 @@
-"""Deadlines as the journal has them, at hand for whoever looks often.
+"""What the journal says of machines, at hand for whoever looks often.
 
-The watcher asks for the deadline of every machine with every look. The journal is a file that other
-kernels write too, so it is read again, once for all machines, when what was read has grown old.
+The watcher asks for the deadline and the rental of every machine with every look. The journal is a
+file that other kernels write too, so it is read again, once for all machines, when what was read
+has grown old.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from typing import Final
 
 from vastnb.clock import Clock
 from vastnb.errors import JournalError
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.plan import LIVE
+from vastnb.fleet.journal import Entry, Journal
+from vastnb.fleet.notices import Rental
+from vastnb.fleet.plan import LIVE, OVER
 
 FRESH: Final = 15.0
 """Seconds for which what was read holds."""
 
 
-class NotedDeadlines:
-    """From an instance to its deadline. May be called from several threads.
+class Noted:
+    """Deadlines and rentals of the account's machines. May be called from several threads.
 
     Parameters
     ----------
@@ -35,25 +37,50 @@ class NotedDeadlines:
         self._clock = clock
         self._lock = threading.Lock()
         self._read_at: float | None = None
-        self._found: dict[int, float] = {}
+        self._entries: dict[str, Entry] = {}
+        self._deadlines: dict[int, float] = {}
 
-    def __call__(self, id: int) -> float | None:
+    def deadline(self, id: int) -> float | None:
         """Return when a machine is to be destroyed, epoch seconds; None if that is not known."""
-        now = self._clock.time()
         with self._lock:
-            if self._read_at is None or not 0 <= now - self._read_at < FRESH:
-                self._read_at = now
-                # Whoever rents is told of it; looking goes on with what was read before.
-                with contextlib.suppress(JournalError):
-                    self._found = self._read()
-            return self._found.get(id)
+            self._refresh()
+            return self._deadlines.get(id)
 
-    def _read(self) -> dict[int, float]:
-        return {
-            entry.contract: entry.deadline
-            for entry in Journal().entries(self._account, LIVE)
-            if entry.contract is not None and entry.deadline is not None
-        }
+    def rental(self, marker: str, asked_at: float) -> Rental | None:
+        """Return what is known of the rental behind a marker; None if it is not of this computer.
+
+        Parameters
+        ----------
+        marker : str
+            What the machine carries.
+        asked_at : float
+            When the list that shows it was asked for, epoch seconds: what was given up later
+            could still be in it.
+        """
+        with self._lock:
+            self._refresh()
+            entry = self._entries.get(marker)
+        if entry is None:
+            return None
+        over = entry.state in OVER and entry.updated_at < asked_at
+        return Rental(
+            None if entry.bid is not None else entry.price, str(entry.state) if over else ""
+        )
+
+    def _refresh(self) -> None:
+        now = self._clock.time()
+        if self._read_at is not None and 0 <= now - self._read_at < FRESH:
+            return
+        self._read_at = now
+        # Whoever rents is told of it; looking goes on with what was read before.
+        with contextlib.suppress(JournalError):
+            entries = Journal().entries(self._account)
+            self._entries = {entry.marker: entry for entry in entries}
+            self._deadlines = {
+                entry.contract: entry.deadline
+                for entry in entries
+                if entry.state in LIVE and entry.contract is not None and entry.deadline is not None
+            }
 
 
-__all__ = ["NotedDeadlines"]
+__all__ = ["Noted"]

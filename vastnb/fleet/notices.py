@@ -7,11 +7,12 @@ been said then.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from vastnb.api.text import seconds
 from vastnb.fleet.changes import Change, Level
 from vastnb.fleet.diary import dph_now
+from vastnb.fleet.history import number
 from vastnb.fleet.picture import Known, Picture, Watched
 from vastnb.fleet.status import State
 
@@ -23,6 +24,26 @@ WELL_AGAIN: Final = 1.25
 """How many times those hours it must be until it may be said again."""
 DESTROY_SECONDS: Final = 30.0
 """Seconds that a destroyed machine may stay in the lists before that is worth a word."""
+
+DEARER: Final = 1.005
+"""How many times the agreed price is more than rounding."""
+
+
+class Rental(NamedTuple):
+    """What is written down of the rental that made a machine.
+
+    Parameters
+    ----------
+    price : float or None
+        $/h with its disk, as agreed; None for a bid, which may be changed.
+    given_up : str
+        How the attempt ended, if it ended without a machine or with one that is gone; empty
+        otherwise.
+    """
+
+    price: float | None
+    given_up: str = ""
+
 
 Said = tuple[int | None, str]
 """An instance (None: the account) and what was said of it."""
@@ -45,6 +66,7 @@ def notices(
     deadlines: Mapping[int, float] | None = None,
     acted: Collection[int] = (),
     ended: Mapping[int, float] | None = None,
+    rentals: Mapping[int, Rental] | None = None,
 ) -> tuple[frozenset[Said], list[Change]]:
     """Decide what to say.
 
@@ -64,6 +86,8 @@ def notices(
         Instances that something was done about: what comes of that is news.
     ended : mapping of int to float, optional
         When it was said of instances that they are to be gone, epoch seconds.
+    rentals : mapping of int to Rental, optional
+        What is written down of instances that this computer has rented.
 
     Returns
     -------
@@ -76,8 +100,10 @@ def notices(
     still -= {(one, "deadline") for one, moment in (deadlines or {}).items() if at < moment}
     fresh: list[Change] = []
     for known in picture.values():
-        deadline = (deadlines or {}).get(known.watched.id)
-        for name, level, text in _about(known, deadline, at, (ended or {}).get(known.watched.id)):
+        id = known.watched.id
+        deadline, end = (deadlines or {}).get(id), (ended or {}).get(id)
+        news = [*_about(known, deadline, at, end), *_rented(known, (rentals or {}).get(id), end)]
+        for name, level, text in news:
             if (known.watched.id, name) not in still:
                 still.add((known.watched.id, name))
                 fresh.append(_notice(at, known.watched, level, text))
@@ -113,15 +139,15 @@ def runway_hours(picture: Picture, credit: float | None) -> float | None:
 
 
 def _well(one: Said, picture: Picture) -> bool:
-    number, name = one
-    if number is None:
+    id, name = one
+    if id is None:
         return False
-    known = picture.get(number)
+    known = picture.get(id)
     if known is None or known.watched.verdict.state == "gone":
         return True
     if name == "deadline":
         return False  # until it is gone, or somebody acts
-    if name == "not destroyed":
+    if name in ("not destroyed", "given up", "dearer"):
         return not known.present
     return known.watched.verdict.state in _WELL
 
@@ -150,6 +176,32 @@ def _about(
         yield "deadline", "bad", f"Past its deadline by {late}, and still billed. Destroy it."
 
 
+def _rented(
+    known: Known, rental: Rental | None, ended: float | None
+) -> Iterator[tuple[str, Level, str]]:
+    """Say what is not as it was written down."""
+    if rental is None or not known.present or ended is not None:
+        return
+    record = known.watched.record
+    if rental.given_up:
+        dph = dph_now(record) or number(record.get("dph_total"))
+        cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
+        yield (
+            "given up",
+            "bad",
+            f"It exists, and bills {cost}, though its rental was {rental.given_up}: it was created "
+            "late, or came back. client.reconcile() destroys it.",
+        )
+        return
+    total = number(record.get("dph_total"))
+    if rental.price is not None and total is not None and total > rental.price * DEARER + 1e-4:
+        yield (
+            "dearer",
+            "bad",
+            f"Dearer than agreed: ${total:.4f}/h instead of ${rental.price:.4f}/h, disk included.",
+        )
+
+
 def _notice(at: float, one: Watched, level: Level, text: str) -> Change:
     return Change(at, one.id, one.label, "notice", None, one.verdict.state, text, level)
 
@@ -158,6 +210,7 @@ __all__ = [
     "DESTROY_SECONDS",
     "LAST_CREDIT_HOURS",
     "LOW_CREDIT_HOURS",
+    "Rental",
     "Said",
     "notices",
     "runway_hours",

@@ -13,7 +13,7 @@ from vastnb.fleet import changes as news
 from vastnb.fleet import tempo as pace
 from vastnb.fleet.changes import Change
 from vastnb.fleet.listing import Listing
-from vastnb.fleet.notices import Said, notices
+from vastnb.fleet.notices import Rental, Said, notices
 from vastnb.fleet.picture import (
     Doubt,
     Known,
@@ -204,7 +204,12 @@ def with_failure(
 
 
 def with_notices(
-    state: State, *, now: float, deadlines: Mapping[int, float], acted: Collection[int]
+    state: State,
+    *,
+    now: float,
+    deadlines: Mapping[int, float],
+    acted: Collection[int],
+    rentals: Mapping[int, Rental],
 ) -> tuple[State, list[Change]]:
     """Decide what must be told because it costs money; see `vastnb.fleet.notices`."""
     said, found = notices(
@@ -214,6 +219,7 @@ def with_notices(
         credit=state.credit,
         deadlines=deadlines,
         acted=acted,
+        rentals=rentals,
         ended={id: meant.at for id, meant in state.meant.items() if meant.wanted == "gone"},
     )
     return replace(state, said=said), found

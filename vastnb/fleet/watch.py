@@ -18,7 +18,7 @@ import logging
 import math
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
@@ -32,6 +32,8 @@ from vastnb.fleet.audience import Audience
 from vastnb.fleet.changes import Change
 from vastnb.fleet.listeners import Subscriber
 from vastnb.fleet.listing import Listing
+from vastnb.fleet.marker import marker_of
+from vastnb.fleet.notices import Rental
 from vastnb.fleet.picture import Meant, Watched, relabelled, take_one, trimmed
 from vastnb.fleet.snapshot import (
     Snapshot,
@@ -74,6 +76,9 @@ class Watcher(Audience):
         Whether the service, and so its machines, are on this computer: what may be probed.
     deadline_of : callable, optional
         From an instance's id to when it should end, epoch seconds, or None.
+    rental_of : callable, optional
+        From a marker, and when the list was asked for that shows it, to what is written down of
+        its rental, or None.
     chance : callable, optional
         Random numbers from 0 to 1.
     """
@@ -85,12 +90,14 @@ class Watcher(Audience):
         *,
         local: bool = False,
         deadline_of: Callable[[int], float | None] | None = None,
+        rental_of: Callable[[str, float], Rental | None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
         self._asking = Asking(call, clock, local=local)
         self._clock = clock
         self._deadline_of = deadline_of
+        self._rental_of = rental_of
         self._chance = chance
         self._lock = threading.Lock()  # held for moments, never while anybody is asked or told
         self._taking = threading.RLock()  # one list at a time is taken in, and told of
@@ -194,7 +201,7 @@ class Watcher(Audience):
                 before, meant = state.picture.get(id), state.meant.get(id)
                 known = take_one(before, id, kept, meant, asked_at=asked_at, credit=state.credit)
                 self._state, found = with_known(state, known, asked_at)
-            self._publish(found, {})
+            self._publish(found)
         return known.watched
 
     # -- acting ------------------------------------------------------------------------------
@@ -312,7 +319,7 @@ class Watcher(Audience):
         looked: bool = False,
     ) -> None:
         """Take a list in, and tell of it."""
-        deadlines = self._deadlines(int(record["id"]) for record in listing.records)
+        deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
         with self._taking:
             with self._lock:
                 state, now = self._state, self._clock.time()
@@ -328,7 +335,7 @@ class Watcher(Audience):
                 )
                 self._failure = None
             self._diary.sample(listing.asked_at, self._state.picture.values())
-            self._publish(found, deadlines)
+            self._publish(found, deadlines, rentals)
 
     def _failed(self, error: Exception) -> None:
         known = isinstance(error, VastError)
@@ -349,16 +356,25 @@ class Watcher(Audience):
                     hopeless=hopeless,
                 )
                 self._failure = _bare(error) if hopeless else None
-            self._publish(found, {})
+            self._publish(found)
 
     # -- in private: telling -----------------------------------------------------------------
 
-    def _publish(self, found: list[Change], deadlines: Mapping[int, float]) -> None:
+    def _publish(
+        self,
+        found: list[Change],
+        deadlines: Mapping[int, float] | None = None,
+        rentals: Mapping[int, Rental] | None = None,
+    ) -> None:
         """Show the state, and tell what has changed."""
         with self._lock:
             acted, self._acted = self._acted, set()
             self._state, fresh = with_notices(
-                self._state, now=self._clock.time(), deadlines=deadlines, acted=acted
+                self._state,
+                now=self._clock.time(),
+                deadlines=deadlines or {},
+                rentals=rentals or {},
+                acted=acted,
             )
             self._snapshot = self._state.shown()
             told = (*self._pending, *found, *fresh)
@@ -367,11 +383,17 @@ class Watcher(Audience):
         self._diary.note([*found, *fresh])
         self._listeners.tell(told, shown)
 
-    def _deadlines(self, ids: Iterable[int]) -> dict[int, float]:
-        if self._deadline_of is None:
-            return {}
-        found = ((one, self._deadline_of(one)) for one in ids)
-        return {one: deadline for one, deadline in found if deadline is not None}
+    def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Rental]]:
+        """Return deadlines and rentals of the machines in a list, as far as they are known."""
+        deadlines, rentals = {}, {}
+        for record in listing.records:
+            id, mark = int(record["id"]), marker_of(record)
+            if (deadline := self.deadline(id)) is not None:
+                deadlines[id] = deadline
+            rental = self._rental_of(mark, listing.asked_at) if mark and self._rental_of else None
+            if rental is not None:
+                rentals[id] = rental
+        return deadlines, rentals
 
     def _note_action(self, id: int, text: str, now: float) -> None:
         known = self._state.picture.get(id)
