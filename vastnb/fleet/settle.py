@@ -207,7 +207,7 @@ class Settler:
             return False  # one of them may be gone already, or the key may do this one by one only
         except VastError as error:
             for case in cases:
-                case.error = error.message
+                case.error = _trouble("destroying it", error)
             return True
         if isinstance(answer.data, Mapping) and answer.data.get("success") is False:
             return False
@@ -260,7 +260,7 @@ class Settler:
                 # That there is no such machine is what was wanted. Otherwise it is still listed,
                 # and is destroyed again.
                 if not (isinstance(error, InvalidRequest) and error.status == 404):
-                    case.error = error.message
+                    case.error = _trouble("destroying it", error)
 
     def _look(self, cases: Sequence[Case], deadline: float) -> None:
         # The last look may end a little late; it is never cut short.
@@ -270,7 +270,7 @@ class Settler:
         except VastError as error:
             for case in cases:
                 case.seen = case.seen.failed()
-                case.error = error.message
+                case.error = _trouble("looking", error)
             return
         self._show(cases, listing)
 
@@ -279,6 +279,11 @@ class Settler:
             found = listing.ids_of(case.marker, case.contract)
             case.seen = case.seen.saw(found, listing.asked_at)
             case.record = listing.record(found[0]) if found else None
+
+
+def _trouble(doing: str, error: VastError) -> str:
+    """Say what went wrong, without what the error says of that one request's cost."""
+    return f"{doing} failed ({error.message.partition('. ')[0].rstrip('.')})."
 
 
 def never_ran(record: Mapping[str, Any] | None) -> bool:
