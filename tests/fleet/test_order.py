@@ -213,3 +213,10 @@ def test_an_environment_is_read_from_flags() -> None:
     assert environment("-e A=1 -p 80:80/tcp -v vol:/x -n net") == {
         "A": "1", "-p 80:80/tcp": "1", "-v vol:/x": "1", "-n net": "1",
     }  # fmt: skip
+
+
+def test_a_misspelt_guard_of_money_is_refused_and_the_right_name_is_named() -> None:
+    with pytest.raises(InvalidRequest, match=r"no option max_hour \(did you mean max_hours\?\)"):
+        Order(image="a", more={"max_hour": 12})
+    with pytest.raises(InvalidRequest, match=r"no option zzzz; rent\(\) describes"):
+        Order(image="a", more={"zzzz": 1})

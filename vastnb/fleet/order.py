@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
@@ -104,7 +105,7 @@ class Order:
             raise _wrong(f"args is a list of texts, of at most {SCRIPT_MAX} characters in all")
         unknown = sorted(set(self.more) - set(MORE))
         if unknown:
-            raise _wrong(f"there is no option {', '.join(unknown)}; there are {', '.join(MORE)}")
+            raise _wrong(_no_option(unknown))
 
     @property
     def interruptible(self) -> bool:
@@ -243,6 +244,19 @@ def _number(name: str, value: Any, least: float, most: float, unit: str) -> None
 def _text(name: str, value: Any, most: int) -> None:
     if value is not None and (not isinstance(value, str) or len(value) > most):
         raise _wrong(f"{name} is a text of at most {most} characters")
+
+
+def _no_option(unknown: Sequence[str]) -> str:
+    from vastnb.fleet.verbs import InstanceVerbs
+    from vastnb.market.problems import nearest
+
+    # A cap or a deadline that is misspelt has to be named: it guards the user's money.
+    known = [
+        name for name in signature(InstanceVerbs.rent).parameters if name not in ("self", "more")
+    ]
+    near = [one for name in unknown for one in nearest(name, [*known, *MORE], 1)]
+    meant = f" (did you mean {', '.join(near)}?)" if near else ""
+    return f"there is no option {', '.join(unknown)}{meant}; rent() describes those there are"
 
 
 def _wrong(what: str) -> InvalidRequest:
