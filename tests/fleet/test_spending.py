@@ -313,3 +313,19 @@ def test_another_computers_machines_are_burnt_and_swept_too(
     assert isinstance(frame, pd.DataFrame)
     client.sweep(dry_run=False)
     assert alive(server) == []
+
+
+def test_renting_without_a_key_fails_before_anything_is_tried(
+    server, tmp_path, monkeypatch
+) -> None:
+    import vastnb
+    from vastnb.errors import AuthError
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("VAST_API_KEY", raising=False)
+    with vastnb.Client(base_url=server.url, cache="memory") as nobody:
+        offers = nobody.search_offers("num_gpus=1").head(2)
+        with pytest.raises(AuthError, match="No API key"):
+            nobody.rent(offers, image="a/b")
+    assert server.calls("create_instance") == 0

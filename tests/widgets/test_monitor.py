@@ -347,3 +347,22 @@ def test_no_text_of_a_host_leaves_as_markup(clock) -> None:
             assert not re.search(r"<(script|img|svg|iframe|b>\d|details)", html)
             assert BEACON not in re.sub(r"&[a-z]+;", "", html) or "&lt;img" in html
             page.widget.close()
+
+
+def test_a_notice_whose_cause_has_passed_asks_for_nothing_any_longer(
+    client, market, open_monitor: Opener
+) -> None:
+    from vastnb.fleet.changes import Change
+    from vastnb.widgets.monitor_model import as_of_now
+
+    id = rent(market)
+    market.world.advance(minutes=5)
+    page = open_monitor()
+    (runs,) = page.widget._model.snapshot.instances
+    text = "Outbid; its disk is billed. What to do: raise the bid."
+    outbid = Change(1.0, id, None, "notice", None, "outbid", text, "warn")
+    now = as_of_now(outbid, runs)
+    assert (now.level, now.text) == ("info", "It runs again. Earlier: Outbid; its disk is billed.")
+    assert as_of_now(outbid, None) == outbid
+    late = Change(1.0, id, None, "notice", None, "running", "Past its deadline by 5 min.", "bad")
+    assert as_of_now(late, runs) == late

@@ -112,6 +112,8 @@ def require_ssh_key(account: Account, order: Order) -> None:
     try:
         found = account.has_ssh_key()
     except AuthError as error:
+        if error.code == "no_key":
+            raise
         if error.code == "auth_error":
             return  # the create will be refused for it
         found, trouble = None, error.message
@@ -122,7 +124,7 @@ def require_ssh_key(account: Account, order: Order) -> None:
     if found is None:
         warnings.warn(
             f"Whether the account has an SSH key could not be asked for ({trouble}). Renting "
-            "goes on; without a key nobody can log in to the machine.",
+            "goes on; without an SSH key nobody can log in to the machine.",
             RuntimeWarning,
             stacklevel=4,
         )

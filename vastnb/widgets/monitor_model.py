@@ -11,7 +11,7 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -51,6 +51,10 @@ class Notice:
 
     key: int
     change: Change
+
+
+PASSING: Final = frozenset({"outbid", "stuck", "failed", "unreachable"})
+"""States that a notice tells of, and that may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,8 @@ class MonitorModel:
             "figures": self.figures(now),
             "rows": rows,
             "notices": [
-                {"key": one.key, **_news(one.change)} for one in sorted(self.notices, key=_urgent)
+                {"key": one.key, **_news(as_of_now(one.change, self._watched_now(one.change)))}
+                for one in sorted(self.notices, key=_urgent)
             ],
             "news": [_news(change) for change in reversed(self.news)],
             "acks": list(self._keys)[-20:],
@@ -262,6 +267,9 @@ class MonitorModel:
 
     # -- in private -------------------------------------------------------------------------------
 
+    def _watched_now(self, change: Change) -> Watched | None:
+        return None if change.id is None else self._watched(change.id)
+
     def _hear(self, change: Change) -> None:
         self.news.append(change)
         if change.kind == "notice":
@@ -296,6 +304,26 @@ class MonitorModel:
         shown = {one.id for one in snapshot.instances}
         for gone in [one for one in self._said if one not in shown]:
             del self._said[gone]
+
+
+def as_of_now(change: Change, watched: Watched | None) -> Change:
+    """Return a notice as it is to be read now: what has passed asks for nothing any longer.
+
+    Parameters
+    ----------
+    change : Change
+        What was said then.
+    watched : Watched or None
+        The machine now, if it is about one.
+    """
+    if change.kind != "notice" or watched is None or change.after not in PASSING:
+        return change
+    now = watched.verdict.state
+    if now not in ("running", "gone"):
+        return change
+    how = "It runs again" if now == "running" else "It is gone"
+    then = change.text.partition(" What to do: ")[0]
+    return replace(change, level="info", text=f"{how}. Earlier: {then}")
 
 
 def _news(change: Change) -> dict[str, Any]:

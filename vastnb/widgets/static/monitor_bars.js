@@ -62,7 +62,7 @@ export class Notices {
   }
 
   show(notices, trouble, alive) {
-    const key = JSON.stringify([notices.map((one) => one.key), trouble]);
+    const key = JSON.stringify([notices.map((one) => [one.key, one.text]), trouble]);
     if (key === this.shown) return;
     this.shown = key;
     const lines = notices.map((one) => this.line(one, { key: one.key }, alive));
