@@ -156,6 +156,18 @@ class ServerError(VastError):
     """The service or the way to it failed: a 5xx, a broken answer, no network."""
 
 
+def bare(error: Exception) -> Exception:
+    """Return an error without its frames: it is kept, and they would keep what they hold.
+
+    Parameters
+    ----------
+    error : Exception
+        Changed in place.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 __all__ = [
     "AuthError",
     "BadTemplate",

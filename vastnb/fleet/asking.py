@@ -154,4 +154,12 @@ class Asking:
         return found
 
 
-__all__ = ["CREDIT_FRESH", "ONE_LIST", "REACHED_FRESH", "Answers", "Asking"]
+class Flight:
+    """A look that is under way."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.thread = threading.get_ident()
+
+
+__all__ = ["CREDIT_FRESH", "ONE_LIST", "REACHED_FRESH", "Answers", "Asking", "Flight"]

@@ -24,10 +24,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from vastnb.clock import Clock
-from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError
+from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet import changes as news
 from vastnb.fleet import tempo as pace
-from vastnb.fleet.asking import ONE_LIST, Asking
+from vastnb.fleet.asking import ONE_LIST, Asking, Flight
 from vastnb.fleet.audience import Audience
 from vastnb.fleet.changes import Change
 from vastnb.fleet.listeners import Subscriber
@@ -51,14 +51,6 @@ log = logging.getLogger("vastnb.fleet")
 
 MEANT_KEPT: Final = 1024
 """Instances of which it is remembered what they are meant to be."""
-
-
-class _Flight:
-    """A look that is under way."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.thread = threading.get_ident()
 
 
 class Watcher(Audience):
@@ -103,7 +95,7 @@ class Watcher(Audience):
         self._taking = threading.RLock()  # one list at a time is taken in, and told of
         self._state = State()
         self._snapshot = Snapshot()
-        self._flight: _Flight | None = None
+        self._flight: Flight | None = None
         self._nudged = False
         self._closed = False
         self._failure: Exception | None = None
@@ -164,7 +156,7 @@ class Watcher(Audience):
             if flight is None:
                 if not at_once and self.due_in() > 0:
                     return self._snapshot
-                flight = self._flight = _Flight()
+                flight = self._flight = Flight()
                 mine, self._nudged = True, False
         if mine:
             try:
@@ -355,7 +347,7 @@ class Watcher(Audience):
                     retry_after=error.retry_after if isinstance(error, RateLimited) else None,
                     hopeless=hopeless,
                 )
-                self._failure = _bare(error) if hopeless else None
+                self._failure = bare(error) if hopeless else None
             self._publish(found)
 
     # -- in private: telling -----------------------------------------------------------------
@@ -405,12 +397,6 @@ class Watcher(Audience):
         self._nudged = True
         self._state = with_action(self._state, now)
         self._snapshot = self._state.shown()
-
-
-def _bare(error: Exception) -> Exception:
-    """Return an error without its frames: it is kept, and they would keep what they hold."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
 
 
 __all__ = ["Change", "Snapshot", "Subscriber", "Watched", "Watcher"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.api.progress import waits_shown_by
-from vastnb.errors import OutcomeUnknown, VastError
+from vastnb.errors import OutcomeUnknown, VastError, bare
 
 from .rent_plan import RentPlan
 from .searching import waits_told
@@ -162,8 +162,7 @@ class RentRun:
             if not isinstance(error, VastError):
                 _log.exception("renting failed in an unforeseen way")
             # Its traceback holds the frames of the call, and they hold the environment.
-            self.error = error.with_traceback(None)
-            error.__context__ = error.__cause__ = None
+            self.error = bare(error)
         finally:
             self.arguments = {}
             self.waits_until = None
