@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import vastnb
@@ -108,6 +108,7 @@ answers = json_values | st.fixed_dictionaries(
 
 
 @given(data=answers)
+@example(data={"gpus": {"L4": {"pricing": {"timestamps": [9_223_372_036_855.0, -1, 1e300]}}}})
 def test_no_answer_breaks_the_frames(data: Any) -> None:
     for build, columns in ((current_frame, CURRENT), (history_frame, OVER_TIME)):
         frame = build(data)

@@ -61,7 +61,7 @@ def click(verb: str, **fields: Any) -> dict[str, Any]:
 
 
 def notice(text: str = "Outbid", level: Any = "bad", id: int | None = 7) -> Change:
-    return Change(NOW, id, "train", "notice", None, "outbid", text, level)
+    return Change(NOW, id, "train", "notice", None, None, text, level)
 
 
 # -- clicks

@@ -17,6 +17,7 @@ from vastnb.errors import InvalidRequest
 from vastnb.market import gpus
 from vastnb.market.cells import STRING, array_of
 from vastnb.market.history.asked import days_of, step_of
+from vastnb.market.offers import LAST_SECOND
 from vastnb.market.problems import refusal
 from vastnb.market.schema import Dtype
 
@@ -97,9 +98,15 @@ def _moments(parts: Any) -> dict[float, dict[str, Any]]:
         stamps = _listed(series.get("timestamps"))
         for name in names:
             for stamp, value in zip_longest(stamps, _listed(series.get(name))[: len(stamps)]):
-                if isinstance(stamp, int | float) and not isinstance(stamp, bool):
+                if _is_moment(stamp):
                     found.setdefault(float(stamp), {})[name] = value
     return found
+
+
+def _is_moment(stamp: Any) -> bool:
+    """Say whether this is a time that a column can hold; anything else is left out."""
+    number = isinstance(stamp, int | float) and not isinstance(stamp, bool)
+    return number and 0 <= stamp <= LAST_SECOND
 
 
 def _listed(value: Any) -> Sequence[Any]:

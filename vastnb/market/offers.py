@@ -28,7 +28,7 @@ from vastnb.market.schema import COLUMNS, shown
 __all__ = ["concat_offers", "country_code", "frame_of_offers", "is_truncated", "times_of"]
 
 Arrays = dict[str, Any]
-_LAST_SECOND = 253_402_300_799.0  # the end of the year 9999
+LAST_SECOND = 253_402_300_799.0  # the end of the year 9999
 _ROW = "unexpected_row"
 """Where a row that is no object is kept, whole."""
 
@@ -258,7 +258,7 @@ def times_of(seconds: Any) -> Any:
         Missing stays missing; so does a moment before 1970 or after the year 9999.
     """
     data, mask = _parts(seconds)
-    usable = ~mask & (data >= 0) & (data <= _LAST_SECOND)
+    usable = ~mask & (data >= 0) & (data <= LAST_SECOND)
     micros = np.full(len(data), np.iinfo(np.int64).min)  # numpy's own mark of a missing time
     # Whole seconds apart from the rest: together they would need more digits than a float has.
     whole = np.floor(data, out=np.zeros(len(data)), where=usable)
