@@ -10,6 +10,7 @@ import pytest
 import vastnb
 from vastnb.api.progress import silent
 from vastnb.errors import OfferGone
+from vastnb.fleet.rent import Rental
 from vastnb.fleet.telling import RentEvent
 from vastnb.sim import Fault, Server
 
@@ -43,11 +44,12 @@ def test_every_step_is_told_in_order(client: vastnb.Client, server: Server) -> N
 def test_what_is_passed_over_and_proved_absent_is_told(
     client: vastnb.Client, server: Server
 ) -> None:
-    told: list[str] = []
+    events: list[RentEvent] = []
     with pytest.raises(OfferGone):
-        client.rent([1, 2], on_event=lambda one: told.append(one.kind), **ORDER)
-    assert told == ["checking", "passed over", "passed over", "done"]
-    told.clear()
+        client.rent([1, 2], on_event=events.append, **ORDER)
+    assert [one.kind for one in events] == ["checking", "passed over", "done"], "one for both"
+    assert "offer 1:" in events[1].text and "1 more" in events[1].text
+    told: list[str] = []
     server.faults.add(Fault("create_instance", "drop-before", nth=1))
     client.rent("num_gpus=1", on_event=lambda one: told.append(one.kind), **ORDER)
     assert told[:3] == ["sending", "finding out", "absent"] and told[-2:] == ["created", "done"]
@@ -84,6 +86,38 @@ def test_a_listener_may_interrupt_and_nothing_is_lost(
         client.rent("num_gpus=1", count=3, on_event=stop, **ORDER)
     (machine,) = alive(server)
     assert str(machine.id) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, ValueError])
+@pytest.mark.parametrize("moment", ["frame", "_end_together", "_tell"])
+def test_no_machine_goes_unsaid_between_the_last_create_and_its_handle(
+    client: vastnb.Client, server: Server, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, ending: type[BaseException], moment: str,
+) -> None:  # fmt: skip
+    did = getattr(Rental, moment)
+
+    def ends(self: Rental, *arguments: Any) -> Any:
+        if moment != "_tell" or arguments[0] == "done":
+            raise ending
+        return did(self, *arguments)
+
+    monkeypatch.setattr(Rental, moment, ends)
+    with pytest.raises(ending) as error:
+        client.rent("num_gpus=1", count=2, **ORDER)
+    said = capsys.readouterr().err + "".join(getattr(error.value, "__notes__", ()))
+    machines = alive(server)
+    assert len(machines) == 2 and all(str(one.id) in said for one in machines)
+
+
+def test_a_line_that_cannot_be_shown_disturbs_nothing(
+    client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("the stream is closed")
+
+    monkeypatch.setattr("tqdm.auto.tqdm", broken)
+    fleet = client.rent("num_gpus=1", count=3, **ORDER)
+    assert sorted(fleet.ids) == sorted(one.id for one in alive(server))  # type: ignore[union-attr]
 
 
 def test_a_line_shows_how_far_it_is(

@@ -237,7 +237,9 @@ def test_an_attempt_of_another_thread_is_left_alone(
     client: vastnb.Client, journal: Journal, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = rent_and_forget(client, journal, this_process(), sent=False)
-    monkeypatch.setattr("vastnb.fleet.desk._flying", {entry.marker})
+    # The main thread waits while this one asks.
+    other = SimpleNamespace(is_alive=lambda: True)
+    monkeypatch.setattr("vastnb.fleet.desk._flying", {entry.marker: other})
     (finding,) = client.reconcile().findings
     assert finding.kind == "elsewhere"
     assert journal.entries(entry.account) == [entry]

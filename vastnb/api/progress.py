@@ -8,6 +8,7 @@ thread lands in whichever notebook cell happens to run.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -79,19 +80,29 @@ def wait_line(endpoint: str, seconds: float, reason: str) -> Iterator[Tick]:
         with silent(endpoint, seconds, reason) as tick:
             yield tick
         return
-    from tqdm.auto import tqdm  # a wait can afford the import; `import vastnb` cannot
+    bar: Any = None
+    with contextlib.suppress(Exception):  # what only shows a wait may not end it
+        from tqdm.auto import tqdm  # a wait can afford the import; `import vastnb` cannot
 
-    bar: Any = tqdm(
-        total=seconds,
-        desc=f"{endpoint}: {reason}",
-        bar_format="{desc} |{bar}| {n:.0f}/{total:.0f} s",
-        leave=False,
-    )
+        bar = tqdm(
+            total=seconds,
+            desc=f"{endpoint}: {reason}",
+            bar_format="{desc} |{bar}| {n:.0f}/{total:.0f} s",
+            leave=False,
+        )
+
+    def show(passed: float) -> None:
+        if bar is not None:
+            with contextlib.suppress(Exception):
+                # A wait may end a little late, and tqdm warns of a bar that is more than full.
+                bar.update(max(0.0, min(passed, seconds - bar.n)))
+
     try:
-        # A wait may end a little late, and tqdm warns of a bar that is more than full.
-        yield lambda passed: bar.update(max(0.0, min(passed, seconds - bar.n)))
+        yield show
     finally:
-        bar.close()
+        if bar is not None:
+            with contextlib.suppress(Exception):
+                bar.close()
 
 
 class Nap:

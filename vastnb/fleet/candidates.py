@@ -8,7 +8,7 @@ service asks now.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError
@@ -22,8 +22,17 @@ CHUNK: Final = 32
 FRESH: Final = 60.0
 """Seconds for which a price is the price of the last moment. Ten creates take forty."""
 
-Over = Callable[[Offer, float | None, str], object]
-"""Told of an offer that is passed over: the offer, its price, and why."""
+
+class PassedOver(NamedTuple):
+    """An offer that is not tried: the offer, its price ($/h with the disk), and why."""
+
+    offer: Offer
+    price: float | None
+    why: str
+
+
+Over = Callable[[Sequence[PassedOver]], object]
+"""Told of the offers that a check has ruled out, all at once."""
 
 
 class Candidates:
@@ -120,14 +129,17 @@ class Candidates:
 
     def _sort_out(self, offers: Sequence[Offer], now: Mapping[int, Offer]) -> None:
         self.at_hand = []
+        over: list[PassedOver] = []
         for offer in offers:
             found = now.get(offer.id)
             why = "it is no longer offered" if found is None else self._unacceptable(found)
             if found is None or why:
                 price = found.dph(self._order.disk) if found else offer.dph(self._order.disk)
-                self._over(found or offer, price, why)
+                over.append(PassedOver(found or offer, price, why))
             else:
                 self.at_hand.append(found)
+        if over:
+            self._over(over)
 
     @property
     def _must_check(self) -> bool:
@@ -183,4 +195,4 @@ class Candidates:
         return ""
 
 
-__all__ = ["CHUNK", "FRESH", "Candidates"]
+__all__ = ["CHUNK", "FRESH", "Candidates", "PassedOver"]

@@ -44,16 +44,19 @@ PATIENCE: Final = 120.0
 GONE: Final = (GONE_AFTER, "seeing that it stays gone")
 """What the last part of a destroy takes at least, seconds; and what it is."""
 
-_flying: set[str] = set()
-"""Markers of attempts that a thread of this process is busy with."""
-
-_flying_guard = threading.Lock()
+_flying: dict[str, threading.Thread] = {}
+"""Markers of attempts that are being sent or settled, and by which thread."""
 
 
 def in_flight() -> frozenset[str]:
-    """Return the markers of the attempts that this process is busy with."""
-    with _flying_guard:
-        return frozenset(_flying)
+    """Return the markers of the attempts that other threads of this process are busy with.
+
+    Whoever asks is not busy with one: a marker of its own was left behind by a Ctrl-C.
+    """
+    me = threading.current_thread()
+    return frozenset(
+        marker for marker, one in tuple(_flying.items()) if one is not me and one.is_alive()
+    )
 
 
 class Rights(NamedTuple):
@@ -169,9 +172,8 @@ class Desk:
             on_machine=int(on_machine),
         )
         attempt = attempt or Attempt(offer)
-        with _flying_guard:
-            _flying.add(entry.marker)
         try:
+            _flying[entry.marker] = threading.current_thread()
             self.journal.begin(entry)
             attempt.price, attempt.case = entry.price, Case.of(entry)
             self._send(attempt, order, entry.marker)
@@ -182,8 +184,7 @@ class Desk:
                 self._lost(attempt, "it was interrupted")
             raise
         finally:
-            with _flying_guard:
-                _flying.discard(entry.marker)
+            _flying.pop(entry.marker, None)
             self._guard(attempt)
         if attempt.state is State.UNKNOWN and attempt.error is None:
             attempt.error = unknown(attempt)
@@ -208,17 +209,15 @@ class Desk:
         if case is None:
             return
         was = case.state
-        with _flying_guard:
-            if case.marker:
-                _flying.add(case.marker)
         unsettled = was in UNSETTLED
         seconds, what = (ABSENT_AFTER, "finding out what became of it") if unsettled else GONE
         try:
+            if case.marker:
+                _flying[case.marker] = threading.current_thread()
             with self.rights.on_wait("create_instance", seconds, what) as tick:
                 self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
         finally:
-            with _flying_guard:
-                _flying.discard(case.marker or "")
+            _flying.pop(case.marker or "", None)
         attempt.error = outcome(attempt, was)
         self._guard(attempt)
 

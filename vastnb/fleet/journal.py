@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import platformdirs
 
@@ -28,6 +27,8 @@ from vastnb.api.places import private_file
 from vastnb.errors import JournalError
 from vastnb.fleet.owner import Owner, this_process
 from vastnb.fleet.plan import LIVE, OPEN, State
+
+T = TypeVar("T")
 
 FILE: Final = "rentals.sqlite"
 PATIENCE: Final = 10.0
@@ -149,11 +150,11 @@ class Journal:
             If it cannot be written; then nothing may be sent.
         """
         marks = ", ".join("?" for _ in _COLUMNS)
-        with self._writing("Nothing was sent, and nothing was rented.") as connection:
-            connection.execute(
-                f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})",
-                astuple(entry),
-            )
+        self._write(
+            "Nothing was sent, and nothing was rented.",
+            f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})",
+            [astuple(entry)],
+        )
 
     def update(self, entry: Entry, **changes: Any) -> Entry:
         """Write what has become of an attempt, and return the entry as it is now.
@@ -166,13 +167,11 @@ class Journal:
         new = replace(entry, **changes)
         names = [*changes]
         sets = ", ".join(f"{name}=?" for name in names)
-        with self._writing(
-            "What was rented is not affected, but a new kernel will have to find it again."
-        ) as connection:
-            connection.execute(
-                f"UPDATE attempts SET {sets} WHERE marker=?",
-                [*(getattr(new, name) for name in names), entry.marker],
-            )
+        self._write(
+            "What was rented is not affected, but a new kernel will have to find it again.",
+            f"UPDATE attempts SET {sets} WHERE marker=?",
+            [[*(getattr(new, name) for name in names), entry.marker]],
+        )
         return new
 
     def set_deadlines(self, deadlines: Mapping[str, float]) -> None:
@@ -188,11 +187,11 @@ class Journal:
         JournalError
             If it cannot be written; the earlier deadlines hold.
         """
-        with self._writing("The deadlines are as they were.") as connection:
-            connection.executemany(
-                "UPDATE attempts SET deadline=? WHERE marker=?",
-                [(moment, marker) for marker, moment in deadlines.items()],
-            )
+        self._write(
+            "The deadlines are as they were.",
+            "UPDATE attempts SET deadline=? WHERE marker=?",
+            [(moment, marker) for marker, moment in deadlines.items()],
+        )
 
     def claim(self, entry: Entry, now: float) -> Entry | None:
         """Make the entry of a dead process ours; None if another kernel was quicker.
@@ -203,12 +202,12 @@ class Journal:
             If it cannot be written.
         """
         me = this_process()
-        with self._writing("Nothing was changed.") as connection:
-            changed = connection.execute(
-                "UPDATE attempts SET host=?, pid=?, began=?, updated_at=?"
-                " WHERE marker=? AND host=? AND pid=? AND began=? AND state=?",
-                (*me, now, entry.marker, *entry.owner, entry.state),
-            ).rowcount
+        changed = self._write(
+            "Nothing was changed.",
+            "UPDATE attempts SET host=?, pid=?, began=?, updated_at=?"
+            " WHERE marker=? AND host=? AND pid=? AND began=? AND state=?",
+            [(*me, now, entry.marker, *entry.owner, entry.state)],
+        )
         if not changed:
             return None
         return replace(entry, host=me.host, pid=me.pid, began=me.began, updated_at=now)
@@ -232,12 +231,14 @@ class Journal:
             return []
         wanted = list(State if states is None else states)
         marks = ", ".join("?" for _ in wanted)
-        with self._writing("Nothing was changed.") as connection:
-            rows = connection.execute(
+        rows = self._transact(
+            "Nothing was changed.",
+            lambda connection: connection.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE account=?"
                 f" AND state IN ({marks}) ORDER BY created_at, rowid",
                 (account, *wanted),
-            ).fetchall()
+            ).fetchall(),
+        )
         return [_entry(row) for row in rows]
 
     def concerning(self, account: str) -> list[Entry]:
@@ -249,21 +250,23 @@ class Journal:
         found = [one for one in self.entries(account) if one.contract == contract]
         return found[-1] if found else None
 
-    @contextmanager
-    def _writing(self, so_far: str) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction. A connection never outlives it, so a fork is safe."""
+    def _write(self, so_far: str, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Do one statement for several rows, for all or none; return how many it changed."""
+        return self._transact(so_far, lambda open_: open_.executemany(sql, rows).rowcount)
+
+    def _transact(self, so_far: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Open the file for one transaction. A connection never outlives it, so a fork is safe.
+
+        One frame from opening to closing, and no context manager: a Ctrl-C on the way out of one
+        would leave the file locked, for every kernel, as long as its traceback is kept.
+        """
+        connection = None
         try:
             connection = self._open()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            finally:
-                connection.close()
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+            return result
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"The record of rentals, {self.path}, cannot be used ({error}). {so_far} Free "
@@ -271,6 +274,9 @@ class Journal:
                 "VASTNB_DATA_DIR to one that can be written.",
                 code="journal",
             ) from None
+        finally:
+            if connection is not None:
+                connection.close()  # what was not committed is undone
 
     def _open(self) -> sqlite3.Connection:
         private_file(self.path)
@@ -304,7 +310,8 @@ def _make_table(connection: sqlite3.Connection) -> None:
 
 
 def _columns_there(connection: sqlite3.Connection) -> set[str]:
-    return {row[1] for row in connection.execute("PRAGMA table_info(attempts)")}
+    # All rows at once: a cursor that is left half way, by a Ctrl-C, holds on to the file.
+    return {row[1] for row in connection.execute("PRAGMA table_info(attempts)").fetchall()}
 
 
 def _column(name: str) -> str:

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pandas as pd
 
@@ -24,7 +24,7 @@ from vastnb.errors import (
     OutcomeUnknown,
     VastError,
 )
-from vastnb.fleet.candidates import Candidates
+from vastnb.fleet.candidates import Candidates, PassedOver
 from vastnb.fleet.deadline import Bounds, Machine, in_words
 from vastnb.fleet.desk import Desk
 from vastnb.fleet.offer import Offer, bid_for
@@ -43,6 +43,8 @@ from vastnb.fleet.plan import (
 )
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.telling import Kind, Listener, RentEvent, Telling
+
+T = TypeVar("T")
 
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
@@ -111,6 +113,31 @@ class Rental:
         """The attempts that gave a machine which is still ours."""
         return [one for one in self.attempts if one.state in LIVE and not self._is_over(one)]
 
+    def minding(self, work: Callable[[], T]) -> T:
+        """Do the work, up to the handles; if it ends without them, say what runs.
+
+        Raises
+        ------
+        BaseException
+            What the work raises, with a note; a Ctrl-C after having said it.
+        """
+        try:
+            try:
+                return work()
+            finally:
+                for one in self.rented:  # an interruption may have come before
+                    if one.case and one.case.entry:
+                        self.desk.guard_machine(one.case.entry)
+                self._telling.close()
+        except KeyboardInterrupt:
+            self.say(f"Interrupted. {self.what_runs()}")
+            raise
+        except BaseException as error:
+            # What is not known a VastError says itself.
+            if self.rented or (self._open and not isinstance(error, VastError)):
+                error.add_note(self.what_runs())
+            raise
+
     def run(self) -> Finish:
         """Rent, and return why it ended.
 
@@ -120,16 +147,22 @@ class Rental:
             If a machine may exist that nobody holds. Nothing more was sent then.
         VastError
             If nothing can be sent at all.
-        KeyboardInterrupt
-            After having said what runs.
         """
-        finish: Finish = self._minding(self._run_all)
+        try:
+            finish = self._run_all()
+        finally:
+            self._see_the_stillborn_gone()
+        self._tell("done", self.what_runs())
         return finish
 
     def run_one(self) -> Attempt:
         """Make one attempt at the one offer, and see what came of it."""
         attempt = Attempt(self.candidates.at_hand[0])
-        self._minding(lambda: self._attempt(attempt, self.order, settle=True))
+        try:
+            self._attempt(attempt, self.order, settle=True)
+        finally:
+            self._see_the_stillborn_gone()
+        self._tell("done", self.what_runs())
         return attempt
 
     def check(self) -> None:
@@ -144,12 +177,14 @@ class Rental:
             f"instance {one.instance_id} (${one.price or 0:.4f}/h{_until(one, now)})"
             for one in self.rented
         ]
-        open_ = [str(one.offer) for one in self.attempts if one.state in UNSETTLED]
+        open_ = [str(one.offer) for one in self._open]
         text = f"Rented by this call and billing: {', '.join(runs)}." if runs else ""
         if open_:
             text += f" A machine may exist for {', '.join(open_)}: run client.reconcile()."
         if runs:
-            text += " client.destroy_instance(id) ends one."
+            text += (
+                " client.destroy_instance(id) ends one; client.show_instance(id) takes it up again."
+            )
         return text.strip() or "This call has rented nothing."
 
     def frame(self) -> pd.DataFrame:
@@ -195,25 +230,9 @@ class Rental:
 
     # -- in private --------------------------------------------------------------------------
 
-    def _minding(self, work: Callable[[], Any]) -> Any:
-        """Do the work; however it ends, say what runs."""
-        try:
-            try:
-                result = work()
-            finally:
-                self._see_the_stillborn_gone()
-        except KeyboardInterrupt:
-            self.say(f"Interrupted. {self.what_runs()}")
-            raise
-        except VastError as error:
-            if self.rented:
-                error.add_note(self.what_runs())
-            raise
-        else:
-            self._tell("done", self.what_runs())
-            return result
-        finally:
-            self._telling.close()
+    @property
+    def _open(self) -> list[Attempt]:
+        return [one for one in self.attempts if one.state in UNSETTLED]
 
     def _run_all(self) -> Finish:
         while True:
@@ -363,10 +382,13 @@ class Rental:
         price = None if attempt is None else attempt.price
         self._telling.tell(RentEvent(kind, offer, number, price, text))
 
-    def _pass_over(self, offer: Offer, price: float | None, why: str) -> None:
-        attempt = Attempt(offer, price, passed_over=why)
-        self.attempts.append(attempt)
-        self._tell("passed over", f"{offer}: {why}", attempt)
+    def _pass_over(self, over: Sequence[PassedOver]) -> None:
+        """Note offers, and tell of all of them at once: a limit may rule out hundreds."""
+        new = [Attempt(one.offer, one.price, passed_over=one.why) for one in over]
+        self.attempts += new
+        first = f"{new[0].offer}: {new[0].passed_over}"
+        more = f" (and {len(new) - 1} more, see .attempts)" if new[1:] else ""
+        self._tell("passed over", f"{first}{more}", new[0])
 
 
 def _until(attempt: Attempt, now: float) -> str:

@@ -117,6 +117,10 @@ def prepare(
 
 def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     """Run a rental, and return handles for what it rented."""
+    return rental.minding(lambda: _result_of(client, rental))
+
+
+def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     rental.run()
     rented, attempts = rental.rented, rental.frame()
     if not rented:
@@ -129,7 +133,7 @@ def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
             f"{len(handles)} of {rental.count} machines were rented: {rental.failure().message} "
             "Those that were rented bill; see .attempts.",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=6,
         )
     return Fleet(client, handles, wanted=rental.count, attempts=attempts)
 
@@ -162,6 +166,10 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
         rental.check()
         if not rental.candidates.at_hand:
             raise rental.failure()
+    return rental.minding(lambda: _result_of_one(client, rental))
+
+
+def _result_of_one(client: InstanceVerbs, rental: Rental) -> Instance:
     attempt = rental.run_one()
     if attempt.state in LIVE:
         return _handle(client, attempt, rental.frame(), rental)

@@ -149,7 +149,7 @@ class Settler:
         row finds the machine again by its marker.
         """
         now = self._clock.time()
-        for name in ("state", "since", "contract"):
+        for name in ("contract", "since", "state"):  # interrupted, none is live without its id
             if name in changes:
                 setattr(case, name, changes[name])
         if case.entry is None:

@@ -7,6 +7,7 @@ the rental: a listener that fails is reported, and the rental goes on.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
 from collections.abc import Callable
@@ -40,9 +41,10 @@ class RentEvent:
     ----------
     kind : str
         ``"checking"`` (prices are asked for again), ``"sending"``, ``"created"``, ``"refused"``,
-        ``"passed over"`` (not tried), ``"finding out"`` (the answer was lost), ``"adopted"`` (and
-        the machine is there), ``"absent"`` (and there is none), ``"destroyed"`` (it would have
-        billed for nothing) and, at the end, ``"done"``.
+        ``"passed over"`` (not tried; one event for all offers that a check rules out),
+        ``"finding out"`` (the answer was lost), ``"adopted"`` (and the machine is there),
+        ``"absent"`` (and there is none), ``"destroyed"`` (it would have billed for nothing) and,
+        at the end, ``"done"``.
     offer_id, instance_id : int or None
         Which offer, and which machine.
     dph : float or None
@@ -91,7 +93,8 @@ class Telling:
     def tell(self, event: RentEvent) -> None:
         """Tell of one step."""
         self._rented += event.kind in RENTED
-        self._show(event)
+        with contextlib.suppress(Exception):  # a stream that is closed, a widget that is missing
+            self._show(event)
         if self._listener is None:
             return
         try:
@@ -107,9 +110,10 @@ class Telling:
 
     def close(self) -> None:
         """Remove the line."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with contextlib.suppress(Exception):
+                bar.close()
 
     def _show(self, event: RentEvent) -> None:
         slow = event.kind == "finding out" or self._clock.time() - self._began > SHOW_FROM
