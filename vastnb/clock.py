@@ -18,6 +18,9 @@ class Clock(Protocol):
     def time(self) -> float:
         """Return seconds since the epoch (UTC)."""
 
+    def steady(self) -> float:
+        """Return seconds since some moment, which setting the clock does not change."""
+
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
 
@@ -28,6 +31,10 @@ class SystemClock:
     def time(self) -> float:
         """Return seconds since the epoch (UTC)."""
         return time.time()
+
+    def steady(self) -> float:
+        """Return seconds since some moment; those of a sleeping computer may not count."""
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass; Ctrl-C ends it at once."""
@@ -47,11 +54,17 @@ class ManualClock:
 
     def __init__(self, start: float = 1_790_000_000.0) -> None:
         self._now = start
+        self._set_by = 0.0
         self._lock = threading.Lock()
         self.slept: list[float] = []
 
     def time(self) -> float:
         """Return seconds since the epoch (UTC)."""
+        with self._lock:
+            return self._now + self._set_by
+
+    def steady(self) -> float:
+        """Return the seconds that have passed, however the clock was set."""
         with self._lock:
             return self._now
 
@@ -66,3 +79,37 @@ class ManualClock:
         """Move the time on by `seconds` without anybody sleeping."""
         with self._lock:
             self._now += seconds
+
+    def set_by(self, seconds: float) -> None:
+        """Set the clock forward (or back), as a computer's is: nothing passes."""
+        with self._lock:
+            self._set_by += seconds
+
+
+class Steady:
+    """A clock's time at one moment, and from then on what really passes.
+
+    By it proofs are made that take time: a clock that is set forward half way through would make
+    seconds look like an hour.
+
+    Parameters
+    ----------
+    clock : Clock
+        The clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead = clock.time() - clock.steady()
+
+    def time(self) -> float:
+        """Return seconds since the epoch (UTC), as if the clock had not been set since."""
+        return self._clock.steady() + self._ahead
+
+    def steady(self) -> float:
+        """Return what the clock itself returns."""
+        return self._clock.steady()
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self._clock.sleep(seconds)

@@ -14,8 +14,10 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.errors import OutcomeUnknown
+from vastnb.errors import InvalidRequest, OutcomeUnknown, ServerError
 from vastnb.fleet.journal import Journal
+from vastnb.fleet.owner import Owner, began, this_process
+from vastnb.fleet.reconcile import NEGLECTED
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -179,3 +181,98 @@ def test_the_thread_of_a_simulated_market_ends_with_it() -> None:
             del client
             gc.collect()
         until(lambda: not threads(), "the thread has ended")
+
+
+def test_a_deadline_is_kept_for_a_kernel_that_lives_and_does_not_keep_it(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    first = connect()
+    box = rent(first, max_hours=1)
+    (entry,) = entries(first)
+    parent = Owner(this_process().host, os.getppid(), began(os.getppid()))
+    journal.update(entry, **parent._asdict())
+    guard_of(first).close()
+    clock.advance(HOUR + 60)
+    assert connect().reconcile().of("elsewhere"), "it may be at it"
+    clock.advance(NEGLECTED)
+    capsys.readouterr()
+    connect().show_instances()
+    assert f"Destroyed: instance {box.id}" in capsys.readouterr().out
+    assert alive(server) == []
+
+
+def test_a_client_that_is_closed_guards_nothing_in_silence(
+    connect: MakeClient, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = connect()
+    box = rent(client, max_hours=1)
+    guard, deadline = guard_of(client), box.deadline
+    client.close()
+    with pytest.raises(InvalidRequest, match="closed"):
+        box.extend(1)
+    assert box.deadline == deadline
+    guard.arm(entries(client))  # an answer that comes when the client has been closed
+    assert f"instance {box.id}" in capsys.readouterr().err
+
+
+def test_a_block_whose_client_is_closed_says_at_once_that_its_machine_bills_on(
+    connect: MakeClient, server: Server, clock: ManualClock
+) -> None:
+    client = connect()
+    before = clock.time()
+    with pytest.raises(InvalidRequest, match="bill on"), rent(client) as box:
+        client.close()
+    assert clock.time() - before < 20 and [one.id for one in alive(server)] == [box.id]
+    connect().reconcile()
+    assert alive(server) == [], "that it is to be destroyed is written down"
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread")
+def test_a_thread_that_has_died_is_replaced(
+    client: vastnb.Client, server: Server, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rent(client, max_hours=1)
+    guard = guard_of(client)
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(guard, "_end", dies)
+        pass_time(client, clock, HOUR)
+        until(lambda: not guard.alive, "died")
+    client.reconcile()
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+def test_a_clock_that_is_set_back_puts_no_deadline_off(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    rent(client, max_hours=2)
+    clock.set_by(-HOUR)
+    pass_time(client, clock, 2 * HOUR - 60)
+    time.sleep(0.05)
+    assert len(alive(server)) == 1
+    pass_time(client, clock, 61)
+    until(lambda: not threads(), "ended")
+    assert alive(server) == []
+
+
+@pytest.mark.parametrize("fails", [KeyboardInterrupt, ServerError])
+def test_a_first_use_that_is_interrupted_is_the_first_use_again(
+    connect: MakeClient, server: Server, journal: Journal, monkeypatch: pytest.MonkeyPatch,
+    fails: type[BaseException],
+) -> None:  # fmt: skip
+    first = connect()
+    box = rent(first, max_hours=3)
+    leave(first, journal)
+    second = connect()
+    with monkeypatch.context() as patched:
+        patched.setattr("vastnb.fleet.reconcile._first_list", lambda *_: (_ for _ in ()).throw(
+            fails("interrupted")))  # fmt: skip
+        with pytest.raises(fails):
+            second.show_instances()
+    second.show_instances()
+    assert [one.id for one in guard_of(second).charges] == [box.id]

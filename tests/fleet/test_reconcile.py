@@ -162,6 +162,62 @@ def test_a_machine_that_somebody_else_destroyed_is_gone(
     assert client.reconcile().findings == ()
 
 
+def test_a_machine_that_lists_do_not_show_yet_is_neither_gone_nor_destroyed_later(
+    client: vastnb.Client, server: Server, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists of another replica, say: they show it 20 seconds after it was made; or not at all."""
+    box = client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    call, hidden_until = client._fleet_base.call, clock.time() + 20
+
+    def behind(endpoint: str, **request: Any) -> Any:
+        answer = call(endpoint, **request)
+        if endpoint != "show_instances" or clock.time() > hidden_until:
+            return answer
+        return SimpleNamespace(data={**answer.data, "instances": [], "total_instances": 0})
+
+    assert client._desk is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(client._desk, "call", behind)
+        patched.setattr(client._desk.settler, "_call", behind)
+        report = client.reconcile()
+        assert [one.instance_id for one in report.of("bills")] == [box.id] and len(report.findings)
+        hidden_until = clock.time() + 600
+        assert client.reconcile().of("gone")
+    clock.advance(1000)
+    (finding,) = client.reconcile().findings
+    assert finding.kind == "bills" and finding.instance_id == box.id
+    assert [one.id for one in alive(server)] == [box.id], "nobody has asked for its end"
+    assert entries(client)[0].state is State.ADOPTED
+
+
+@pytest.mark.parametrize("by", [3600.0, -3600.0])
+def test_setting_the_clock_proves_nothing(
+    client: vastnb.Client, server: Server, clock: ManualClock, monkeypatch: pytest.MonkeyPatch,
+    by: float,
+) -> None:  # fmt: skip
+    """Lists show the machine after 20 s; the clock is set in the middle of finding out."""
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    offers = client.search_offers("num_gpus=1", order="dph_total")
+    desk, lists, began = client._fleet(), [], clock.steady()
+    call = desk.call
+
+    def behind(endpoint: str, **request: Any) -> Any:
+        answer = call(endpoint, **request)
+        if endpoint != "show_instances":
+            return answer
+        lists.append(clock.steady())
+        if len(lists) == 2:
+            clock.set_by(by)
+        if clock.steady() - began > 20:
+            return answer
+        return SimpleNamespace(data={**answer.data, "instances": [], "total_instances": 0})
+
+    monkeypatch.setattr(desk.settler, "_call", behind)
+    box = client.rent(offers, **ORDER)
+    assert [one.id for one in alive(server)] == [box.id], "rented once"  # type: ignore[union-attr]
+    assert clock.steady() - began < 60, "and it does not look for an hour"
+
+
 def test_without_a_list_nothing_is_concluded(
     client: vastnb.Client, journal: Journal, server: Server
 ) -> None:

@@ -391,7 +391,9 @@ class Transport:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise InvalidRequest("This client is closed. Nothing was sent; make a new one.")
+            raise InvalidRequest(
+                "This client is closed. Nothing was sent; make a new one.", code="closed"
+            )
 
 
 __all__ = ["Answer", "Quota", "Transport"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vastnb.api.progress import WaitHook, wait_line
 from vastnb.clock import Clock
-from vastnb.errors import InvalidRequest, JournalError, VastError
+from vastnb.errors import InvalidRequest, JournalError
 
 if TYPE_CHECKING:
     from vastnb.fleet.desk import Desk
@@ -135,7 +135,7 @@ class Footing:
                 self._desk = None
                 raise
             warnings.warn(error.message, RuntimeWarning, stacklevel=4)
-        except VastError:
+        except BaseException:  # a Ctrl-C too
             self._desk = None  # the next use tries again
             raise
 

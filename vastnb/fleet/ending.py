@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from vastnb.errors import OutcomeUnknown
+from vastnb.errors import InvalidRequest, OutcomeUnknown
 from vastnb.fleet.desk import GONE, Desk
 from vastnb.fleet.outcomes import still_there
 from vastnb.fleet.plan import State
-from vastnb.fleet.settle import DESTROY_BUDGET, Case
+from vastnb.fleet.settle import CLOSED, DESTROY_BUDGET, Case
 
 
 def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
@@ -30,12 +30,22 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
     ------
     OutcomeUnknown
         If one was not seen gone.
+    InvalidRequest
+        If the client is closed.
     """
     cases = [_case(desk, number) for number in dict.fromkeys(ids)]
     if not cases:
         return
     try:
         desk.settler.destroy_all(cases)
+        closed = [str(one.contract) for one in cases if one.left == CLOSED]
+        if closed:
+            raise InvalidRequest(
+                f"This client is closed, so instances {', '.join(closed)} were not asked to be "
+                "destroyed: they bill on. A new client does it: client.reconcile() for those "
+                "rented by vastnb, client.destroy_instance(id) for any.",
+                code="closed",
+            )
         if not verify:
             return
         with desk.rights.on_wait("destroy_instance", *GONE) as tick:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -27,7 +28,7 @@ from vastnb.fleet.deadline import in_words
 from vastnb.fleet.desk import Desk
 from vastnb.fleet.ending import destroy
 from vastnb.fleet.journal import Entry
-from vastnb.fleet.plan import LIVE
+from vastnb.fleet.plan import LIVE, State
 
 SLICE: Final = 30.0
 """Seconds of sleep at a time: a computer that was suspended wakes with its clock moved on."""
@@ -58,6 +59,8 @@ class Charge:
         Not before this moment, after a destroy that failed.
     failures : int
         Destroys that failed.
+    latest : float
+        The deadline in steady seconds (`Clock.steady`): a clock that is set back puts nothing off.
     """
 
     id: int
@@ -66,11 +69,12 @@ class Charge:
     on_machine: bool = False
     again_at: float = 0.0
     failures: int = 0
+    latest: float = math.inf
 
-    @property
-    def due_at(self) -> float:
-        """When something is to be done about it."""
-        return max(self.deadline, self.again_at)
+    def due_at(self, now: float, ahead: float = 0.0) -> float:
+        """Return when something is to be done about it; `ahead` is the clock's time less steady."""
+        again = self.again_at if self.again_at - now <= LONGEST_AGAIN else now
+        return max(min(self.deadline, self.latest + ahead), again)
 
     @classmethod
     def of(cls, entry: Entry) -> Charge | None:
@@ -87,13 +91,23 @@ class Plan(NamedTuple):
     wait: float | None
 
 
-def plan(charges: Iterable[Charge], now: float) -> Plan:
-    """Say what is due, and how long to sleep otherwise."""
-    charges = sorted(charges, key=lambda one: (one.due_at, one.id))
-    due = tuple(one for one in charges if one.due_at <= now)
+def plan(charges: Iterable[Charge], now: float, ahead: float = 0.0) -> Plan:
+    """Say what is due, and how long to sleep otherwise.
+
+    Parameters
+    ----------
+    charges : iterable of Charge
+        What is guarded.
+    now : float
+        Epoch seconds.
+    ahead : float
+        How much that is more than the steady seconds.
+    """
+    charges = sorted(charges, key=lambda one: (one.due_at(now, ahead), one.id))
+    due = tuple(one for one in charges if one.due_at(now, ahead) <= now)
     if due:
         return Plan(due, 0.0)
-    return Plan((), min(SLICE, charges[0].due_at - now) if charges else None)
+    return Plan((), min(SLICE, charges[0].due_at(now, ahead) - now) if charges else None)
 
 
 def failed(charge: Charge, now: float) -> Charge:
@@ -137,14 +151,20 @@ class Guard:
         """Guard machines from now on, or with the deadlines that they have now."""
         self._ours()
         found = [charge for charge in map(Charge.of, entries) if charge is not None]
+        if not found:
+            return
         with self._changed:
-            if self._closed or not found:
-                return
-            self._charges.update({one.marker: one for one in found})
-            if self._thread is None:
+            closed = self._closed
+            if not closed:
+                self._charges.update({one.marker: self._lasting(one) for one in found})
+            if not closed and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._run, name="vastnb-guard", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+        if closed and self.outlasted:  # while it was being rented
+            self._say(
+                unguarded(found, self._desk.clock.time(), "The client is closed"), found[0].id, True
+            )
 
     def forget(self, ids: Iterable[int]) -> None:
         """Guard machines no longer: they are gone."""
@@ -158,7 +178,7 @@ class Guard:
     def guards(self, marker: str) -> bool:
         """Say whether the machine of an attempt is guarded here."""
         self._ours()
-        return marker in self._charges
+        return marker in self._charges and self.alive
 
     def ended(self, id: int) -> bool:
         """Say whether a machine was destroyed at its deadline, and seen gone."""
@@ -185,6 +205,12 @@ class Guard:
         with self._changed:
             self._changed.notify_all()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, and guards nothing any more."""
+        self._ours()
+        return self._closed
+
     def close(self) -> tuple[Charge, ...]:
         """End the thread; return what nobody in this kernel guards any longer."""
         self._ours()
@@ -203,7 +229,9 @@ class Guard:
     def _run(self) -> None:
         while True:
             with self._changed:
-                todo = plan(self._charges.values(), self._desk.clock.time())
+                now = self._desk.clock.time()
+                ahead = now - self._desk.clock.steady()
+                todo = plan(self._charges.values(), now, ahead)
                 if todo.wait is None or self._closed:
                     self._thread = None
                     return
@@ -221,9 +249,10 @@ class Guard:
             return
         now = self._desk.clock.time()
         for one in due:
+            set_back = " by a clock that was set back since" if one.deadline > now else ""
             self._say(
-                f"The deadline of instance {one.id} was {in_words(one.deadline, now)}: it is "
-                "destroyed now.",
+                f"The deadline of instance {one.id} was {in_words(one.deadline, now)}{set_back}: "
+                "it is destroyed now.",
                 one.id,
                 False,
             )
@@ -249,11 +278,21 @@ class Guard:
                 # One that somebody has begun to destroy goes on: it may have failed.
                 if row is not None and not _exists(row):
                     self._charges.pop(one.marker, None)
-                elif row is not None and row.deadline is not None and row.deadline > now:
-                    self._charges[one.marker] = replace(one, deadline=row.deadline, again_at=0.0)
+                elif (
+                    row is not None
+                    and row.deadline is not None
+                    and (row.deadline > now and row.deadline != one.deadline)
+                ):
+                    moved = replace(one, deadline=row.deadline, again_at=0.0)
+                    self._charges[one.marker] = self._lasting(moved)
                 else:
                     still.append(one)
         return tuple(still)
+
+    def _lasting(self, charge: Charge) -> Charge:
+        """Return a machine with the steady moment at which its deadline comes."""
+        clock = self._desk.clock
+        return replace(charge, latest=clock.steady() + charge.deadline - clock.time())
 
     def _gone(self, due: Iterable[Charge]) -> set[str]:
         try:
@@ -304,7 +343,8 @@ class Guard:
 
 
 def _exists(entry: Entry) -> bool:
-    return entry.is_open or entry.state in LIVE
+    # That lists did not show it for a while is no reason to let it run past its deadline.
+    return entry.is_open or entry.state in LIVE or entry.state is State.GONE
 
 
 def guarded(marker: str) -> bool:
@@ -325,8 +365,9 @@ def unguarded(charges: Iterable[Charge], now: float, why: str) -> str:
     """Return the warning for machines that no kernel guards any longer."""
     return (
         f"{why}: nobody enforces the deadlines of machines that bill: {in_words_of(charges, now)}. "
-        "The next kernel that uses vastnb on this computer takes them up; until then only a "
-        "machine that ends itself does. client.destroy_instance(id) ends one."
+        "The next client takes them up at its first use (one in another kernel: when this one has "
+        "ended, or a quarter of an hour after the deadline); until then only a machine that ends "
+        "itself does. client.destroy_instance(id) ends one."
     )
 
 

@@ -111,6 +111,12 @@ def extend(client: Footing, id: int, hours: float) -> datetime | None:
             "cannot be kept for it. Nothing was changed.",
             code="no_such_attempt",
         )
+    if entry.owner == this_process() and guard_of(client, desk).closed:
+        raise InvalidRequest(
+            f"This client is closed, so nobody would enforce a deadline of instance {id}. It is as "
+            "it was. Make a new client, and move it there.",
+            code="closed",
+        )
     now = desk.clock.time()
     begin = now if entry.deadline is None else max(entry.deadline, now)
     moment = min(LATEST, begin + hours * HOUR)

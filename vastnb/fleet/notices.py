@@ -186,11 +186,14 @@ def _rented(
     if rental.given_up:
         dph = dph_now(record) or number(record.get("dph_total"))
         cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
+        why = f"though its rental was {rental.given_up}: it was created late, or came back"
+        what = "destroys it"
+        if rental.given_up == "gone":  # lists have left it out; nobody here has destroyed it
+            why, what = "though lists did not show it", "takes it up again"
         yield (
             "given up",
             "bad",
-            f"It exists, and bills {cost}, though its rental was {rental.given_up}: it was created "
-            "late, or came back. client.reconcile() destroys it.",
+            f"It exists, and bills {cost}, {why}. client.reconcile() {what}.",
         )
         return
     total = number(record.get("dph_total"))

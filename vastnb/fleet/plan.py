@@ -11,6 +11,7 @@ sending and waiting are done elsewhere.
        └──lost──> unknown ──seen──> adopted
                      └──absent from enough complete lists──> absent
     stillborn, created, adopted ──> destroying ──gone from enough lists──> destroyed
+    created, adopted ──absent from enough complete lists──> gone ──seen──> adopted
 
 The rules: nothing is sent while an attempt of the same rental is unknown. A list proves absence
 only if it is complete, and only when a request that is still under way would have arrived. What a
@@ -191,6 +192,9 @@ def next_step(
         if _proven(seen, since, GONE_AFTER):
             return Close(State.DESTROYED)
         return _look(seen, since, GONE_AFTER, now, deadline)
+    if state is State.GONE and contract in seen.found:
+        # Nobody here has destroyed it: lists have left it out, and somebody may be using it.
+        return Adopt(contract)
     if state in OVER and seen.found:
         # It came after all, or came back. Whoever rented it was told that there is none.
         return Destroy(seen.found)
@@ -198,10 +202,10 @@ def next_step(
         others = tuple(one for one in seen.found if one != contract)
         if others:
             return Adopt(contract, others)
-        if seen.clean >= CLEAN_LISTS:
+        if _proven(seen, since, ABSENT_AFTER):  # a list may be late to show what is new
             return Close(State.GONE)
         if seen.clean:
-            return _look(seen, since, 0.0, now, deadline)
+            return _look(seen, since, ABSENT_AFTER, now, deadline)
     return Leave("settled")
 
 

@@ -3,14 +3,14 @@
 The journal names every attempt of this account on this computer. Those of a process that is dead
 are taken over, one by one; those of one that lives are left alone. One list of instances then
 tells what each of them came to. A machine that is past its deadline is destroyed then; its kernel
-is not there to do it.
+is not there to do it. Where a kernel lives and has not done it for long, it is done as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from vastnb.errors import AuthError, RateLimited, ServerError, VastError
 from vastnb.fleet.deadline import in_words
@@ -96,10 +96,17 @@ class Report:
     __repr__ = __str__
 
 
+NEGLECTED: Final = 900.0
+"""Seconds past a deadline after which it is enforced for a kernel that lives: its client is closed,
+or it is stopped. A guard that cannot destroy tries again within a third of that."""
+
+
 def needs_settling(desk: Desk) -> bool:
     """Say whether there is something that this process should settle or tell of."""
+    now = desk.clock.time()
     return any(
-        one.owner.is_dead(desk.clock.time() - one.updated_at)
+        one.owner.is_dead(now - one.updated_at)
+        or _is_neglected(one, now)
         or (one.is_open and one.owner == this_process() and one.marker not in in_flight())
         or unwatched(one)
         for one in desk.journal.concerning(desk.rights.account)
@@ -151,6 +158,9 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
     if listing is not None or any(state in OPEN for state in was):
         longest = DESTROY_BUDGET if State.DESTROYING in was or State.STILLBORN in was else budget
         desk.settler.settle(_worth_it(cases, listing), longest, listing)
+    for case, state in zip(cases, was, strict=True):
+        if state is State.GONE and case.state in LIVE and case.entry is not None:
+            case.entry = desk.journal.claim(case.entry, now) or case.entry
     overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
     if overdue and listing is not None:
         desk.settler.destroy_all(overdue)
@@ -171,10 +181,16 @@ def _ours(desk: Desk, entry: Entry, now: float) -> Entry | None:
         return None
     if entry.owner == this_process():
         return entry
-    if not entry.owner.is_dead(now - entry.updated_at):
+    if not entry.owner.is_dead(now - entry.updated_at) and not _is_neglected(entry, now):
         return None
     # What is over is only looked at: taking it over would rewrite history at every start.
     return entry if entry.state in OVER else desk.journal.claim(entry, now)
+
+
+def _is_neglected(entry: Entry, now: float) -> bool:
+    """Say whether a machine is long past its deadline, whoever should see to it."""
+    deadline = entry.deadline
+    return entry.state in LIVE and deadline is not None and now - deadline >= NEGLECTED
 
 
 def _first_list(desk: Desk, budget: float) -> tuple[Listing | None, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vastnb.api.progress import Tick
-from vastnb.clock import Clock
+from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.journal import Entry, Journal
 from vastnb.fleet.listing import Listing, list_instances
@@ -39,6 +39,9 @@ DESTROY_BUDGET: Final = 120.0
 
 BULK: Final = 64
 """Machines in one request, as for the service's bulk create."""
+
+CLOSED: Final = "closed"
+"""Why a case is left if the client was closed: whatever is tried again fails as well."""
 
 ONE_LIST: Final = 20.0
 """Seconds for one list, with its pages, turns and repetitions."""
@@ -128,9 +131,18 @@ class Settler:
         tick : callable
             Told of the seconds that pass.
         """
-        deadline = self._clock.time() + budget
+        # By a clock that nobody sets meanwhile: what is proved is proved by the time that passes.
+        settler = Settler(self._call, Steady(self._clock), self._journal)
+        settler._settle(cases, budget, first, tick)
+
+    def _settle(
+        self, cases: Sequence[Case], budget: float, first: Listing | None, tick: Tick
+    ) -> None:
+        now = self._clock.time()
+        deadline = now + budget
         for case in cases:
             case.left = ""
+            case.since = min(case.since, now)  # the clock was set back
         if first is not None:
             self._show(cases, first)
         while True:
@@ -261,6 +273,7 @@ class Settler:
                 # and is destroyed again.
                 if not (isinstance(error, InvalidRequest) and error.status == 404):
                     case.error = _trouble("destroying it", error)
+                    case.left = _end_of(error)
 
     def _look(self, cases: Sequence[Case], deadline: float) -> None:
         # The last look may end a little late; it is never cut short.
@@ -271,6 +284,7 @@ class Settler:
             for case in cases:
                 case.seen = case.seen.failed()
                 case.error = _trouble("looking", error)
+                case.left = _end_of(error)
             return
         self._show(cases, listing)
 
@@ -279,6 +293,11 @@ class Settler:
             found = listing.ids_of(case.marker, case.contract)
             case.seen = case.seen.saw(found, listing.asked_at)
             case.record = listing.record(found[0]) if found else None
+
+
+def _end_of(error: VastError) -> str:
+    """Return why a case is left after this error; empty if it is gone on with."""
+    return CLOSED if error.code == CLOSED else ""
 
 
 def _trouble(doing: str, error: VastError) -> str:
@@ -293,4 +312,4 @@ def never_ran(record: Mapping[str, Any] | None) -> bool:
     return record.get("actual_status") in (None, "created", "loading")
 
 
-__all__ = ["BUDGET", "DESTROY_BUDGET", "Case", "Settler", "never_ran"]
+__all__ = ["BUDGET", "CLOSED", "DESTROY_BUDGET", "Case", "Settler", "never_ran"]
