@@ -139,8 +139,9 @@ def bid_for(offer: Offer, bid: float | str) -> float | None:
         return None
     more = float(found.group(1) or 0.0)
     price = offer.min_bid * (1 + more / 100) if found.group(2) else offer.min_bid + more
+    price = min(PRICE_MAX, price)
     # Rounded up: a bid below the least one makes a stopped machine that bills its disk.
-    return min(PRICE_MAX, max(PRICE_MIN, math.ceil(round(price * 1e4, 6)) / 1e4))
+    return max(PRICE_MIN, math.ceil(round(price * 1e4, 6)) / 1e4)
 
 
 def _read(row: Mapping[Any, Any], *, is_bid: bool) -> Offer:

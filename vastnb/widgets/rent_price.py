@@ -7,7 +7,6 @@ since is refused and not paid.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +20,10 @@ from .rent_plan import RentPlan
 
 _PLACES: Final = 4
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost")
+
+
+MOST: Final = 1e15
+"""A number of a row that is larger is nonsense: sums with it may not even be finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,15 +223,15 @@ def _each(row: Mapping[Any, Any], name: str, amount: float = 1.0) -> str:
 
 
 def number_of(row: Mapping[Any, Any], name: str) -> float | None:
-    """Return a number of a row; None for what is missing or none."""
+    """Return a number of a row; None for what is missing, none, or beyond anything that can be."""
     value = row.get(name)
     if value is None or value is pd.NA or isinstance(value, bool | str):
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) < MOST else None
 
 
 __all__ = ["Price", "Term", "bids_in", "guard_text", "number_of", "price_of", "priced"]
