@@ -19,6 +19,7 @@ from vastnb.errors import CommandFailed, ConnectionLost, InvalidRequest, WaitTim
 from vastnb.remote.run import Result, Show, _to_cell
 from vastnb.remote.session import Session
 
+_PART: Final = 4 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 # A process id alone is given to another process after a reboot; with its beginning it is not.
@@ -36,7 +37,7 @@ _START: Final = (
 umask 077; d="$HOME/.vastnb/jobs/NAME"
 mkdir -p "$HOME/.vastnb/jobs"
 if ! mkdir "$d" 2>/dev/null; then cat "$d/nonce" 2>/dev/null; exit 0; fi
-cat >"$d/script"; cd "$d" || exit 1
+head -c LENGTH >"$d/command"; cat >"$d/script"; cd "$d" || exit 1
 setsid=$(command -v setsid || echo nohup)
 $setsid SHELL -c 'echo $$ >pid; began $$ >began 2>/dev/null; SHELL script >log 2>&1 </dev/null
 echo $? >code.new; mv code.new code' >/dev/null 2>&1 </dev/null &
@@ -184,7 +185,7 @@ class Job:
             f"{_STATE}{self._there}p=$(cat pid); [ \"$(state)\" = running ] || exit 0\n"
             f"kill -TERM -- -$p; i=0\n"
             f"while kill -0 -- -$p 2>/dev/null && [ $i -lt {int(grace * 10)} ]; do sleep 0.1; "
-            "i=$((i+1)); done\nkill -KILL -- -$p 2>/dev/null; :",
+            "i=$((i+1)); done\nkill -KILL -- -$p 2>/dev/null; [ -f code ] || echo 143 >code",
             timeout=grace + 30,
         )
         return self.state
@@ -193,15 +194,13 @@ class Job:
         """Read what it has printed since `offset`, at most a few megabytes at a time."""
         found = b""
         while True:
-            call = self._session.ask(
-                f"{self._there}tail -c +{offset + len(found) + 1} log 2>/dev/null "
-                "| head -c 3000000 | od -An -v -tx1 | tr -d ' \\n'"
+            part = self._session.fetch(
+                f"{self._there}tail -c +{offset + len(found) + 1} log 2>/dev/null | head -c {_PART}"
             )
-            part = bytes.fromhex(call)
             found += part
             if part:
                 show(part.decode(errors="replace"), False)
-            if len(part) < 3_000_000:
+            if len(part) < _PART:
                 return found
 
     def _through_cuts(self, ask: Callable[[], JobState], tries: int = 10) -> JobState:
@@ -249,7 +248,8 @@ def start(
     script = _START.replace("NAME", job.name).replace("NONCE", nonce).replace("SHELL", shell)
     # `began` is needed within the shell that the job runs in, too.
     script = script.replace("-c 'echo", f"-c '{_BEGAN}echo")
-    body = session.script(command, cwd)
+    script = script.replace("LENGTH", str(len(command.encode())))
+    body = command + session.script(command, cwd)
     # Sent again after a cut, it finds the directory, and in it whether it was this very call.
     told = session.ask(script, body.encode()).strip()
     if told != nonce:

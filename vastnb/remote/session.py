@@ -409,6 +409,10 @@ class Session:
         return call
 
     def ask(self, script: str, data: bytes = b"", *, timeout: float = 30.0) -> str:
+        """Do as `fetch`, and return text."""
+        return self.fetch(script, data, timeout=timeout).decode(errors="replace")
+
+    def fetch(self, script: str, data: bytes = b"", *, timeout: float = 30.0) -> bytes:
         """Run a short script of our own that may be run twice; return its output.
 
         Parameters
@@ -442,7 +446,7 @@ class Session:
                 watchdog.cancel()
                 code = call.close()
             if code == 0:
-                return out.decode(errors="replace")
+                return out
             if code < 0 or (code == 255 and (begun or self.dropped())):
                 self.drop() if code < 0 else None
                 if not last:
