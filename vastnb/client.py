@@ -16,9 +16,9 @@ import pandas as pd
 from vastnb.api.credentials import as_secret, find_key
 from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.line import Line
-from vastnb.api.opening import Cache
 from vastnb.api.progress import WaitHook, wait_line
-from vastnb.api.requesting import identity_of
+from vastnb.api.request import identity_of
+from vastnb.api.resources import Cache
 from vastnb.api.secret import Secret
 from vastnb.api.transport import Quota, Transport
 from vastnb.api.usage import COUNTERS

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vastnb import errors
 from vastnb.api.answers import Definite, Good, QuotaSpent, Refused, Trouble, decode, judge
 from vastnb.api.endpoints import ENDPOINTS
-from vastnb.api.pacing import Refusal
+from vastnb.api.lane import Refusal
 from vastnb.api.refusals import next_midnight, read_refusal
 from vastnb.api.retry import Again, GiveUp, Situation, after
 from vastnb.api.wire import Failure, Reply

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from vastnb.api.endpoints import Endpoint
-from vastnb.api.pacing import Refusal
+from vastnb.api.lane import Refusal
 from vastnb.api.refusals import quota_reset, read_refusal
 from vastnb.api.text import bare_url, plain
 from vastnb.api.wire import Failure, Reply

@@ -1,14 +1,14 @@
-"""The lanes of one account: the rules of `pacing`, applied to the state that kernels share."""
+"""The lanes of one account: the rules of `lane`, applied to the state that kernels share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
-from vastnb.api import pacing
+from vastnb.api import lane as rules
 from vastnb.api.answers import QuotaSpent, Refused, Trouble, Verdict
 from vastnb.api.endpoints import Endpoint
-from vastnb.api.pacing import Lane, Turn, Wait
+from vastnb.api.lane import Lane, Turn, Wait
 from vastnb.api.shared import State
 from vastnb.api.wire import Failure, Reply
 from vastnb.clock import Clock
@@ -37,12 +37,12 @@ class Pace:
     def claim(self, endpoint: Endpoint, *, probe: bool = False) -> Turn | Wait:
         """Take the turn, or learn how long to wait."""
         return self._change(
-            endpoint, lambda lane, now: pacing.claim(lane, endpoint, now, probe=probe)
+            endpoint, lambda lane, now: rules.claim(lane, endpoint, now, probe=probe)
         )
 
     def give_back(self, endpoint: Endpoint, turn: Turn) -> None:
         """Undo a turn that was not used."""
-        self._change(endpoint, lambda lane, now: (pacing.give_back(lane, turn), None))
+        self._change(endpoint, lambda lane, now: (rules.give_back(lane, turn), None))
 
     def tell(
         self, endpoint: Endpoint, turn: Turn, outcome: Reply | Failure, verdict: Verdict
@@ -54,12 +54,12 @@ class Pace:
 
         def learn(lane: Lane, now: float) -> tuple[Lane, None]:
             if isinstance(verdict, Refused):
-                return pacing.refused(lane, endpoint, turn, now, verdict.said), None
+                return rules.refused(lane, endpoint, turn, now, verdict.said), None
             if isinstance(verdict, Trouble):
-                return pacing.lost(lane, endpoint, now), None
-            lane = pacing.answered(lane, endpoint, turn, now)
+                return rules.lost(lane, endpoint, now), None
+            lane = rules.answered(lane, endpoint, turn, now)
             if isinstance(verdict, QuotaSpent):
-                lane = pacing.quota_spent(lane, now, verdict.reset_at)
+                lane = rules.quota_spent(lane, now, verdict.reset_at)
             return lane, None
 
         self._change(endpoint, learn)
@@ -68,7 +68,7 @@ class Pace:
         """Return the seconds until the next turn, without taking it."""
 
         def look(lane: Lane, now: float) -> tuple[Lane, float]:
-            _, result = pacing.claim(lane, endpoint, now)
+            _, result = rules.claim(lane, endpoint, now)
             return lane, result.seconds if isinstance(result, Wait) else 0.0
 
         return self._change(endpoint, look)
@@ -79,7 +79,7 @@ class Pace:
             endpoint,
             lambda lane, now: (
                 lane,
-                pacing.polite_delay(pacing.gap(lane, endpoint, now), losses),
+                rules.polite_delay(rules.gap(lane, endpoint, now), losses),
             ),
         )
 
@@ -87,7 +87,7 @@ class Pace:
         """Return when the quota opens again, None if it is not spent."""
 
         def look(lane: Lane, now: float) -> tuple[Lane, float | None]:
-            closed = pacing.closed_seconds(lane, now) if lane.reason == "quota" else 0.0
+            closed = rules.closed_seconds(lane, now) if lane.reason == "quota" else 0.0
             return lane, now + closed if closed > 0 else None
 
         return self._change(endpoint, look)

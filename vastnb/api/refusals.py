@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from vastnb.api.pacing import Refusal
+from vastnb.api.lane import Refusal
 
 LONGEST = 7 * 86400.0
 """Seconds. A longer Retry-After is a mistake, and is read as none."""

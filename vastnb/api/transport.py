@@ -12,7 +12,7 @@ One cached call, in order:
    again, given up with an error, or replaced by the older answer.
 
 What is not cached does 3, 5 and 6. Every decision is made by a function of values elsewhere
-(`pacing`, `answers`, `retry`); here things are done.
+(`lane`, `answers`, `retry`); here things are done.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from vastnb.api.answers import (
 )
 from vastnb.api.cache import KEPT_HEADERS, Entry
 from vastnb.api.endpoints import ENDPOINTS, Endpoint
-from vastnb.api.opening import Cache, Settings, Tools, open_tools
-from vastnb.api.pacing import Turn
+from vastnb.api.lane import Turn
 from vastnb.api.progress import Nap, WaitHook, wait_line
-from vastnb.api.requesting import Call, body_of, kept_answer, key_of, params_of, url_of
+from vastnb.api.request import Call, body_of, kept_answer, key_of, params_of, url_of
+from vastnb.api.resources import Cache, Settings, Tools, open_tools
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
 from vastnb.api.secret import Secret
 from vastnb.api.usage import Quota, Traffic, add_rows, quota

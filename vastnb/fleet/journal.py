@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 
 import platformdirs
 
-from vastnb.api.places import private_file
+from vastnb.api.files import private_file
 from vastnb.errors import JournalError
 from vastnb.fleet.owner import Owner, this_process
 from vastnb.fleet.plan import LIVE, OPEN, State

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from vastnb.api.cache import Store, open_store
 from vastnb.api.endpoints import Endpoint
+from vastnb.api.files import PACE, cache_dir
 from vastnb.api.pace import Pace
-from vastnb.api.places import PACE, cache_dir
 from vastnb.api.progress import SHOW_FROM, SLICE, Tick
-from vastnb.api.requesting import identity_of
+from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.shared import State, file_state
 from vastnb.api.wire import Wire
