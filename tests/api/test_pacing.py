@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from vastnb.api import lane as rules
 from vastnb.api import shared
+from vastnb.api.answers import Refusal
 from vastnb.api.endpoints import ENDPOINTS, Endpoint
-from vastnb.api.lane import Lane, Refusal, Turn, Wait
+from vastnb.api.lane import Lane, Turn, Wait
 from vastnb.clock import ManualClock, SystemClock
 from vastnb.errors import QuotaExceeded, RateLimited
 
