@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import vastnb.market.accessor  # noqa: F401
-from vastnb.errors import InvalidRequest
+from vastnb.errors import InvalidRequest, QueryError
 from vastnb.market.cost import cost, hourly
 from vastnb.market.offers import frame_of_offers
 
@@ -60,6 +60,17 @@ def test_a_price_that_cannot_be_true_has_no_cost():
     assert terms["gpu_usd"].isna().tolist() == [False, True, False]
     assert terms["total_usd"].isna().tolist() == [True, True, False]
     assert not cost(frame, hours=1)["total_usd"].isna()[0]  # no traffic, no matter
+
+
+def test_prices_as_text_are_a_loud_error():
+    for frame in (
+        frame_of_offers([{**ROW, "dph_base": "1.0"}] * 2),
+        pd.DataFrame([{**ROW, "dph_base": "1.0"}] * 2),
+    ):
+        with pytest.raises(QueryError, match="dph_base.*no numbers|no numbers.*dph_base"):
+            cost(frame, hours=1)
+    nothing = cost(pd.DataFrame([{**ROW, "dph_base": None}]), hours=1)
+    assert nothing["gpu_usd"].isna().all()
 
 
 def test_costs_stand_on_the_index_of_the_frame():

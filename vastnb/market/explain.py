@@ -194,7 +194,7 @@ _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost", 
 
 def _price(frame: pd.DataFrame, at: int, name: str) -> float | None:
     """Return a price of one row, `None` if it is missing or cannot be true."""
-    return number(believed(frame.iloc[[at]], name).values[0]) if name in frame.columns else None
+    return number(believed(frame, name).values[at]) if name in frame.columns else None
 
 
 def _row_of(frame: pd.DataFrame, offer: Any) -> int:
