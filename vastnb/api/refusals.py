@@ -19,6 +19,9 @@ from vastnb.api.pacing import Refusal
 LONGEST = 7 * 86400.0
 """Seconds. A longer Retry-After is a mistake, and is read as none."""
 
+_OWN = re.compile(r"requests too frequent|HTTPTooManyRequests|rate_limit_exceeded", re.IGNORECASE)
+"""What the service's own 429s say. A proxy's may come after the request has run."""
+
 _THRESHOLD = re.compile(r"threshold\s*[:=]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
@@ -49,6 +52,19 @@ def read_refusal(headers: Mapping[str, str], data: Any, text: str, now: float) -
         threshold=_positive(_number(threshold.group(1))) if threshold else None,
         limit=_number(headers.get("X-RateLimit-Limit")) if limit is None else limit,
     )
+
+
+def is_own_limit(status: int, text: str) -> bool:
+    """Say whether an answer is a 429 of the service itself, which it gives before acting.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    text : str
+        Its code and message, or a body in plain text.
+    """
+    return status == 429 and _OWN.search(text) is not None
 
 
 def quota_reset(headers: Mapping[str, str], data: Any, now: float) -> float:
@@ -126,4 +142,4 @@ def _positive(value: float | None) -> float | None:
     return value if value is not None and 0 < value <= 3600 else None
 
 
-__all__ = ["next_midnight", "quota_reset", "read_refusal"]
+__all__ = ["is_own_limit", "next_midnight", "quota_reset", "read_refusal"]
