@@ -11,12 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb import errors
-from vastnb.api.answers import Definite, Good, QuotaSpent, Refused, Trouble, decode, judge
+from vastnb.api.answers import (
+    Definite,
+    Good,
+    QuotaSpent,
+    Refusal,
+    Refused,
+    Trouble,
+    decode,
+    judge,
+    next_midnight,
+    read_refusal,
+)
 from vastnb.api.endpoints import ENDPOINTS
-from vastnb.api.pacing import Refusal
-from vastnb.api.refusals import next_midnight, read_refusal
 from vastnb.api.retry import Again, GiveUp, Situation, after
-from vastnb.api.wire import Failure, Reply
+from vastnb.api.wire import Failure, Response
 
 from .peer import Peer, answer, hang_up, raw, truncated
 
@@ -30,7 +39,7 @@ def reply(status, body, **headers):
 
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, CaseInsensitiveDict(named), data)
+    return Response(status, CaseInsensitiveDict(named), data)
 
 
 CASES = [

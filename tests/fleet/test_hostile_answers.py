@@ -10,7 +10,7 @@ import pytest
 import vastnb
 from vastnb.api.answers import Good, Refused, Trouble, judge
 from vastnb.api.endpoints import ENDPOINTS
-from vastnb.api.wire import Reply
+from vastnb.api.wire import Response
 from vastnb.errors import InstanceFailed, NoCredit, ServerError
 from vastnb.fleet.outcomes import read_answer
 from vastnb.fleet.plan import State
@@ -77,7 +77,7 @@ def test_credit_that_lacks_in_other_words_is_no_credit(
 
 def _judged(status: int, body: Any) -> Any:
     text = body if isinstance(body, str) else json.dumps(body)
-    return judge(CREATE, Reply(status, {}, text.encode()), 0.0)
+    return judge(CREATE, Response(status, {}, text.encode()), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_429_of_the_service_itself_did_not_run(body: Any) -> None:
 @pytest.mark.parametrize("name", ["reboot_instance", "recycle_instance", "create_ssh_key"])
 def test_another_429_does_not_send_a_command_again(name: str) -> None:
     for status, body in ((429, b"<html>slow down"), (503, b'{"msg": "requests too frequent"}')):
-        verdict = judge(ENDPOINTS[name], Reply(status, {}, body), 0.0)
+        verdict = judge(ENDPOINTS[name], Response(status, {}, body), 0.0)
         assert isinstance(verdict, Trouble) and verdict.ran
 
 
