@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vastnb.errors import QueryError
+from vastnb.market.schema import UNITS
 
 _TINY: Final = 1e-9
 _PRICE: Final = (_TINY, 1e4)
@@ -90,13 +91,14 @@ def believed(frame: pd.DataFrame, name: str) -> Believed:
     Raises
     ------
     QueryError
-        If there is no such column (with the nearest names), or it holds no numbers; also if the
-        service sent none but values of a wrong type, such as prices as text.
+        If there is no such column (with the nearest names), or it holds no numbers; also if all
+        prices came as something else, such as text.
     """
     require(frame, [name])
     column = frame[name]
     nothing = bool(column.isna().all())
-    if nothing and len(column) and frame.attrs.get("vastnb", {}).get("unfit", {}).get(name):
+    unfit = frame.attrs.get("vastnb", {}).get("unfit", {}).get(name)
+    if nothing and len(column) and unfit and UNITS.get(name, "").startswith("$"):
         raise QueryError(
             f"The service sent no numbers in {name!r}, but values of another type (text, perhaps), "
             f'so nothing can be worked out from it. Search with columns="all": they are in '
