@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import pandas as pd
 
 from vastnb.api.answers import Answer
+from vastnb.api.transport import Call
 from vastnb.api.usage import Quota
 from vastnb.errors import QueryError, RateLimited, ServerError
 from vastnb.market.offers import frame_of_offers, is_truncated
@@ -23,13 +24,6 @@ Columns = Literal["default", "all"]
 
 FRAMES_KEPT = 32
 """Built frames that are remembered; one of 500 offers takes about half a megabyte."""
-
-
-class Call(Protocol):
-    """Asks the service, or the cache."""
-
-    def __call__(self, endpoint: str, **request: Any) -> Answer:
-        """Return the answer of an endpoint."""
 
 
 class Record(Protocol):

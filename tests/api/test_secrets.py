@@ -18,7 +18,7 @@ import pytest
 from vastnb.api.credentials import base_url, find_key
 from vastnb.api.progress import wait_line
 from vastnb.api.secret import Secret
-from vastnb.api.wire import Asked
+from vastnb.api.wire import Request
 from vastnb.errors import AuthError, InvalidRequest, ServerError, VastError
 
 from .conftest import KEY
@@ -223,7 +223,7 @@ def test_the_key_is_not_sent_to_another_host(transport, peer, clock):
         peer.default = answer("", 307, Location=other.url + "/api/v0/bundles/")
         with pytest.raises(ServerError):
             transport.call("search_offers", body={})
-        request = transport._opened.wire.prepare(Asked("GET", other.url, {}, None))
+        request = transport._opened.wire.prepare(Request("GET", other.url, {}, None))
         assert "Authorization" not in request.headers
         assert other.asked == []
 
