@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.html import block, escape, table
 from vastnb.market.cost import HOURS_PER_MONTH, Amount, cost, each
 from vastnb.market.pareto import measured
 from vastnb.market.remarks import (
@@ -108,19 +108,15 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Return a small table and a list; every text is escaped, since hosts wrote some."""
-        rows = "".join(
-            f'<tr><td style="text-align:left">{escape(t.name)}</td><td>{escape(usd(t.usd))}</td>'
-            f'<td style="text-align:left">{escape(t.how)}</td></tr>'
-            for t in self.terms
-        )
         remarks = "".join(
-            f"<li>{'<b>Mind: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
+            f"<li>{'<b>Note: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
             for r in self.remarks
         )
-        return (
-            f"<div><p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, "
-            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p><table><tbody>{rows}"
-            f"</tbody></table><ul>{remarks}</ul><p>{escape(self.basis)}</p></div>"
+        return block(
+            f"<p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, ",
+            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p>",
+            table((), [(t.name, usd(t.usd), t.how) for t in self.terms], ("left", "right", "left")),
+            f"<ul>{remarks}</ul><p>{escape(self.basis)}</p>",
         )
 
 
@@ -149,7 +145,7 @@ def explain(
     at = _row_of(frame, offer)
     row = frame.iloc[at]
     disk = float(np.broadcast_to(each("disk", disk, frame), len(frame))[at])
-    terms = cost(frame.iloc[[at]], hours, disk, download_gb, upload_gb).iloc[0]
+    terms = cost(frame, hours, disk, download_gb, upload_gb).iloc[at]
     value = {name: number(terms[name]) for name in terms.index}
     rate = {name: _price(frame, at, name) for name in _PRICES}
     monthly = rate["storage_cost"]
