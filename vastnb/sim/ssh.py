@@ -265,18 +265,42 @@ async def _run(process: asyncssh.SSHServerProcess[bytes], machine: Machine) -> N
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     machine.groups.add(child.pid)
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    feeding = asyncio.create_task(_feed(process, child.stdin))
     try:
-        await process.redirect(child.stdin, child.stdout, child.stderr)
+        # As with OpenSSH's server, whoever holds the output open keeps the call open.
+        await asyncio.gather(
+            _pass_on(child.stdout, process.stdout), _pass_on(child.stderr, process.stderr)
+        )
         code = await child.wait()
-        with contextlib.suppress(asyncssh.Error, OSError):
-            await process.stdout.drain()
-            await process.stderr.drain()
-        if code < 0:
-            process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
-        else:
-            process.exit(code)
     finally:
+        feeding.cancel()
         machine.groups.discard(child.pid)
+    if code < 0:
+        process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
+    else:
+        process.exit(code)
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], child: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error, asyncssh.BreakReceived):
+        while part := await process.stdin.read(1 << 16):
+            child.write(part)
+            await child.drain()
+    with contextlib.suppress(OSError):
+        child.close()
+
+
+async def _pass_on(source: asyncio.StreamReader, guest: asyncssh.SSHWriter[bytes]) -> None:
+    """Pass output on; what nobody hears any more is read all the same, up to the program's end."""
+    heard = True
+    while part := await source.read(1 << 16):
+        if heard:
+            try:
+                guest.write(part)
+                await guest.drain()
+            except (OSError, asyncssh.Error):
+                heard = False
 
 
 __all__ = ["SSH", "Machine"]
