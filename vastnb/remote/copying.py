@@ -124,15 +124,17 @@ def copy(
     ends = _ends_up(session, here, there) if up else _ends_down(session, here, there)
     if up:
         source = listing.local_files(ends.local / ends.only, patterns, gitignore=gitignore)
-        target = listing.remote_stamps(session, ends.remote, ends.renamed(source))
-    elif ends.only:
-        source = listing.remote_stamps(session, ends.remote, [ends.only])
-        target = listing.local_stamps(ends.local, [ends.name or ends.only])
+        target = (
+            ends.found if ends.only else listing.remote_stamps(session, ends.remote, list(source))
+        )
     else:
-        source = listing.kept(listing.remote_files(session, ends.remote), patterns)
-        target = listing.local_stamps(ends.local, source)
-    if ends.name and ends.only and ends.name != ends.only:
-        target = {ends.only: stamp for stamp in [target.get(ends.name)] if stamp}
+        source = (
+            ends.found
+            if ends.only
+            else listing.kept(listing.remote_files(session, ends.remote), patterns)
+        )
+        target = listing.local_stamps(ends.local, ends.renamed(source))
+        target = {ends.only: stamp for stamp in target.values()} if ends.only else target
     kept = _Memory(memory, ends.key(up))
     what = listing.plan(source, target, kept.stamps, overwrite=overwrite)
     if what.foreign:
@@ -147,17 +149,7 @@ def copy(
         sys.stdout.flush()
     if what.files:
         _carry(session, what, ends, up, show, engine)
-        stamps = (
-            listing.remote_stamps(session, ends.remote, ends.renamed(what.files))
-            if up
-            else listing.local_stamps(ends.local, ends.renamed(what.files))
-        )
-        if ends.only and ends.name:
-            stamps = {ends.only: stamp for stamp in stamps.values()}
-        missing = [name for name in what.files if name not in stamps]
-        if missing:
-            raise CopyFailed(f"{missing[0]} vanished while it was copied. The others are there.")
-        kept.add(stamps)
+        kept.add(_whole(session, what, ends, up))
     return Copied(
         len(what.new), len(what.changed), what.same, what.size,
         time.monotonic() - begun, cost, ends.target,
@@ -178,6 +170,10 @@ class Ends:
         The file's name at the target.
     target : str
         How the target is called in messages.
+    found : dict of str to Stamp
+        The one file, if it is on the machine.
+    free : int or None
+        Bytes that are free on the machine's disk.
     """
 
     local: Path
@@ -185,6 +181,8 @@ class Ends:
     only: str
     name: str
     target: str
+    found: dict[str, Stamp]
+    free: int | None
 
     def renamed(self, files: Mapping[str, Any]) -> list[str]:
         """Return the names at the target."""
@@ -200,23 +198,30 @@ def _ends_up(session: Session, here: str | Path | None, there: str | None) -> En
     if here is None:
         raise InvalidRequest("Say what is to be copied.")
     source = Path(here).expanduser().absolute()
-    path = session.path(there if there is not None else "./")
-    found = listing.look_there(session, path)
     single = source.is_file()
-    into = path.endswith("/") or (single and found.kind == "dir")
-    whole = posixpath.join(found.path, source.name) if into and (single or there is None) else path
-    if into and not single and there is not None:
-        whole = posixpath.join(path, source.name) if not str(here).endswith("/") else path
-    whole = posixpath.normpath(whole)
-    facts = session.facts
-    resolved = posixpath.normpath(found.path if whole == posixpath.normpath(path) else whole)
-    listing.guard(resolved, facts.home, directory=not single)
-    listing.guard(whole, facts.home, directory=not single)
+    path = session.path(there if there is not None else "./")
+    # Into a directory goes what is named so, and a file goes into whatever is one.
+    contents = str(here).endswith("/") and not single
+    name = source.name if single or (path.endswith("/") and not contents) else ""
+    if path.endswith("/") and name:
+        path = posixpath.join(path, name)
+        found = listing.look_there(session, path)
+    else:
+        found = listing.look_there(session, path, name if single else "")
+        if single and posixpath.basename(found.path) == name and found.kind != "dir":
+            path = path if posixpath.basename(path) == name else posixpath.join(path, name)
+    whole = posixpath.normpath(path)
+    for one in (whole, posixpath.normpath(found.path)):
+        listing.guard(one, session.facts.home, directory=not single)
     if single:
+        if found.kind == "dir":
+            raise InvalidRequest(f"{whole} is a directory there. Nothing was copied.")
+        stamps = {source.name: found.stamp} if found.stamp else {}
         return Ends(
-            source.parent, posixpath.dirname(whole), source.name, posixpath.basename(whole), whole
-        )
-    return Ends(source, whole, "", "", whole)
+            source.parent, posixpath.dirname(whole), source.name, posixpath.basename(whole),
+            whole, stamps, found.free,
+        )  # fmt: skip
+    return Ends(source, whole, "", "", whole, {}, found.free)
 
 
 def _ends_down(session: Session, here: str | Path | None, there: str | None) -> Ends:
@@ -236,8 +241,27 @@ def _ends_down(session: Session, here: str | Path | None, there: str | None) -> 
             target = target / name
     target = target.absolute()
     if single:
-        return Ends(target.parent, posixpath.dirname(path), name, target.name, str(target))
-    return Ends(target, posixpath.normpath(path), "", "", str(target))
+        stamps = {name: found.stamp} if found.stamp else {}
+        return Ends(
+            target.parent, posixpath.dirname(path), name, target.name, str(target), stamps, None
+        )
+    return Ends(target, posixpath.normpath(path), "", "", str(target), {}, None)
+
+
+def _whole(session: Session, what: Plan, ends: Ends, up: bool) -> dict[str, Stamp]:
+    """Return how the files are at the target, of those that did not change meanwhile."""
+    names = ends.renamed(what.files)
+    if up:  # both engines give the copy the time of the file
+        now = listing.local_stamps(ends.local, what.files)
+        return {name: stamp for name, stamp in what.files.items() if now.get(name) == stamp}
+    found = listing.local_stamps(ends.local, names)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise CopyFailed(
+            f"{missing[0]} vanished from instance {session.instance_id} while it was copied. The "
+            "others are here."
+        )
+    return {ends.only: stamp for stamp in found.values()} if ends.only else found
 
 
 def _would_overwrite(what: Plan, target: str) -> WouldOverwrite:
@@ -253,7 +277,7 @@ def _would_overwrite(what: Plan, target: str) -> WouldOverwrite:
 
 def _check_space(session: Session, what: Plan, ends: Ends, up: bool) -> None:
     if up:
-        free = listing.look_there(session, ends.remote).free if what.size > 1 << 24 else None
+        free = ends.free
         where = f"instance {session.instance_id}"
     else:
         place = ends.local
@@ -275,17 +299,10 @@ def _carry(
     session: Session, what: Plan, ends: Ends, up: bool, show: bool, engine: str | None
 ) -> None:
     """Copy, over as many connections as it takes."""
-    if up:
-        directories = {posixpath.dirname(name) for name in ends.renamed(what.files)}
-        listed = b"".join(
-            posixpath.join(ends.remote, one).encode(errors="surrogateescape") + b"\0"
-            for one in sorted(directories)
-        )
-        session.fetch("xargs -0 mkdir -p --", listed, timeout=120)
-    else:
+    chosen = engine or ("rsync" if session.facts.rsync and rsync_here() else "plain")
+    if not up:
         for name in ends.renamed(what.files):
             (ends.local / name).parent.mkdir(parents=True, exist_ok=True)
-    chosen = engine or ("rsync" if session.facts.rsync and rsync_here() else "plain")
     bar = _bar(what, ends, up) if show else None
     left, furthest = TRIES, 0
     again = False
@@ -356,8 +373,10 @@ def _rsync(
     local, remote = str(ends.local), f"{host}:{ends.remote}"
     line = [
         rsync_here() or "rsync", "-tpL", "-s", "--no-implied-dirs", "--omit-dir-times",
-        f"--partial-dir={PARTIAL}", "--info=progress2", "--outbuf=L", "-e", session.rsync_shell(),
+        f"--partial-dir={PARTIAL}", "--info=progress2", "-e", session.rsync_shell(),
     ]  # fmt: skip
+    if up:  # its remote half makes the directories within it, but not the one itself
+        line.append(f"--rsync-path=mkdir -p -- {shlex.quote(ends.remote)} && rsync")
     if not what.changed and not again:
         line.append("--whole-file")  # nothing is there to compare with
     if ends.only:
@@ -401,11 +420,11 @@ def _rsync(
 
 
 def _progress_of(stream: Any, progress: Progress) -> None:
-    for line in iter(lambda: stream.readline(), b""):
-        for part in line.split(b"\r"):
-            number = part.split(b"%")[0].split()[:1]
-            if number and number[0].replace(b",", b"").isdigit():
-                progress(int(number[0].replace(b",", b"")))
+    while part := stream.read1(1 << 12):
+        # The last whole report: "     32,768   0%  ..." after a carriage return.
+        number = re.findall(rb"\r *([\d,]+) +\d+%", part)
+        if number:
+            progress(int(number[-1].replace(b",", b"")))
 
 
 def _failure(session: Session, code: int, said: str, up: bool) -> Exception:

@@ -170,26 +170,35 @@ class There:
         The path, without links.
     kind : {"dir", "file", "none"}
         What it is.
+    stamp : Stamp or None
+        Of a file.
     free : int or None
         Bytes that are free on its disk.
     """
 
     path: str
     kind: str
+    stamp: Stamp | None
     free: int | None
 
 
-def look_there(session: Session, path: str) -> There:
-    """Return what is at a path."""
+def look_there(session: Session, path: str, name: str = "") -> There:
+    """Return what is at a path; of a directory, if `name` is given, what is at that name in it."""
     told = session.ask(
-        f"p={shlex.quote(path)}\n"
-        'q=$(readlink -f -- "$p" 2>/dev/null) || q=$p; echo "$q"\n'
-        'if [ -d "$p" ]; then echo dir; elif [ -e "$p" ]; then echo file; else echo none; fi\n'
+        f"{_STAT}p={shlex.quote(path)}; n={shlex.quote(name)}\n"
+        '[ -n "$n" ] && [ -d "$p" ] && p=${p%/}/$n\n'
+        'q=$(readlink -f -- "$p" 2>/dev/null) || q=$p; echo "$q"; s=-\n'
+        'if [ -d "$p" ]; then echo dir; elif [ -e "$p" ]; then echo file; '
+        's=$(printf "%s\\0" "$p" | st); else echo none; fi; echo "$s"\n'
         'while [ ! -e "$q" ]; do q=$(dirname -- "$q"); done; df -Pk -- "$q" 2>/dev/null | tail -n 1'
     ).split("\n")
-    numbers = told[2].split() if len(told) > 2 else []
-    free = int(numbers[3]) * 1024 if len(numbers) > 3 and numbers[3].isdigit() else None
-    return There(told[0] or path, told[1], free)
+    told += [""] * (4 - len(told))
+    size, when = [*told[2].split()[:2], "", ""][:2]
+    stamp = (int(size), int(when)) if size.isdigit() and when.isdigit() else None
+    free = told[3].split()[3:4]
+    return There(
+        told[0] or path, told[1], stamp, int(free[0]) * 1024 if free and free[0].isdigit() else None
+    )
 
 
 def remote_files(session: Session, root: str) -> dict[str, Stamp]:

@@ -66,6 +66,9 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
     whole = remote_stamps(session, ends.remote, named.values())
     large = [pieces[name] for name, (size, _) in what.files.items() if size >= RESUME_FROM]
     there = remote_stamps(session, ends.remote, large)
+    places = sorted({posixpath.join(ends.remote, posixpath.dirname(one)) for one in named.values()})
+    listed = b"".join(one.encode(errors="surrogateescape") + b"\0" for one in places)
+    session.fetch("xargs -0 mkdir -p --", listed, timeout=120)
     call = session.call(f"cd -- {shlex.quote(ends.remote)} || exit 3\n{_RECEIVE}", stdin=True)
     done = 0
     try:
