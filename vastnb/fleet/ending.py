@@ -11,8 +11,8 @@ from vastnb.errors import InvalidRequest, OutcomeUnknown
 from vastnb.fleet.desk import GONE, Desk
 from vastnb.fleet.outcomes import still_there
 from vastnb.fleet.plan import State
-from vastnb.remote.verbs import put_away
 from vastnb.fleet.settle import CLOSED, DESTROY_BUDGET, Case
+from vastnb.remote.verbs import put_away
 
 
 def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
@@ -63,7 +63,9 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
     left = [case for case in cases if case.state is not State.DESTROYED]
     if desk.guard is not None:
         desk.guard.forget(one.contract for one in cases if one.contract and one not in left)
-    put_away(desk.rights.account, [one.contract for one in cases if one.contract and one not in left])
+    put_away(
+        desk.rights.account, [one.contract for one in cases if one.contract and one not in left]
+    )
     if len(left) == 1:
         raise still_there(left[0])
     if left:

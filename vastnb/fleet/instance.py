@@ -233,7 +233,7 @@ class Instance(OnMachine, Block):
         return self
 
     def start(self, command: str | None = None, **options: Any) -> Job | None:
-        """Start it; see `Client.start_instance`. With a command, start that on it, to run by itself.
+        """Start it; see `Client.start_instance`. With a command: let that run on it by itself.
 
         Parameters
         ----------

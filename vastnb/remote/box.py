@@ -10,14 +10,14 @@ import ipaddress
 import shutil
 import threading
 import time
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
+from vastnb.api.files import data_dir
 from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
 from vastnb.fleet import connect
 from vastnb.fleet.diary import dph_now
-from vastnb.fleet.journal import data_dir
 from vastnb.fleet.probe import is_local, may_be_tried
 from vastnb.remote.kernel import RemoteKernel
 from vastnb.remote.session import Session
@@ -191,7 +191,7 @@ def jupyter(instance: Instance) -> Link:
             f"Instance {instance.id} has no Jupyter: it was rented without. Rent with "
             "runtype='jupyter', or use box.install_kernel(), which needs none."
         )
-    return forward(session, 8080, scheme="https", query=f"token={token}")
+    return forward(session, 8080, query=f"token={quote(token, safe='')}")
 
 
 def forget_host_key(instance: Instance) -> None:

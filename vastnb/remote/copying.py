@@ -134,7 +134,7 @@ def copy(
             else listing.kept(listing.remote_files(session, ends.remote), patterns)
         )
         target = listing.local_stamps(ends.local, ends.renamed(source))
-        target = {ends.only: stamp for stamp in target.values()} if ends.only else target
+        target = ends.as_source(target)
     kept = _Memory(memory, ends.key(up))
     what = listing.plan(source, target, kept.stamps, overwrite=overwrite)
     if what.foreign:
@@ -188,6 +188,10 @@ class Ends:
         """Return the names at the target."""
         return [self.name] if self.only and self.name else list(files)
 
+    def as_source(self, stamps: dict[str, Stamp]) -> dict[str, Stamp]:
+        """Return stamps of the target under the names at the source."""
+        return dict(zip([self.only], stamps.values(), strict=False)) if self.only else stamps
+
     def key(self, up: bool) -> str:
         """Return what this copy is remembered under."""
         end = self.remote if up else str(self.local.absolute())
@@ -236,9 +240,9 @@ def _ends_down(session: Session, here: str | Path | None, there: str | None) -> 
     name = posixpath.basename(posixpath.normpath(path))
     target = Path(here if here is not None else f"./{name}").expanduser()
     single = found.kind == "file"
-    if here is not None and (str(here).endswith(("/", os.sep)) or (single and target.is_dir())):
-        if single or not there.endswith("/"):
-            target = target / name
+    into = here is not None and str(here).endswith(("/", os.sep))
+    if (single and (into or target.is_dir())) or (into and not there.endswith("/")):
+        target = target / name
     target = target.absolute()
     if single:
         stamps = {name: found.stamp} if found.stamp else {}
@@ -261,7 +265,7 @@ def _whole(session: Session, what: Plan, ends: Ends, up: bool) -> dict[str, Stam
             f"{missing[0]} vanished from instance {session.instance_id} while it was copied. The "
             "others are here."
         )
-    return {ends.only: stamp for stamp in found.values()} if ends.only else found
+    return ends.as_source(found)
 
 
 def _would_overwrite(what: Plan, target: str) -> WouldOverwrite:
@@ -458,8 +462,7 @@ class _Memory:
         except (OSError, ValueError):
             pass  # nothing is known then, so nothing is replaced
         self.stamps: dict[str, Stamp] = {
-            name: (int(size), int(when))
-            for name, (size, when) in self._all.get(key, {}).items()
+            name: (int(size), int(when)) for name, (size, when) in self._all.get(key, {}).items()
         }
 
     def add(self, stamps: Mapping[str, Stamp]) -> None:

@@ -182,7 +182,7 @@ class Job:
             How it is then.
         """
         self._session.ask(
-            f"{_STATE}{self._there}p=$(cat pid); [ \"$(state)\" = running ] || exit 0\n"
+            f'{_STATE}{self._there}p=$(cat pid); [ "$(state)" = running ] || exit 0\n'
             f"kill -TERM -- -$p; i=0\n"
             f"while kill -0 -- -$p 2>/dev/null && [ $i -lt {int(grace * 10)} ]; do sleep 0.1; "
             "i=$((i+1)); done\nkill -KILL -- -$p 2>/dev/null; [ -f code ] || echo 143 >code",

@@ -105,12 +105,12 @@ class RemoteKernel:
             If it cannot be started.
         """
         with self._lock:
-            if self._sockets and self._generation == self.session.generation:
-                if self.session.is_open:
-                    return self
+            current = self._generation == self.session.generation and self.session.is_open
+            if self._sockets and current:
+                return self
             self._leave()
             known = self._pid
-            pid, place, key, new = self._find(start=not known)
+            pid, place, key, new = self.find(start=not known)
             if known and pid != known:
                 self._pid = 0
                 raise self._died()
@@ -118,9 +118,17 @@ class RemoteKernel:
             self._join(place, key)
             return self
 
-    def _find(self, *, start: bool) -> tuple[int, str, str, bool]:
-        """Return its process id, its directory, its key, and whether it was started now."""
-        key = secrets.token_hex(24)
+    def find(self, *, start: bool = True, key: str | None = None) -> tuple[int, str, str, bool]:
+        """Return its process id, its directory, its key, and whether it was started now.
+
+        Parameters
+        ----------
+        start : bool
+            Start it if it is not there.
+        key : str, optional
+            The key of one that is started.
+        """
+        key = key or secrets.token_hex(24)
         for last in (False, True):
             script = filled(START, python=self._python, name=self.name, key=key, start=start)
             told = self.session.ask(
@@ -160,7 +168,7 @@ class RemoteKernel:
         self._generation = self.session.generation
         tag = secrets.token_hex(4)
         self._messages = Messages(key=key.encode(), signature_scheme="hmac-sha256")
-        context = zmq.Context.instance()
+        context: Any = zmq.Context.instance()
         kinds = {"shell": zmq.DEALER, "iopub": zmq.SUB, "control": zmq.DEALER}
         for channel, number in CHANNELS.items():
             local, there = _local_end(self.session.place, f"{tag}-{number}")
@@ -241,6 +249,7 @@ class RemoteKernel:
         silent: bool = False,
         ask: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        stop: threading.Event | None = None,
     ) -> dict[str, Any]:
         """Run a cell, and show what it shows.
 
@@ -256,6 +265,8 @@ class RemoteKernel:
             Expressions to evaluate after it; see the result.
         timeout : float, optional
             Seconds, after which it is interrupted.
+        stop : Event, optional
+            Interrupts it when set.
 
         Returns
         -------
@@ -285,12 +296,14 @@ class RemoteKernel:
                 "stop_on_error": False,
             }
             sent = self._messages.send(self._sockets["shell"], "execute_request", content)
-            reply = self._follow(sent["header"]["msg_id"], show, timeout)
+            reply = self._follow(sent["header"]["msg_id"], show, timeout, stop)
         if reply.get("status") == "ok":
             return reply
         raise self._failed(reply)
 
-    def _follow(self, number: str, show: Show, timeout: float | None) -> dict[str, Any]:
+    def _follow(
+        self, number: str, show: Show, timeout: float | None, stop: threading.Event | None
+    ) -> dict[str, Any]:
         """Show a cell's outputs until it has replied and its outputs have ended."""
         reply: dict[str, Any] | None = None
         idle = False
@@ -313,8 +326,9 @@ class RemoteKernel:
                         heard = now
                 else:
                     heard = now
-                if until is not None and now > until and interrupted is None:
-                    timed_out, interrupted = True, now
+                late = until is not None and now > until
+                if (late or (stop is not None and stop.is_set())) and interrupted is None:
+                    timed_out, interrupted = late, now
                     self.interrupt()
                 for channel in ready:
                     message = self._receive(channel)
@@ -396,7 +410,7 @@ class RemoteKernel:
             self._leave()
             if not pid:
                 with contextlib.suppress(KernelDied):
-                    pid = self._find(start=False)[0]
+                    pid = self.find(start=False)[0]
             if pid:
                 self.session.kill(pid, "KILL")
 
@@ -524,7 +538,7 @@ class RemoteKernel:
         poller = zmq.Poller()
         for end in self._sockets.values():
             poller.register(end, zmq.POLLIN)
-        found = dict(poller.poll(seconds * 1000))
+        found = dict(poller.poll(round(seconds * 1000)))
         # Outputs first: the reply is to find them shown.
         order = ("iopub", "shell", "control")
         return [name for name in order if self._sockets[name] in found]

@@ -3,8 +3,8 @@
 ``START`` finds a kernel of this name or starts one, under a lock, since two notebooks may ask at
 once. The kernel listens on Unix sockets in a directory that only root can enter; it runs in a
 session of its own, so that no connection's end reaches it. ``INSTALL`` makes a virtual environment
-beside the image's Python, which sees all of its packages and adds ipykernel: the image itself is not
-changed.
+beside the image's Python, which sees all of its packages and adds ipykernel: the image itself is
+not changed.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ printf '{"transport": "ipc", "ip": "%s/s", "shell_port": 1, "iopub_port": 2, "st
 [ -x "$own/bin/python" ] && py="$own/bin/python"
 setsid=$(command -v setsid || echo nohup)
 rm -f "$k/pid" "$k/code"
-VASTNB_KERNEL=NAME $setsid sh -c 'echo $$ >"$1/pid"; exec 9>&-; exec "$2" "$1/launch.py" -f "$1/connection.json"' \
-  sh "$k" "$py" >"$k/log" 2>&1 </dev/null &
+VASTNB_KERNEL=NAME $setsid sh -c 'echo $$ >"$1/pid"; exec 9>&-
+exec "$2" "$1/launch.py" -f "$1/connection.json"' sh "$k" "$py" >"$k/log" 2>&1 </dev/null &
 i=0; while [ $i -lt 1500 ]; do
 p=$(cat "$k/pid" 2>/dev/null)
 if [ -n "$p" ]; then
-[ -S "$place/s-1" ] && [ -S "$place/s-2" ] && [ -S "$place/s-4" ] && began "$p" >"$k/began" && found new
+[ -S "$place/s-1" ] && [ -S "$place/s-2" ] && [ -S "$place/s-4" ] && began "$p" >"$k/began" &&
+found new
 kill -0 "$p" 2>/dev/null || break
 fi
 sleep 0.02; i=$((i+1)); done
@@ -96,7 +97,9 @@ fi || { rm -rf "$own"; exit 1; }
 )
 
 
-def filled(script: str, *, python: str = "", name: str = "", key: str = "", start: bool = True) -> str:
+def filled(
+    script: str, *, python: str = "", name: str = "", key: str = "", start: bool = True
+) -> str:
     """Return a script with its names in place; all of them are checked or quoted before."""
     return (
         script.replace("py=PYTHON", f"py={python}")

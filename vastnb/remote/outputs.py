@@ -111,7 +111,7 @@ class Shower:
         elif kind == "clear_output":
             from IPython.display import clear_output
 
-            clear_output(wait=bool(content.get("wait")))
+            clear_output(wait=bool(content.get("wait")))  # type: ignore[no-untyped-call]
 
     def _stream(self, text: str, is_error: bool) -> None:
         if self._shown > SHOW:

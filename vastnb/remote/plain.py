@@ -11,7 +11,7 @@ import hashlib
 import os
 import posixpath
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +95,7 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
         said = call.process.stderr.read() if call.process.stderr else b""
         code = call.process.wait()
     except (OSError, EOFError) as broken:
-        said = _last_words(call)
+        said = call.last_words()
         code = call.close()
         raise _failure(session, call, code, said) from broken
     except BaseException:
@@ -123,36 +123,18 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
     try:
         call.head()
         stdin, stdout = call.process.stdin, call.process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         stdin.write("".join(asked).encode(errors="surrogateescape"))
         stdin.close()
         for name, start in begun.items():
             stamp = what.files[name]
-            target = ends.local / (ends.name or name)
             piece = ends.local / _piece(ends.name or name, stamp)
             done += start
-            if stdout.readline() != b"file %d\n" % (stamp[0] - start):
-                raise EOFError
-            with piece.open("ab" if start else "wb") as file:
-                left = stamp[0] - start
-                while left:
-                    block = stdout.read(min(left, _BLOCK))
-                    if not block:
-                        raise EOFError
-                    file.write(block)
-                    left -= len(block)
-                    done += len(block)
-                    progress(done)
-            stdout.read(1)
-            end = stdout.readline().split()
-            if not end or end[0].decode(errors="replace") != nonce:
-                piece.unlink()
-                raise EOFError
-            if start and end[1:] != [_sum(piece).encode()]:
-                piece.unlink()
-                raise CopyFailed(f"{name} changed while it was copied. Call it again.")
-            os.utime(piece, (stamp[1], stamp[1]))
-            piece.replace(target)
+            for size in _take(stdout, piece, start, stamp, nonce):
+                done += size
+                progress(done)
+            piece.replace(ends.local / (ends.name or name))
         code = call.process.wait()
     except OSError as failed:
         call.close()
@@ -162,7 +144,7 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
             f"This computer cannot write the files: {failed}. Those that are whole are there."
         ) from failed
     except EOFError as broken:
-        said = _last_words(call)
+        said = call.last_words()
         raise _failure(session, call, call.close(), said) from broken
     except BaseException:
         call.close()
@@ -172,10 +154,33 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
         raise _failure(session, call, code, b"")
 
 
+def _take(stdout: Any, piece: Path, start: int, stamp: Stamp, nonce: str) -> Iterator[int]:
+    """Read one file into its piece; raise EOFError if the stream is not what it should be."""
+    left = stamp[0] - start
+    if stdout.readline() != b"file %d\n" % left:
+        raise EOFError
+    with piece.open("ab" if start else "wb") as file:
+        while left:
+            block = stdout.read(min(left, _BLOCK))
+            if not block:
+                raise EOFError
+            file.write(block)
+            left -= len(block)
+            yield len(block)
+    stdout.read(1)
+    end = stdout.readline().decode(errors="replace").split()
+    if end[:1] != [nonce]:
+        piece.unlink()
+        raise EOFError
+    if start and end[1:] != [_sum(piece)]:
+        piece.unlink()
+        raise CopyFailed("A file changed on the machine while it was copied. Call it again.")
+    os.utime(piece, (stamp[1], stamp[1]))
+
+
 def _failure(session: Session, call: Call, code: int, said: bytes) -> Exception:
-    if code in (255, -9) or code < 0:
-        if session.dropped() or call.pid is None:
-            return _lost(session, call)
+    if (code == 255 or code < 0) and (call.pid is None or session.dropped()):
+        return _lost(session, call)
     text = said.decode(errors="replace")
     if "No space left" in text or "quota" in text:
         return CopyFailed(
@@ -195,16 +200,10 @@ def _failure(session: Session, call: Call, code: int, said: bytes) -> Exception:
 
 def _lost(session: Session, call: Call) -> ConnectionLost:
     if call.pid is not None:
-        # What is still on its way there must not be added to a piece that the next one goes on with.
+        # What is still on its way there must not be added to a piece that another goes on with.
         with contextlib.suppress(Exception):
             session.kill(call.pid, "KILL")
     return session.lost("What has been copied stays; calling it again goes on from there.")
-
-
-def _last_words(call: Call) -> bytes:
-    with contextlib.suppress(OSError, ValueError):
-        return call.process.communicate(timeout=2)[1] or b""
-    return b""
 
 
 def _read(path: Path, begin: int, length: int) -> Any:

@@ -82,6 +82,7 @@ def run(
     input: str | bytes | None = None,
     timeout: float | None = None,
     show: bool | Show = True,
+    stop: threading.Event | None = None,
 ) -> Result:
     """Run a command and wait for it.
 
@@ -101,6 +102,8 @@ def run(
         Seconds, after which it is ended.
     show : bool or callable
         Whether its output is shown as it comes, or what shows it.
+    stop : Event, optional
+        Interrupts it when set, as Ctrl-C does.
 
     Returns
     -------
@@ -121,7 +124,7 @@ def run(
     data = input.encode() if isinstance(input, str) else input
     script = session.script(command, cwd)
     call = session.call(script, stdin=data is not None)
-    reader = _Reader(call, data, _shower(show))
+    reader = _Reader(call, data, _shower(show), stop)
     timed_out = False
     try:
         try:
@@ -141,7 +144,7 @@ def run(
                 f"It refuses the command ({reader.errors.value[-200:].decode(errors='replace')})."
             )
         session.open()
-        return _again(session, command, check, cwd, input, timeout, show)
+        return _again(session, command, check, cwd, input, timeout, show, stop)
     if timed_out:
         raise WaitTimeout(
             f"The command took longer than {timeout:g} s on instance {session.instance_id} and was "
@@ -173,7 +176,7 @@ def run(
 
 
 def _again(session: Session, command: str, *rest: Any) -> Result:
-    check, cwd, input, timeout, show = rest
+    check, cwd, input, timeout, show, stop = rest
     call = session.call(session.script("exit 0"))
     try:
         call.head()  # the way is open: what is sent now arrives, or breaks anew
@@ -182,8 +185,9 @@ def _again(session: Session, command: str, *rest: Any) -> Result:
     finally:
         call.close()
     return run(
-        session, command, check=check, cwd=cwd, input=input, timeout=timeout, show=show
-    )
+        session, command,
+        check=check, cwd=cwd, input=input, timeout=timeout, show=show, stop=stop,
+    )  # fmt: skip
 
 
 def _end(session: Session, reader: _Reader, *, gently: bool = False) -> None:
@@ -227,8 +231,15 @@ class _Tail:
 class _Reader:
     """Reads a call's output and errors together, and shows them."""
 
-    def __init__(self, call: Call, data: bytes | None, show: Show | None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        data: bytes | None,
+        show: Show | None,
+        interrupt: threading.Event | None = None,
+    ) -> None:
         self.call = call
+        self._interrupt = interrupt
         self.output, self.errors = _Tail(), _Tail()
         self._show = show
         self._shown = 0
@@ -251,9 +262,13 @@ class _Reader:
         """Read to the end; return whether that moment came first."""
         while self._open:
             left = 3600.0 if until is None else until - time.monotonic()
+            left = left if self._interrupt is None else min(left, 0.25)
             try:
                 which, part = self._queue.get(timeout=max(0.0, left))
             except queue.Empty:
+                if self._interrupt is not None and self._interrupt.is_set():
+                    self._interrupt = None
+                    raise KeyboardInterrupt from None
                 if until is not None and time.monotonic() >= until:
                     return True
                 continue
@@ -319,7 +334,8 @@ class _Reader:
 
     def _feed(self) -> None:
         stream = self.call.process.stdin
-        assert stream is not None and self._data is not None
+        assert stream is not None
+        assert self._data is not None
         try:
             stream.write(self._data)
             stream.close()

@@ -10,7 +10,6 @@ id: before that line nothing ran, after it the command can be signalled.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import shlex
@@ -111,6 +110,30 @@ class Call:
                 return self.pid
         raise EOFError
 
+    def exchange(self, data: bytes) -> tuple[bytes, bytes]:
+        """Write the standard input, and read output and errors to their ends, after `head`."""
+        process = self.process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        errors: list[bytes] = []
+        # Not `communicate`: it would pass over what `head` has read ahead.
+        reading = threading.Thread(target=lambda: errors.append(_rest(process.stderr)), daemon=True)
+        writing = threading.Thread(target=_write, args=(process.stdin, data), daemon=True)
+        reading.start()
+        writing.start()
+        out = process.stdout.read()
+        process.wait()
+        reading.join()
+        return out, b"".join(errors)
+
+    def last_words(self) -> bytes:
+        """Return what it says of its end."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1)
+        if self.process.poll() is None:
+            self.process.kill()
+        return _rest(self.process.stderr)
+
     def close(self) -> int:
         """End the local side, if it has not ended; return its code."""
         process = self.process
@@ -168,8 +191,8 @@ class Session:
         self._closed = False
         self.generation = 0
         # Not bound to the session, or it would never be collected.
-        self._end = weakref.finalize(self, _end, self._place, self._forwards, holder := [])
-        self._holder: list[subprocess.Popen[bytes]] = holder
+        self._holder: list[subprocess.Popen[bytes]] = []
+        self._end = weakref.finalize(self, _end, self._place, self._forwards, self._holder)
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -182,6 +205,11 @@ class Session:
     def is_open(self) -> bool:
         """Whether there is a connection that has not broken."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed for good."""
+        return self._closed
 
     @property
     def facts(self) -> Facts:
@@ -325,10 +353,8 @@ class Session:
         pid : int, optional
             The process group that was running there.
         """
-        error = ConnectionLost(
-            f"The connection to instance {self.instance_id} broke. {doing} {self._about()}".rstrip(),
-            instance_id=self.instance_id,
-        )
+        words = f"The connection to instance {self.instance_id} broke. {doing} {self._about()}"
+        error = ConnectionLost(words.rstrip(), instance_id=self.instance_id)
         error.pid = pid
         return error
 
@@ -434,20 +460,20 @@ class Session:
             watchdog = threading.Timer(timeout, call.process.kill)
             watchdog.daemon = True
             watchdog.start()
+            begun = False
+            out, err = b"", b""
             try:
+                call.head()
                 begun = True
-                with contextlib.suppress(EOFError):
-                    call.head()
-                    begun = False
-                out, err = call.process.communicate(data)
-            except (OSError, ValueError):
-                out, err = b"", b""
+                out, err = call.exchange(data)
+            except (EOFError, OSError, ValueError):
+                err = call.last_words()
             finally:
                 watchdog.cancel()
                 code = call.close()
             if code == 0:
                 return out
-            if code < 0 or (code == 255 and (begun or self.dropped())):
+            if code < 0 or (code == 255 and (not begun or self.dropped())):
                 self.drop() if code < 0 else None
                 if not last:
                     continue
@@ -525,6 +551,19 @@ class Session:
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 255, b"", b"no answer in time")
+
+
+def _rest(stream: Any) -> bytes:
+    try:
+        return bytes(stream.read())
+    except (OSError, ValueError):
+        return b""
+
+
+def _write(stream: Any, data: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):  # what reads it has ended
+        stream.write(data)
+        stream.close()
 
 
 def _told(process: subprocess.Popen[bytes], nonce: str) -> dict[str, str] | None:

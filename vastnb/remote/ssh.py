@@ -151,9 +151,9 @@ _MEANINGS: Final[Sequence[tuple[re.Pattern[str], type[RemoteError], str]]] = (
         "work without a question: load it into the agent (ssh-add) if it has a passphrase.",
     ),
     (
-        re.compile("Bad owner or permissions|Bad configuration option|terminating, .* bad config"),
+        re.compile("Bad owner or permissions|Bad configuration option|terminating, "),
         RemoteError,
-        "ssh does not accept your ~/.ssh/config. Correct it; `ssh -G vast.ai` tells where it fails.",
+        "ssh does not accept your ~/.ssh/config; `ssh -G vast.ai` tells where it fails.",
     ),
 )
 

@@ -1,9 +1,10 @@
 """Values on their way between this kernel and one on a machine, in formats that run no code.
 
-Numbers, text, lists and dicts travel as JSON, arrays as NumPy's ``.npy``, frames as Arrow; only what
-nothing else can carry is pickled, and only if the caller allows it: whoever unpickles runs what the
-sender put there. This file is also sent to the machine as it is and runs there, on the Python that
-the image has, so it imports nothing of vastnb, and needs no more than the standard library.
+Numbers, text, lists and dicts travel as JSON, arrays as NumPy's ``.npy``, frames as Arrow; only
+what nothing else can carry is pickled, and only if the caller allows it: whoever unpickles runs
+what the sender put there. This file is also sent to the machine as it is and runs there, on the
+Python that the image has (3.8 and later): it imports nothing of vastnb, and needs no more than the
+standard library.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import pickle
 import sys
+from typing import Any
 
 MAGIC = b"vastnb values 1\n"
 
@@ -23,9 +25,9 @@ class Unsafe(Exception):
     """Only pickle can carry a value, and it is not allowed."""
 
 
-def dump(values, path, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def dump(values: dict[str, Any], path: str, allow_pickle: bool) -> dict[str, Any]:
     """Write values to a file that only its owner can read; return what they are and their size."""
-    parts = []  # type: list
+    parts: list[bytes] = []
     nodes = {name: _node(value, name, parts, allow_pickle) for name, value in values.items()}
     kinds = {name: _kind(value) for name, value in values.items()}
     head = json.dumps({"values": nodes, "sizes": [len(part) for part in parts]}).encode()
@@ -37,7 +39,7 @@ def dump(values, path, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: A
         return {"kinds": kinds, "bytes": file.tell()}
 
 
-def load(path, allow_pickle, keep=False):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def load(path: str, allow_pickle: bool) -> dict[str, Any]:
     """Read values from a file, and delete it."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -47,16 +49,13 @@ def load(path, allow_pickle, keep=False):  # type: ignore[no-untyped-def]  # noq
             parts = [file.read(size) for size in head["sizes"]]
         if [len(part) for part in parts] != head["sizes"]:
             raise ValueError("the file of values is cut short")
-        return {
-            name: _value(node, parts, allow_pickle) for name, node in head["values"].items()
-        }
+        return {name: _value(node, parts, allow_pickle) for name, node in head["values"].items()}
     finally:
-        if not keep:
-            with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
 
 
-def pull(names, namespace, path, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def pull(names: list[str], namespace: dict[str, Any], path: str, allow_pickle: bool) -> str:
     """On the machine: write the values of variables; return, as JSON, what happened."""
     missing = [name for name in names if name not in namespace]
     if missing:
@@ -67,23 +66,23 @@ def pull(names, namespace, path, allow_pickle):  # type: ignore[no-untyped-def] 
         return json.dumps({"unsafe": str(unsafe)})
 
 
-def _kind(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _kind(value: Any) -> str:
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _is(value, module, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _is(value: Any, module: str, name: str) -> bool:
     """Say whether a value is of a class of a module that need not be there."""
     found = sys.modules.get(module)
     return found is not None and isinstance(value, getattr(found, name, ()))
 
 
-def _part(data, parts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _part(data: Any, parts: list[bytes]) -> int:
     parts.append(bytes(data))
     return len(parts) - 1
 
 
-def _npy(array, parts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _npy(array: Any, parts: list[bytes]) -> int:
     import numpy
 
     buffer = io.BytesIO()
@@ -91,8 +90,8 @@ def _npy(array, parts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return _part(buffer.getbuffer(), parts)
 
 
-def _node(value, where, parts, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    def inner(value, step):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _node(value: Any, where: str, parts: list[bytes], allow_pickle: bool) -> list[Any]:
+    def inner(value: Any, step: Any) -> list[Any]:
         return _node(value, f"{where}[{step!r}]", parts, allow_pickle)
 
     kind = type(value)
@@ -102,7 +101,7 @@ def _node(value, where, parts, allow_pickle):  # type: ignore[no-untyped-def]  #
         return [kind.__name__, _part(value, parts)]
     if kind in (list, tuple, set, frozenset):
         return [kind.__name__, [inner(one, number) for number, one in enumerate(value)]]
-    if kind is dict:
+    if kind is dict or kind.__name__ in ("OrderedDict", "defaultdict"):
         return ["dict", [[inner(key, key), inner(one, key)] for key, one in value.items()]]
     if kind is complex:
         return ["complex", [value.real, value.imag]]
@@ -127,15 +126,15 @@ def _node(value, where, parts, allow_pickle):  # type: ignore[no-untyped-def]  #
     raise Unsafe(f"{where} is a {_kind(value)}")
 
 
-def _pickled(value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _pickled(value: Any) -> bytes:
     try:
         import cloudpickle  # carries functions and classes of a notebook
     except ImportError:
         return pickle.dumps(value, protocol=4)
-    return cloudpickle.dumps(value, protocol=4)
+    return bytes(cloudpickle.dumps(value, protocol=4))
 
 
-def _frame(frame, where, parts, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _frame(frame: Any, where: str, parts: list[bytes], allow_pickle: bool) -> list[Any]:
     with contextlib.suppress(Exception):  # no pyarrow, or a column that it cannot carry
         import pyarrow
 
@@ -145,7 +144,7 @@ def _frame(frame, where, parts, allow_pickle):  # type: ignore[no-untyped-def]  
             writer.write_table(table)
         return ["arrow", _part(sink.getbuffer(), parts)]
 
-    def column(values):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def column(values: Any) -> list[Any]:
         plain = values.to_numpy()
         plain = plain.tolist() if plain.dtype.hasobject else plain
         return [_node(plain, where, parts, allow_pickle), str(values.dtype)]
@@ -155,10 +154,10 @@ def _frame(frame, where, parts, allow_pickle):  # type: ignore[no-untyped-def]  
     return ["columns", [names, columns, column(frame.index.to_series())]]
 
 
-def _value(node, parts, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _value(node: Any, parts: list[bytes], allow_pickle: bool) -> Any:
     kind, what = node
 
-    def inner(node):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def inner(node: Any) -> Any:
         return _value(node, parts, allow_pickle)
 
     if kind == "json":
@@ -185,11 +184,11 @@ def _value(node, parts, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: 
         series = _frame_of(what[0], parts, allow_pickle)["0"]
         return series.rename(inner(what[1]))
     if kind == "pickle" and allow_pickle:
-        return pickle.loads(parts[what])  # noqa: S301
+        return pickle.loads(parts[what])
     raise Unsafe(f"a value comes as {kind!r}")
 
 
-def _frame_of(node, parts, allow_pickle):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _frame_of(node: Any, parts: list[bytes], allow_pickle: bool) -> Any:
     kind, what = node
     if kind == "arrow":
         import pyarrow
@@ -198,7 +197,7 @@ def _frame_of(node, parts, allow_pickle):  # type: ignore[no-untyped-def]  # noq
             return reader.read_all().to_pandas()
     import pandas
 
-    def column(pair):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def column(pair: Any) -> Any:
         values = pandas.Series(_value(pair[0], parts, allow_pickle))
         with contextlib.suppress(Exception):  # a type that this pandas does not have
             return values.astype(pair[1])

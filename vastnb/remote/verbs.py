@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vastnb.fleet.instance import Instance
     from vastnb.remote.copying import Copied
     from vastnb.remote.jobs import Job
     from vastnb.remote.kernel import RemoteKernel
     from vastnb.remote.ports import Link
     from vastnb.remote.run import Result, Show
     from vastnb.remote.session import Session
+
+log = logging.getLogger("vastnb.remote")
 
 
 class OnMachine:
@@ -101,7 +103,7 @@ class OnMachine:
 
         return jobs(self.session())
 
-    def upload(self, source: str | Path, target: str | None = None, **options: Any) -> Copied:
+    def upload(self: Any, source: str | Path, target: str | None = None, **options: Any) -> Copied:
         """Copy files to the machine; only what has changed, and what is not excluded.
 
         Parameters
@@ -134,7 +136,7 @@ class OnMachine:
         return copy(self, source, target, up=True, **options)
 
     def download(
-        self, source: str, target: str | Path | None = None, **options: Any
+        self: Any, source: str, target: str | Path | None = None, **options: Any
     ) -> Copied:
         """Copy files from the machine; see `upload`.
 
@@ -173,7 +175,7 @@ class OnMachine:
 
         return forward(self.session(), port, local, host=host)
 
-    def jupyter(self) -> Link:
+    def jupyter(self: Any) -> Link:
         """Bring the machine's own Jupyter to this computer, without a certificate to confirm.
 
         Returns
@@ -187,7 +189,7 @@ class OnMachine:
         return jupyter(self)
 
     def kernel(
-        self, name: str = "default", *, python: str | None = None, trust: bool = False
+        self: Any, name: str = "default", *, python: str | None = None, trust: bool = False
     ) -> RemoteKernel:
         """Return an IPython kernel on the machine, with its variables if it was there before.
 
@@ -218,7 +220,7 @@ class OnMachine:
 
         return kernel_of(self, name, python=python, trust=trust)
 
-    def install_kernel(self, **options: Any) -> str:
+    def install_kernel(self: Any, **options: Any) -> str:
         """Put a kernel on the machine into Jupyter's list, for whole notebooks.
 
         It leaves the list when the machine is destroyed by vastnb.
@@ -251,13 +253,13 @@ class OnMachine:
 
         return load(self.session())
 
-    def forget_host_key(self) -> None:
+    def forget_host_key(self: Any) -> None:
         """Accept another host key at the next connection: after a rebuild of the container."""
         from vastnb.remote.box import forget_host_key
 
         forget_host_key(self)
 
-    def disconnect(self) -> None:
+    def disconnect(self: Any) -> None:
         """End the SSH connection, and the links through it; what runs there runs on."""
         from vastnb.remote.box import disconnect
 
@@ -274,7 +276,7 @@ class OnMachines:
     """The verbs of several machines. A part of `vastnb.fleet.instance.Fleet`."""
 
     def run(
-        self: Sequence[Instance],
+        self: Any,
         command: str,
         *,
         check: bool = False,
@@ -321,14 +323,17 @@ def put_away(account: str, ids: Iterable[int]) -> None:
     ids : iterable of int
         The machines.
     """
-    from vastnb.fleet.journal import data_dir
+    from vastnb.api.files import data_dir
 
     used = "vastnb.remote.box" in sys.modules
     for number in ids:
         if used or (data_dir() / "machines" / str(number)).exists():
             from vastnb.remote import box
 
-            box.put_away(account, number)
+            try:
+                box.put_away(account, number)
+            except OSError as error:  # the machine is gone, and that is what counts
+                log.warning("what was kept of instance %s is still there: %s", number, error)
 
 
 __all__ = ["OnMachine", "OnMachines", "put_away"]

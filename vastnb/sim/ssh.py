@@ -147,7 +147,7 @@ class _Login(asyncssh.SSHServer):
         return dest_host in ("127.0.0.1", "localhost", "::1")
 
     def unix_connection_requested(self, dest_path: str) -> bool:
-        return dest_path.startswith(("/tmp/vnbk-", str(self._machine.base)))  # noqa: S108
+        return dest_path.startswith(("/tmp/vnbk-", str(self._machine.base)))
 
 
 class SSH:
@@ -236,7 +236,9 @@ class SSH:
                 server_host_keys=[machine.key],
                 server_version="simulated",
                 process_factory=lambda process: _run(process, machine),
-                sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=machine.base),
+                sftp_factory=lambda channel: asyncssh.SFTPServer(
+                    channel, chroot=str(machine.base).encode()
+                ),
                 allow_scp=False,
                 encoding=None,
                 line_editor=False,
@@ -265,7 +267,9 @@ async def _run(process: asyncssh.SSHServerProcess[bytes], machine: Machine) -> N
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     machine.groups.add(child.pid)
-    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
     feeding = asyncio.create_task(_feed(process, child.stdin))
     try:
         # As with OpenSSH's server, whoever holds the output open keeps the call open.
