@@ -203,7 +203,7 @@ def _ends_up(session: Session, here: str | Path | None, there: str | None) -> En
         raise InvalidRequest("Say what is to be copied.")
     source = Path(here).expanduser().absolute()
     single = source.is_file()
-    path = session.path(there if there is not None else "./")
+    given = path = session.path(there if there is not None else "./")
     # Into a directory goes what is named so, and a file goes into whatever is one.
     contents = str(here).endswith("/") and not single
     name = source.name if single or (path.endswith("/") and not contents) else ""
@@ -217,6 +217,8 @@ def _ends_up(session: Session, here: str | Path | None, there: str | None) -> En
     whole = posixpath.normpath(path)
     for one in (whole, posixpath.normpath(found.path)):
         listing.guard(one, session.facts.home, directory=not single)
+    if path != given:  # the directory that was named
+        listing.guard(given, session.facts.home, directory=True)
     if single:
         if found.kind == "dir":
             raise InvalidRequest(f"{whole} is a directory there. Nothing was copied.")
@@ -372,7 +374,6 @@ def rsync_here() -> str | None:
 def _rsync(
     session: Session, what: Plan, ends: Ends, up: bool, progress: Progress, again: bool
 ) -> None:
-    session.open()
     host = f"[{session.host}]" if ":" in session.host else session.host
     local, remote = str(ends.local), f"{host}:{ends.remote}"
     line = [

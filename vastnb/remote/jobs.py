@@ -17,20 +17,22 @@ from typing import Final
 
 from vastnb.errors import CommandFailed, ConnectionLost, InvalidRequest, WaitTimeout
 from vastnb.remote.run import Result, Show, _to_cell
-from vastnb.remote.session import Session
+from vastnb.remote.session import BEGAN, Session
 
 _PART: Final = 4 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
-# A process id alone is given to another process after a reboot; with its beginning it is not.
-_STATE: Final = r"""
-began() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null || ps -o lstart= -p "$1" 2>/dev/null; }
+_STATE: Final = (
+    BEGAN
+    + r"""
 state() {
-if [ -f code ]; then echo "ended $(cat code)"; elif [ ! -f pid ]; then echo lost
-elif [ "$(began "$(cat pid)")" = "$(cat began)" ] && kill -0 "$(cat pid)" 2>/dev/null
-then echo running; elif sleep 0.2; [ -f code ]; then echo "ended $(cat code)"; else echo lost; fi
+if [ -f code ]; then echo "ended $(cat code)"; return; fi
+b=$(began "$(cat pid 2>/dev/null || echo 0)")
+if [ -n "$b" ] && [ "$b" = "$(cat began)" ]; then echo running
+elif sleep 0.2; [ -f code ]; then echo "ended $(cat code)"; else echo lost; fi
 }
 """
+)
 _START: Final = (
     _STATE
     + r"""
@@ -39,9 +41,9 @@ mkdir -p "$HOME/.vastnb/jobs"
 if ! mkdir "$d" 2>/dev/null; then cat "$d/nonce" 2>/dev/null; exit 0; fi
 head -c LENGTH >"$d/command"; cat >"$d/script"; cd "$d" || exit 1
 setsid=$(command -v setsid || echo nohup)
-$setsid SHELL -c 'echo $$ >pid; began $$ >began 2>/dev/null; SHELL script >log 2>&1 </dev/null
+$setsid SHELL -c 'echo $$ >pid; began $$ >began; SHELL script >log 2>&1 </dev/null
 echo $? >code.new; mv code.new code' >/dev/null 2>&1 </dev/null &
-i=0; while [ ! -f began ] && [ $i -lt 50 ]; do sleep 0.05; i=$((i+1)); done
+i=0; while [ ! -s began ] && [ $i -lt 50 ]; do sleep 0.05; i=$((i+1)); done
 echo NONCE >nonce; echo NONCE
 """
 )
@@ -184,7 +186,7 @@ class Job:
         self._session.ask(
             f'{_STATE}{self._there}p=$(cat pid); [ "$(state)" = running ] || exit 0\n'
             f"kill -TERM -- -$p; i=0\n"
-            f"while kill -0 -- -$p 2>/dev/null && [ $i -lt {int(grace * 10)} ]; do sleep 0.1; "
+            f'while [ -n "$(began $p)" ] && [ $i -lt {int(grace * 10)} ]; do sleep 0.1; '
             "i=$((i+1)); done\nkill -KILL -- -$p 2>/dev/null; [ -f code ] || echo 143 >code",
             timeout=grace + 30,
         )
@@ -270,6 +272,6 @@ def _nowhere(text: str, is_error: bool) -> None:
     """Show nothing."""
 
 
-_BEGAN: Final = _STATE.split("\n")[1].replace("'", "'\\''") + "\n"
+_BEGAN: Final = BEGAN.replace("'", "'\\''")
 
 __all__ = ["Job", "JobState", "jobs", "start"]

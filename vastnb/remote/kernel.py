@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from vastnb.errors import (
     CellFailed,
+    ConnectionLost,
     InvalidRequest,
     KernelDied,
     RemoteError,
@@ -109,10 +110,13 @@ class RemoteKernel:
             if self._sockets and current:
                 return self
             self._leave()
-            known = self._pid
-            pid, place, key, new = self.find(start=not known)
+            known, self._pid = self._pid, 0
+            try:
+                pid, place, key, new = self.find(start=not known)
+            except ConnectionLost:
+                self._pid = known
+                raise
             if known and pid != known:
-                self._pid = 0
                 raise self._died()
             self._pid, self.is_new = pid, new
             self._join(place, key)
@@ -237,7 +241,7 @@ class RemoteKernel:
 
     def alive(self) -> bool:
         """Ask the machine whether it lives."""
-        return self.session.ask(f"kill -0 {self._pid} 2>/dev/null && echo yes; :") == "yes\n"
+        return self.session.alive(self._pid)
 
     # -- cells -------------------------------------------------------------------------------
 
@@ -315,9 +319,9 @@ class RemoteKernel:
             try:
                 ready = self._ready(0.25)
                 now = time.monotonic()
+                if interrupted is not None and now - interrupted > _AFTER_INTERRUPT:
+                    raise self._unheeded(timed_out)
                 if not ready:
-                    if interrupted is not None and now - interrupted > _AFTER_INTERRUPT:
-                        raise self._unheeded(timed_out)
                     # The last outputs may have been lost with an old kernel's slow subscription.
                     if reply is not None and now - heard > 1.0:
                         break
@@ -339,6 +343,9 @@ class RemoteKernel:
                         reply = content
                     elif kind == "status":
                         idle = content.get("execution_state") == "idle"
+                    elif kind == "execute_input":
+                        if interrupted is not None:  # what came before it began, it did not hear
+                            self.interrupt()
                     elif kind != "error":
                         show(kind, content)
             except KeyboardInterrupt:

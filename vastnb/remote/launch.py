@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from vastnb.remote.session import BEGAN
+
 _FIND: Final = r"""
 umask 077
 py=PYTHON
@@ -27,13 +29,13 @@ own="$HOME/.vastnb/venv-$(printf %s "$py" | cksum | cut -d' ' -f1)"
 # "failed", with the end of the kernel's log.
 START: Final = (
     _FIND
+    + BEGAN
     + r"""
 k="$HOME/.vastnb/kernels/NAME"; mkdir -p "$k"
 if command -v flock >/dev/null; then exec 9>"$k/lock"; flock -w 120 9; fi
-began() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null || ps -o lstart= -p "$1" 2>/dev/null; }
 found() { echo "at $(cat "$k/pid") $(cat "$k/place") $1"; cat "$k/key"; exit 0; }
 p=$(cat "$k/pid" 2>/dev/null)
-[ -n "$p" ] && kill -0 "$p" 2>/dev/null && [ "$(began "$p")" = "$(cat "$k/began")" ] && found old
+[ -n "$p" ] && b=$(began "$p") && [ -n "$b" ] && [ "$b" = "$(cat "$k/began")" ] && found old
 [ MAY_START = yes ] || { echo none; exit 0; }
 place=$(mktemp -d /tmp/vnbk-XXXXXX) || { echo failed; exit 0; }
 echo "$place" >"$k/place"; head -c KEYLENGTH >"$k/key"; cat >"$k/launch.py"
@@ -50,7 +52,7 @@ p=$(cat "$k/pid" 2>/dev/null)
 if [ -n "$p" ]; then
 [ -S "$place/s-1" ] && [ -S "$place/s-2" ] && [ -S "$place/s-4" ] && began "$p" >"$k/began" &&
 found new
-kill -0 "$p" 2>/dev/null || break
+[ -n "$(began "$p")" ] || break
 fi
 sleep 0.02; i=$((i+1)); done
 if grep -q '^vastnb: no ipykernel' "$k/log"; then echo "missing $py"

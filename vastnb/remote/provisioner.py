@@ -96,11 +96,10 @@ class MachineProvisioner(KernelProvisionerBase):
     def _poll(self) -> int | None:
         assert self._session is not None
         try:
-            alive = self._session.ask(f"kill -0 {self._pid} 2>/dev/null && echo yes; :", timeout=20)
+            return None if self._session.alive(self._pid) else 1
         except RemoteError as error:
             self.log.warning("The kernel on instance %s: %s", self.instance_id, error)
             return None
-        return None if alive.strip() == "yes" else 1
 
     async def wait(self) -> int | None:
         """Wait until the kernel has ended."""

@@ -32,6 +32,8 @@ from vastnb.remote.ssh import Target
 
 OPEN_TIMEOUT: Final = 25.0
 """Seconds for a connection to be made, the user's touch of a hardware key included."""
+PATIENCE: Final = 3.0
+"""Seconds to try again, by default: a connection can break while it is made, too."""
 AT_ONCE: Final = 8
 """Calls at a time on one connection; OpenSSH's server allows ten."""
 
@@ -43,6 +45,16 @@ printf '\n%s-is\n' NONCE
 printf '%s\n' "home=$HOME" "workspace=$w" "shell=$(command -v bash || echo sh)" \
   "rsync=$(command -v rsync)" "container=$c" "login=$SHELL" NONCE-so
 exec cat >/dev/null
+"""
+BEGAN: Final = r"""
+began() { if [ -e /proc/self/stat ]
+then set -- $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null); [ "$1" = Z ] || echo "${20}"
+else ps -o lstart= -p "$1" 2>/dev/null; fi; }
+"""
+"""A shell function that tells when a process began, and nothing if it has ended.
+
+A process id alone is given to another process after a reboot; with its beginning it is not. One
+that has ended may stay in the table for ever: in many containers nobody takes it out.
 """
 # A connection by SSH does not see what the container was given; process 1 does.
 _ENVIRONMENT: Final = r"""
@@ -218,7 +230,7 @@ class Session:
         assert self._facts is not None
         return self._facts
 
-    def open(self, patience: float = 0.0) -> None:
+    def open(self, patience: float = PATIENCE) -> None:
         """Connect, unless there is a connection.
 
         Parameters
@@ -251,7 +263,7 @@ class Session:
                         f"Instance {self.instance_id}: {words} {self._about()}".rstrip(),
                         instance_id=self.instance_id,
                     )
-                time.sleep(min(1.0, left))
+                time.sleep(min(0.3, left))
             for one in list(self._forwards):
                 self._carry(one)
 
@@ -292,9 +304,11 @@ class Session:
         finally:
             watchdog.cancel()
         if told is None:
+            late = process.poll() is None or process.poll() == -9
             process.kill()
             process.wait()
-            return words.read_text(errors="replace").strip() or "no answer in time"
+            said = words.read_text(errors="replace").strip()
+            return said or ("no answer in time" if late else "the connection broke")
         shell = told.get("shell") or "sh"
         self._facts = Facts(
             home=told.get("home", "/root"),
@@ -484,6 +498,10 @@ class Session:
                 instance_id=self.instance_id,
             )
         raise AssertionError
+
+    def alive(self, pid: int) -> bool:
+        """Ask the machine whether a process lives."""
+        return bool(self.ask(f"{BEGAN}began {int(pid)}; :").strip())
 
     def kill(self, pid: int, name: str) -> None:
         """Send a signal (``INT``, ``TERM``, ``KILL``) to a process group, if it is still there."""
