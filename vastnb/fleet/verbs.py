@@ -57,7 +57,7 @@ class InstanceVerbs(Spending):
         env : dict or str, optional
             ``{"KEY": "value", "-p 8000:8000": "1"}``, or docker's flags as one text.
         onstart : str, optional
-            Shell commands for every start, at most 4,096 characters.
+            Shell commands for every start, at most 16,384 characters together with `args`.
         runtype : str, optional
             ``"ssh"``, ``"ssh_direct"``, ``"jupyter"``, ``"jupyter_direct"``, ``"args"``.
         price : float, optional
@@ -72,7 +72,7 @@ class InstanceVerbs(Spending):
             As for `rent`.
         **more
             Further fields: ``user``, ``image_login``, ``extra``, ``python_utf8``, ``lang_utf8``,
-            ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``.
+            ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``, ``vm``.
 
         Returns
         -------
@@ -147,7 +147,7 @@ class InstanceVerbs(Spending):
             later does not move the deadline.
         deadline_on_machine : bool
             Let each machine end itself as well, with a line before its start script, in case this
-            computer is off then. It uses the instance's own key, and some 700 of the 4,096
+            computer is off then. It uses the instance's own key, and some 700 of the 16,384
             characters of `onstart`. With a budget each machine has an equal share of it.
         check_ssh_key : bool
             See that the account has an SSH key before anything is rented that needs one.
