@@ -26,7 +26,7 @@ class InstanceVerbs(Spending):
         offer: Any,
         *,
         image: str | None = None,
-        disk: float = 10,
+        disk: float | None = None,
         label: str | None = None,
         env: Mapping[str, str] | str | None = None,
         onstart: str | None = None,
@@ -50,8 +50,8 @@ class InstanceVerbs(Spending):
             The offer.
         image : str, optional
             Docker image; needed unless a template names it.
-        disk : float
-            GB, from 8.
+        disk : float, optional
+            GB, from 8; by default what the offer was searched with, at least 10.
         label : str, optional
             At most 256 characters.
         env : dict or str, optional
@@ -94,9 +94,11 @@ class InstanceVerbs(Spending):
             It could not be written down, so nothing was sent.
         """
         from vastnb.fleet.deadline import Bounds
+        from vastnb.fleet.offer import disk_for, offer_of
         from vastnb.fleet.order import Order
         from vastnb.fleet.renting import Terms, one_instance
 
+        disk = disk_for([offer_of(offer)], disk)
         order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
                       cancel_unavail, more)  # fmt: skip
         bounds = Bounds(max_hours, budget_usd, 1, deadline_on_machine)
@@ -115,7 +117,7 @@ class InstanceVerbs(Spending):
         check_ssh_key: bool = True,
         on_event: Listener | None = None,
         image: str | None = None,
-        disk: float = 10,
+        disk: float | None = None,
         label: str | None = None,
         env: Mapping[str, str] | str | None = None,
         onstart: str | None = None,
@@ -181,9 +183,12 @@ class InstanceVerbs(Spending):
         guards the rest.
         """
         from vastnb.fleet.deadline import Bounds
+        from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
         from vastnb.fleet.order import Order
         from vastnb.fleet.renting import Terms, prepare, result_of
 
+        offers = as_given(offers)
+        disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
         order = Order(image, disk, label, env, onstart, runtype, None, template_hash, args,
                       None, more)  # fmt: skip
         bounds = Bounds(max_hours, budget_usd, count, deadline_on_machine)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
 from vastnb.market.cost import cost
 
 from . import registry
 from .assets import bundle, styles
 from .live import LiveWidget
 from .rent_messages import handle
-from .rent_offers import as_given
 from .rent_plan import RentPlan
 from .rent_price import bids_in
 from .rent_session import RentSession
@@ -61,9 +61,10 @@ def rent_form(
         A newer form with the same key replaces this one. By default the notebook cell is the key.
         A rent that is under way goes on and is shown by the next form.
     **plan
-        What the form says at first: ``image``, ``template_hash``, ``disk`` (GB), ``runtype``,
-        ``label``, ``env``, ``onstart``, ``count``, ``bid``, ``max_hours``, ``budget_usd`` as for
-        ``Client.rent``; ``hours``, ``download_gb`` and ``upload_gb`` for the price.
+        What the form says at first: ``image``, ``template_hash``, ``disk`` (GB; by default what
+        the offers were searched with, at least 10), ``runtype``, ``label``, ``env``, ``onstart``,
+        ``count``, ``bid``, ``max_hours``, ``budget_usd`` as for ``Client.rent``; ``hours``,
+        ``download_gb`` and ``upload_gb`` for the price.
 
     Returns
     -------
@@ -89,6 +90,8 @@ def rent_form(
             "was sent."
         )
     given = as_given(offers)
+    if offers is not None and not is_query(offers) and "disk" not in plan:
+        plan["disk"] = disk_for(offers_of(given), None)
     understood = RentPlan().changed(plan)
     if understood.template_hash and "runtype" not in plan:
         understood = understood.changed({"runtype": None})
