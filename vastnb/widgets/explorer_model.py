@@ -28,6 +28,7 @@ from vastnb.errors import (
 from vastnb.market.gpus import all_names
 from vastnb.market.local import matches
 from vastnb.market.query import Query
+from vastnb.market.summary import median_per_gpu
 
 from .against_history import COLUMN
 from .filters import FilterState
@@ -269,8 +270,7 @@ class ExplorerModel:
         }
         if len(shown):
             numbers["cheapest"] = _number(shown["dph_total"].min())
-            per_gpu = shown["dph_total"] / shown["num_gpus"]
-            numbers["median_gpu"] = _number(per_gpu.median())
+            numbers["median_gpu"] = median_per_gpu(shown)
             numbers["models"] = int(shown["gpu_name"].nunique())
         return numbers
 
