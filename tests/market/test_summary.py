@@ -126,7 +126,8 @@ def test_an_explanation_gives_each_term_and_what_is_unusual():
     assert sum(term.usd for term in said.terms) == pytest.approx(said.total)
     text = str(said)
     for part in ("cheaper than 100 % of the other offers of 1 x RTX 4090 here",
-                 "20.0 times the median", "Traffic is 53 %", "unverified", "50 % slower", "for 2.0 h at most; this job takes 12 h",
+                 "20.0 times the median", "Traffic is 53 %", "unverified",
+                 "50 % slower", "for 2.0 h at most; this job takes 12 h",
                  "not measured, or is not credible", "a bid would save nothing"):  # fmt: skip
         assert part in text, part
     ordinary = str(frame.vast.explain(4))
