@@ -230,17 +230,11 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         self._fetch_now(self._model.refresh().request)
         return self
 
-    def close(self) -> None:
-        """End the explorer: its view, its messages and its searches. The frames stay readable."""
-        if self._closed:
-            return
+    def _end(self) -> None:
+        """End its searches and its rent form; the frames stay readable."""
         self._end_fetching()
-        self._drawer.close()
-        self.unobserve_all()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
+        if "_drawer" in self.__dict__:
+            self._drawer.close()
 
     def __repr__(self) -> str:
         figures = self._model.figures()
@@ -250,15 +244,19 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
 
     # -- from the page ------------------------------------------------------------------------
 
-    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
-        super()._on_message(widget, content, buffers)
-        kind = content.get("type") if isinstance(content, dict) else None
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        super()._heard(content)
+        kind = content.get("type")
         if kind == "refresh":
             self._on_main(lambda: self._fetch_later(self._model.refresh().request, at_once=True))
         elif kind == "reset":
             self._on_main(self._reset)
         elif kind == "rent":
             self._on_main(self._open_form)
+
+    def _show_error(self, error: Exception) -> None:
+        self._model.problem = Problem.of(error)
+        self._tell()
 
     def _on_filters(self, _change: Any) -> None:
         self._on_main(self._take_filters)
@@ -331,8 +329,6 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
 
     def _send_everything(self) -> int:
         model = self._model
-        if model.frame.columns.empty:
-            return 0
         self._loaded = self._answers
         self._priced = self._price_key()
         extra = beside_rows(model, time.time())

@@ -34,11 +34,11 @@ from .filters import FilterState
 from .narrow import evaluable, local_filters, reprice
 
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
-    (QueryError, "This query cannot be used."),
-    (AuthError, "The service does not accept the key."),
-    (QuotaExceeded, "Today's rows are used up."),
-    (RateLimited, "The service asks for patience."),
-    (ServerError, "The service could not be reached."),
+    (QueryError, "Invalid query."),
+    (AuthError, "Vast.ai rejected the API key."),
+    (QuotaExceeded, "Today's row quota is used up."),
+    (RateLimited, "Rate limited by Vast.ai."),
+    (ServerError, "Vast.ai could not be reached."),
 )
 
 
@@ -84,8 +84,10 @@ class Problem:
     retry: bool
 
     @classmethod
-    def of(cls, error: VastError, title: str = "The search failed.") -> Problem:
+    def of(cls, error: Exception, title: str = "The search failed.") -> Problem:
         """Describe an error; `title` is for kinds that have none of their own."""
+        if not isinstance(error, VastError):
+            return cls("unexpected", "Unexpected error.", f"{type(error).__name__}: {error}", True)
         for kind, title in _TITLES:
             if isinstance(error, kind):
                 return cls(kind.__name__, title, str(error), kind is not QueryError)

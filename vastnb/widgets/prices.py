@@ -8,7 +8,7 @@ the kernel's main thread, as in the explorer, and the kernel is never blocked by
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -222,16 +222,9 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         self._fetch_now(self._model.refresh())
         return self
 
-    def close(self) -> None:
-        """End the widget: its view, its messages, its searches. The frames stay readable."""
-        if self._closed:
-            return
+    def _end(self) -> None:
+        """End its searches; the frames stay readable."""
         self._end_fetching()
-        self.unobserve_all()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
 
     def __repr__(self) -> str:
         figures = self._model.figures()
@@ -242,13 +235,17 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     # -- from the page ------------------------------------------------------------------------
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _heard(self, content: Mapping[str, Any]) -> None:
         # A page that opens tells its width with its ``ready``, and is drawn for that.
-        kind = content.get("type") if isinstance(content, dict) else None
+        kind = content.get("type")
         if kind in ("ready", "width"):
             self._on_main(lambda: self._take_width(content.get("width")))
         elif kind == "refresh":
             self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
+
+    def _show_error(self, error: Exception) -> None:
+        self._model.problem = Problem.of(error)
+        self._tell()
 
     def _take_width(self, width: Any) -> None:
         if isinstance(width, (int, float)) and not isinstance(width, bool) and width > 0:

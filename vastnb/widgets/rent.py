@@ -122,7 +122,6 @@ class RentForm(LiveWidget):
         self, client: Client, offers: Any, plan: RentPlan, *, type: str = "on-demand"
     ) -> None:
         super().__init__()
-        self._closed = False
         self._acked: dict[str, int] = {}
         self._session = RentSession(
             client, offers, plan, type=type, tell=self._tell, send=self._to_page
@@ -254,19 +253,13 @@ class RentForm(LiveWidget):
         self._session.take_up()
         self._tell()
 
-    def close(self) -> None:
+    def _end(self) -> None:
         """End the form. Machines stay, and a rent that is under way goes on.
 
         The next form on this account shows it; so does ``client.reconcile()``.
         """
-        if self._closed:
-            return
-        self._closed = True
-        self._session.close()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
+        if "_session" in self.__dict__:
+            self._session.close()
 
     def __repr__(self) -> str:
         ids = ", ".join(str(one.id) for one in self._session.machines.values() if not one.is_gone)
@@ -278,14 +271,16 @@ class RentForm(LiveWidget):
 
     # -- the page -----------------------------------------------------------------------------
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, dict):
-            return
+    def _heard(self, content: Mapping[str, Any]) -> None:
         if content.get("type") == "look":
             if self._session.poller is not None:
                 self._session.poller.asked(at_once=content.get("at_once") is True)
             return
         self._session.on_main(lambda: self._take(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._session.failed(error)
+        self._tell()
 
     def _take(self, content: Mapping[str, Any]) -> None:
         if content.get("type") == "ready":

@@ -8,6 +8,7 @@ methods are called on the kernel's main thread.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.instance import Instance
     from vastnb.fleet.watch import Change, Snapshot
+
+_log = logging.getLogger("vastnb.widgets")
 
 TAKEN_OVER = "This rent was begun by a form whose cell was run again. It goes on here."
 
@@ -136,8 +139,19 @@ class RentSession:
             self.poller.close()
 
     def on_main(self, work: Callable[[], None]) -> None:
-        """Run `work` on the main thread, unless the form is closed by then."""
-        self.main.run(lambda: None if self._closed else work())
+        """Run `work` on the main thread, unless the form is closed by then; show what fails."""
+
+        def guarded() -> None:
+            if self._closed:
+                return
+            try:
+                work()
+            except Exception as error:  # shown: a page that nobody answers is worse
+                _log.exception("the rent form could not take what has happened")
+                self.failed(error)
+                self._tell()
+
+        self.main.run(guarded)
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""

@@ -114,3 +114,9 @@ export function percent(fraction, places = 1) {
   const floored = Math.floor(fraction * 100 * step + 1e-9) / step;
   return grouped(floored, floored === 100 ? 0 : places);
 }
+
+export function clockTime(seconds) {
+  const when = new Date(seconds * 1000);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
+}

@@ -23,12 +23,6 @@ export function span(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
-export function clockTime(seconds) {
-  const when = new Date(seconds * 1000);
-  const two = (n) => String(n).padStart(2, "0");
-  return `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
-}
-
 export function nameOf(row) {
   return row.label || `Instance ${row.id}`;
 }

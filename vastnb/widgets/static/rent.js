@@ -1,16 +1,13 @@
 // The rent form. The kernel sends its whole picture after every change, and this draws it; what is
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
+import { Alive } from "./alive.js";
 import { guardKeys, h, setText, watchTheme } from "./dom.js";
-import { hideCopy } from "./link.js";
 import { Pace } from "./poller.js";
 import { copyText } from "./rent_controls.js";
 import { RentFields } from "./rent_fields.js";
 import { RentPanel } from "./rent_panel.js";
 import { RentProgress } from "./rent_progress.js";
-
-// How long to wait for the kernel before saying that it does not answer.
-const SILENT_MS = 2500;
 
 function rentForm() {
   return {
@@ -92,26 +89,8 @@ class RentView {
 
   begin() {
     const { model, signal } = this;
-    let hiding = new AbortController();
-    hideCopy(model, hiding.signal);
     this.root.classList.add("vnb-unborn");
-    const late = setTimeout(() => {
-      hiding.abort();
-      this.saved = h("div", { class: "vnb-saved" }, h("strong", { text: "The rent form is not connected to a kernel. " }), h("span", { text: "Run its cell to use it (or wait, if a cell is running). A machine that was rented goes on: client.reconcile() names it." }));
-      this.root.append(this.saved);
-    }, SILENT_MS);
-    this.born = () => {
-      this.born = null;
-      clearTimeout(late);
-      this.saved?.remove();
-      hiding.abort();
-      hideCopy(model, signal);
-      this.root.classList.remove("vnb-unborn");
-    };
-    signal.addEventListener("abort", () => {
-      clearTimeout(late);
-      hiding?.abort();
-    });
+    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The rent form", more: "A machine that was rented keeps running and billing; client.reconcile() lists it.", onLost: () => this.pace.lose(), onFound: () => (this.pace.lost = false) });
     try {
       model.send({ type: "ready" });
     } catch {
@@ -136,7 +115,7 @@ class RentView {
   }
 
   show(state) {
-    this.born?.();
+    this.root.classList.remove("vnb-unborn");
     this.state = state;
     this.offset = Date.now() / 1000 - state.now;
     const { phase } = state;
