@@ -283,7 +283,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         try:
             self.renting = self._form_for_selection().model_id or ""
         except VastError as error:
-            self._model.problem = Problem.of(error, "This cannot be rented from here.")
+            self._model.problem = Problem.of(error, "This cannot be rented here.")
         self._tell()
 
     def _reset(self) -> None:

@@ -21,6 +21,7 @@ from vastnb.market.cost import cost
 from . import registry
 from .assets import bundle, styles
 from .live import LiveWidget
+from .rent_memory import remembered
 from .rent_messages import handle
 from .rent_offers import as_given
 from .rent_plan import RentPlan
@@ -62,8 +63,10 @@ def rent_form(
         A rent that is under way goes on and is shown by the next form.
     **plan
         What the form says at first: ``image``, ``template_hash``, ``disk`` (GB), ``runtype``,
-        ``label``, ``env``, ``onstart``, ``count``, ``bid``, ``max_hours``, ``budget_usd`` as for
-        ``Client.rent``; ``hours``, ``download_gb`` and ``upload_gb`` for the price.
+        ``label``, ``env``, ``onstart``, ``count``, ``bid``, ``max_dph``, ``max_hours``,
+        ``budget_usd`` as for ``Client.rent``; ``hours`` (by default ``max_hours``),
+        ``download_gb`` and ``upload_gb`` for the price. Image, disk and run type are by default
+        those of the last rental from a form.
 
     Returns
     -------
@@ -85,11 +88,10 @@ def rent_form(
     """
     if type not in ("on-demand", "bid", "interruptible"):
         raise InvalidRequest(
-            f'type={type!r}: the form rents "on-demand" or "bid" (also "interruptible"). Nothing '
-            "was sent."
+            f'type={type!r}: use "on-demand" or "bid" (also "interruptible"). Nothing was sent.'
         )
     given = as_given(offers)
-    understood = RentPlan().changed(plan)
+    understood = RentPlan().changed({**remembered(client, plan), **plan})
     if understood.template_hash and "runtype" not in plan:
         understood = understood.changed({"runtype": None})
     kind = "on-demand" if type == "on-demand" and understood.bid is None else "bid"
@@ -234,7 +236,9 @@ class RentForm(LiveWidget):
         """Wait for what is under way (a rent, a search); return False after `timeout` seconds."""
         return self._session.wait(timeout)
 
-    def take_offers(self, offers: pd.DataFrame, *, disk: float | None = None) -> None:
+    def take_offers(
+        self, offers: pd.DataFrame, *, disk: float | None = None, count: int | None = None
+    ) -> None:
         """Take other candidates; what is filled in stays. Not while it rents.
 
         Parameters
@@ -243,9 +247,11 @@ class RentForm(LiveWidget):
             Candidates with prices, best first.
         disk : float, optional
             GB.
+        count : int, optional
+            Machines.
         """
         self._session.drain()
-        self._session.take_offers(offers, disk=disk)
+        self._session.take_offers(offers, disk=disk, count=count)
         self._tell()
 
     def take_up(self) -> None:

@@ -70,6 +70,7 @@ def static_table(
     columns: Sequence[str] | None = None,
     rows: int = COPY_ROWS,
     css_class: str = "",
+    code: str = "",
 ) -> str:
     """Return the first `rows` rows of `frame` as a small, safe table.
 
@@ -85,6 +86,8 @@ def static_table(
         How many rows at most.
     css_class : str
         Class of the outer element, by which a living widget hides its copy.
+    code : str
+        Code after the note; its lines stay lines.
 
     Returns
     -------
@@ -114,8 +117,13 @@ def static_table(
     return (
         f'<div class="{escape(css_class)}"><p><b>{escape(caption)}</b></p>'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-        f"<p>{foot}</p></div>"
+        f"<p>{foot}</p>{code_block(code)}</div>"
     )
+
+
+def code_block(code: str) -> str:
+    """Return code as HTML that keeps its lines and is broken nowhere; empty without any."""
+    return f'<pre style="overflow-x:auto"><code>{escape(code)}</code></pre>' if code else ""
 
 
 def _side(look: Look) -> str:

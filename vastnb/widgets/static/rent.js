@@ -53,7 +53,7 @@ class RentView {
 
   build() {
     this.title = h("strong", { class: "vnb-title" });
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: nothing here is real, and nothing costs money" });
+    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: nothing is real and nothing costs money" });
     this.credit = h("span", { class: "vnb-credit" });
     this.back = h("button", { type: "button", class: "vnb-button vnb-tooffers", text: "← Offers", onclick: () => this.leave() });
     this.noticeTitle = h("strong");
@@ -66,8 +66,8 @@ class RentView {
     this.empty = h(
       "div",
       { class: "vnb-rentempty", hidden: true },
-      h("strong", { text: "No offer to rent" }),
-      h("span", { text: "Give offers in the order in which they are to be tried: a frame, its row, an id, or a query." }),
+      h("strong", { text: "No offers" }),
+      h("span", { text: "Pass offers to rent_form: a DataFrame, a row, an id or a query. They are tried in order." }),
       h("code", { text: 'vastnb.rent_form(client, "gpu_name=RTX_4090 num_gpus=1")' }),
       h("code", { text: "vastnb.rent_form(client, df.head(3))" }),
     );
@@ -122,12 +122,13 @@ class RentView {
     this.shell.dataset.phase = phase;
     const first = state.offers[0];
     const verb = phase === "rented" && state.machines.length ? "Rented" : phase === "renting" ? "Renting" : "Rent";
-    setText(this.title, first ? `${verb} ${state.values.count > 1 ? `${state.values.count} × ` : ""}${first.gpu}` : "Rent a machine");
+    const many = phase === "rented" && state.machines.length ? state.machines.length : state.values.count;
+    setText(this.title, first ? `${verb} ${many > 1 ? `${many} × ` : ""}${first.gpu}` : "Rent a machine");
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;
     setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
     const planning = phase === "plan" || phase === "confirm";
-    this.empty.hidden = !planning || state.offers.length > 0;
+    this.empty.hidden = !planning || state.offers.length > 0 || Boolean(state.outcome);
     this.fields.node.hidden = !planning || !state.offers.length;
     this.progress.node.hidden = planning;
     const settled = (state.acked?.[this.page] ?? 0) >= this.seq || this.seq === 0;
@@ -153,7 +154,7 @@ class RentView {
     setText(this.noticeTitle, `${outcome.title}. `);
     setText(this.noticeText, outcome.text);
     setText(this.noticeHint, outcome.hint);
-    const words = { "find out": finding ? "Finding out…" : "Find out", change: "Change it", again: "Try again", search: "Search again" };
+    const words = { "find out": finding ? "Finding out…" : "Find out", change: "Edit", again: "Try again", search: "Search again" };
     const text = words[outcome.action];
     this.action = outcome.action;
     setText(this.act, text ?? "");
