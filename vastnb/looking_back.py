@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from vastnb.searching import Call, dated
+from vastnb.api.transport import Call
+from vastnb.searching import dated
 
 if TYPE_CHECKING:
     from vastnb.market.history import History

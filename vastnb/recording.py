@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vastnb.api.answers import Answer
+    from vastnb.api.transport import Call
     from vastnb.market.history import History
     from vastnb.market.history.columns import Sample
 
@@ -135,8 +136,9 @@ class Line(Protocol):
 
     simulated: bool
 
-    def call(self, endpoint: str, **request: Any) -> Answer:
-        """Return the answer of an endpoint."""
+    @property
+    def call(self) -> Call:
+        """Asks for the answer of an endpoint."""
 
 
 class Recorder:
@@ -178,7 +180,7 @@ class Recorder:
         """The history; made when it is first asked for."""
         with self._lock:
             if self._history is None:
-                from vastnb.fleet.journal import data_dir
+                from vastnb.api.files import data_dir
                 from vastnb.market.history import History
 
                 self._history = History(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from typing import Any, Final
 
 import pandas as pd
+
+from vastnb.html import block, escape
 
 from .rent_facts import Found, Template
 from .rent_machines import Machine, bill_of
@@ -201,7 +202,7 @@ def static_form(
     price = model.price
     made_up = "SIMULATED MARKET: " if simulated else ""
     if not len(model.offers):
-        return f'<div class="{escape(css_class)}"><p>{escape(made_up)}No offer to rent.</p></div>'
+        return block(f"<p>{escape(made_up)}No offers to rent.</p>", css_class=css_class)
     each = " each" if price.count > 1 else ""
     most = "price unknown" if price.max_dph is None else f"up to ${price.max_dph:.4f}/h{each}"
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vastnb.api.places import private_file
+from vastnb.api.files import private_file
 from vastnb.errors import InvalidRequest
 from vastnb.market.cells import STRING
 from vastnb.market.cost import hourly

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from vastnb.api.places import private_file
+from vastnb.api.files import private_file
 from vastnb.market.history.columns import schema, sorted_table
 from vastnb.market.history.dataset import WHOLE, current, file_name, names_in, replaced, write
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from vastnb.api.places import private_file
+from vastnb.api.files import private_file
 from vastnb.market.history.columns import VERSION
 from vastnb.market.history.dataset import Dataset
 from vastnb.market.history.engine import Engine
