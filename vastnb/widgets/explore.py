@@ -24,6 +24,7 @@ from vastnb.market.query import Query, parse_query
 from . import registry
 from .against_history import compared
 from .assets import bundle, styles
+from .bells import Bells
 from .display import EXPLORER_COLUMNS
 from .explorer_drawer import Drawer
 from .explorer_model import ExplorerModel, Problem, Request
@@ -132,6 +133,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         super().__init__(filters=state.page())
         self._set_up(client)
         self._drawer = Drawer(client)
+        self._bells = Bells(client)
         self._model = model
         self._priced: tuple[int, float] | None = None
         self._loaded = 0
@@ -253,6 +255,8 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
             self._on_main(self._reset)
         elif kind == "rent":
             self._on_main(self._open_form)
+        elif kind == "bell":
+            self._on_main(lambda: self._take_bell(content))
 
     def _show_error(self, error: Exception) -> None:
         self._model.problem = Problem.of(error)
@@ -284,6 +288,16 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
             self.renting = self._form_for_selection().model_id or ""
         except VastError as error:
             self._model.problem = Problem.of(error, "This cannot be rented here.")
+        self._tell()
+
+    def _take_bell(self, content: Mapping[str, Any]) -> None:
+        state = self._model.state
+        try:
+            self._bells.take(
+                content, self._model.query, per="offer", type=state.type, storage=state.disk
+            )
+        except VastError as error:
+            self._model.problem = Problem.of(error, "No alert was set.")
         self._tell()
 
     def _reset(self) -> None:
@@ -340,7 +354,13 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     def _tell(self) -> None:
         """Set the status line."""
         if not self._closed:
-            self.status = status_of(self._model, self.order, busy=self._busy, quota=self._quota())
+            self.status = status_of(
+                self._model,
+                self.order,
+                busy=self._busy,
+                quota=self._quota(),
+                bells=self._bells.page(),
+            )
 
     def _copy(self) -> str:
         return static_copy(self._model, self.order, css_class=self.copy_class)

@@ -32,6 +32,7 @@ from vastnb.market.query import Query
 from .against_history import COLUMN
 from .filters import FilterState
 from .narrow import evaluable, local_filters, reprice
+from .regions import names, regions
 
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
     (QueryError, "Invalid query."),
@@ -249,15 +250,15 @@ class ExplorerModel:
         Returns
         -------
         dict
-            ``gpus`` and ``countries``: lists of ``[name, offers]``. GPUs that are known but not in
-            this answer follow with 0.
+            ``gpus``: ``[name, offers]``; those that are known but not in this answer follow with 0.
+            ``countries``: ``[key, offers, name]``, regions first.
         """
         if self._held is None:
-            return {"gpus": [[name, 0] for name in all_names()], "countries": []}
+            return {"gpus": [[name, 0] for name in all_names()], "countries": self._places()}
         gpus = self._counts("gpu_name", "gpu_name")
         known = {name for name, _ in gpus}
         gpus += [[name, 0] for name in all_names() if name not in known]
-        return {"gpus": gpus, "countries": self._counts("country", "geolocation")}
+        return {"gpus": gpus, "countries": self._places()}
 
     def figures(self) -> dict[str, Any]:
         """Return the headline numbers of the offers that are shown (`None` where there is none)."""
@@ -301,6 +302,18 @@ class ExplorerModel:
         self._frame = self._raw if same_disk else reprice(self._raw, self.state.disk)
         filters = evaluable(body, self._frame) if rest is None else rest
         self._positions = np.flatnonzero(matches(filters, self._frame)).astype("<u4")
+
+    def _places(self) -> list[list[Any]]:
+        """Return regions and countries with their offers."""
+        counts = self._counts("country", "geolocation")
+        of = dict(counts)
+        areas = [
+            [key, sum(count for code, count in of.items() if code in codes), name]
+            for key, (name, codes) in regions().items()
+        ]
+        areas = [area for area in areas if area[1]] if of else areas
+        named = names()
+        return [*areas, *([code, count, named.get(code, code)] for code, count in counts)]
 
     def _counts(self, column: str, field: str) -> list[list[Any]]:
         """Count the values of `column` among the rows that pass all filters but that on `field`."""

@@ -31,7 +31,9 @@ class Fetching(Generic[Job, Result]):
 
     _client: Client
     _closed: bool
-    _guarded: Callable[[Callable[[], None]], None]
+    if TYPE_CHECKING:  # the widget's own
+
+        def _guarded(self, work: Callable[[], None], *, always: bool = False) -> None: ...
 
     def _set_up(self, client: Client) -> None:
         """Make the parts; in the kernel's main thread."""

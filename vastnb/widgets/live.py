@@ -56,7 +56,7 @@ class LiveWidget(anywidget.AnyWidget):
             return
         try:
             work()
-        except Exception as error:  # shown: a page that nobody answers is worse
+        except Exception as error:  # noqa: BLE001  (shown: a page that nobody answers is worse)
             _log.exception("%s could not deal with a message of its page", type(self).__name__)
             self._show_error(error)
 
@@ -86,7 +86,7 @@ class LiveWidget(anywidget.AnyWidget):
         """Close, also a widget that was never made whole."""
         try:
             self.close()
-        except Exception:  # the interpreter may be ending, and what is needed be gone
+        except Exception:  # noqa: BLE001  (the interpreter may be ending)
             _log.debug("a widget could not be closed", exc_info=True)
 
     def __repr__(self) -> str:

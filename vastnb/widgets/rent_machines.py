@@ -171,8 +171,7 @@ def bill_of(machines: Sequence[Machine], now: float) -> dict[str, Any] | None:
     if not there:
         return None
     left = [
-        None if one["deadline"] is None else max(0.0, one["deadline"] - now) / 3600
-        for one in there
+        None if one["deadline"] is None else max(0.0, one["deadline"] - now) / 3600 for one in there
     ]
     ends = [hours for hours in left if hours is not None]
     known = len(ends) == len(there)

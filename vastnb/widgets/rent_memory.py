@@ -13,9 +13,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from vastnb.api.places import private_file
+from vastnb.api.files import data_dir, private_file
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.journal import data_dir
 
 from .rent_plan import RentPlan, read
 

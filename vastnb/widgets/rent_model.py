@@ -256,9 +256,7 @@ class RentModel:
             raise ClickRefused("Correct the marked field. Nothing was sent.")
         self.plan.order()
         if self.of_bid_search and self.plan.bid is None:
-            raise InvalidRequest(
-                "These are interruptible offers and need a bid. Nothing was sent."
-            )
+            raise InvalidRequest("These are interruptible offers and need a bid. Nothing was sent.")
         highest = self.price.max_dph
         if highest is None:
             raise InvalidRequest(

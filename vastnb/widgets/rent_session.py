@@ -155,7 +155,7 @@ class RentSession:
                 return
             try:
                 work()
-            except Exception as error:  # shown: a page that nobody answers is worse
+            except Exception as error:  # noqa: BLE001  (shown: else nobody would answer)
                 _log.exception("the rent form could not take what has happened")
                 self.failed(error)
                 self._tell()

@@ -107,7 +107,9 @@ def _prices(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
                 "skipped.",
             )
         ]
-    return [Warning("info", "A higher bid can stop the machine at any time; its disk is still billed.")]
+    return [
+        Warning("info", "A higher bid can stop the machine at any time; its disk is still billed.")
+    ]
 
 
 def _access(plan: RentPlan, account: Account) -> list[Warning]:
@@ -165,9 +167,7 @@ def _machine(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
         often = "often offline" if trust < VERY_LOW else "offline more than most"
         percent = math.floor(max(0.0, trust) * 1000) / 10
         found.append(
-            Warning(
-                "bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: {often}."
-            )
+            Warning("bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: {often}.")
         )
     state = row.get("verification")
     state = state if isinstance(state, str) else ""  # pandas' NA has no truth
@@ -221,8 +221,8 @@ def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
         return [
             Warning(
                 "warn",
-                f"Traffic is expensive here: {USUAL_TRAFFIC_GB:g} GB costs ${usual:,.2f}, more than "
-                f"{_hours(plan.hours)} of its GPUs (${gpus:,.2f}).",
+                f"Traffic is expensive here: {USUAL_TRAFFIC_GB:g} GB costs ${usual:,.2f}, more "
+                f"than {_hours(plan.hours)} of its GPUs (${gpus:,.2f}).",
             )
         ]
     return []

@@ -31,6 +31,7 @@ COPY_COLUMNS: tuple[str, ...] = (
     "id",
 )
 MISSING = "\N{EN DASH}"
+UNDER_A_CENT = "under 1 c"
 _LEFT = ("text", "verification")
 
 
@@ -47,7 +48,9 @@ def format_value(look: Look, value: Any) -> str:
         return MISSING
     if look.form == "usd":
         size = abs(number)
-        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4 if size >= 1e-3 else 6
+        if 0 < number < 0.01:
+            return UNDER_A_CENT
+        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4
         return f"${number:,.{places}f}"
     if look.form == "percent":
         floored = math.floor(number * 1000 + 1e-9) / 10

@@ -91,10 +91,13 @@ export function perFrame(work) {
 
 export const DASH = "–";
 
+export const UNDER_A_CENT = "under 1 c";
+
 export function usd(value) {
   if (Number.isNaN(value)) return DASH;
+  if (value > 0 && value < 0.01) return UNDER_A_CENT;
   const size = Math.abs(value);
-  const places = size >= 100 ? 2 : size >= 0.1 || size === 0 ? 3 : size >= 0.001 ? 4 : 6;
+  const places = size >= 100 ? 2 : size >= 0.1 || size === 0 ? 3 : 4;
   return `$${grouped(value, places)}`;
 }
 

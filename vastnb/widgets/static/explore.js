@@ -7,6 +7,7 @@ import { Grid } from "./grid.js";
 import { connect } from "./link.js";
 import { Scatter } from "./scatter.js";
 import { StatusBars } from "./status.js";
+import { OrderBar } from "./orders.js";
 import { OfferStore } from "./store.js";
 
 function explorer() {
@@ -55,10 +56,12 @@ class ExplorerView {
       onRefresh: () => model.send({ type: "refresh" }),
       onClear: () => store.select([], this),
       onRent: () => model.send({ type: "rent" }),
+      onBell: (what) => model.send({ type: "bell", ...what }),
     });
     this.panel = new FilterPanel(body, { signal, onChange: (state) => this.setFilters(state), onReset: reset });
     body.append(main);
-    shell.append(this.bars.top, body, this.bars.notice, this.bars.foot);
+    this.orders = new OrderBar(main, store, signal);
+    shell.append(this.bars.top, this.bars.bellBox, this.bars.bells, body, this.bars.notice, this.bars.foot);
     this.drawer = new Drawer(model, shell, { signal, onClose: () => this.bars.rent.focus() });
     this.root.append(shell);
     el.append(this.root);

@@ -1,16 +1,17 @@
 // How the monitor writes money, times and states.
-import { DASH, grouped } from "./dom.js";
+import { DASH, UNDER_A_CENT, grouped } from "./dom.js";
 
 // Prices an hour: cents matter where machines cost cents.
 export function hourly(value) {
   if (value === null || value === undefined) return DASH;
-  const places = value === 0 ? 2 : value < 0.01 ? 4 : value < 10 ? 3 : 2;
+  if (value > 0 && value < 0.01) return `${UNDER_A_CENT}/h`;
+  const places = value === 0 ? 2 : value < 10 ? 3 : 2;
   return `$${grouped(value, places)}/h`;
 }
 
 export function dollars(value) {
   if (value === null || value === undefined) return DASH;
-  return `$${grouped(value, value >= 0.0005 && value < 0.1 ? 3 : 2)}`;
+  return value > 0 && value < 0.01 ? UNDER_A_CENT : `$${grouped(value, 2)}`;
 }
 
 export function span(seconds) {

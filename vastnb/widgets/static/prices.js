@@ -41,6 +41,7 @@ class PricesView {
       title: "GPU prices",
       figures: PRICE_FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
+      onBell: (what) => model.send({ type: "bell", ...what }),
     });
     this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": "GPU models" });
     this.segments = {};
@@ -53,7 +54,7 @@ class PricesView {
     const pick = (name, add) => this.toggle(name, add);
     this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Chart({ signal, onPick: pick })]));
     this.grid = h("div", { class: "vnb-charts" }, ...CHARTS.map((name) => this.charts[name].node));
-    this.shell = h("div", { class: "vnb-prices" }, this.bars.top, controls, this.grid, this.bars.notice, this.bars.foot);
+    this.shell = h("div", { class: "vnb-prices" }, this.bars.top, this.bars.bellBox, this.bars.bells, controls, this.grid, this.bars.notice, this.bars.foot);
     this.root.append(this.shell);
     el.append(this.root);
     watchTheme(this.root, () => {}, signal);
@@ -143,7 +144,7 @@ class PricesView {
           type: "button",
           class: "vnb-gpuchip",
           "data-name": name,
-          title: `${name}: ${grouped(machines, 0)} machines. Click to show it, or no longer, in all charts`,
+          title: `${name}: ${grouped(machines, 0)} machines. Click to show or hide it in all charts`,
           onclick: () => this.toggle(name, true),
         },
         dot,

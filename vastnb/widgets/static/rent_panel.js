@@ -1,5 +1,5 @@
 // The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
-import { h, setText } from "./dom.js";
+import { UNDER_A_CENT, h, setText } from "./dom.js";
 
 // A click on 'Rent' counts only when somebody can have read what it does.
 const ARMED_MS = 450;
@@ -10,7 +10,7 @@ function fixed(value, places) {
 }
 
 const perHour = (value) => fixed(value, 4);
-const inAll = (value) => (value > 0 && value < 0.01 ? "under 1 c" : fixed(value, 2));
+const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
 const inHours = (hours) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 

@@ -1,5 +1,5 @@
 // The left half of the rent form once it rents: what has happened, and the machines that came of it.
-import { h, setText } from "./dom.js";
+import { UNDER_A_CENT, h, setText } from "./dom.js";
 import { copyText } from "./rent_controls.js";
 
 const STAGES = ["Check price", "Rent", "Start", "Running"];
@@ -114,7 +114,7 @@ function receiptText({ receipt, reason }) {
   if (!receipt) return reason;
   const { seconds, usd } = receipt;
   const ran = seconds === null ? "Ended" : `Ran ${seconds < 5400 ? `${Math.max(1, Math.round(seconds / 60))} min` : `${(seconds / 3600).toFixed(1)} h`}`;
-  const cost = usd === null ? "cost unknown" : usd > 0 && usd < 0.01 ? "cost under 1 c (estimate)" : `cost about $${usd.toFixed(2)} (estimate)`;
+  const cost = usd === null ? "cost unknown" : usd > 0 && usd < 0.01 ? `cost ${UNDER_A_CENT} (estimate)` : `cost about $${usd.toFixed(2)} (estimate)`;
   return `${ran}; ${cost}. Nothing is billed any more.`;
 }
 
