@@ -120,7 +120,11 @@ class Offers:
         answer = self._call("search_offers", body=search.body, refresh=search.refresh)
         frame = self._remembered(
             (answer.key, answer.fetched_at, search.columns),
-            lambda: frame_of_offers(answer.data["offers"], columns=search.columns),
+            lambda: frame_of_offers(
+                answer.data["offers"],
+                columns=search.columns,
+                provenance=search.provenance(self._source),
+            ),
         )
         truncated = is_truncated(len(frame), search.body.get("limit"), self._has_key)
         return self._found(frame, search, {"truncated": truncated}, [answer])
@@ -156,7 +160,9 @@ class Offers:
             warn=lambda text: warnings.warn(text, UserWarning, stacklevel=5),
         )
         rows = in_order(split.rows, search.body["order"])
-        frame = frame_of_offers(rows, columns=search.columns)
+        frame = frame_of_offers(
+            rows, columns=search.columns, provenance=search.provenance(self._source)
+        )
         found = {
             "truncated": not split.complete,
             "truncated_reason": trouble[0] if trouble else split.reason,

@@ -46,7 +46,7 @@ CASES = [
     # endpoint, status, body, error, words in it
     (CREATE, 404, {"success": False, "error": "auth_error", "msg": "Invalid user key"},
      errors.AuthError, "key"),
-    (CREATE, 401, {"msg": "nope"}, errors.AuthError, "401"),
+    (SHOW, 401, {"msg": "nope"}, errors.AuthError, "401"),
     (CREATE, 403, {"error": "forbidden"}, errors.AuthError, "not allowed"),
     (CREATE, 410, {"error": "no_such_ask", "msg": "error 410/3907:"}, errors.OfferGone, "3907"),
     (CREATE, 404, {"error": "invalid_args", "msg": "error 404/3603: no_such_ask Instance type"},
@@ -136,7 +136,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("answered", "expected"), REFUSALS)
 def test_every_form_of_429_is_read(answered, expected):
-    assert judge(CREATE, answered, NOW) == Refused(expected)
+    assert judge(SEARCH, answered, NOW) == Refused(expected)
 
 
 @given(st.text(max_size=60), st.one_of(st.none(), st.text(), st.integers(), st.floats()))

@@ -43,6 +43,10 @@ MOST_COLUMNS = 500
 """Rows in one list, and different names in them, of which a frame is made."""
 
 _NO_SSH_KEY = re.compile(r"no_ssh_key(?!.*provided)|no ssh keys? found")
+_NO_CREDIT = re.compile(
+    r"missing_billing|insufficient[_ ](credit|funds|balance)|not enough credit"
+    r"|\black(s|ing)? (any |enough |of )?credit"
+)
 _SPEND_LIMIT = re.compile(r"spend(ing)?[ _-]?(limit|cap)|limit on spending")
 _BAD_TEMPLATE = re.compile(
     r"\b(no|no such|no_such|invalid|unknown|bad)[ _]template"
@@ -50,8 +54,30 @@ _BAD_TEMPLATE = re.compile(
 )
 """Words of refusals whose codes nobody has published, in lower case."""
 
+_CREATE_CODES = frozenset(
+    [
+        "invalid_args",
+        "invalid_price",
+        "invalid_request",
+        "bad_request",
+        "no_ssh_key",
+        "unauthorized",
+        "forbidden",
+    ]
+)
+_OWN_MESSAGE = re.compile(r"error 4\d\d/\d+|input should be ")
+"""With what `_known` knows, the words of the service's own refusals to create a machine."""
+
+_NEVER_REFUSALS = frozenset([408, 425, 429, 499])
+"""Statuses below 500 that a gateway gives for a request which may have run."""
+
 LONGEST_WAIT = 7 * 86400.0
 """Seconds. A longer Retry-After is a mistake, and is read as none."""
+
+_OWN_LIMIT = re.compile(
+    r"requests too frequent|HTTPTooManyRequests|rate_limit_exceeded", re.IGNORECASE
+)
+"""What the service's own 429s say. A proxy's may come after the request has run."""
 
 _THRESHOLD = re.compile(r"threshold\s*[:=]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
 
@@ -191,12 +217,21 @@ def judge(
         data, is_json = None, False
     # Secrets are hidden before a text is cut: half a key is no longer found.
     raw = "" if is_json else hide(outcome.body[:4000].decode("utf-8", "replace"))[:2000]
-    code, msg = (plain(hide(part)) for part in _words(data, raw))
+    # An error page may hold any word; only the service's own JSON and plain text are read.
+    own = "" if raw.lstrip().startswith("<") else raw
+    code, msg = (plain(hide(part)) for part in _words(data, own))
     succeeded = 200 <= status < 300
+    limited = is_own_limit(status, f"{code} {msg}") and not _may_name_a_machine(data or raw)
+    if limited and not endpoint.repeatable:
+        return Refused(read_refusal(headers, data, f"{raw} {msg}", now))
+    if endpoint.creates:
+        return _judge_create(status, data, hide)
+    if status == 429 and not endpoint.repeatable:
+        return Trouble("an answer that is not Vast.ai's own (HTTP 429)", True, status)
     if not succeeded or (isinstance(data, dict) and data.get("success") is False):
         if "search_quota_exceeded" in f"{code} {msg}":
             return QuotaSpent(quota_reset(headers, data, now))
-        if status == 429 or "requests too frequent" in msg.lower():
+        if status == 429 or (endpoint.repeatable and "requests too frequent" in msg.lower()):
             return Refused(read_refusal(headers, data, f"{raw} {msg}", now))
     if succeeded:
         return _judge_success(endpoint, status, data, is_json, code, msg, outcome)
@@ -210,6 +245,33 @@ def judge(
         said = f" ({msg})" if msg and is_json else ""
         return Trouble(f"the service failed with HTTP {status}{said}", True, status, wait)
     return Definite(_known(status, code, msg) or _refusal(status, code, msg, is_json=is_json))
+
+
+def own_refusal(
+    status: int, data: Any, hide: Callable[[str], str] = lambda text: text
+) -> VastError | None:
+    """Return the error for a create that the service itself has refused; None for anything else.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    data : Any
+        The decoded body.
+    hide : callable
+        Takes secrets out of a text that will stand in a message.
+    """
+    if not isinstance(data, Mapping) or _may_name_a_machine(data):
+        return None
+    said = data.get("success")
+    refuses = 400 <= status < 500 and status not in _NEVER_REFUSALS and said in (None, False)
+    if not (refuses or (status == 200 and said is False)):
+        return None
+    code, msg = (plain(hide(part)) for part in _words(data, ""))
+    known = _known(status, code, msg)
+    if known is None and not (code in _CREATE_CODES or _OWN_MESSAGE.search(msg.lower())):
+        return None
+    return known or _refusal(status, code, msg, is_json=True)
 
 
 def decode(body: bytes) -> Any:
@@ -260,6 +322,25 @@ def misshapen(endpoint: Endpoint, data: Any) -> str:
         if len(held) > MOST_ROWS or len(set().union(*held)) > MOST_COLUMNS:
             return f"an answer with too many rows or columns in '{name}'"
     return ""
+
+
+def _judge_create(status: int, data: Any, hide: Callable[[str], str]) -> Good | Definite | Trouble:
+    """Judge the answer to a create: a machine, a refusal of the service's own, or unknown."""
+    if isinstance(data, Mapping) and data.get("new_contract") is not None:
+        return Good(data)  # whatever the status says, a machine may exist
+    refusal = own_refusal(status, data, hide)
+    if refusal is not None:
+        return Definite(refusal)
+    if 200 <= status < 300 and isinstance(data, Mapping):
+        return Good(data)
+    return Trouble(f"an answer that is not Vast.ai's own (HTTP {status})", True, status)
+
+
+def _may_name_a_machine(data: Any) -> bool:
+    """Say whether ``new_contract`` stands anywhere but, empty, where it belongs."""
+    text = data if isinstance(data, str) else json.dumps(data)
+    belongs = isinstance(data, Mapping) and "new_contract" in data and data["new_contract"] is None
+    return text.count("new_contract") > belongs
 
 
 def _judge_success(
@@ -327,7 +408,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
             status=status,
             code="no_such_ask",
         )
-    if any(word in text for word in ("missing_billing", "insufficient_credit", "lack credit")):
+    if _NO_CREDIT.search(text):
         return NoCredit(
             f"The account has not enough credit{said}. Nothing was rented or charged. Add credit "
             "at https://cloud.vast.ai/billing/.",
@@ -442,6 +523,19 @@ def read_refusal(headers: Mapping[str, str], data: Any, text: str, now: float) -
     )
 
 
+def is_own_limit(status: int, text: str) -> bool:
+    """Say whether an answer is a 429 of the service itself, which it gives before acting.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    text : str
+        Its code and message, or a body in plain text.
+    """
+    return status == 429 and _OWN_LIMIT.search(text) is not None
+
+
 def quota_reset(headers: Mapping[str, str], data: Any, now: float) -> float:
     """Return when the day's quota begins anew, in seconds since the epoch.
 
@@ -531,6 +625,7 @@ __all__ = [
     "decode",
     "judge",
     "next_midnight",
+    "own_refusal",
     "read_refusal",
     "utc",
 ]

@@ -59,6 +59,8 @@ class Endpoint(NamedTuple):
     holds : {"rows", "record", "any"}
         What the field (or, without one, the answer itself) must be: a list of objects; an object
         or null; anything.
+    creates : bool
+        Whether it makes a machine that bills: only the service's own refusal says that it did not.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Endpoint(NamedTuple):
     public: bool = False
     window: Window | None = None
     holds: Holds = "rows"
+    creates: bool = False
 
 
 def _table(*rows: Endpoint) -> dict[str, Endpoint]:
@@ -100,8 +103,10 @@ ENDPOINTS: dict[str, Endpoint] = _table(
     Endpoint("show_charges", "GET", "/api/v0/charges/", 1.0, repeatable=True),
 
     # Renting. There is no idempotency key: an answer that was lost is reconciled, never re-sent.
-    Endpoint("create_instance", "PUT", "/api/v0/asks/{id}/", 4.5, penalty=12.0),
-    Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0),
+    Endpoint("create_instance", "PUT", "/api/v0/asks/{id}/", 4.5, penalty=12.0,
+             creates=True),
+    Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0,
+             creates=True),
 
     # Instances.
     Endpoint("show_instances", "GET", "/api/v1/instances/", 1.0, repeatable=True,
