@@ -37,7 +37,7 @@ def turn_at(lane, now, endpoint=SEARCH):
     return lane, turn
 
 
-# -- the rules -----------------------------------------------------------------------------------
+# -- the rules -------------------------------------------------------------------------------------
 
 
 def test_one_turn_an_interval_and_the_wait_is_told_without_sleeping():
@@ -326,7 +326,7 @@ def test_untouched_lanes_are_dropped(cache_dir):
     state.close()
 
 
-# -- real seconds, real processes ---------------------------------------------------------------
+# -- real seconds, real processes ------------------------------------------------------------------
 
 CHILD = """
 import json, sys, time, warnings

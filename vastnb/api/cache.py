@@ -37,6 +37,7 @@ from vastnb.api.files import (
     abandon,
     answers_file,
     inodes,
+    leave,
     private_file,
     write_ahead,
 )
@@ -367,13 +368,14 @@ class _Table(SQLiteDict):
             self._lock.release()
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and inodes(Path(self.db_path)) != self._inodes:
+        path = Path(self.db_path)
+        if self._connection is not None and (found := inodes(path)) != self._inodes:
             # Somebody emptied the cache, and other kernels have made a new file.
-            abandon(self._connection)
-            self._connection = None
+            left, self._connection = self._connection, None
             self._unpacked.clear()
+            leave(left, self._inodes, found)
         if self._connection is None:
-            private_file(Path(self.db_path))
+            private_file(path)
             # No statement of the library's own set-up is bounded, so it is repeated here.
             connection = sqlite3.connect(
                 self.db_path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
@@ -386,7 +388,7 @@ class _Table(SQLiteDict):
             except BaseException:
                 connection.close()
                 raise
-            self._connection, self._inodes = connection, inodes(Path(self.db_path))
+            self._connection, self._inodes = connection, inodes(path)
         return self._connection
 
     def init_db(self) -> None:

@@ -91,9 +91,10 @@ ENDPOINTS: dict[str, Endpoint] = _table(
              expects="templates"),
     Endpoint("gpu_types", "GET", "/api/v0/gpu_types/", None, fresh=86400, repeatable=True,
              expects="gpu_types", public=True),
-    Endpoint("gpu_metrics", "GET", "/api/v0/metrics/gpu/current/", 3.0, fresh=300, repeatable=True),
+    Endpoint("gpu_metrics", "GET", "/api/v0/metrics/gpu/current/", 3.0, fresh=300, repeatable=True,
+             expects="gpus"),
     Endpoint("gpu_metrics_history", "GET", "/api/v0/metrics/gpu/history/", 3.0, fresh=3600,
-             repeatable=True),
+             repeatable=True, expects="gpus", holds="record"),
 
     # The account. Where no interval is known, a second is the guess that is corrected by answers.
     Endpoint("show_user", "GET", "/api/v0/users/current/", None, repeatable=True, expects="id",

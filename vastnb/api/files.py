@@ -13,6 +13,8 @@ import sqlite3
 import stat
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -29,13 +31,13 @@ PACE = "pace.sqlite"
 def cache_dir() -> Path:
     """Return the directory of answers and pace: ``VASTNB_CACHE_DIR``, or the system's usual one."""
     chosen = os.environ.get("VASTNB_CACHE_DIR")
-    return at_home(chosen) if chosen else _usual(platformdirs.user_cache_path("vastnb"))
+    return at_home(chosen) if chosen else _usual(platformdirs.user_cache_path)
 
 
 def data_dir() -> Path:
     """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
     chosen = os.environ.get("VASTNB_DATA_DIR")
-    return at_home(chosen) if chosen else _usual(platformdirs.user_data_path("vastnb"))
+    return at_home(chosen) if chosen else _usual(platformdirs.user_data_path)
 
 
 def at_home(path: str | os.PathLike[str]) -> Path:
@@ -46,15 +48,21 @@ def at_home(path: str | os.PathLike[str]) -> Path:
         return Path(path)
 
 
-def _usual(path: Path) -> Path:
+def _usual(place: Callable[[str], Path]) -> Path:
     """Return the system's usual place; one for this user alone if the user has no home.
 
     Many containers run under a number that has no name and no home directory.
     """
-    if path.is_absolute():
-        return path
+    with suppress(RuntimeError):
+        path = place("vastnb")
+        if path.is_absolute():
+            return path
+    return _homeless() / place.__name__.removeprefix("user_").removesuffix("_path")
+
+
+def _homeless() -> Path:
     uid = os.getuid() if hasattr(os, "getuid") else 0
-    return Path(tempfile.gettempdir()) / f"vastnb-{uid}" / path.parent.name
+    return Path(tempfile.gettempdir()) / f"vastnb-{uid}"
 
 
 def answers_file(cache: str | os.PathLike[str]) -> Path:
@@ -93,8 +101,14 @@ def private_file(path: Path) -> Path:
         If it cannot be made.
     """
     _private_dir(path.parent)
+    wal, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    # What SQLite leaves beside a file goes before it: somebody has deleted the file, or the log.
+    if not path.exists():
+        wal.unlink(missing_ok=True)
+    if not wal.exists():
+        index.unlink(missing_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    for one in (path, wal, index):
         _tighten(one, 0o600)
     return path
 
@@ -148,15 +162,27 @@ def abandon(connection: sqlite3.Connection) -> None:
     _abandoned.append(connection)
 
 
+def leave(connection: sqlite3.Connection, before: Inodes, after: Inodes) -> None:
+    """Let go of a connection of which a file has been deleted, or replaced.
+
+    As long as the main file is the same, its locks tell SQLite whether others use it.
+    """
+    if before[:1] == after[:1]:
+        connection.close()
+    else:
+        abandon(connection)
+
+
 def _private_dir(path: Path) -> None:
+    if path.is_relative_to(_homeless()):
+        # In a directory that everybody may write to, anybody may have made it.
+        _homeless().mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and _homeless().lstat().st_uid != os.getuid():
+            raise PermissionError(f"{_homeless()} belongs to somebody else")
     if not path.exists():
         # Parents get the system's usual mode; the directory itself is ours.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
-    if path.is_relative_to(tempfile.gettempdir()) and hasattr(os, "getuid"):
-        for one in (path, path.parent):
-            if one.name == f"vastnb-{os.getuid()}" and one.stat().st_uid != os.getuid():
-                raise PermissionError(f"{one} belongs to somebody else")
 
 
 def _tighten(path: Path, mode: int) -> None:
@@ -179,6 +205,7 @@ __all__ = [
     "cache_dir",
     "data_dir",
     "inodes",
+    "leave",
     "private_file",
     "write_ahead",
 ]

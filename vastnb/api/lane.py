@@ -247,7 +247,8 @@ def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusa
     if lesson <= current and paced_right:
         margin = min(current, max(2 * margin, 0.05 * current))
     pause = said.retry_after if said.retry_after is not None else PENALTY * learned
-    pause = max(pause, learned, endpoint.penalty) * 2.0 ** min(strikes - 1, 10)
+    growth = 2.0 if said.retry_after is None else 1.5
+    pause = max(pause, learned, endpoint.penalty) * growth ** min(strikes - 1, 10)
     closed_for = min(pause, LONGEST_CLOSING) + SAFETY * learned + margin
     return lane._replace(
         learned=learned if learned > (endpoint.interval or 0.0) else None,

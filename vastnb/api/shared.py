@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vastnb.api.files import Inodes, abandon, inodes, private_file, write_ahead
+from vastnb.api.files import Inodes, inodes, leave, private_file, write_ahead
 from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
@@ -156,10 +156,10 @@ class FileState:
                 self._connection = None
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and inodes(self._path) != self._inodes:
+        if self._connection is not None and (found := inodes(self._path)) != self._inodes:
             # Somebody emptied the cache: the other kernels have made a new file, or will.
-            abandon(self._connection)
-            self._connection = None
+            left, self._connection = self._connection, None
+            leave(left, self._inodes, found)
         if self._connection is None:
             private_file(self._path)
             connection = sqlite3.connect(

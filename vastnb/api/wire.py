@@ -148,7 +148,7 @@ class Wire:
             )
         )
 
-    def exchange(self, request: Request, within: float) -> Response | Failure:
+    def exchange(self, request: Request, within: float, *, cut: bool = False) -> Response | Failure:
         """Send a request and read the whole answer.
 
         Parameters
@@ -157,6 +157,8 @@ class Wire:
             What to send.
         within : float
             Real seconds that sending and reading may take together.
+        cut : bool
+            Return the beginning of an answer that is larger than `LARGEST_ANSWER`.
 
         Returns
         -------
@@ -171,7 +173,7 @@ class Wire:
         started = time.monotonic()
         thrown: BaseException | None = None
         try:
-            result = self._exchange(request, within, watch)
+            result = self._exchange(request, within, watch, cut=cut)
         except BaseException as error:  # noqa: BLE001 - Ctrl-C, or what a signal's handler raised
             thrown = error
         finally:
@@ -193,7 +195,9 @@ class Wire:
         for adapter in self.session.adapters.values():
             adapter.close()
 
-    def _exchange(self, request: Request, within: float, watch: Watch) -> Response | Failure:
+    def _exchange(
+        self, request: Request, within: float, watch: Watch, *, cut: bool
+    ) -> Response | Failure:
         step = max(0.05, min(self._timeout, within))
         response = None
         bundle: Any = None
@@ -208,7 +212,7 @@ class Wire:
             response = self.session.send(
                 prepared, timeout=(step, step), allow_redirects=False, **environment
             )
-            body = _read(response, watch)
+            body = _read(response, watch, cut=cut)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break, is a value
             if isinstance(bundle, str) and not watch.touched and not Path(bundle).exists():
                 return Failure("unsendable", f"the file of certificates {bundle} does not exist")
@@ -225,16 +229,17 @@ class Wire:
 # -- reading ----------------------------------------------------------------------------------
 
 
-def _read(response: requests.Response, watch: Watch) -> bytes | None:
+def _read(response: requests.Response, watch: Watch, *, cut: bool) -> bytes | None:
     """Return the whole body; None if it is too large. Raises if it is cut short."""
     raw = response.raw
     raw.enforce_content_length = True
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     for part in raw.stream(CHUNK, decode_content=True):
         size += len(part)
         if size > LARGEST_ANSWER:
             raw.close()
-            return None
+            return b"".join(parts) if cut else None
         parts.append(part)
     # A socket that the timer closed looks like the end of an answer without a length.
     if watch.expired:
