@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import pandas as pd
 
 from vastnb.api.answers import Answer
+from vastnb.api.transport import Call
 from vastnb.api.usage import Quota
 from vastnb.errors import QueryError, RateLimited, ServerError
 from vastnb.market.offers import frame_of_offers, is_truncated
@@ -23,13 +24,6 @@ Columns = Literal["default", "all"]
 
 FRAMES_KEPT = 32
 """Built frames that are remembered; one of 500 offers takes about half a megabyte."""
-
-
-class Call(Protocol):
-    """Asks the service, or the cache."""
-
-    def __call__(self, endpoint: str, **request: Any) -> Answer:
-        """Return the answer of an endpoint."""
 
 
 class Record(Protocol):
@@ -126,7 +120,11 @@ class Offers:
         answer = self._call("search_offers", body=search.body, refresh=search.refresh)
         frame = self._remembered(
             (answer.key, answer.fetched_at, search.columns),
-            lambda: frame_of_offers(answer.data["offers"], columns=search.columns),
+            lambda: frame_of_offers(
+                answer.data["offers"],
+                columns=search.columns,
+                provenance=search.provenance(self._source),
+            ),
         )
         truncated = is_truncated(len(frame), search.body.get("limit"), self._has_key)
         return self._found(frame, search, {"truncated": truncated}, [answer])
@@ -162,7 +160,9 @@ class Offers:
             warn=lambda text: warnings.warn(text, UserWarning, stacklevel=5),
         )
         rows = in_order(split.rows, search.body["order"])
-        frame = frame_of_offers(rows, columns=search.columns)
+        frame = frame_of_offers(
+            rows, columns=search.columns, provenance=search.provenance(self._source)
+        )
         found = {
             "truncated": not split.complete,
             "truncated_reason": trouble[0] if trouble else split.reason,

@@ -127,7 +127,8 @@ def test_columns_and_dtypes_are_the_same_when_nothing_was_seen(past: History) ->
     assert empty.dtypes.to_dict() == full.dtypes.to_dict()
     assert past.frame("3090").dtypes.to_dict() == past.frame().dtypes.to_dict()
     assert list(full) == ["at", "gpu_name", "gpu_ram_gb", "low", "q10", "q25", "median", "q75",
-                          "q90", "high", "machines", "offers", "snapshots"]  # fmt: skip
+                          "q90", "high", "machines", "offers", "snapshots", "matched_index",
+                          "matched"]  # fmt: skip
 
 
 machines_and_prices = st.lists(

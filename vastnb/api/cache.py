@@ -31,7 +31,7 @@ from requests_cache.backends.base import BaseCache
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
 from requests_cache.models.response import CachedResponse
 
-from vastnb.api.places import answers_file, private_file, write_ahead
+from vastnb.api.files import answers_file, private_file, write_ahead
 
 log = logging.getLogger("vastnb.api")
 

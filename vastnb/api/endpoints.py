@@ -44,6 +44,8 @@ class Endpoint(NamedTuple):
         ``{}``, and taking that for "no instances" has cost others machines.
     public : bool
         Whether it is answered without a key.
+    creates : bool
+        Whether it makes a machine that bills: only the service's own refusal says that it did not.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Endpoint(NamedTuple):
     counts_rows: bool = False
     expects: str | None = None
     public: bool = False
+    creates: bool = False
 
 
 def _table(*rows: Endpoint) -> dict[str, Endpoint]:
@@ -82,8 +85,10 @@ ENDPOINTS: dict[str, Endpoint] = _table(
     Endpoint("show_charges", "GET", "/api/v0/charges/", 1.0, repeatable=True),
 
     # Renting. There is no idempotency key: an answer that was lost is reconciled, never re-sent.
-    Endpoint("create_instance", "PUT", "/api/v0/asks/{id}/", 4.5, penalty=12.0),
-    Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0),
+    Endpoint("create_instance", "PUT", "/api/v0/asks/{id}/", 4.5, penalty=12.0,
+             creates=True),
+    Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0,
+             creates=True),
 
     # Instances.
     Endpoint("show_instances", "GET", "/api/v1/instances/", 1.0, repeatable=True,

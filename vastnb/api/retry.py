@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from vastnb.api.answers import Definite, QuotaSpent, Refused, Trouble, utc
 from vastnb.api.endpoints import Endpoint
-from vastnb.api.pacing import Reason
+from vastnb.api.lane import Reason
 from vastnb.api.text import seconds as words
 from vastnb.errors import OutcomeUnknown, QuotaExceeded, RateLimited, ServerError, VastError
 

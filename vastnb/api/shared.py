@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vastnb.api.places import private_file, write_ahead
+from vastnb.api.files import private_file, write_ahead
 
 log = logging.getLogger("vastnb.api")
 

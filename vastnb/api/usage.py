@@ -10,8 +10,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from vastnb.api.answers import utc
-from vastnb.api.refusals import next_midnight
+from vastnb.api.answers import next_midnight, utc
 from vastnb.api.shared import State
 
 ROWS_A_DAY = 20_000

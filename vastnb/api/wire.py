@@ -1,8 +1,8 @@
 """One exchange over the network: a request goes out, and a value comes back.
 
-`Wire.exchange` never raises what the HTTP library raised. It returns a `Reply` or a `Failure`, for
-two reasons. What happens next is decided by a pure function that needs values. And the frames of
-an HTTP library hold the Authorization header in their locals, which a verbose traceback would
+`Wire.exchange` never raises what the HTTP library raised. It returns a `Response` or a `Failure`,
+for two reasons. What happens next is decided by a pure function that needs values. And the frames
+of an HTTP library hold the Authorization header in their locals, which a verbose traceback would
 print into the notebook; so no traceback may ever reach into them, not even that of a Ctrl-C.
 
 Two things are known here that exceptions do not tell. Whether the first byte of the request has
@@ -14,6 +14,7 @@ when the whole exchange has had its time.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -24,10 +25,12 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from vastnb._version import __version__
-from vastnb.api.connection import Adapter, Watch, current
 from vastnb.api.credentials import is_loopback
 from vastnb.api.secret import Secret
 
@@ -39,7 +42,7 @@ LARGEST_ANSWER = 64 * 2**20
 CHUNK = 2**16
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What is sent, apart from what every request carries.
 
     Parameters
@@ -59,7 +62,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """What the service answered, whole.
 
     Parameters
@@ -127,57 +130,57 @@ class Wire:
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, Adapter(max_retries=0, pool_maxsize=8))
 
-    def prepare(self, asked: Asked) -> requests.PreparedRequest:
+    def prepare(self, request: Request) -> requests.PreparedRequest:
         """Make a request ready to be sent."""
-        headers = {"Content-Type": "application/json"} if asked.body is not None else None
+        headers = {"Content-Type": "application/json"} if request.body is not None else None
         return self.session.prepare_request(
             requests.Request(
-                asked.method,
-                asked.url,
-                params=asked.params,
-                data=asked.body,
+                request.method,
+                request.url,
+                params=request.params,
+                data=request.body,
                 headers=headers,
                 # Of our own, even without a key: otherwise ~/.netrc would provide one.
                 auth=self._auth,
             )
         )
 
-    def exchange(self, asked: Asked, within: float) -> Reply | Failure:
+    def exchange(self, request: Request, within: float) -> Response | Failure:
         """Send a request and read the whole answer.
 
         Parameters
         ----------
-        asked : Asked
+        request : Request
             What to send.
         within : float
             Real seconds that sending and reading may take together.
 
         Returns
         -------
-        Reply or Failure
+        Response or Failure
             Never an exception of the HTTP library.
         """
         watch = Watch()
         timer = threading.Timer(within, watch.expire)
         timer.daemon = True
         timer.start()
-        current.watch = watch
+        _current.watch = watch
         started = time.monotonic()
         interrupted = False
         try:
-            result = self._exchange(asked, within, watch)
+            result = self._exchange(request, within, watch)
         except KeyboardInterrupt:
             interrupted = True
         finally:
             timer.cancel()
-            current.watch = None
+            _current.watch = None
         if interrupted:
             raise KeyboardInterrupt  # anew, without the library's frames
         log.debug(
             "%s %s: %s in %.3f s",
-            asked.method,
-            urlsplit(asked.url).path,
-            result.status if isinstance(result, Reply) else f"{result.kind}, {result.what}",
+            request.method,
+            urlsplit(request.url).path,
+            result.status if isinstance(result, Response) else f"{result.kind}, {result.what}",
             time.monotonic() - started,
         )
         return result
@@ -187,18 +190,18 @@ class Wire:
         for adapter in self.session.adapters.values():
             adapter.close()
 
-    def _exchange(self, asked: Asked, within: float, watch: Watch) -> Reply | Failure:
+    def _exchange(self, request: Request, within: float, watch: Watch) -> Response | Failure:
         step = max(0.05, min(self._timeout, within))
         response = None
         try:
-            request = self.prepare(asked)
+            prepared = self.prepare(request)
             environment = self.session.merge_environment_settings(
-                request.url or "", {}, True, None, None
+                prepared.url or "", {}, True, None, None
             )
             if self._local:
                 environment["proxies"] = {}  # a proxy's "localhost" is not ours
             response = self.session.send(
-                request, timeout=(step, step), allow_redirects=False, **environment
+                prepared, timeout=(step, step), allow_redirects=False, **environment
             )
             body = _read(response, watch)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -211,7 +214,7 @@ class Wire:
                 response.close()
         if body is None:
             return Failure("broken", f"an answer of more than {LARGEST_ANSWER >> 20} MB")
-        return Reply(response.status_code, response.headers, body)
+        return Response(response.status_code, response.headers, body)
 
 
 # -- reading ----------------------------------------------------------------------------------
@@ -325,4 +328,95 @@ class _Bearer(AuthBase):
         return request
 
 
-__all__ = ["LARGEST_ANSWER", "Asked", "Failure", "Reply", "Wire"]
+# -- connections: they tell the watch of the exchange that their thread carries out what has left --
+
+
+class Watch:
+    """What is known about the exchange under way in this thread."""
+
+    def __init__(self) -> None:
+        self.touched = False  # one of our connections was asked to carry it
+        self.sent = False  # its first byte may have left
+        self.expired = False
+        self.sock: Any = None
+
+    def expire(self) -> None:
+        """End the exchange; called by the timer, in another thread."""
+        self.expired = True
+        if self.sock is not None:
+            try:
+                # The plain socket's method: that of an SSLSocket drops its state under the
+                # feet of the thread that is reading.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            except OSError as error:
+                log.debug("The socket was closed already: %s", type(error).__name__)
+
+
+class _Current(threading.local):
+    watch: Watch | None = None
+
+
+_current = _Current()
+
+
+class Watched(HTTPConnection):
+    """A connection that tells the watch when it connects and sends."""
+
+    _connecting = False
+
+    def connect(self) -> None:
+        watch = _current.watch
+        if watch:
+            watch.touched = True
+        self._connecting = True
+        try:
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def send(self, data: Any) -> None:
+        watch = _current.watch
+        if self.sock is None and self.auto_open:
+            self.connect()
+        if watch:
+            watch.touched = True
+            watch.sock = self.sock
+            if watch.expired:
+                raise TimeoutError
+            # What is sent while connecting is the word to a proxy, not the request.
+            watch.sent = watch.sent or not self._connecting
+        super().send(data)
+
+
+class WatchedTLS(Watched, HTTPSConnection):
+    """The same, encrypted."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = Watched
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = WatchedTLS
+
+
+_POOLS: dict[str, Any] = {"http": _Pool, "https": _TLSPool}
+
+
+class Adapter(HTTPAdapter):
+    """Never retries by itself: it cannot know what may be sent twice."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Use our connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Use our connections towards a proxy too (SOCKS has its own)."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+__all__ = ["LARGEST_ANSWER", "Failure", "Request", "Response", "Wire"]

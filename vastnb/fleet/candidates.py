@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError
 from vastnb.fleet.offer import Offer, bid_for, offer_of
 from vastnb.fleet.order import Order
-from vastnb.searching import Call
 
 CHUNK: Final = 32
 """Offers that are searched again at a time: their rows count against the day's quota."""

@@ -14,16 +14,13 @@ which succeeds once, so that two kernels that start together do not both settle 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import platformdirs
-
-from vastnb.api.places import private_file
+from vastnb.api.files import data_dir, private_file
 from vastnb.errors import JournalError
 from vastnb.fleet.owner import Owner, this_process
 from vastnb.fleet.plan import LIVE, OPEN, State
@@ -33,12 +30,6 @@ T = TypeVar("T")
 FILE: Final = "rentals.sqlite"
 PATIENCE: Final = 10.0
 """Seconds to wait for another kernel that is writing."""
-
-
-def data_dir() -> Path:
-    """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
-    chosen = os.environ.get("VASTNB_DATA_DIR")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("vastnb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,4 +314,4 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     return replace(entry, state=State(entry.state))
 
 
-__all__ = ["FILE", "Entry", "Journal", "data_dir"]
+__all__ = ["FILE", "Entry", "Journal"]

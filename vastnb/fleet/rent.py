@@ -43,6 +43,7 @@ from vastnb.fleet.plan import (
 )
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.telling import Kind, Listener, RentEvent, Telling
+from vastnb.html import ours
 
 T = TypeVar("T")
 
@@ -202,7 +203,7 @@ class Rental:
             }
             for one in sorted(self.attempts, key=lambda one: places[one.offer.id])
         ]
-        return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+        return ours(pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES))
 
     def failure(self) -> VastError:
         """Return the error for a call that rented nothing, or less than was wanted."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vastnb.api.progress import Tick
+from vastnb.api.transport import Call
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.journal import Entry, Journal
@@ -29,7 +30,6 @@ from vastnb.fleet.plan import (
     Step,
     next_step,
 )
-from vastnb.searching import Call
 
 BUDGET: Final = 60.0
 """Seconds for finding out what became of an attempt."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vastnb.market.cost import cost, hourly
+from vastnb.market.cost import Amount, cost, hourly
 from vastnb.market.schema import UNITS
+from vastnb.market.terms import disk_of
 
 if TYPE_CHECKING:
     from vastnb.market.explain import Explanation
@@ -44,8 +45,8 @@ class VastAccessor:
 
     def cost(
         self,
-        hours: float | pd.Series[Any],
-        disk: float | None = None,
+        hours: Amount,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         lifetime_hours: float | None = None,
@@ -55,10 +56,10 @@ class VastAccessor:
 
         Parameters
         ----------
-        hours : float or Series
+        hours : float, Series or ndarray
             Hours during which it runs; or one number for each offer (from `job_hours`, say).
-        disk : float, optional
-            GB; by default the disk of the search.
+        disk : float or Series, optional
+            GB; by default ``storage_gb`` of each row, the disk of its search.
         download_gb, upload_gb : float
             Traffic to and from the machine, GB.
         lifetime_hours : float, optional
@@ -79,11 +80,11 @@ class VastAccessor:
         size = self._disk(disk)
         return cost(self._frame, hours, size, download_gb, upload_gb, lifetime_hours, setup_hours)
 
-    def hourly(self, disk: float | None = None) -> pd.Series[float]:
-        """Return $/h of each offer with a disk of `disk` GB (by default that of the search)."""
+    def hourly(self, disk: Amount | None = None) -> pd.Series[float]:
+        """Return $/h of each offer with a disk of `disk` GB (by default its ``storage_gb``)."""
         return hourly(self._frame, self._disk(disk))
 
-    def stopped(self, hours: float = 24, disk: float | None = None) -> pd.Series[float]:
+    def stopped(self, hours: float = 24, disk: Amount | None = None) -> pd.Series[float]:
         """Return $ for `hours` hours of being stopped: the disk is billed, the GPUs are not."""
         from vastnb.market.cost import stopped
 
@@ -123,7 +124,7 @@ class VastAccessor:
         lost_hours: float = 0,
         wait_hours: float = 0,
         again_gb: float = 0,
-        disk: float | None = None,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
     ) -> pd.DataFrame:
@@ -145,8 +146,8 @@ class VastAccessor:
             Hours stopped at each, while the disk is billed.
         again_gb : float
             GB downloaded again after each.
-        disk : float, optional
-            GB; by default the disk of the search.
+        disk : float or Series, optional
+            GB; by default ``storage_gb`` of each row, the disk of its search.
         download_gb, upload_gb : float
             Traffic of the job, GB.
 
@@ -180,8 +181,8 @@ class VastAccessor:
         *,
         ascending: bool | None = None,
         keep: bool = False,
-        hours: float | pd.Series[Any] | None = None,
-        disk: float | None = None,
+        hours: Amount | None = None,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         setup_hours: float = 0,
@@ -266,7 +267,7 @@ class VastAccessor:
         offer: int | Mapping[str, Any] | pd.Series[Any],
         *,
         hours: float = 1,
-        disk: float | None = None,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         history: Any = None,
@@ -305,8 +306,5 @@ class VastAccessor:
             history=history,
         )
 
-    def _disk(self, given: float | None) -> float:
-        if given is not None:
-            return given
-        size = self._frame.attrs.get("vastnb", {}).get("storage_gb")
-        return 10.0 if size is None else float(size)
+    def _disk(self, given: Amount | None) -> Amount:
+        return disk_of(self._frame) if given is None else given

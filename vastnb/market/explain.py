@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.cost import HOURS_PER_MONTH, cost
+from vastnb.html import block, escape, table
+from vastnb.market.cost import HOURS_PER_MONTH, Amount, cost, each
 from vastnb.market.pareto import measured
 from vastnb.market.remarks import (
     FEW,
@@ -33,7 +33,8 @@ from vastnb.market.remarks import (
     text,
     usd,
 )
-from vastnb.market.sane import once_a_machine
+from vastnb.market.sane import believed, once_a_machine
+from vastnb.market.terms import rental_types
 
 _MARK: Final[dict[Level, str]] = {"good": "+", "note": "-", "warn": "!"}
 
@@ -107,19 +108,15 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Return a small table and a list; every text is escaped, since hosts wrote some."""
-        rows = "".join(
-            f'<tr><td style="text-align:left">{escape(t.name)}</td><td>{escape(usd(t.usd))}</td>'
-            f'<td style="text-align:left">{escape(t.how)}</td></tr>'
-            for t in self.terms
-        )
         remarks = "".join(
-            f"<li>{'<b>Mind: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
+            f"<li>{'<b>Note: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
             for r in self.remarks
         )
-        return (
-            f"<div><p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, "
-            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p><table><tbody>{rows}"
-            f"</tbody></table><ul>{remarks}</ul><p>{escape(self.basis)}</p></div>"
+        return block(
+            f"<p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, ",
+            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p>",
+            table((), [(t.name, usd(t.usd), t.how) for t in self.terms], ("left", "right", "left")),
+            f"<ul>{remarks}</ul><p>{escape(self.basis)}</p>",
         )
 
 
@@ -128,7 +125,7 @@ def explain(
     offer: int | Mapping[str, Any] | pd.Series[Any],
     *,
     hours: float = 1,
-    disk: float = 10,
+    disk: Amount = 10,
     download_gb: float = 0,
     upload_gb: float = 0,
     history: Any = None,
@@ -147,9 +144,10 @@ def explain(
     """
     at = _row_of(frame, offer)
     row = frame.iloc[at]
-    terms = cost(frame.iloc[[at]], hours, disk, download_gb, upload_gb).iloc[0]
+    disk = float(np.broadcast_to(each("disk", disk, frame), len(frame))[at])
+    terms = cost(frame, hours, disk, download_gb, upload_gb).iloc[at]
     value = {name: number(terms[name]) for name in terms.index}
-    rate = {name: number(row.get(name)) for name in _PRICES}
+    rate = {name: _price(frame, at, name) for name in _PRICES}
     monthly = rate["storage_cost"]
     priced = (
         Term("GPU", value["gpu_usd"], f"{hours:g} h x {usd(rate['dph_base'])}/h"),
@@ -168,7 +166,9 @@ def explain(
     peers = _peers(frame, at)
     seen = Among(frame, at, row, peers)
     remarks = [*on_prices(seen), *on_parts(value), *on_the_job(seen, hours, disk, download_gb)]
-    remarks += [*on_trust(seen), *on_bids(rate)]
+    remarks += on_trust(seen)
+    if rental_types(frame)[at] in ("on-demand", None):
+        remarks += on_bids(rate)
     if history is not None:
         remarks += on_history(history, frame.iloc[[at]])
     traffic = f", {download_gb:g} GB down, {upload_gb:g} GB up" if download_gb or upload_gb else ""
@@ -186,6 +186,11 @@ def explain(
 
 
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost", "min_bid")
+
+
+def _price(frame: pd.DataFrame, at: int, name: str) -> float | None:
+    """Return a price of one row, `None` if it is missing or cannot be true."""
+    return number(believed(frame, name).values[at]) if name in frame.columns else None
 
 
 def _row_of(frame: pd.DataFrame, offer: Any) -> int:
@@ -220,6 +225,8 @@ def _peers(frame: pd.DataFrame, at: int) -> np.ndarray:
     for column in ("gpu_ram_gb",):
         if column in frame.columns:
             same &= frame[column].eq(frame[column].iloc[at])
+    kinds = rental_types(frame)
+    same &= kinds == kinds[at]
     if "machine_id" in frame.columns:
         same &= frame["machine_id"].ne(frame["machine_id"].iloc[at]).fillna(True)
     rows = once_a_machine(frame, measured(frame, "dph_total / num_gpus"))

@@ -63,7 +63,7 @@ class Among:
         """Return one of its numbers, `None` if it is missing or not credible."""
         if name not in self.frame.columns:
             return None
-        value = float(believed(self.frame.iloc[[self.at]], name).values[0])
+        value = float(believed(self.frame, name).values[self.at])
         return None if np.isnan(value) else value
 
     @property

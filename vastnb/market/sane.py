@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vastnb.errors import QueryError
+from vastnb.market.schema import UNITS
 
 _TINY: Final = 1e-9
 _PRICE: Final = (_TINY, 1e4)
@@ -90,16 +91,27 @@ def believed(frame: pd.DataFrame, name: str) -> Believed:
     Raises
     ------
     QueryError
-        If there is no such column (with the nearest names), or it holds no numbers.
+        If there is no such column (with the nearest names), or it holds no numbers; also if all
+        prices came as something else, such as text.
     """
     require(frame, [name])
     column = frame[name]
-    if not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column)):
+    nothing = bool(column.isna().all())
+    unfit = frame.attrs.get("vastnb", {}).get("unfit", {}).get(name)
+    if nothing and len(column) and unfit and UNITS.get(name, "").startswith("$"):
+        raise QueryError(
+            f"The service sent no numbers in {name!r}, but values of another type (text, perhaps), "
+            f'so nothing can be worked out from it. Search with columns="all": they are in '
+            f"{name + '_text'!r}. Nothing was rented."
+        )
+    if not nothing and not pd.api.types.is_numeric_dtype(column.dtype):
         raise QueryError(
             f"The column {name!r} holds no numbers ({column.dtype}), so nothing can be worked out "
-            "from it. Nothing was rented."
+            f"from it. If it holds numbers as text, convert them first: df[{name!r}] = "
+            f"pd.to_numeric(df[{name!r}]). Nothing was rented."
         )
-    values = column.astype("Float64").to_numpy(dtype="float64", na_value=np.nan).copy()
+    numbers = pd.Series(np.nan, column.index, dtype="Float64") if nothing else column
+    values = numbers.astype("Float64").to_numpy(dtype="float64", na_value=np.nan).copy()
     missing = np.isnan(values)
     low, high = LIMITS.get(name, (-np.inf, np.inf))
     nonsense = ~missing & ~((values >= low) & (values <= high) & np.isfinite(values))

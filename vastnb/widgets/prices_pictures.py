@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from html import escape
 from typing import Any, Final
 
 import pandas as pd
 
+from vastnb.html import block, escape, table
 from vastnb.market.summary import summary
 
 from . import chart_trend, charts, price_frames
@@ -130,10 +130,12 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     )
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
     note = f"{problem}Run the cell for the living charts. As code: {model.code()}"
-    return (
-        f'<div class="{escape(css_class)}"><p><b>{escape(title)}'
-        f'</b></p><div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>'
-        f"{_table(model.shown)}<p>{escape(note)}</p></div>"
+    return block(
+        f"<p><b>{escape(title)}</b></p>",
+        f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>',
+        _table(model.shown),
+        f"<p>{escape(note)}</p>",
+        css_class=css_class,
     )
 
 
@@ -142,7 +144,6 @@ def _table(frame: pd.DataFrame) -> str:
         return ""
     rows = summary(frame).dropna(subset=["dph_gpu_q50"])
     heads = ("GPU", "machines", "GPUs", "cheapest", "10 %", "median", "90 %", "DLPerf")
-    head = "".join(f'<th style="text-align:{_side(i)}">{h}</th>' for i, h in enumerate(heads))
     lines = []
     for row in rows.head(COPY_ROWS).to_dict("records"):
         prices = [usd(row[f"dph_gpu_{name}"]) for name in ("min", "q10", "q50", "q90")]
@@ -154,20 +155,7 @@ def _table(frame: pd.DataFrame) -> str:
             *prices,
             "" if pd.isna(speed) else f"{speed:,.1f}",
         ]
-        lines.append(
-            "".join(
-                f'<td style="text-align:{_side(i)}">{escape(cell)}</td>'
-                for i, cell in enumerate(cells)
-            )
-        )
+        lines.append(cells)
     left = len(rows) - len(lines)
     more = f"; {left} more models are not part of this copy" if left > 0 else ""
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p>$/h per GPU; each machine counts once{more}.</p>"
-    )
-
-
-def _side(column: int) -> str:
-    return "right" if column else "left"
+    return f"{table(heads, lines)}<p>$/h per GPU; each machine counts once{more}.</p>"

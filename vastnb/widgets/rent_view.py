@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from typing import Any, Final
 
 import pandas as pd
+
+from vastnb.html import block, escape
 
 from .rent_facts import Found, Template
 from .rent_machines import Machine
@@ -196,7 +197,7 @@ def static_form(
     price = model.price
     made_up = "SIMULATED MARKET: " if simulated else ""
     if not len(model.offers):
-        return f'<div class="{escape(css_class)}"><p>{escape(made_up)}No offer to rent.</p></div>'
+        return block(f"<p>{escape(made_up)}No offer to rent.</p>", css_class=css_class)
     most = "price not known" if price.max_dph is None else f"${price.max_dph:.4f}/h at most"
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
     ids = [one.id for one in machines]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import pandas as pd
+
+from vastnb.html import Side, block, escape, table
 
 from .display import Look, look_of
 
@@ -95,28 +96,23 @@ def static_table(
     if not names:
         names = [str(name) for name in frame.columns[:10]]
     looks = [look_of(name, frame[name].dtype) for name in names]
-    head = "".join(
-        f'<th style="text-align:{_side(look)}">{escape(look.label)}'
-        f"{f' {escape(look.unit)}' if look.unit else ''}</th>"
-        for look in looks
-    )
-    lines = []
     shown = frame[names].head(rows)
-    for values in shown.itertuples(index=False, name=None):
-        cells = "".join(
-            f'<td style="text-align:{_side(look)}">{escape(format_value(look, value))}</td>'
-            for look, value in zip(looks, values, strict=True)
-        )
-        lines.append(f"<tr>{cells}</tr>")
     left = len(frame) - len(shown)
     more = f"{left:,} more rows are not part of this copy. " if left > 0 else ""
-    foot = escape(f"{more}{note}".strip())
-    return (
-        f'<div class="{escape(css_class)}"><p><b>{escape(caption)}</b></p>'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-        f"<p>{foot}</p></div>"
+    return block(
+        f"<p><b>{escape(caption)}</b></p>",
+        table(
+            [f"{look.label} {look.unit}".strip() for look in looks],
+            (
+                [format_value(look, value) for look, value in zip(looks, values, strict=True)]
+                for values in shown.itertuples(index=False, name=None)
+            ),
+            [_side(look) for look in looks],
+        ),
+        f"<p>{escape(f'{more}{note}'.strip())}</p>",
+        css_class=css_class,
     )
 
 
-def _side(look: Look) -> str:
+def _side(look: Look) -> Side:
     return "left" if look.form in _LEFT else "right"

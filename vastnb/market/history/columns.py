@@ -139,13 +139,24 @@ def cells_of(frame: pd.DataFrame) -> list[list[Any]]:
 
 def _cells(frame: pd.DataFrame, column: Kept) -> list[Any]:
     if column.name == "verified":
-        words = _texts(frame["verification"])
-        return [None if word is None else word == "verified" for word in words]
+        return [None if w is None else w == "verified" for w in _plain(frame["verification"])]
+    series = frame[column.name]
     if column.dtype != "string":
-        array = frame[column.name].astype(cast(Any, column.dtype)).array
-        cells: list[Any] = array.to_numpy(dtype=object, na_value=None).tolist()
-        return cells
-    return [None if text is None else writable(text) for text in _texts(frame[column.name])]
+        return _plain(
+            series if series.dtype == column.dtype else series.astype(cast(Any, column.dtype))
+        )
+    texts = _plain(series)
+    try:
+        "".join(text for text in texts if text).encode()
+    except UnicodeEncodeError:
+        return [None if text is None else writable(text) for text in texts]
+    return texts
+
+
+def _plain(series: pd.Series[Any]) -> list[Any]:
+    array: Any = series.array
+    cells: list[Any] = array.to_numpy(dtype=object, na_value=None).tolist()
+    return cells
 
 
 def frame_of_cells(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
@@ -177,19 +188,12 @@ _MASKED: Final[dict[str, tuple[Any, Any]]] = {
 }
 
 
-def _texts(column: pd.Series[Any]) -> list[str | None]:
-    missing = column.isna().to_numpy()
-    return [None if none else text for text, none in zip(column.tolist(), missing, strict=True)]
-
-
 def writable(text: str) -> str:
     """Return a text that UTF-8 can hold: JSON can say half of a pair of surrogates."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def frame_from(
-    found: Mapping[str, Any], types: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def frame_from(found: Mapping[str, Any], types: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Build a frame of what DuckDB found.
 
     Parameters
@@ -199,8 +203,11 @@ def frame_from(
     types : dict, optional
         SQL types: a time without a time zone stays one.
     """
-    local = {name for name, kind in (types or {}).items() if kind.startswith("TIMESTAMP")
-             and "TIME ZONE" not in kind}  # fmt: skip
+    local = {
+        name
+        for name, kind in (types or {}).items()
+        if kind == "DATE" or (kind.startswith("TIMESTAMP") and "TIME ZONE" not in kind)
+    }
     out = {name: column_of(values, utc=name not in local) for name, values in found.items()}
     length = len(next(iter(out.values()))) if out else 0
     return pd.DataFrame(out, index=pd.RangeIndex(length), copy=False)

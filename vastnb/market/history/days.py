@@ -4,11 +4,11 @@
 
     <folder>/day=2026-11-23/offers-0000000412.parquet
 
-The file says in its name up to which number (`store`) it holds the searches of its day. It gets that
-name when it is whole, and from then on it is the truth: rows of the store up to that number, and
-files of the day with a smaller one, no longer count and are removed. Rows that arrive later (a merge,
-a clock that was wrong) make a new file. Whoever is killed in between leaves nothing that counts
-twice, and readers need no lock: they read the store first and list the files afterwards.
+The file says in its name up to which number (`store`) it holds the searches of its day. It gets
+that name when it is whole, and from then on it is the truth: rows of the store up to that number,
+and files of the day with a smaller one, no longer count and are removed. Rows that arrive later (a
+merge, a clock that was wrong) make a new file. Whoever is killed in between leaves nothing that
+counts twice, and readers need no lock: they read the store first and list the files afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from vastnb.api.places import private_file
+from vastnb.api.files import private_file
 from vastnb.errors import HistoryError
 from vastnb.market.history.columns import KEPT, SORTED_BY, frame_from
 from vastnb.market.history.keep import Keep, surplus

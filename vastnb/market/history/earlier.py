@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
 
 from vastnb.market.history.columns import frame_from
 from vastnb.market.history.sql import Engine, Source
@@ -28,10 +30,11 @@ def adopt_metrics(folder: Path, store: Store, engine: Engine) -> None:
     if not paths:
         return
     source = Source(tuple(map(str, paths)), None, COLUMNS)
-    rows = frame_from(engine.ask(source, "SELECT * FROM {rows} WHERE \"at\" IS NOT NULL"))
+    rows = frame_from(engine.ask(source, 'SELECT * FROM {rows} WHERE "at" IS NOT NULL'))
+    about: Any
     for about, part in rows.groupby([*WHOM, "imported_at"]):
         whom = dict(zip(WHOM, about[:3], strict=True))
-        store.add_metrics(part, whom, about[3].to_pydatetime())
+        store.add_metrics(part, whom, pd.Timestamp(about[3]).to_pydatetime())
     for path in paths:
         path.unlink(missing_ok=True)
 

@@ -11,7 +11,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,7 +20,7 @@ from vastnb.api.files import private_file
 from vastnb.errors import HistoryError, InvalidRequest
 from vastnb.market.history.alerts import Alert, Alerts, Hit, Per, told, watch_of
 from vastnb.market.history.arguments import Kind, Moment, kind_of
-from vastnb.market.history.columns import KEPT, Sample, frame_from
+from vastnb.market.history.columns import Sample, frame_from
 from vastnb.market.history.days import SUFFIX, Days, Upkeep
 from vastnb.market.history.keep import Keep
 from vastnb.market.history.questions import Questions
@@ -32,7 +31,7 @@ from vastnb.market.query import QueryLike
 from vastnb.market.spans import days_of
 
 if TYPE_CHECKING:
-    from vastnb.api.answers import Answer
+    from vastnb.api.transport import Call
     from vastnb.clock import Clock
     from vastnb.market.metrics import Hosting, Verified
 
@@ -47,8 +46,9 @@ class Line(Protocol):
 
     simulated: bool
 
-    def call(self, endpoint: str, **request: Any) -> Answer:
-        """Return the answer of an endpoint."""
+    @property
+    def call(self) -> Call:
+        """Asks the service."""
 
 
 class History(Questions):
@@ -346,9 +346,7 @@ class History(Questions):
                 "Only a simulated market has a past that can be written, and only in the client "
                 "that runs it: vastnb.demo(history_days=30). Nothing was written."
             )
-        return write_past(
-            self.past, self._open(), self._clock.time(), days_of(days), int(a_day)
-        )
+        return write_past(self.past, self._open(), self._clock.time(), days_of(days), int(a_day))
 
     # -- alerts --------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """How much of the past is kept.
 
-Age is counted in recorded days, not by the clock, so that a wrong clock deletes nothing. The largest
-`Keep` that any kernel was given counts; unasked, one day is dropped at a time.
+Age is counted in recorded days, not by the clock, so that a wrong clock deletes nothing. The
+largest `Keep` that any kernel was given counts; unasked, one day is dropped at a time.
 """
 
 from __future__ import annotations

@@ -48,10 +48,12 @@ if TYPE_CHECKING:
 
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 OF_PRICES: Final = (
-    "seen_at", "type", "gpu_name", "gpu_ram_gb", "machine_id", "num_gpus", "dph_base", "min_bid",
-    "query", "restricted", "truncated",
+    "seen_at", "gpu_name", "gpu_ram_gb", "machine_id", "num_gpus", "dph_base", "min_bid", "query",
+    "restricted", "truncated",
 )  # fmt: skip
-"""Columns that questions about prices read, beside those that they choose by."""
+"""Columns that questions about prices read."""
+CHOOSING: Final = ("seen_at", "type", "gpu_name", "restricted")
+"""Columns that every question may choose by."""
 OF_MACHINE: Final = (
     "seen_at", "type", "gpu_name", "gpu_ram_gb", "num_gpus", "dph_base", "min_bid", "storage_cost",
     "dlperf", "reliability", "verified", "host_id", "query",
@@ -235,9 +237,7 @@ class Questions:
         frame = diff_frame(self._asked(which, diff_sql(which, kind, days)))
         return self._told(frame, {"type": kind, "days": [f"{day:%Y-%m-%d}" for day in days]})
 
-    def machine(
-        self, machine_id: int, since: Moment = None, until: Moment = None
-    ) -> pd.DataFrame:
+    def machine(self, machine_id: int, since: Moment = None, until: Moment = None) -> pd.DataFrame:
         """Return everything that was seen of one machine.
 
         Parameters
@@ -433,7 +433,7 @@ class Questions:
         question: tuple[str, Mapping[str, Any]],
         columns: Sequence[str] = OF_PRICES,
     ) -> dict[str, Any]:
-        names = dict.fromkeys((*columns, *which.equal))
+        names = dict.fromkeys((*CHOOSING, *columns, *which.equal))
         return self._open().ask(which, *question, tuple(names))
 
     def _told(self, frame: pd.DataFrame, more: Mapping[str, Any]) -> pd.DataFrame:

@@ -278,6 +278,7 @@ class Prices:
         for found, names in ((unsized, _CARD), (sized, (*_CARD, "num_gpus"))):
             frame = pd.DataFrame({name: column_of(values) for name, values in found.items()})
             frame["gpu_ram_gb"] = frame["gpu_ram_gb"].fillna(-1)
+            key: Any
             for key, part in frame.groupby(list(names)):
                 card, gpus = key[:2], key[2] if len(key) > 2 else None
                 self._sampled[(*card, gpus)] = Sampled(
@@ -302,8 +303,8 @@ LIKE: Final = 5
 def priced(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Return what is compared of offers.
 
-    ``gpu_name``, ``gpu_ram_gb``, ``num_gpus`` and ``price`` ($/h per GPU without disk; missing where
-    it cannot be true).
+    ``gpu_name``, ``gpu_ram_gb``, ``num_gpus`` and ``price`` ($/h per GPU without disk; missing
+    where it cannot be true).
 
     Raises
     ------

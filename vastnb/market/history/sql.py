@@ -1,8 +1,8 @@
 """Questions to the history as SQL, and DuckDB, which answers them.
 
 A price is that of one GPU without disk, $/h. In each span of time a machine counts once, with the
-mean of what was seen of it: its overlapping slices, all at one price, and a market that was searched
-often say no more than that. Numbers that cannot be true (`market.sane`) are left out.
+mean of what was seen of it: its overlapping slices, all at one price, and a market that was
+searched often say no more than that. Numbers that cannot be true (`market.sane`) are left out.
 
 The connection is in memory, knows only what it is handed, uses little memory and few threads, and
 downloads nothing. Its time zone is UTC. Values only ever go in as parameters.
@@ -215,7 +215,9 @@ def sample_sql(
     )
 
 
-def diff_sql(which: Which, kind: str, days: tuple[datetime, datetime]) -> tuple[str, dict[str, Any]]:
+def diff_sql(
+    which: Which, kind: str, days: tuple[datetime, datetime]
+) -> tuple[str, dict[str, Any]]:
     """Return the question for each machine's price on two days, and for each number of GPUs."""
     where, params = which.where()
     params |= {"step": DAY, "day1": int(days[0].timestamp() * 1e6) // DAY,
@@ -278,7 +280,9 @@ class Source(NamedTuple):
         A file without a column has no values in it; a value that does not fit its type is missing.
         ``filename`` is the file that a row is from.
         """
-        empty = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in self.columns.items())
+        empty = ", ".join(
+            f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in self.columns.items()
+        )
         parts = [f"SELECT {empty} WHERE false"]
         if self.files:
             parts.append(f"SELECT * FROM {self.raw(filename='filename' in self.columns)}")
@@ -329,7 +333,8 @@ class Engine:
         duckdb.Error
             If the SQL is wrong, or a file cannot be read.
         """
-        return self._do(source, sql, params, lambda cursor: cursor.fetchnumpy())
+        found: dict[str, Any] = self._do(source, sql, params, lambda c: c.fetchnumpy())
+        return found
 
     def run(self, source: Source, sql: str, params: Mapping[str, Any] | None = None) -> Any:
         """Carry out a statement, and return its first row."""
@@ -367,6 +372,8 @@ class Engine:
             sql = sql.replace("{raw}", source.raw())
         cursor = self._cursor()
         try:
+            # Of each cursor by itself; the machine's own zone would move days and spans.
+            cursor.execute("SET TimeZone = 'UTC'")
             if source.waiting is not None:
                 cursor.register(WAITING, source.waiting)
             return take(cursor.execute(sql.replace("{rows}", source.sql()), dict(params or {})))
@@ -402,7 +409,6 @@ def _connect() -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
         },
     )
-    connection.execute("SET TimeZone = 'UTC'")  # the machine's own would move days and spans
     # What is in the files is read once or twice, and keeping it would only cost memory. Where it is
     # in them is needed by every question.
     connection.execute("SET enable_external_file_cache = false")
@@ -434,5 +440,6 @@ def need() -> None:
 
 
 __all__ = [
-    "BOUGHT", "DAY", "PARTS", "WAITING", "Engine", "Source", "Which", "able", "diff_sql", "need", "own_sql", "rows_sql", "sample_sql", "trend_sql",
+    "BOUGHT", "DAY", "PARTS", "WAITING", "Engine", "Source", "Which", "able", "diff_sql", "need",
+    "own_sql", "rows_sql", "sample_sql", "trend_sql",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from vastnb.api.places import private_file, write_ahead
+from vastnb.api.files import private_file, write_ahead
 from vastnb.errors import HistoryError
 from vastnb.market.history.columns import (
     KEPT,
@@ -51,7 +51,6 @@ _TABLES: Final = (
     f" {_names(OF_SNAPSHOT)})",
     "CREATE INDEX IF NOT EXISTS by_day ON snapshots (day)",
     f"CREATE TABLE IF NOT EXISTS offers (number INTEGER, {_names(OF_OFFER)})",
-    "CREATE INDEX IF NOT EXISTS by_number ON offers (number)",
     "CREATE TABLE IF NOT EXISTS kept (one INTEGER PRIMARY KEY CHECK (one = 1), days, gb)",
     f'CREATE TABLE IF NOT EXISTS metrics ("at" INTEGER, gpu_name, {", ".join(WHOM)},'
     f" {', '.join(OVER_TIME)}, imported_at INTEGER,"

@@ -31,6 +31,12 @@ def cache_dir() -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("vastnb")
 
 
+def data_dir() -> Path:
+    """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
+    chosen = os.environ.get("VASTNB_DATA_DIR")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("vastnb")
+
+
 def answers_file(cache: str | os.PathLike[str]) -> Path:
     """Return the file that a client's `cache` argument means.
 
@@ -108,4 +114,12 @@ def _tighten(path: Path, mode: int) -> None:
         log.debug("Mode of %s unchanged: %s", path.name, type(error).__name__)
 
 
-__all__ = ["ANSWERS", "PACE", "answers_file", "cache_dir", "private_file", "write_ahead"]
+__all__ = [
+    "ANSWERS",
+    "PACE",
+    "answers_file",
+    "cache_dir",
+    "data_dir",
+    "private_file",
+    "write_ahead",
+]

@@ -18,9 +18,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeVar, get_args
 
+from vastnb.api.answers import QuotaSpent, Refusal, Refused, Trouble, Verdict
 from vastnb.api.endpoints import Endpoint
+from vastnb.api.shared import State
+from vastnb.api.wire import Failure, Response
+from vastnb.clock import Clock
+
+T = TypeVar("T")
 
 FIRST_GUESS = 1.0
 """Seconds between requests where nobody has published an interval."""
@@ -122,24 +129,6 @@ class Wait(NamedTuple):
 
     seconds: float
     reason: Reason
-
-
-class Refusal(NamedTuple):
-    """What a 429 said.
-
-    Parameters
-    ----------
-    retry_after : float or None
-        Seconds until it may be asked again.
-    threshold : float or None
-        Seconds between requests, as the text says.
-    limit : float or None
-        A number called "limit", which is the interval in what was observed, but may not be.
-    """
-
-    retry_after: float | None = None
-    threshold: float | None = None
-    limit: float | None = None
 
 
 def interval(lane: Lane, endpoint: Endpoint, now: float) -> float:
@@ -297,10 +286,99 @@ def _clamped(lane: Lane, endpoint: Endpoint, now: float) -> Lane:
     return lane
 
 
+# -- the lanes of one account ------------------------------------------------------------------
+
+
+class Pace:
+    """Turns of one account.
+
+    Parameters
+    ----------
+    state : State
+        Where lanes are kept.
+    identity : str
+        Whose lanes.
+    clock : Clock
+        The time.
+    """
+
+    def __init__(self, state: State, identity: str, clock: Clock) -> None:
+        self._state = state
+        self._identity = identity
+        self._clock = clock
+
+    def claim(self, endpoint: Endpoint, *, probe: bool = False) -> Turn | Wait:
+        """Take the turn, or learn how long to wait."""
+        return self._change(endpoint, lambda lane, now: claim(lane, endpoint, now, probe=probe))
+
+    def give_back(self, endpoint: Endpoint, turn: Turn) -> None:
+        """Undo a turn that was not used."""
+        self._change(endpoint, lambda lane, now: (give_back(lane, turn), None))
+
+    def tell(
+        self, endpoint: Endpoint, turn: Turn, outcome: Response | Failure, verdict: Verdict
+    ) -> None:
+        """Note what came of a turn: it teaches, and decides when the next one is."""
+        if isinstance(outcome, Failure) and outcome.kind in {"unsent", "unsendable"}:
+            self.give_back(endpoint, turn)
+            return
+
+        def learn(lane: Lane, now: float) -> tuple[Lane, None]:
+            if isinstance(verdict, Refused):
+                return refused(lane, endpoint, turn, now, verdict.said), None
+            if isinstance(verdict, Trouble):
+                return lost(lane, endpoint, now), None
+            lane = answered(lane, endpoint, turn, now)
+            if isinstance(verdict, QuotaSpent):
+                lane = quota_spent(lane, now, verdict.reset_at)
+            return lane, None
+
+        self._change(endpoint, learn)
+
+    def wait(self, endpoint: Endpoint) -> float:
+        """Return the seconds until the next turn, without taking it."""
+
+        def look(lane: Lane, now: float) -> tuple[Lane, float]:
+            _, result = claim(lane, endpoint, now)
+            return lane, result.seconds if isinstance(result, Wait) else 0.0
+
+        return self._change(endpoint, look)
+
+    def politeness(self, endpoint: Endpoint, losses: int) -> float:
+        """Return the seconds to add to a wait, fewer for those who have lost turns before."""
+        return self._change(
+            endpoint,
+            lambda lane, now: (
+                lane,
+                polite_delay(gap(lane, endpoint, now), losses),
+            ),
+        )
+
+    def closed_until(self, endpoint: Endpoint) -> float | None:
+        """Return when the quota opens again, None if it is not spent."""
+
+        def look(lane: Lane, now: float) -> tuple[Lane, float | None]:
+            closed = closed_seconds(lane, now) if lane.reason == "quota" else 0.0
+            return lane, now + closed if closed > 0 else None
+
+        return self._change(endpoint, look)
+
+    def _change(self, endpoint: Endpoint, rule: Callable[[Lane, float], tuple[Lane, T]]) -> T:
+        # The time is read inside the transaction: the wait for the file is part of the wait.
+        def change(text: str | None) -> tuple[str | None, T]:
+            old = Lane.load(text)
+            new, result = rule(old, self._clock.time())
+            return (text if new == old else new.dump()), result
+
+        key = f"lane {self._identity} {endpoint.method} {endpoint.path}"
+        return self._state.update(key, change)
+
+
 __all__ = [
     "FIRST_GUESS",
     "Lane",
-    "Refusal",
+    "Pace",
+    "Reason",
     "Turn",
     "Wait",
     "answered",
