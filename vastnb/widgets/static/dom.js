@@ -91,10 +91,13 @@ export function perFrame(work) {
 
 export const DASH = "–";
 
+export const UNDER_A_CENT = "under 1 c";
+
 export function usd(value) {
   if (Number.isNaN(value)) return DASH;
+  if (value > 0 && value < 0.01) return UNDER_A_CENT;
   const size = Math.abs(value);
-  const places = size >= 100 ? 2 : size >= 0.1 || size === 0 ? 3 : size >= 0.001 ? 4 : 6;
+  const places = size >= 100 ? 2 : size >= 0.1 || size === 0 ? 3 : 4;
   return `$${grouped(value, places)}`;
 }
 
@@ -113,4 +116,10 @@ export function percent(fraction, places = 1) {
   const step = 10 ** places;
   const floored = Math.floor(fraction * 100 * step + 1e-9) / step;
   return grouped(floored, floored === 100 ? 0 : places);
+}
+
+export function clockTime(seconds) {
+  const when = new Date(seconds * 1000);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
 }

@@ -1,6 +1,6 @@
 // Around the machines: what they cost above, what should be read, what has happened below.
-import { DASH, h, setText } from "./dom.js";
-import { clockTime, dollars, hourly, span } from "./monitor_words.js";
+import { DASH, clockTime, h, setText } from "./dom.js";
+import { dollars, hourly, span } from "./monitor_words.js";
 
 const MARKS = { bad: "!", warn: "!", good: "✓", info: "·" };
 

@@ -159,7 +159,7 @@ export function single(label, { hint }, onChange) {
         return row;
       }),
     );
-    if (!listed.length) list.append(h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates at hand" }));
+    if (!listed.length) list.append(h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates loaded" }));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     point();
