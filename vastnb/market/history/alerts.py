@@ -37,9 +37,6 @@ PATIENCE: Final = 0.5
 HITS_KEPT: Final = 1000
 """Hits that are remembered of one watch."""
 
-PRICE: Final = "dph_base"
-"""What a price is worked out from: a search tells that of its own kind of rental."""
-
 Per = Literal["gpu", "offer"]
 
 
@@ -96,17 +93,14 @@ class Watch:
     storage: float
 
     def candidates(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the machines of an answer that fit, with ``price``; the cheapest first."""
+        """Return the machines of an answer that fit, with ``price``; the cheapest first.
+
+        Those with a price that cannot be true are left out.
+        """
         fits = frame[matches(self.filters, frame)]
         price: Any = hourly(fits, self.storage).array
-        # Nobody is called for a price that cannot be true.
-        gpus = believed(fits, "num_gpus").values
-        credible = ~np.isnan(gpus + believed(fits, PRICE).values)
-        if self.storage:
-            credible &= ~np.isnan(believed(fits, "storage_cost").values)
-        price[~credible] = pd.NA
         if self.per == "gpu":
-            price = price / gpus
+            price = price / believed(fits, "num_gpus").values
         names = ["machine_id", "id", "gpu_name", "num_gpus"]
         found = fits[names].assign(price=price).dropna()
         return found.sort_values("price", kind="stable")

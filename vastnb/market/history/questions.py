@@ -39,6 +39,7 @@ from vastnb.market.history.sql import (
 )
 from vastnb.market.problems import refusal
 from vastnb.market.spans import days_of, step_of
+from vastnb.market.terms import rental_types
 
 if TYPE_CHECKING:
     from vastnb.clock import Clock
@@ -521,14 +522,9 @@ def _row(offer: Any) -> pd.DataFrame:
 
 def _kinds_of(offers: pd.DataFrame, kind: str | None) -> list[str]:
     """Return the kind of rental of each row: as asked, as the row says, or as searched for."""
-    searched = offers.attrs.get("vastnb", {}).get("type")
-    said: list[Any] = [None] * len(offers)
-    if kind is None and "rental_type" in offers.columns:
-        said = offers["rental_type"].tolist()
-    return [
-        kind_of(kind or (one if isinstance(one, str) else None) or searched or "on-demand")
-        for one in said
-    ]
+    searched = offers.attrs.get("vastnb", {}).get("type") or "on-demand"
+    said = [kind] * len(offers) if kind is not None else rental_types(offers).tolist()
+    return [kind_of(one or searched) for one in said]
 
 
 def _int(value: Any) -> int | None:
