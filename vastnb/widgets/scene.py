@@ -34,7 +34,7 @@ ATTRIBUTES: Final = frozenset({
 })  # fmt: skip
 INK: Final = "currentColor"
 OTHER: Final = "var(--vnb-other, #8b949e)"
-GOOD: Final = "var(--vnb-cheap, #0a9f76)"
+GOOD: Final = "var(--vnb-cheap, #2f7fd6)"
 DEAR: Final = "var(--vnb-dear, #e08600)"
 _EM: Final = 0.6
 """Width of an average character of a sans-serif font, in ems."""

@@ -3,9 +3,8 @@
 import { freshId, h, setText } from "./dom.js";
 
 export function field(label, control, extra = null) {
-  const id = freshId("label");
-  const head = h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", id, text: label }), extra);
-  control.setAttribute("aria-labelledby", id);
+  const head = h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), extra);
+  if (control.matches("input, textarea, [role]")) control.setAttribute("aria-label", label);
   return h("div", { class: "vnb-field" }, head, control);
 }
 
@@ -150,7 +149,7 @@ export function multiPick(label, { hint, noun }, onChange) {
     "aria-autocomplete": "list",
     "aria-label": label,
   });
-  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, "aria-label": label });
+  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, tabindex: -1, "aria-label": label });
   const box = h("div", { class: "vnb-multipick" }, h("div", { class: "vnb-picks" }, chips, input), list);
 
   // An option is `[value, offers, name]`; without a name the value is shown.

@@ -23,7 +23,7 @@ export class RentProgress {
     this.cards = new Map();
     this.stages = STAGES.map((text) => h("li", {}, h("i", { "aria-hidden": "true" }), h("span", { text })));
     this.steps = h("ol", { class: "vnb-steps", "aria-label": "Log of this rental", "aria-live": "polite" });
-    this.waiting = h("div", { class: "vnb-stepwait", role: "status" });
+    this.waiting = h("div", { class: "vnb-stepwait" });
     this.machines = h("div", { class: "vnb-rentedlist" });
     this.details = h("details", { class: "vnb-history", open: true }, h("summary", { text: "Log of this rental" }), this.steps);
     this.node = h("div", { class: "vnb-rentprogress" }, h("ol", { class: "vnb-stages" }, ...this.stages), this.machines, this.waiting, this.details);

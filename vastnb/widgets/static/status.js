@@ -1,6 +1,6 @@
 // The lines above and below: headline numbers, how old and from where, what went wrong, and the
 // code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
-import { DASH, grouped, h, setText, usd } from "./dom.js";
+import { DASH, announcer, grouped, h, setText, usd } from "./dom.js";
 
 export function ageText(seconds) {
   const s = Math.max(0, Math.round(seconds));
@@ -63,7 +63,8 @@ export class StatusBars {
     this.hide = h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideNotice() });
     this.notice = h("div", { class: "vnb-notice", role: "alert", hidden: true }, h("div", {}, this.noticeTitle, this.noticeText, this.noticeCode), this.retry, this.hide);
     this.warn = h("span", { class: "vnb-warn" });
-    this.line = h("span", { class: "vnb-line", role: "status" });
+    this.line = h("span", { class: "vnb-line" });
+    this.announcer = announcer();
     this.picked = h("span", { class: "vnb-picked" });
     this.clear = h("button", { type: "button", class: "vnb-link", text: "clear", hidden: true, onclick: onClear });
     this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This code gives the same offers" });
@@ -73,6 +74,7 @@ export class StatusBars {
       { class: "vnb-foot" },
       h("div", { class: "vnb-footline" }, this.warn, this.line, h("span", { class: "vnb-selection" }, this.picked, this.clear)),
       h("div", { class: "vnb-footline" }, this.code, this.copy),
+      this.announcer.node,
     );
   }
 
@@ -204,6 +206,7 @@ export class StatusBars {
     setText(this.warn, warnings.join(" · "));
     this.warn.title = this.warn.textContent;
     const text = parts.join(" · ");
+    if (parts.length && !busy) this.announcer.say([...warnings, parts[0]].join(". "));
     setText(this.line, text);
     this.line.title = text;
   }
