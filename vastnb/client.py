@@ -25,10 +25,11 @@ from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
 from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.looking_back import MarketBase, MarketVerbs
+from vastnb.market.history.keep import Keep, wanted
+from vastnb.market.history.recorder import Recorder
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
-from vastnb.recording import Keep, Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ decide (a status, a time to wait, the machines concerned).
     ├── OutcomeUnknown         sent, but no answer: a machine may be running
     ├── InstanceFailed         a machine that will not come up
     ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
+    ├── HistoryError           a file of the price history cannot be read or written
     ├── JournalError           rentals cannot be recorded, so nothing is sent
     └── ServerError            the service or the network failed
 """
@@ -153,6 +154,10 @@ class JournalError(VastError):
     """The record of rentals cannot be written or read. Nothing is sent without it."""
 
 
+class HistoryError(VastError):
+    """A file of the price history cannot be read or written. Searches are not affected."""
+
+
 class ServerError(VastError):
     """The service or the way to it failed: a 5xx, a broken answer, no network."""
 
@@ -175,6 +180,7 @@ def bare(error: E) -> E:
 __all__ = [
     "AuthError",
     "BadTemplate",
+    "HistoryError",
     "InstanceFailed",
     "InvalidRequest",
     "JournalError",
