@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 HIDDEN = "<secret>"
+_SECRET_NAME = re.compile(r"key|token|secret|password")
 
 
 class Secret:
@@ -126,6 +127,9 @@ SECRET_FIELDS = frozenset(
 KEPT_FIELDS = ("new_contract", "success")
 """Fields of an answer that money depends on: neither they nor their names are ever changed."""
 
+_ESCAPED = re.compile(rb"\\u00[2-7]|\\/")
+"""A key may be spelt with these in JSON, which have no need to be."""
+
 _FIELD = re.compile(r"[a-z_]{1,24}")
 _SHORT, _LONG = 3, 6
 _WORDS = frozenset(["true", "false", "none", "null", "yes", "off"])
@@ -169,7 +173,7 @@ class Redactor:
 
         An answer to a question can only repeat the key, and is looked through for that alone.
         """
-        if not (self._all or self._has_key(body)):
+        if not (self._all or self._has_key(body) or _ESCAPED.search(body)):
             return body
         try:
             data = json.loads(body)
@@ -234,4 +238,17 @@ def _without_cut_tail(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-__all__ = ["HIDDEN", "Redactor", "Secret", "veil"]
+def without_secrets(data: Any) -> Any:
+    """Return JSON without the entries, at any depth, that are named like a key or a token."""
+    if isinstance(data, Mapping):
+        return {
+            name: without_secrets(value)
+            for name, value in data.items()
+            if not _SECRET_NAME.search(str(name).lower())
+        }
+    if isinstance(data, list):
+        return [without_secrets(one) for one in data]
+    return data
+
+
+__all__ = ["HIDDEN", "Redactor", "Secret", "veil", "without_secrets"]
