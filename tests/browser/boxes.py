@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+# ruff: noqa: E501
 CLIPPED = """() => {
   const found = [];
   const controls = 'button, input, textarea, select, a[href], [role=switch], [role=radio]';
@@ -27,7 +28,7 @@ CLIPPED = """() => {
         const cut = style.overflowY === 'hidden' || style.overflowY === 'clip';
         if (cut && (box.top < frame.top - 1.5 || box.bottom > frame.bottom + 1.5)) found.push(`${name(node)}: cut by .${up.className} below`);
       }
-      if (node.tagName === 'BUTTON' && node.scrollWidth > node.clientWidth + 1) found.push(`${name(node)}: its text is cut`);
+      if ((node.tagName === 'BUTTON' || node.matches('.vnb-value')) && node.scrollWidth > node.clientWidth + 1) found.push(`${name(node)}: its text is cut`);
     }
     // Sentences that matter are not cut off either.
     for (const node of root.querySelectorAll('.vnb-warn, .vnb-notice, .vnb-warnings li, .vnb-reason, .vnb-notetext, .vnb-most, .vnb-rate, .vnb-mprice, .vnb-candprice, .vnb-title, .vnb-figure b, .vnb-saved')) {

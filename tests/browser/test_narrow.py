@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.widgets.machines import rent, stop
 clock = ManualClock()
 client = vastnb.demo(seed=7, speed=1, limits=None, clock=clock, machines=900)
 server = client.server
-server.world.account.credit = 3.2
+server.world.account.credit = 90
 rent(server, label="llama-finetune-with-a-long-name", gpu="RTX 5090", num_gpus=4, disk=200)
 idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
 clock.advance(6.2 * 3600)
@@ -66,8 +67,18 @@ def check(nb: OpenNotebook, state: str) -> None:
             theme = nb.page.get_attribute(".vnb-root", "data-theme")
             where = Path(PICTURES) / f"{state}-{width}-{theme}.png"
             nb.page.locator(".jp-Cell:last-child .vnb-root").first.screenshot(path=where)
-    nb.page.set_viewport_size({"width": 1700, "height": 900})
-    assert wrong == {}
+    WRONG.update(wrong)
+
+
+WRONG: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_cut_off() -> Iterator[None]:
+    """Every state is measured before the test fails."""
+    WRONG.clear()
+    yield
+    assert WRONG == {}
 
 
 @pytest.fixture(autouse=True, params=["light", "dark"] if PICTURES else ["light"])
@@ -76,7 +87,8 @@ def theme(request: pytest.FixtureRequest) -> str:
 
 
 def opened(opener: Opener, theme: str, *cells: str) -> OpenNotebook:
-    nb = opener(*cells, width=1700, height=1000)
+    nb = opener(*cells, width=1900, height=1000)
+    nb.command("application:toggle-left-area")
     nb.theme(f"JupyterLab {theme.title()}")
     return nb
 
@@ -161,7 +173,7 @@ def test_the_form_without_offers_and_with_a_failed_query(open_notebook: Opener, 
     nb = opened(
         open_notebook,
         theme,
-        MARKET + "client.server.faults.add(Fault('search_offers', '400', times=99))",
+        MARKET + "client.server.faults.add(Fault('search_offers', 'html', times=99))",
         failed,
     )
     nb.page.wait_for_selector(".vnb-rentnotice:visible", timeout=60_000)
