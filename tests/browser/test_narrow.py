@@ -109,7 +109,7 @@ def test_the_explorer(open_notebook: Opener, theme: str) -> None:
     check(nb, "explorer-filtered")
     page.click(".vnb-bellbox button:has-text('Set alert')")
     page.wait_for_selector(".vnb-bell")
-    nb.evaluate("0", code="explorer.filter(text='', max_price=0.0001)")
+    nb.evaluate("0", code="explorer.filter(text='', max_price=0.01)")
     check(nb, "explorer-empty")
     page.fill(".vnb-query", "gpu_nam=RTX_4090 reliability>0.99 cuda_vers>=12")
     page.press(".vnb-query", "Enter")

@@ -70,6 +70,8 @@ def test_from_an_offer_in_the_explorer_to_a_line_that_logs_in_and_to_its_end(ope
     # A form that lacks something says so where it is missing.
     page.click("button:has-text('Review and rent')")
     page.wait_for_selector("text=Enter an image")
+    assert page.input_value("input[aria-label=Machines]") == "2"  # as many as were selected
+    page.fill("input[aria-label=Machines]", "1")
     page.fill("input[aria-label=Image]", "pytorch/pytorch")
     page.fill("input[aria-label='End after']", "5")
     page.press("input[aria-label='End after']", "Enter")
