@@ -153,11 +153,11 @@ def trend_sql(
                 {price} / num_gpus AS price, query, restricted, truncated
             FROM {{rows}} WHERE {where}
         ),
-        machines AS (
+        machines AS MATERIALIZED (
             SELECT gpu_name, gpu_ram_gb, span, machine_id, avg(price) AS price, count(*) AS offers
             FROM base WHERE machine_id IS NOT NULL AND {counted} GROUP BY ALL
         ),
-        figures AS (
+        figures AS MATERIALIZED (
             SELECT gpu_name, gpu_ram_gb, span, min(price) AS low, {middle} AS quantiles,
                 max(price) AS high, count(*) AS machines, CAST(sum(offers) AS BIGINT) AS offers
             FROM machines GROUP BY ALL
