@@ -140,6 +140,8 @@ def test_set_up_is_billed_and_hours_may_differ_by_offer():
         frame.vast.job_hours(10, on="RTX 4900")
     with pytest.raises(InvalidRequest, match="another index"):
         frame.vast.cost(hours.iloc[:2])
+    backwards = frame.vast.cost(hours.iloc[::-1], setup_hours=1)  # labels tell which is which
+    assert backwards["gpu_usd"][:3].tolist() == [11.0, 11.0, 6.0]
     with pytest.raises(InvalidRequest):
         frame.vast.cost(hours, lifetime_hours=6)
 

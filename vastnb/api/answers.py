@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -34,6 +34,13 @@ from vastnb.errors import (
 )
 
 SIMULATED = "x-vastnb-simulated"
+
+MOST_VALUES = 750_000
+"""Values in one answer. 6,000 offers of 100 columns have 600,000; decoded they take 100 MB."""
+
+MOST_ROWS = 20_000
+MOST_COLUMNS = 500
+"""Rows in one list, and different names in them, of which a frame is made."""
 
 _NO_SSH_KEY = re.compile(r"no_ssh_key(?!.*provided)|no ssh keys? found")
 _NO_CREDIT = re.compile(
@@ -63,6 +70,9 @@ _OWN_MESSAGE = re.compile(r"error 4\d\d/\d+|input should be ")
 
 _NEVER_REFUSALS = frozenset([408, 425, 429, 499])
 """Statuses below 500 that a gateway gives for a request which may have run."""
+
+LONGEST_QUOTA = 25 * 3600.0
+"""Seconds until a day's quota begins anew at most."""
 
 LONGEST_WAIT = 7 * 86400.0
 """Seconds. A longer Retry-After is a mistake, and is read as none."""
@@ -183,7 +193,6 @@ def judge(
     endpoint: Endpoint,
     outcome: Response | Failure,
     now: float,
-    hide: Callable[[str], str] = lambda text: text,
 ) -> Verdict:
     """Say what came of one exchange.
 
@@ -195,8 +204,6 @@ def judge(
         What came back.
     now : float
         Seconds since the epoch.
-    hide : callable
-        Takes secrets out of a text that will stand in a message.
     """
     if isinstance(outcome, Failure):
         if outcome.kind == "unsendable":
@@ -211,13 +218,13 @@ def judge(
     raw = "" if is_json else outcome.body[:2000].decode("utf-8", "replace")
     # An error page may hold any word; only the service's own JSON and plain text are read.
     own = "" if raw.lstrip().startswith("<") else raw
-    code, msg = (plain(hide(part)) for part in _words(data, own))
+    code, msg = (plain(part) for part in _words(data, own))
     succeeded = 200 <= status < 300
     limited = is_own_limit(status, f"{code} {msg}") and not _may_name_a_machine(data or raw)
     if limited and not endpoint.repeatable:
         return Refused(read_refusal(headers, data, f"{raw} {msg}", now))
     if endpoint.creates:
-        return _judge_create(status, data, hide)
+        return _judge_create(status, data)
     if status == 429 and not endpoint.repeatable:
         return Trouble("an answer that is not Vast.ai's own (HTTP 429)", True, status)
     if not succeeded or (isinstance(data, dict) and data.get("success") is False):
@@ -228,20 +235,18 @@ def judge(
     if succeeded:
         return _judge_success(endpoint, status, data, is_json, code, msg, outcome)
     if 300 <= status < 400:
-        return Definite(_redirected(status, headers.get("Location", ""), hide))
+        return Definite(_redirected(status, headers.get("Location", "")))
     if status >= 500 or status in {408, 425}:
         known = _known(status, code, msg)
         if known:
             return Definite(known)
-        wait = read_refusal(headers, data, "", now).retry_after if status == 503 else None
+        wait = read_refusal(headers, data, "", now).retry_after
         said = f" ({msg})" if msg and is_json else ""
         return Trouble(f"the service failed with HTTP {status}{said}", True, status, wait)
     return Definite(_known(status, code, msg) or _refusal(status, code, msg, is_json=is_json))
 
 
-def own_refusal(
-    status: int, data: Any, hide: Callable[[str], str] = lambda text: text
-) -> VastError | None:
+def own_refusal(status: int, data: Any) -> VastError | None:
     """Return the error for a create that the service itself has refused; None for anything else.
 
     Parameters
@@ -250,8 +255,6 @@ def own_refusal(
         HTTP status.
     data : Any
         The decoded body.
-    hide : callable
-        Takes secrets out of a text that will stand in a message.
     """
     if not isinstance(data, Mapping) or _may_name_a_machine(data):
         return None
@@ -259,7 +262,7 @@ def own_refusal(
     refuses = 400 <= status < 500 and status not in _NEVER_REFUSALS and said in (None, False)
     if not (refuses or (status == 200 and said is False)):
         return None
-    code, msg = (plain(hide(part)) for part in _words(data, ""))
+    code, msg = (plain(part) for part in _words(data, ""))
     known = _known(status, code, msg)
     if known is None and not (code in _CREATE_CODES or _OWN_MESSAGE.search(msg.lower())):
         return None
@@ -272,11 +275,13 @@ def decode(body: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is not JSON. (Bytes that are not UTF-8, in a text, are replaced: one host's odd
-        name must not cost the user the market.)
+        If it is not JSON, or too much of it. (Bytes that are not UTF-8, in a text, are replaced:
+        one host's odd name must not cost the user the market.)
     """
     if not body.strip():
         return None
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError("more values than an answer has")
     try:
         try:
             return json.loads(body)
@@ -286,11 +291,39 @@ def decode(body: bytes) -> Any:
         raise ValueError("JSON that is nested too deeply") from None
 
 
-def _judge_create(status: int, data: Any, hide: Callable[[str], str]) -> Good | Definite | Trouble:
+def misshapen(endpoint: Endpoint, data: Any) -> str:
+    """Say what is wrong with the shape of an answer; nothing if it is what the table promises.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        What was asked.
+    data : Any
+        The decoded JSON of a 200.
+    """
+    name = endpoint.expects
+    if name is None:
+        sound = isinstance(data, dict) or (endpoint.holds == "any" and isinstance(data, list))
+        return "" if sound else "an answer of the wrong kind"
+    if not isinstance(data, dict) or name not in data:
+        return f"an answer without '{name}'"
+    held = data[name]
+    if endpoint.holds == "record":
+        sound = held is None or isinstance(held, dict)
+        return "" if sound else f"an answer whose '{name}' is not an object"
+    if endpoint.holds == "rows":
+        if not isinstance(held, list) or not all(isinstance(row, dict) for row in held):
+            return f"an answer whose '{name}' is not a list of objects"
+        if len(held) > MOST_ROWS or len(set().union(*held)) > MOST_COLUMNS:
+            return f"an answer with too many rows or columns in '{name}'"
+    return ""
+
+
+def _judge_create(status: int, data: Any) -> Good | Definite | Trouble:
     """Judge the answer to a create: a machine, a refusal of the service's own, or unknown."""
     if isinstance(data, Mapping) and data.get("new_contract") is not None:
         return Good(data)  # whatever the status says, a machine may exist
-    refusal = own_refusal(status, data, hide)
+    refusal = own_refusal(status, data)
     if refusal is not None:
         return Definite(refusal)
     if 200 <= status < 300 and isinstance(data, Mapping):
@@ -314,8 +347,8 @@ def _judge_success(
     msg: str,
     outcome: Response,
 ) -> Verdict:
-    if status == 204:
-        return Good(None)
+    if status == 204 and endpoint.expects is None and endpoint.method != "GET":
+        return Good({})  # a command that was carried out
     if not is_json or data is None:
         kind = "an empty answer" if not outcome.body.strip() else "an answer that is not JSON"
         return Trouble(f"{kind} (HTTP {status})", True, status)
@@ -326,9 +359,8 @@ def _judge_success(
         # What a command answers is its caller's to read ("queued"); a question has no answer.
         if endpoint.method == "GET" or endpoint.expects:
             return Definite(_refusal(status, code, msg, is_json=True))
-    if endpoint.expects and not (isinstance(data, dict) and endpoint.expects in data):
-        return Trouble(f"an answer without '{endpoint.expects}' (HTTP {status})", True, status)
-    return Good(data)
+    wrong = misshapen(endpoint, data)
+    return Trouble(f"{wrong} (HTTP {status})", True, status) if wrong else Good(data)
 
 
 def _words(data: Any, raw: str) -> tuple[str, str]:
@@ -433,8 +465,8 @@ def _invalid(what: str, status: int | None, code: str | None, hint: str = "") ->
     )
 
 
-def _redirected(status: int, location: str, hide: Callable[[str], str]) -> ServerError:
-    where = hide(bare_url(location)) if location else "nowhere"
+def _redirected(status: int, location: str) -> ServerError:
+    where = bare_url(location) if location else "nowhere"
     return ServerError(
         f"The service redirects to {where} (HTTP {status}), which is not followed: a redirect "
         "turns a POST into a GET, and the key goes to one server only. Nothing was done or "
@@ -512,7 +544,7 @@ def quota_reset(headers: Mapping[str, str], data: Any, now: float) -> float:
         _seconds_or_date(headers.get("Retry-After"), now),
     ]
     for wait in named:
-        if wait is not None and 0 < wait <= 25 * 3600:
+        if wait is not None and 0 < wait <= LONGEST_QUOTA:
             return now + wait
     return next_midnight(now)
 
@@ -540,6 +572,7 @@ def _seconds_or_date(text: str | None, now: float) -> float | None:
     if number is not None:
         return _sane(number)
     try:
+        # (urllib3's `Retry.parse_retry_after` counts from the machine's clock, not from `now`.)
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -18,6 +18,7 @@ from vastnb.market.terms import disk_of
 
 if TYPE_CHECKING:
     from vastnb.market.explain import Explanation
+    from vastnb.market.query import QueryLike
 
 
 @pd.api.extensions.register_dataframe_accessor("vast")
@@ -42,6 +43,67 @@ class VastAccessor:
     def provenance(self) -> dict[str, Any]:
         """Where the frame comes from: query, disk size, time, cache, truncation; a copy."""
         return copy.deepcopy(self._frame.attrs.get("vastnb", {}))
+
+    def where(self, query: QueryLike = None, /, **keywords: Any) -> pd.DataFrame:
+        """Return the rows that fit a query, worked out here: nothing is asked of the service.
+
+        Parameters
+        ----------
+        query : str, dict or Query, optional
+            As for ``client.search_offers``, without its defaults: ``"gpu_name=RTX_4090 dph<1"``.
+            Other columns of this frame may be compared too, in their own unit: ``"dph_gpu<0.5"``,
+            ``"rental_type=interruptible"``.
+        **keywords
+            Filters, as for ``client.search_offers``.
+
+        Returns
+        -------
+        DataFrame
+            Rows with their index labels. A missing value fits no comparison, ``!=`` included.
+
+        Raises
+        ------
+        QueryError
+            If the query cannot be understood.
+        InvalidRequest
+            If this frame lacks a column for it, or only the service can decide it (``external``,
+            ``driver_version``).
+        """
+        from vastnb.market.fields import FIELDS, NOMINAL_VRAM
+        from vastnb.market.query import parse_query
+
+        own = [str(name) for name in self._frame.columns if name not in (*FIELDS, NOMINAL_VRAM)]
+        parsed = parse_query(query, known_fields=own, **keywords)
+        return self._frame[parsed.matches(self._frame)]
+
+    def machines(self) -> pd.DataFrame:
+        """Return one row for each machine (and GPU model): its cheapest offer per GPU.
+
+        Returns
+        -------
+        DataFrame
+            In front: ``machine_id``, ``gpu_name``, ``offers`` (how many of its offers are here),
+            ``slices`` (their numbers of GPUs, ``"1, 2, 4"``) and ``gpus`` (the largest of them);
+            then the columns of that offer, each row with its index label. See
+            `vastnb.market.machines`.
+        """
+        from vastnb.market.machines import machines
+
+        return machines(self._frame)
+
+    def plain(self) -> pd.DataFrame:
+        """Return the frame for Excel, NumPy and scikit-learn: plain dtypes, NaN, naive times.
+
+        Returns
+        -------
+        DataFrame
+            Numbers as float64 with NaN, whole numbers and flags as int64 and bool where none is
+            missing, times without time zone (UTC), text as Python strings. A whole number that
+            float64 cannot hold stays exact, in a column of objects.
+        """
+        from vastnb.market.machines import plain
+
+        return plain(self._frame)
 
     def cost(
         self,
@@ -195,7 +257,7 @@ class VastAccessor:
             ``"price"`` (per GPU), ``"offer"``, ``"dlperf"``, ``"tflops"``, ``"vram"``, ``"job"``,
             or a formula with ``+ - * /``, numbers and brackets: ``"dph_total / dlperf"``.
         ascending : bool, optional
-            Whether small scores are good; by default found from the formula.
+            Whether small scores are good; by default it comes from what the formula measures.
         keep : bool
             Keep offers without a score, at the end and without a rank.
         hours, disk, download_gb, upload_gb, setup_hours

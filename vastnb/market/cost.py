@@ -185,10 +185,12 @@ def each(name: str, given: Any, frame: pd.DataFrame) -> Any:
     """
     if isinstance(given, pd.Series):
         if not given.index.equals(frame.index):
-            raise InvalidRequest(
-                f"{name} is a Series on another index than the frame's, so it is not clear which "
-                f"{name} belongs to which offer. Nothing was worked out or rented."
-            )
+            if not given.index.is_unique or not frame.index.isin(given.index).all():
+                raise InvalidRequest(
+                    f"{name} is a Series on another index than the frame's, so it is not clear "
+                    f"which {name} belongs to which offer. Nothing was worked out or rented."
+                )
+            given = given.reindex(frame.index)  # sorted or filtered since: labels tell
         given = given.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
     elif not isinstance(given, np.ndarray):
         return _amount(name, given)

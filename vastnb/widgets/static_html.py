@@ -31,6 +31,7 @@ COPY_COLUMNS: tuple[str, ...] = (
     "id",
 )
 MISSING = "\N{EN DASH}"
+UNDER_A_CENT = "under 1 c"
 _LEFT = ("text", "verification")
 
 
@@ -47,7 +48,9 @@ def format_value(look: Look, value: Any) -> str:
         return MISSING
     if look.form == "usd":
         size = abs(number)
-        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4 if size >= 1e-3 else 6
+        if 0 < number < 0.01:
+            return UNDER_A_CENT
+        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4
         return f"${number:,.{places}f}"
     if look.form == "percent":
         floored = math.floor(number * 1000 + 1e-9) / 10
@@ -71,6 +74,7 @@ def static_table(
     columns: Sequence[str] | None = None,
     rows: int = COPY_ROWS,
     css_class: str = "",
+    code: str = "",
 ) -> str:
     """Return the first `rows` rows of `frame` as a small, safe table.
 
@@ -86,6 +90,8 @@ def static_table(
         How many rows at most.
     css_class : str
         Class of the outer element, by which a living widget hides its copy.
+    code : str
+        Code after the note; its lines stay lines.
 
     Returns
     -------
@@ -110,8 +116,14 @@ def static_table(
             [_side(look) for look in looks],
         ),
         f"<p>{escape(f'{more}{note}'.strip())}</p>",
+        code_block(code),
         css_class=css_class,
     )
+
+
+def code_block(code: str) -> str:
+    """Return code as HTML that keeps its lines and is broken nowhere; empty without any."""
+    return f'<pre style="overflow-x:auto"><code>{escape(code)}</code></pre>' if code else ""
 
 
 def _side(look: Look) -> Side:
