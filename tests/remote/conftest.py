@@ -27,12 +27,23 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and _REAL & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = terminalreporter.stats.get("skipped", [])
     count = sum("no sshd" in str(report.longrepr) for report in reports)
     if count:
         terminalreporter.section("NOT CHECKED AGAINST OPENSSH", sep="!", yellow=True)
         terminalreporter.line(f"{count} tests were skipped: apt-get install openssh-server rsync")
+
+
+_REAL = {"machine", "openssh", "market"}
+"""Fixtures of real servers, which take a second or two."""
 
 
 @dataclass
