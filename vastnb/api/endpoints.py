@@ -44,6 +44,9 @@ class Endpoint(NamedTuple):
         ``{}``, and taking that for "no instances" has cost others machines.
     public : bool
         Whether it is answered without a key.
+    urgent : bool
+        Whether money is lost while it waits: however long the service asks to wait, it is tried
+        again within ten minutes.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Endpoint(NamedTuple):
     counts_rows: bool = False
     expects: str | None = None
     public: bool = False
+    urgent: bool = False
 
 
 def _table(*rows: Endpoint) -> dict[str, Endpoint]:
@@ -86,16 +90,19 @@ ENDPOINTS: dict[str, Endpoint] = _table(
     Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0),
 
     # Instances.
-    Endpoint("show_instances", "GET", "/api/v1/instances/", 1.0, repeatable=True,
+    Endpoint("show_instances", "GET", "/api/v1/instances/", 1.0, repeatable=True, urgent=True,
              expects="instances"),
-    Endpoint("show_instance", "GET", "/api/v0/instances/{id}/", 2.0, repeatable=True,
+    Endpoint("show_instance", "GET", "/api/v0/instances/{id}/", 2.0, repeatable=True, urgent=True,
              expects="instances"),
     Endpoint("manage_instance", "PUT", "/api/v0/instances/{id}/", 1.0, repeatable=True),
     Endpoint("reboot_instance", "PUT", "/api/v0/instances/reboot/{id}/", 1.0),
     Endpoint("recycle_instance", "PUT", "/api/v0/instances/recycle/{id}/", 1.0),
     Endpoint("change_bid", "PUT", "/api/v0/instances/bid_price/{id}/", 5.5, repeatable=True),
-    Endpoint("destroy_instance", "DELETE", "/api/v0/instances/{id}/", 3.0, repeatable=True),
-    Endpoint("destroy_instances", "DELETE", "/api/v0/instances/", 3.0, repeatable=True),
+    Endpoint("destroy_instance", "DELETE", "/api/v0/instances/{id}/", 3.0, repeatable=True,
+             urgent=True),
+    Endpoint("destroy_instances", "DELETE", "/api/v0/instances/", 3.0, repeatable=True,
+             urgent=True),
+    Endpoint("fetch_contracts", "POST", "/api/v0/contracts/fetch/", None, repeatable=True),
     Endpoint("request_logs", "PUT", "/api/v0/instances/request_logs/{id}/", None, repeatable=True),
 )
 # fmt: on

@@ -221,6 +221,8 @@ def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusa
     # A time that the service names is obeyed however long; our own growth of it is bounded.
     grown = pause * 1.5 ** min(strikes - 1, 8)
     closed_for = max(pause, min(grown, LONGEST_CLOSING)) + SAFETY * learned + margin
+    if endpoint.urgent:  # tried now and then, whatever the service or its clock says
+        closed_for = min(closed_for, LONGEST_CLOSING)
     return lane._replace(
         learned=learned if learned > (endpoint.interval or 0.0) else None,
         learned_at=now,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import pandas as pd
 
 from vastnb.api.progress import wait_line
-from vastnb.errors import InvalidRequest
+from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.account import require_ssh_key, warn_of_credit
 from vastnb.fleet.again import keep
 from vastnb.fleet.deadline import LATEST, Bounds
@@ -25,9 +24,12 @@ from vastnb.fleet.outcomes import Attempt
 from vastnb.fleet.plan import LIVE
 from vastnb.fleet.rent import Rental
 from vastnb.fleet.telling import Listener
+from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
     from vastnb.fleet.verbs import InstanceVerbs
+
+T = TypeVar("T")
 
 MOST: Final = 256
 """Machines in one call."""
@@ -117,7 +119,17 @@ def prepare(
 
 def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     """Run a rental, and return handles for what it rented."""
-    return rental.minding(lambda: _result_of(client, rental))
+    return _minding(client, rental, lambda: _result_of(client, rental))
+
+
+def _minding(client: InstanceVerbs, rental: Rental, work: Callable[[], T]) -> T:
+    """Do the work; an error carries the machines that were rented before it."""
+    try:
+        return rental.minding(work)
+    except VastError as error:
+        frame = rental.frame()
+        error.machines = tuple(_handle(client, one, frame, rental) for one in rental.rented)
+        raise
 
 
 def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
@@ -129,11 +141,10 @@ def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     if rental.count == 1:
         return handles[0]
     if len(handles) < rental.count:
-        warnings.warn(
+        warn(
             f"{len(handles)} of {rental.count} machines were rented: {rental.failure().message} "
             "Those that were rented bill; see .attempts.",
-            RuntimeWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
     return Fleet(client, handles, wanted=rental.count, attempts=attempts)
 
@@ -151,7 +162,7 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
     _check_on_machine(order, terms.bounds)
     desk = client._fleet(acting=True)
     _about_to_rent(client, desk, order, terms)
-    unpriced = terms.bounds.budget_usd is not None and chosen.dph(order.disk, order.price) is None
+    unpriced = terms.bounds.budget_usd is not None  # by the price of the last moment
     rental = Rental(
         desk,
         order,
@@ -166,7 +177,7 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
         rental.check()
         if not rental.candidates.at_hand:
             raise rental.failure()
-    return rental.minding(lambda: _result_of_one(client, rental))
+    return _minding(client, rental, lambda: _result_of_one(client, rental))
 
 
 def _result_of_one(client: InstanceVerbs, rental: Rental) -> Instance:
@@ -181,8 +192,7 @@ def _about_to_rent(client: InstanceVerbs, desk: Desk, order: Order, terms: Terms
     """See to what must be there before the first create is sent."""
     if terms.check_ssh_key:
         require_ssh_key(desk.account, order)
-    if terms.bounds:
-        guard_of(client, desk)
+    guard_of(client, desk)
 
 
 def _check_on_machine(order: Order, bounds: Bounds) -> None:
