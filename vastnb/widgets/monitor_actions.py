@@ -14,20 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from vastnb.api.text import seconds
 from vastnb.errors import VastError
 from vastnb.fleet.history import number
 
+from .clicks import too_old
 from .monitor_rows import verbs_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.watch import Watched
 
-OLDEST: Final = 30.0
-"""Seconds after which a click is not carried out any more."""
-AHEAD: Final = 10.0
-"""Seconds that a click may lie in the future: the page only estimates the kernel's clock."""
 LOG_LINES: Final = 400
 LOG_CHARACTERS: Final = 120_000
 
@@ -39,7 +35,7 @@ DOING: Final = {
     "reboot": "rebooting",
     "label": "naming",
     "bid": "bidding",
-    "destroy": "destroying, and seeing that it stays gone",
+    "destroy": "destroying",
     "next": "destroying, then renting the next offer",
     "logs": "fetching the log",
     "jupyter": "asking for its address",
@@ -140,12 +136,8 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
     now : float
         Epoch seconds.
     """
-    age = now - click.at
-    if not -AHEAD <= age <= OLDEST:
-        return (
-            f"This click is {seconds(abs(age))} old: it had to wait for the kernel. Nothing was "
-            "done. Click again if you still want it."
-        )
+    if old := too_old(click.at, now):
+        return old
     if watched is None or watched.verdict.state == "gone":
         return f"There is no instance {click.id} any more. Nothing was done."
     allowed = verbs_of(watched)
@@ -153,8 +145,8 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
         return f"It is {watched.verdict.state} now, and that cannot be done. Nothing was done."
     if click.verb in ("destroy", "next") and not watched.ours and click.typed != str(click.id):
         return (
-            f"It was not rented by vastnb, so {click.id} has to be typed before it is destroyed. "
-            "Nothing was done."
+            f"It was not rented by vastnb on this computer, so {click.id} has to be typed before "
+            "it is destroyed. Nothing was done."
         )
     price = number(watched.record.get("dph_total"))
     dearer = price is not None and (click.shown is None or price > click.shown * 1.001)
@@ -170,7 +162,7 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
 def carry_out(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
     """Do what a click asks for, and return what came of it. Never raises an `Exception`.
 
-    It may take a minute: destroying goes on until the machine has stayed gone.
+    Renting the next offer takes a minute: first the old machine must have stayed gone.
 
     Parameters
     ----------
@@ -223,10 +215,13 @@ def _bid(client: Client, click: Click) -> Outcome:
 
 
 def _destroy(client: Client, click: Click) -> Outcome:
-    # Said before: its end takes a minute to be sure of, and is no surprise meanwhile.
+    # Said before: its end is no surprise to whoever looks meanwhile.
     client.watcher.expect(click.id, "gone", acted=False)
     client.destroy_instance(click.id)
-    return Outcome(f"Instance {click.id} was destroyed and has stayed gone.", "good")
+    return Outcome(
+        f"Instance {click.id} was destroyed. Confirming in the background that it stays destroyed.",
+        "good",
+    )
 
 
 def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:

@@ -126,7 +126,7 @@ def jupyter_of(client: Client, number: int) -> tuple[int, str | None, str]:
 
 
 def destroyed(client: Client, number: int) -> tuple[int, str]:
-    """Destroy a machine; return its id, and why it was not seen gone (empty if it was)."""
+    """Destroy a machine; return its id, and why that is not confirmed (empty if it is)."""
     try:
         client.destroy_instance(number)
     except VastError as error:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
 
+from .clicks import too_old
 from .main_thread import MainThread
 from .poller import Poller
 from .rent_aside import Aside
@@ -283,8 +284,16 @@ class RentSession:
         if number in self.machines:
             self._do(lambda: jupyter_of(self.client, number), self._send_jupyter)
 
-    def destroy(self, number: Any) -> None:
-        """Destroy a machine of this form, and see that it stays gone."""
+    def destroy(self, number: Any, at: Any) -> None:
+        """Destroy a machine of this form.
+
+        Raises
+        ------
+        ClickRefused
+            If the click is too old.
+        """
+        if old := too_old(at, time.time()):
+            raise ClickRefused(old)
         machine = self.machines.get(number) if isinstance(number, int) else None
         if machine is None or machine.ending or machine.is_gone:
             return
@@ -379,7 +388,7 @@ class RentSession:
         self.machines[number] = (
             replace(machine, ending=False, trouble=trouble)
             if trouble
-            else replace(machine, state="gone", reason="destroyed, and seen gone", ending=False)
+            else replace(machine, state="gone", reason="destroyed", ending=False)
         )
 
     def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:

@@ -50,7 +50,7 @@ export class Actions {
     const body = [...asked.body];
     let typed = null;
     if ((act === "destroy" || act === "next") && !row.ours) {
-      typed = entry(`It was not rented by vastnb. Type ${row.id} to destroy it.`, "", { mono: true });
+      typed = entry(`It was not rented by vastnb on this computer. Type ${row.id} to destroy it.`, "", { mono: true });
       body.push(typed.node);
       go.disabled = true;
       typed.input.addEventListener("input", () => (go.disabled = typed.input.value.trim() !== String(row.id)));

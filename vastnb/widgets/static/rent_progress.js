@@ -157,7 +157,7 @@ class MachineCard {
     setText(this.title, [`Instance ${one.id}`, one.gpu, one.where].filter(Boolean).join(" · "));
     const gone = one.state === "gone";
     const advice = one.advice && !gone ? `. What to do: ${one.advice}` : "";
-    setText(this.reason, one.state === "destroying" ? "asked to be destroyed; looking until it has stayed gone" : `${one.reason}${advice}`);
+    setText(this.reason, one.state === "destroying" ? "asked to be destroyed" : `${one.reason}${advice}`);
     this.reason.hidden = one.reason === one.state && !advice;
     const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(one.reason);
     const moving = one.state === "starting" || one.state === "destroying";
