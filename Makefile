@@ -12,10 +12,10 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 # A stamp per set of extras: pip runs again only when pyproject.toml has changed.
-$(VENV)/.lab: pyproject.toml
+$(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) (once; a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lab]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml
@@ -28,7 +28,7 @@ $(VENV)/.bench: $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
-demo: $(VENV)/.lab ## Open JupyterLab on the explorer and a simulated market (no key needed)
+demo: $(VENV)/.demo ## Open JupyterLab on the explorer and a simulated market (no key needed)
 	@$(BIN)/python -m vastnb demo $(DEMO_ARGS)
 
 test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser

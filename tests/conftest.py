@@ -6,10 +6,12 @@ for beside the checkout. Tests that need them are marked `recorded`, and say so 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,19 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("VASTNB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("VASTNB_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal, and keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal() -> Callable[[], AbstractContextManager[io.StringIO]]:
+    """Return what makes ``sys.stderr`` a terminal for a block, and keeps what is shown on it."""
+    return lambda: redirect_stderr(Terminal())
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -228,6 +228,30 @@ def test_many_searches_come_in_one_typed_frame(client: vastnb.Client, server: Se
     assert server.refused.get("search_offers", 0) == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [("on-demand", "on-demand"), ("bid", "interruptible"), ("interruptible", "interruptible"),
+     ("reserved", "reserved")],
+)  # fmt: skip
+def test_every_row_says_which_rental_and_which_disk_its_price_is_for(
+    client: vastnb.Client, kind: Any, word: str
+) -> None:
+    asked: dict[str, Any] = {"type": kind, "storage": 50}
+    frames = [
+        client.search_offers(QUERY, **asked),
+        client.search_offers(QUERY, **asked),  # from the cache
+        client.search_offers(QUERY, columns="all", **asked),
+        client.search_offers(QUERY, complete=True, **asked),
+        client.search_many([QUERY, "num_gpus>=1000"], **asked),
+        client.search_offers("num_gpus>=1000", **asked),
+    ]
+    for frame in frames:
+        assert set(frame["rental_type"]) <= {word} and set(frame["storage_gb"]) <= {50.0}
+        assert frame["rental_type"].dtype == pd.StringDtype("python")
+        assert frame["storage_gb"].dtype == "Float64"
+    assert all(len(frame) for frame in frames[:-1])
+
+
 def test_without_a_key_one_can_search_and_is_told_what_needs_one(
     no_key: None, server: Server, clock: ManualClock
 ) -> None:

@@ -20,6 +20,7 @@ from vastnb import errors
 from vastnb._version import __version__
 from vastnb.client import Client
 from vastnb.entry import connect, demo, login
+from vastnb.html import show_frames_as_they_are as _show_frames_as_they_are
 
 if TYPE_CHECKING:
     from vastnb import sim
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vastnb.widgets.rent import rent_form
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
+_show_frames_as_they_are()
 
 _WIDGETS = {
     "explore": "vastnb.widgets.explore",

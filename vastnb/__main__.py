@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ vastnb.explore(client)
 """
 
 
+QUIET = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m vastnb", description=__doc__)
@@ -35,15 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     if find_spec("jupyterlab") is None:
-        sys.stderr.write("JupyterLab is not installed: pip install 'vastnb[lab]'\n")
+        sys.stderr.write("JupyterLab is not installed: pip install 'vastnb[demo]'\n")
         return 1
     return _lab(arguments.dir or Path.cwd() / "vastnb-demo", arguments.jupyter)
 
 
-def _lab(folder: Path, options: list[str]) -> int:
+def _lab(place: Path, options: list[str]) -> int:
     from jupyterlab.labapp import LabApp
 
-    notebook = _tour_in(folder)
+    notebook = _tour_in(place)
     print(f"Opening {notebook} on a simulated market. Ctrl-C ends it.")
     arguments = [
         f"--ServerApp.root_dir={notebook.parent}",
@@ -54,8 +60,18 @@ def _lab(folder: Path, options: list[str]) -> int:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # In a container one is root, and Jupyter refuses to start. It listens on loopback only.
         arguments.append("--allow-root")
-    LabApp.launch_instance([*arguments, *options])
+    with tempfile.TemporaryDirectory(prefix="vastnb-demo-") as folder:
+        _set_defaults(Path(folder))
+        LabApp.launch_instance([*arguments, *options])
     return 0
+
+
+def _set_defaults(folder: Path) -> None:
+    """Let JupyterLab start without its question about news; the user's own settings come first."""
+    (folder / "labconfig").mkdir()
+    (folder / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(QUIET))
+    above = os.environ.get("JUPYTER_CONFIG_PATH")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join([str(folder), *([above] if above else [])])
 
 
 def _tour_in(folder: Path) -> Path:

@@ -15,21 +15,21 @@ import pandas as pd
 
 from vastnb.api.credentials import as_secret, find_key
 from vastnb.api.credentials import base_url as find_base_url
-from vastnb.api.line import Line
-from vastnb.api.opening import Cache
 from vastnb.api.progress import WaitHook, wait_line
-from vastnb.api.requesting import identity_of
-from vastnb.api.secret import Secret
+from vastnb.api.request import identity_of
+from vastnb.api.resources import Cache
+from vastnb.api.secret import Secret, without_secrets
 from vastnb.api.transport import Quota, Transport
 from vastnb.api.usage import COUNTERS
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
 from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.looking_back import MarketBase, MarketVerbs
+from vastnb.market.history.keep import Keep, wanted
+from vastnb.market.history.recorder import Recorder
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
-from vastnb.recording import Keep, Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:
@@ -124,21 +124,21 @@ class Client(InstanceVerbs, MarketVerbs):
             timeout=timeout,
             clock=clock,
             on_wait=on_wait,
+            why_keyless=why_keyless,
         )
-        self._line = Line(self._transport, why_keyless)
-        line = self._line
-        recorder = Recorder(line, wanted(history), self.base_url, clock or SystemClock())
-        self._market_base = MarketBase(line.call, self.base_url, recorder)
+        transport = self._transport
+        recorder = Recorder(transport, wanted(history), self.base_url, clock or SystemClock())
+        self._market_base = MarketBase(transport.call, self.base_url, recorder)
         self._offers = Offers(
-            line.call,
-            self._transport.quota,
+            transport.call,
+            transport.quota,
             self.base_url,
             has_key=self.has_key,
             record=recorder,
         )
         account = identity_of(key or Secret(""), self.base_url)
         self._fleet_base = FleetBase(
-            self._line.call,
+            self._transport.call,
             self.base_url,
             account,
             clock or SystemClock(),
@@ -297,8 +297,9 @@ class Client(InstanceVerbs, MarketVerbs):
         AuthError
             Without a key, or with a wrong one.
         """
-        answer = self._line.call("show_user")
-        return {k: v for k, v in answer.data.items() if "key" not in k and "token" not in k}
+        answer = self._transport.call("show_user")
+        user: dict[str, Any] = without_secrets(answer.data)
+        return user
 
     def traffic(self) -> pd.DataFrame:
         """Return what this client has asked of the service.
@@ -339,12 +340,12 @@ class Client(InstanceVerbs, MarketVerbs):
     @property
     def has_key(self) -> bool:
         """Whether requests carry an API key."""
-        return self._line.why_keyless is None
+        return self._transport.why_keyless is None
 
     @property
     def simulated(self) -> bool:
         """Whether the server is a simulated market, as far as its answers have told."""
-        return self._line.simulated or self.server is not None
+        return self._transport.simulated or self.server is not None
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Have `callback` called when the client closes."""
@@ -378,7 +379,7 @@ class Client(InstanceVerbs, MarketVerbs):
     def _records(
         self, endpoint: str, field: str, params: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
-        answer = self._line.call(endpoint, params=params)
+        answer = self._transport.call(endpoint, params=params)
         frame = frame_of_records(answer.data[field])
         return dated(frame, {"source": self.base_url}, [answer])
 

@@ -11,12 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb import errors
-from vastnb.api.answers import Definite, Good, QuotaSpent, Refused, Trouble, decode, judge
+from vastnb.api.answers import (
+    Definite,
+    Good,
+    QuotaSpent,
+    Refusal,
+    Refused,
+    Trouble,
+    decode,
+    judge,
+    next_midnight,
+    read_refusal,
+)
 from vastnb.api.endpoints import ENDPOINTS
-from vastnb.api.pacing import Refusal
-from vastnb.api.refusals import next_midnight, read_refusal
 from vastnb.api.retry import Again, GiveUp, Situation, after
-from vastnb.api.wire import Failure, Reply
+from vastnb.api.wire import Failure, Response
 
 from .peer import Peer, answer, hang_up, raw, truncated
 
@@ -30,14 +39,14 @@ def reply(status, body, **headers):
 
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, CaseInsensitiveDict(named), data)
+    return Response(status, CaseInsensitiveDict(named), data)
 
 
 CASES = [
     # endpoint, status, body, error, words in it
     (CREATE, 404, {"success": False, "error": "auth_error", "msg": "Invalid user key"},
      errors.AuthError, "key"),
-    (CREATE, 401, {"msg": "nope"}, errors.AuthError, "401"),
+    (SHOW, 401, {"msg": "nope"}, errors.AuthError, "401"),
     (CREATE, 403, {"error": "forbidden"}, errors.AuthError, "not allowed"),
     (CREATE, 410, {"error": "no_such_ask", "msg": "error 410/3907:"}, errors.OfferGone, "3907"),
     (CREATE, 404, {"error": "invalid_args", "msg": "error 404/3603: no_such_ask Instance type"},
@@ -127,7 +136,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("answered", "expected"), REFUSALS)
 def test_every_form_of_429_is_read(answered, expected):
-    assert judge(CREATE, answered, NOW) == Refused(expected)
+    assert judge(SEARCH, answered, NOW) == Refused(expected)
 
 
 @given(st.text(max_size=60), st.one_of(st.none(), st.text(), st.integers(), st.floats()))
@@ -188,7 +197,7 @@ def test_recorded_answers_mean_what_they_meant(recorded_dir):
     assert seen == set(expected)
 
 
-# -- what follows --------------------------------------------------------------------------------
+# -- what follows ----------------------------------------------------------------------------------
 
 
 def at(**changes):

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -48,6 +49,28 @@ def find_chromium() -> str | None:
         if path := shutil.which(name):
             return path
     return None
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_url(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Wait until `url` answers; it is an error if `process` ends before."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"{url} does not answer (exit code {process.poll()})")
 
 
 def notebook(*cells: str, path: Path | None = None) -> nbformat.NotebookNode:
@@ -94,9 +117,7 @@ class NotebookServer:
         plugin.mkdir(parents=True, exist_ok=True)
         quiet = {"fetchNews": "false", "checkForUpdates": False}
         (plugin / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         kept = ("PATH", "LANG", "LC_ALL", "VASTNB_RECORDED", "PYTHONPATH", "VIRTUAL_ENV")
         env = {name: os.environ[name] for name in kept if name in os.environ}
         env |= {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from vastnb.fleet.journal import Entry, Journal
 from vastnb.sim import Instance, Server
 
 MakeClient = Callable[..., vastnb.Client]
+Terminal = Callable[[], AbstractContextManager[io.StringIO]]
 
 
 @pytest.fixture(autouse=True)

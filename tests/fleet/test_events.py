@@ -14,7 +14,7 @@ from vastnb.fleet.rent import Rental
 from vastnb.fleet.telling import RentEvent
 from vastnb.sim import Fault, Server
 
-from .conftest import MakeClient, alive
+from .conftest import MakeClient, Terminal, alive
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 
@@ -110,28 +110,29 @@ def test_no_machine_goes_unsaid_between_the_last_create_and_its_handle(
 
 
 def test_a_line_that_cannot_be_shown_disturbs_nothing(
-    client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch
+    client: vastnb.Client, server: Server, terminal: Terminal
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise OSError("the stream is closed")
 
-    monkeypatch.setattr("tqdm.auto.tqdm", broken)
-    fleet = client.rent("num_gpus=1", count=3, **ORDER)
+    with terminal() as shown:
+        shown.write = shown.flush = broken  # type: ignore[method-assign, assignment]
+        fleet = client.rent("num_gpus=1", count=3, **ORDER)
     assert sorted(fleet.ids) == sorted(one.id for one in alive(server))  # type: ignore[union-attr]
 
 
-def test_a_line_shows_how_far_it_is(
-    client: vastnb.Client, capsys: pytest.CaptureFixture[str]
-) -> None:
-    client.rent("num_gpus=1", count=3, **ORDER)
-    assert "3 of 3" in capsys.readouterr().err
+def test_a_line_shows_how_far_it_is(client: vastnb.Client, terminal: Terminal) -> None:
+    with terminal() as shown:
+        client.rent("num_gpus=1", count=3, **ORDER)
+    assert "(3 of 3)" in shown.getvalue() and shown.getvalue().endswith("\r\x1b[K")
 
 
 def test_no_line_where_it_would_disturb(
-    client: vastnb.Client, connect: MakeClient, capsys: pytest.CaptureFixture[str]
+    client: vastnb.Client, connect: MakeClient, terminal: Terminal
 ) -> None:
-    connect(on_wait=silent).rent("num_gpus=1", count=3, **ORDER)
-    worker = threading.Thread(target=lambda: client.rent("num_gpus=1", count=3, **ORDER))
-    worker.start()
-    worker.join()
-    assert capsys.readouterr().err == ""
+    with terminal() as shown:
+        connect(on_wait=silent).rent("num_gpus=1", count=3, **ORDER)
+        worker = threading.Thread(target=lambda: client.rent("num_gpus=1", count=3, **ORDER))
+        worker.start()
+        worker.join()
+    assert shown.getvalue() == ""

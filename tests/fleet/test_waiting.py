@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import sys
 import threading
 from typing import Any
 
@@ -15,7 +13,7 @@ from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.sim import Fault, Server
 
-from .conftest import MakeClient
+from .conftest import MakeClient, Terminal
 from .watching import machines
 
 
@@ -135,27 +133,24 @@ def test_a_wait_that_makes_no_sense_ends_at_once(
     assert isinstance(watcher.failure, InvalidRequest)
 
 
-def test_a_bar_shows_what_is_going_on(
-    client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch
+def test_a_line_shows_what_is_going_on_and_goes(
+    client: vastnb.Client, server: Server, terminal: Terminal
 ) -> None:
-    shown = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", shown)
     ours = machines(server, "cached", "pull")
-    client.wait([one.id for one in ours])
+    with terminal() as shown:
+        client.wait([one.id for one in ours])
     text = shown.getvalue()
-    assert "pulling" in text and "layers" in text and "0 of 2" in text and "1 of 2" in text
-    assert text.endswith("\r")  # it is taken away at the end
+    assert "pulling" in text and "layers" in text
+    assert "0 of 2 ready" in text and "1 of 2 ready" in text
+    assert text.endswith("\r\x1b[K"), "it is taken away at the end"
 
 
-def test_a_thread_shows_no_bar(
-    client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = io.StringIO()
+def test_a_thread_shows_no_line(client: vastnb.Client, server: Server, terminal: Terminal) -> None:
     (one,) = machines(server, "cached")
-    monkeypatch.setattr(sys, "stderr", shown)
-    thread = threading.Thread(target=client.wait, args=(one.id,))
-    thread.start()
-    thread.join(20)
+    with terminal() as shown:
+        thread = threading.Thread(target=client.wait, args=(one.id,))
+        thread.start()
+        thread.join(20)
     assert shown.getvalue() == ""
 
 

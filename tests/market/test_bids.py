@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -103,6 +104,16 @@ def test_a_frame_of_bids_is_refused_since_it_hides_the_on_demand_price():
                     {"disk": -3}, {"interruptions": math.inf}):  # fmt: skip
         with pytest.raises(InvalidRequest):
             frame_of_offers([ROW]).vast.interruptible(1, **amounts)
+
+
+def test_a_row_with_an_interruptible_price_has_no_on_demand_price_to_compare_with():
+    both = pd.concat(
+        [frame_of_offers([ROW], provenance={"type": kind}) for kind in ("on-demand", "bid")],
+        ignore_index=True,
+    )
+    got = both.vast.interruptible(5)
+    assert got["on_demand_usd"].isna().tolist() == [False, True]
+    assert got["saving_usd"].isna().tolist() == [False, True]
 
 
 def test_no_real_bid_is_charged_above_its_on_demand_price(offers_2024):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import vastnb.market.accessor  # noqa: F401
-from vastnb.errors import InvalidRequest
+from vastnb.errors import InvalidRequest, QueryError
 from vastnb.market.cost import cost, hourly
 from vastnb.market.offers import frame_of_offers
 
@@ -53,11 +53,24 @@ def test_a_missing_price_is_missing_and_never_zero():
     assert not unused["total_usd"].isna().any()
 
 
-def test_nonsense_from_hosts_goes_through_unaltered():
-    frame = frame_of_offers([{**ROW, "inet_up_cost": -0.5}, {**ROW, "dph_base": 1e300}])
+def test_a_price_that_cannot_be_true_has_no_cost():
+    frame = frame_of_offers([{**ROW, "inet_up_cost": -0.5}, {**ROW, "dph_base": 1e300}, ROW])
     terms = cost(frame, hours=1, upload_gb=2)
-    assert terms["upload_usd"][0] == -1.0
-    assert terms["gpu_usd"][1] == 1e300
+    assert terms["upload_usd"].isna().tolist() == [True, False, False]
+    assert terms["gpu_usd"].isna().tolist() == [False, True, False]
+    assert terms["total_usd"].isna().tolist() == [True, True, False]
+    assert not cost(frame, hours=1)["total_usd"].isna()[0]  # no traffic, no matter
+
+
+def test_prices_as_text_are_a_loud_error():
+    for frame in (
+        frame_of_offers([{**ROW, "dph_base": "1.0"}] * 2),
+        pd.DataFrame([{**ROW, "dph_base": "1.0"}] * 2),
+    ):
+        with pytest.raises(QueryError, match="no numbers"):
+            cost(frame, hours=1)
+    nothing = cost(pd.DataFrame([{**ROW, "dph_base": None}]), hours=1)
+    assert nothing["gpu_usd"].isna().all()
 
 
 def test_costs_stand_on_the_index_of_the_frame():
@@ -73,6 +86,13 @@ def test_the_disk_of_the_search_is_the_default():
     assert frame.vast.cost(hours=1)["storage_usd"].tolist() == pytest.approx([0.36])
     assert frame.vast.hourly()[0] == pytest.approx(1.36)
     assert frame_of_offers([ROW]).vast.cost(hours=1)["storage_usd"][0] == pytest.approx(0.005)
+    small = frame_of_offers([ROW], provenance={"storage_gb": 72})
+    both = pd.concat([frame, small], ignore_index=True)  # each row keeps the disk of its search
+    assert both.vast.cost(1)["storage_usd"].tolist() == pytest.approx([0.36, 0.036])
+    assert both.vast.hourly().tolist() == pytest.approx([1.36, 1.036])
+    assert both.vast.stopped(1).tolist() == pytest.approx([0.36, 0.036])
+    both.attrs["vastnb"] = {"storage_gb": 5}
+    assert both.vast.hourly().tolist() == pytest.approx([1.36, 1.036])
 
 
 @pytest.mark.parametrize(
@@ -120,6 +140,8 @@ def test_set_up_is_billed_and_hours_may_differ_by_offer():
         frame.vast.job_hours(10, on="RTX 4900")
     with pytest.raises(InvalidRequest, match="another index"):
         frame.vast.cost(hours.iloc[:2])
+    backwards = frame.vast.cost(hours.iloc[::-1], setup_hours=1)  # labels tell which is which
+    assert backwards["gpu_usd"][:3].tolist() == [11.0, 11.0, 6.0]
     with pytest.raises(InvalidRequest):
         frame.vast.cost(hours, lifetime_hours=6)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest
 from vastnb.market.local import matches, narrowing, narrows
 from vastnb.market.offers import frame_of_offers
@@ -82,8 +84,60 @@ def test_a_whole_body_may_be_given_if_it_can_be_worked_out():
 @pytest.mark.parametrize("query", ["external=false", "driver_version>=535.86.05", "cluster_id=None",
                                    "ubuntu_version>=22.04"])  # fmt: skip
 def test_what_only_the_service_knows_is_not_guessed(query):
-    with pytest.raises(InvalidRequest, match="known to the service alone"):
+    with pytest.raises(InvalidRequest, match="Only the service"):
         ids(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("gpu_name=RTX_4090 dph<1", [1]),
+        ("dph_gpu<=0.3", [1, 2]),
+        ("rental_type=interruptible", [1, 2, 2**53 + 1]),
+        ("rental_type!=interruptible", []),
+        ("storage_gb in [5,10] gpu_ram_gb=24", [1, 2]),
+        ("mine=true", [2]),
+        ("country=SE", [1]),
+        ("verified=any", [1, 2, 2**53 + 1]),
+    ],
+)
+def test_any_frame_can_be_filtered_in_the_query_language(query, found):
+    frame = frame_of_offers(ROWS, provenance={"type": "bid", "storage_gb": 10})
+    frame = frame.assign(mine=[False, True, False]).set_index(pd.Index([7, 7, 9]))
+    kept = frame.vast.where(query)
+    assert kept["id"].tolist() == found
+    assert kept.index.tolist() == frame.index[frame["id"].isin(found)].tolist()
+    assert kept.attrs == frame.attrs and list(kept) == list(frame)
+
+
+def test_a_plain_frame_filters_like_a_typed_one():
+    frame = frame_of_offers(ROWS)
+    for query in ("num_gpus>=1", "dph<=0.3", "gpu_name!=RTX_4090", "verified=true", "num_gpus!=1"):
+        typed, plain = frame.vast.where(query), frame.vast.plain().vast.where(query)
+        assert typed["id"].tolist() == plain["id"].tolist(), query
+    plain = frame.vast.plain()
+    assert plain["dph_total"].dtype == "float64" and plain["id"].tolist()[2] == 2**53 + 1
+    assert plain["end_at"].dtype == "datetime64[us]" and plain["gpu_ram"].isna().tolist()[2]
+    assert not [d for d in plain.dtypes if isinstance(d, pd.api.extensions.ExtensionDtype)]
+
+
+def test_what_cannot_be_compared_is_refused_with_the_column():
+    frame = frame_of_offers(ROWS)
+    for query in ("dph_gpu=cheap", "end_at>5", "country_name=SE"):
+        with pytest.raises(InvalidRequest):
+            frame.vast.where(query)
+
+
+def test_a_machine_is_one_row_with_its_slices():
+    slices = [{**ROWS[0], "id": n, "machine_id": 5, "num_gpus": gpus, "dph_total": 0.3 * gpus}
+              for n, gpus in enumerate([4, 1, 2])]  # fmt: skip
+    other = {**ROWS[1], "id": 9, "machine_id": 6, "dph_total": None}
+    table = frame_of_offers([*slices, other]).vast.machines()
+    assert list(table)[:5] == ["machine_id", "gpu_name", "offers", "slices", "gpus"]
+    assert table["machine_id"].tolist() == [5, 6] and table["offers"].tolist() == [3, 1]
+    assert table["slices"].tolist() == ["1, 2, 4", "2"] and table["gpus"].tolist() == [4, 2]
+    empty = frame_of_offers([]).vast.machines()
+    assert empty.dtypes.to_dict() == table.dtypes.to_dict()
 
 
 def test_a_column_that_is_not_there_is_named():
@@ -207,6 +261,8 @@ def test_what_plainly_narrows_is_worked_out_here(old, new):
         ("", "driver_version>=535.86.05"),
         ("driver_version>=535.86.05", "driver_version>=550.86.05"),
         ("", "rented=any"),
+        ("", "num_gpus!=3"),
+        ("", "gpu_name notin [RTX_4090]"),
         ("external=any", ""),
     ],
 )

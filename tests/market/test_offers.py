@@ -70,6 +70,22 @@ def test_the_schema_knows_every_column_of_the_real_offers(offers_2024, offers_20
     assert len(RAW) == 100
 
 
+@pytest.mark.parametrize("columns", ["default", "all"])
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [("on-demand", "on-demand"), ("bid", "interruptible"), ("interruptible", "interruptible"),
+     ("reserved", "reserved"), (None, pd.NA)],
+)  # fmt: skip
+def test_every_row_says_what_its_price_is_for(kind, word, columns):
+    asked = {"type": kind, "storage_gb": 30}
+    for rows in ([{"id": 1}, {"id": 2}], [{"id": 1}], []):
+        frame = frame_of_offers(rows, columns=columns, provenance=asked)
+        assert frame["rental_type"].tolist() == [word] * len(rows)
+        assert frame["storage_gb"].tolist() == [30.0] * len(rows)
+        assert frame["rental_type"].dtype == pd.StringDtype("python")
+        assert frame["storage_gb"].dtype == "Float64"
+
+
 def test_derived_columns(offers_2024, offers_2026):
     for row, (_, cells) in zip(
         offers_2024 + offers_2026,

@@ -165,3 +165,50 @@ def test_every_real_offer_is_ranked_or_named_as_left_out(offers_2024, offers_202
             told = ranked.attrs["vastnb"]["ranking"]
             assert len(ranked) + sum(told["left_out"].values()) == len(rows)
             assert (ranked["score"] > 0).all() and ranked["rank"].is_monotonic_increasing
+
+
+def test_ranking_a_ranking_by_the_same_job_changes_nothing():
+    frame = offers(*({"dlperf": speed, "dph_base": price, "dph_total": price}
+                     for speed, price in ((50.0, 0.4), (200.0, 0.9), (100.0, 0.1))))  # fmt: skip
+    hours = frame.vast.job_hours(10, on=100)
+    once = frame.vast.rank("job", hours=hours, disk=50)
+    twice = once.vast.rank("job", hours=hours, disk=50)
+    assert once.index.tolist() == [2, 1, 0]
+    pd.testing.assert_frame_equal(once, twice)
+    for ranked in (once, twice):
+        by_hand = frame.vast.cost(hours, disk=50)["total_usd"].loc[ranked.index]
+        assert ranked["score"].tolist() == by_hand.tolist()
+
+
+@pytest.mark.parametrize(
+    ("formula", "best"),
+    [
+        ("dlperf / num_gpus", "largest first"),
+        ("num_gpus / dlperf", "smallest first"),
+        ("dlperf / dph_total", "largest first"),
+        ("dph_total / dlperf", "smallest first"),
+        ("dlperf * num_gpus", "largest first"),
+        ("dph_base / dph_total", "smallest first"),
+        ("inet_down / dlperf", "largest first"),
+        ("-dph_total", "largest first"),
+        ("total_flops", "largest first"),
+        ("1 / inet_down", "smallest first"),
+        ("num_gpus", "largest first"),
+        ("dph_total / dph_total", "smallest first"),
+    ],
+)
+def test_the_direction_comes_from_what_a_formula_measures_and_is_said(formula, best):
+    frame = offers({"inet_down": 100.0}, {"dlperf": 50.0, "num_gpus": 2, "inet_down": 10.0})
+    told = frame.vast.rank(formula).attrs["vastnb"]["ranking"]
+    assert told["best"] == best, told
+    assert told["why"] and told["why"] in told["text"]
+    other = frame.vast.rank(formula, ascending=best == "largest first").attrs["vastnb"]["ranking"]
+    assert other["best"] != best and other["why"] == "as asked for"
+
+
+def test_a_price_that_cannot_be_true_is_never_the_best():
+    frame = offers({}, {"dph_total": -0.5, "dph_base": -0.5, "dlperf": 1.0})
+    for by in (*RANKINGS, "dph_total", "dph_base"):
+        assert 1 not in frame.vast.rank(by, hours=1)["id"].tolist(), by
+    assert frame.vast.summary()["machines"].tolist() == [1]
+    assert frame.vast.explain(1).total is None

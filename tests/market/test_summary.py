@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest, QueryError, ServerError
-from vastnb.market.history.figures import Percentile
-from vastnb.market.offers import frame_of_offers
+from vastnb.market.history.results import Percentile
+from vastnb.market.offers import concat_offers, frame_of_offers
 
 BASE = {"num_gpus": 1, "gpu_name": "RTX 4090", "gpu_ram": 24564, "dph_total": 0.41,
         "dph_base": 0.4, "min_bid": 0.3, "dlperf": 100.0, "storage_cost": 0.36, "inet_down": 900.0,
@@ -60,6 +60,50 @@ def test_groups_can_be_any_columns_missing_values_included():
     assert len(frame_of_offers([]).vast.summary()) == 0
 
 
+def test_a_machine_counts_once_in_each_group_it_has_an_offer_in():
+    frame = market(2, {"machine_id": 7, "num_gpus": 1}, {"machine_id": 7, "num_gpus": 4})
+    table = frame.vast.summary(["gpu_name", "num_gpus"])
+    assert table.set_index("num_gpus")["machines"].to_dict() == {1: 3, 4: 1}
+    both = concat_offers({"a": frame, "b": frame})
+    assert both.vast.summary("query")["machines"].tolist() == [3, 3]
+    for _, row in table.iterrows():  # what a summary of that group alone says
+        alone = frame[frame["num_gpus"] == row["num_gpus"]].vast.summary(["gpu_name", "num_gpus"])
+        pd.testing.assert_series_equal(alone.iloc[0], row, check_names=False)
+
+
+def test_cheaper_than_compares_like_with_like():
+    small = [{"machine_id": 50 + n, "dph_base": 0.2, "dph_total": 0.9} for n in range(6)]
+    large = [{"machine_id": 90 + n, "num_gpus": 8, "dph_base": 8.0, "dph_total": 8.1}
+             for n in range(6)]  # fmt: skip
+    mine = {"machine_id": 99, "num_gpus": 8, "dph_base": 7.2, "dph_total": 9.9, "id": 5000}
+    said = str(market(0, *small, *large, mine).vast.explain(5000))
+    assert "$0.900/h per GPU without disk: cheaper than 100 % of the other offers of 8 x" in said
+    few = str(market(0, *small, mine).vast.explain(5000))
+    assert "cheaper than 0 % of the other machines with RTX 4090, of any number of GPUs" in few
+
+
+def test_the_price_of_an_interruptible_row_is_compared_with_interruptible_rows():
+    rows = [{"id": n, "machine_id": n, "gpu_name": "RTX 4090", "num_gpus": 1, "dph_total": 1.0,
+             "dph_base": 1.0, "gpu_ram": 24564.0, "storage_cost": 0.1}
+            for n in range(8)]  # fmt: skip
+    cheap = [{**row, "id": row["id"] + 100, "dph_base": 0.5} for row in rows]
+    frames = [frame_of_offers(rows, provenance={"type": "on-demand"}),
+              frame_of_offers(cheap, provenance={"type": "bid"})]  # fmt: skip
+    both = pd.concat(frames, ignore_index=True)
+    both.attrs["vastnb"] = {"type": "on-demand"}
+    said = str(both.vast.explain(103))
+    assert "cheaper than 50 %" in said and "Interruptible from" not in said
+
+
+def test_ids_beyond_what_a_float_holds_name_one_offer_and_one_machine():
+    rows = [{"id": 2**60 + n, "machine_id": 2**60 + n, "gpu_name": "A10", "num_gpus": 1,
+             "dph_total": 1.0, "dph_base": 1.0, "storage_cost": 0.1} for n in range(4)]  # fmt: skip
+    frame = frame_of_offers(rows)
+    assert frame.vast.summary()["machines"].tolist() == [4]
+    assert frame.vast.explain(2**60 + 3).offer_id == 2**60 + 3
+    assert f"offer {2**60 + 1}" in str(frame.vast.explain(frame.iloc[1]))
+
+
 def test_the_summary_of_real_offers_adds_up(offers_2024):
     frame = frame_of_offers(offers_2024)
     table = frame.vast.summary()
@@ -81,8 +125,9 @@ def test_an_explanation_gives_each_term_and_what_is_unusual():
     assert said.per_hour == pytest.approx(0.19 + 0.05)
     assert sum(term.usd for term in said.terms) == pytest.approx(said.total)
     text = str(said)
-    for part in ("cheaper than 100 % of the RTX 4090", "20.0 times the median", "Traffic is 53 %",
-                 "unverified", "50 % slower", "for 2.0 h at most; this job takes 12 h",
+    for part in ("cheaper than 100 % of the other offers of 1 x RTX 4090 here",
+                 "20.0 times the median", "Traffic is 53 %", "unverified",
+                 "50 % slower", "for 2.0 h at most; this job takes 12 h",
                  "not measured, or is not credible", "a bid would save nothing"):  # fmt: skip
         assert part in text, part
     ordinary = str(frame.vast.explain(4))
@@ -164,6 +209,7 @@ COLUMNS = ["dph_total", "dph_base", "min_bid", "num_gpus", "dlperf", "inet_down"
 @given(st.lists(st.dictionaries(st.sampled_from(COLUMNS), NONSENSE), min_size=1, max_size=12))
 @settings(max_examples=40, deadline=None)
 def test_no_nonsense_breaks_a_comparison(rows):
+    rows = [*rows, {}]  # one sound offer: prices that are all text are an error
     frame = frame_of_offers([{**BASE, "id": i, **row} for i, row in enumerate(rows)])
     table = frame.vast.summary()
     assert table["offers"].sum() == len(frame) and (table["machines"] <= table["offers"]).all()

@@ -96,7 +96,7 @@ def test_what_is_left_without_a_kernel_is_a_readable_table(client, market) -> No
     bundle = watching._repr_mimebundle_()
     html = bundle["text/html"]
     assert "SIMULATED: 2 machines" in html and "train" in html and "idle" in html
-    assert "that do not run" in html and "<script" not in html
+    assert "not running" in html and "<script" not in html
     watching.close()
 
 

@@ -163,12 +163,22 @@ def test_before_the_first_answer_the_charts_say_that_they_wait_or_why_they_canno
 @pytest.mark.parametrize(
     "wrong",
     [{"gpu": "RTX 4900"}, {"per": "machine"}, {"days": 0}, {"storage": -1}, {"type": "spot"},
-     {"query": "gpu_name=RTX_4090"}, {"query": "prise<1"}],
+     {"query": "gpu_name!=RTX_4090"}, {"query": "prise<1"}],
 )  # fmt: skip
 def test_bad_arguments_are_refused_before_anything_is_sent(client, market, wrong) -> None:
     with pytest.raises(QueryError):
         prices(client, **wrong)
     assert searches(market) == 0
+
+
+def test_a_query_that_names_gpus_is_taken_as_its_siblings_take_it(client) -> None:
+    for given in ("gpu_name=RTX_4090 num_gpus=1", {"gpu_name": "4090", "num_gpus": 1}):
+        charts = prices(client, given)
+        assert set(charts.distribution()["gpu_name"]) == {"RTX 4090"}
+        assert charts.to_code() == 'vastnb.prices(client, "num_gpus=1", gpu=["RTX 4090"])'
+        charts.filter(query="gpu_name=RTX_3090")
+        assert set(charts.distribution()["gpu_name"]) == {"RTX 3090"}
+        charts.close()
 
 
 def test_nonsense_from_the_page_is_told_and_changes_nothing(client, market) -> None:
@@ -198,7 +208,11 @@ def test_running_a_cell_again_replaces_its_widget(client, monkeypatch) -> None:
 def test_the_copy_that_stays_has_pictures_and_their_numbers_and_no_secret(client, market) -> None:
     charts = prices(client, gpu=["4090"])
     html = charts._repr_mimebundle_()["text/html"]
-    assert html.count("<svg") == 4 and "SIMULATED MARKET" in html and "<table>" in html
+    assert (
+        html.count('src="data:image/svg+xml;base64,') == 4
+        and "SIMULATED MARKET" in html
+        and "<table>" in html
+    )
     assert "script" not in html and market.api_key not in html
     assert market.api_key not in json.dumps([charts.status, charts.settings])
     assert "vastnb.prices(client, gpu=[&quot;RTX 4090&quot;])" in html

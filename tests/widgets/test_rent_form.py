@@ -108,6 +108,7 @@ def test_a_taken_offer_falls_back_to_the_next_and_it_is_told(
 ) -> None:
     market.world.fleet.expect("gone")
     ids = page.state["offers"]
+    page.say("change", field="max_dph", value="5")
     state = page.rent()
     (machine,) = alive(market)
     assert machine.offer["id"] == ids[1]["id"]
@@ -135,7 +136,7 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert "may" in state["outcome"]["text"]
     page.say("back")
     page.say("review")
-    assert page.state["confirm"] is None and "Find out first" in page.state["note"]
+    assert page.state["confirm"] is None and "First find out" in page.state["note"]
 
     market.faults.clear()
     page.say("find out")
@@ -193,7 +194,7 @@ def test_a_price_that_rose_is_refused_and_nothing_is_rented(
 
 @pytest.mark.parametrize(
     ("fate", "title", "action"),
-    [("no-credit", "The account cannot pay", "change"), ("forbidden", "The offer", "search")],
+    [("no-credit", "Not enough credit", "change"), ("forbidden", "The offer", "search")],
 )
 def test_refusals_say_what_happened_and_what_to_do(
     client: Client, market: Server, fate: str, title: str, action: str
@@ -272,7 +273,7 @@ def test_a_cell_that_is_run_again_takes_the_rent_over(
     second = rent_form(client, QUERY, image="other", disk=99)
     assert first._closed and second.phase == "renting"
     again = Page(second)
-    assert "goes on here" in again.state["note"]
+    assert "continues here" in again.state["note"]
     again.say("review")
     assert again.state["confirm"] is None
     assert second.wait(30)
@@ -306,7 +307,7 @@ def test_two_forms_do_not_rent_at_the_same_time(client: Client, market: Server) 
     shown = second.review()
     first.click(first.review())
     second.click(shown)
-    assert "under way" in second.state["note"] and second.state["phase"] == "plan"
+    assert "in progress" in second.state["note"] and second.state["phase"] == "plan"
     assert one.wait(30) and len(alive(market)) == 1
     for form in (one, two):
         form.close()
@@ -346,7 +347,7 @@ def test_account_and_templates_are_asked_for_in_threads(
         assert values["disk"] == max(20, disk)
         page.say("change", field="runtype", value="ssh_direct")
         state = page.rent()
-        assert state["outcome"]["title"] == "The account has no SSH key"
+        assert state["outcome"]["title"] == "Your account has no SSH key"
         assert alive(market) == []
         form.close()
 
@@ -394,7 +395,7 @@ def test_secrets_are_in_no_trait_copy_repr_or_picture(page: Page, form: RentForm
 
 def test_the_static_copy_says_what_it_would_cost(form: RentForm) -> None:
     html = form._repr_mimebundle_()["text/html"]
-    assert "SIMULATED" in html and f"${form.max_dph:.4f}/h at most" in html
+    assert "SIMULATED" in html and f"up to ${form.max_dph:.4f}/h" in html
     assert "client.rent(" in html and "<script" not in html
     assert len(html) < 12_000
 
@@ -482,3 +483,17 @@ def test_in_a_kernel_what_happens_arrives_without_being_asked_for(
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(asyncio.run, session()).result(60)[-1] == "done"
     assert len(alive(market)) == 1
+
+
+def test_offers_say_their_kind_and_disk_to_the_form(client: Client, market: Server) -> None:
+    found = client.search_offers("num_gpus=1", type="bid", order="dph_total", storage=40)
+    joined = found.join(found.vast.cost(hours=1)).nsmallest(3, "total_usd")
+    form = rent_form(client, joined, image="pytorch/pytorch", key="kind")
+    try:
+        plan = form._session.model.plan
+        assert plan.disk == 40 and plan.bid == "min+10%"
+        Page(form).rent()
+        (machine,) = alive(market)
+        assert machine.is_bid and machine.disk == 40
+    finally:
+        form.close()

@@ -39,9 +39,9 @@ def click(shown: Confirmation, **other: Any) -> dict[str, Any]:
 def test_a_fresh_click_rents_at_exactly_the_price_that_was_shown() -> None:
     model = form()
     shown = model.review(NOW)
-    assert shown.max_dph == model.price.max_dph == 0.61
+    assert shown.max_dph == model.price.max_dph == 0.561
     accepted = model.accept(click(shown), NOW + 3)
-    assert accepted.arguments["max_dph"] == 0.61
+    assert accepted.arguments["max_dph"] == 0.561
     assert accepted.offers["id"].tolist() == [1, 2, 3]
     assert model.phase == "renting"
 
@@ -50,7 +50,7 @@ def test_a_second_click_rents_nothing() -> None:
     model = form()
     shown = model.review(NOW)
     model.accept(click(shown), NOW + 3)
-    with pytest.raises(ClickRefused, match="already"):
+    with pytest.raises(ClickRefused, match="Already"):
         model.accept(click(shown), NOW + 3)
     assert model.phase == "renting"
 
@@ -130,15 +130,38 @@ def test_offers_of_a_bid_search_are_never_confirmed_on_demand() -> None:
     with pytest.raises(ClickRefused):
         model.review(NOW)
     model.change("bid", "0.3")
-    assert model.review(NOW).max_dph == 0.31
+    assert model.review(NOW).max_dph == 0.341
 
 
-def test_a_candidate_that_is_much_dearer_than_the_first_is_said() -> None:
+def test_a_much_dearer_candidate_does_not_raise_what_is_confirmed_and_is_said_to_be_left_out() -> (
+    None
+):
     model = form()
-    assert not any("dearest" in one.text for one in model.warnings())
+    assert not any("highest price" in one.text for one in model.warnings())
     model.set_offers(pd.DataFrame([ROW, {**ROW, "id": 2, "dph_base": 0.9}]))
-    assert any("1.8 times" in one.text for one in model.warnings())
-    assert not any("dearest" in one.text for one in model.warnings(1))
+    assert model.price.max_dph == 0.561 and model.price.within == 1
+    assert not any("highest price" in one.text for one in model.warnings())
+    model.change("max_dph", "0.56")
+    model.change("count", "2")
+    (said,) = [one for one in model.warnings() if "highest price" in one.text]
+    assert said.text.startswith("Only 1 of 2 offers at $0.5600/h or less, for 2 machines")
+    model.change("max_dph", "")  # by itself it covers those that are wanted
+    assert model.price.max_dph == 1.001 and model.price.within == 2
+
+
+def test_a_highest_price_below_every_offer_is_refused_before_anything_is_sent() -> None:
+    model = form()
+    model.change("max_dph", "0.4")
+    assert model.warnings()[0].level == "bad"
+    with pytest.raises(InvalidRequest, match="highest price"):
+        model.review(NOW)
+
+
+def test_end_after_sets_the_hours_that_are_priced() -> None:
+    model = form()
+    model.change("max_hours", "3")
+    assert model.plan.hours == 3 and model.price.hours == 3
+    assert RentPlan().changed({"max_hours": 18, "hours": 12}).hours == 12
 
 
 def test_an_offer_without_a_price_is_not_confirmed() -> None:

@@ -119,3 +119,56 @@ def test_a_table_selects_by_id_and_survives_new_rows() -> None:
     table.show_rows([0])
     assert table.df["id"].tolist() == [7]
     table.close()
+
+
+def test_a_widget_that_was_never_made_whole_goes_quietly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import gc
+
+    from vastnb.widgets.explore import Explorer
+    from vastnb.widgets.monitor import Monitor
+    from vastnb.widgets.prices import Prices
+    from vastnb.widgets.rent import RentForm
+
+    for kind in (Explorer, Monitor, Prices, RentForm):
+        with pytest.raises(TypeError):
+            kind()
+    gc.collect()
+
+
+def test_regions_and_countries_are_understood_by_name() -> None:
+    from vastnb.widgets.filters import FilterState
+    from vastnb.widgets.regions import codes_of
+
+    assert len(codes_of(["EU"])) == 27 and codes_of(["germany", "FR"]) == ["DE", "FR"]
+    state = FilterState(country=("EU",), min_down=500)
+    query = state.query()
+    assert "inet_down>=500" in query.text and "DE" in query.text
+    assert FilterState.from_query(query).country == ("EU",)
+    assert FilterState.from_query(query).min_down == 500
+
+
+def test_what_a_message_handler_fails_with_is_shown_in_the_widget(client) -> None:
+    import vastnb
+
+    explorer = vastnb.explore(client, "gpu_name=RTX_4090")
+    charts = vastnb.prices(client, gpu="4090")
+    form = vastnb.rent_form(client, "gpu_name=RTX_4090")
+    watching = vastnb.monitor(client)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    explorer._model.refresh = charts._model.refresh = fails
+    form._session.ask_facts = fails
+    watching._model.take = fails
+    for widget in (explorer, charts):
+        widget._on_message(widget, {"type": "refresh"}, [])
+        assert "planted" in widget.status["problem"]["text"]
+    form._on_message(form, {"type": "ready", "page": "p", "seq": 1}, [])
+    assert "planted" in form._session.view()["outcome"]["text"]
+    watching._on_message(watching, {"type": "act"}, [])
+    assert "planted" in watching._picture()["trouble"]
+    for widget in (explorer, charts, form, watching):
+        widget.close()

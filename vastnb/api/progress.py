@@ -1,20 +1,28 @@
 """Waits that one can see.
 
-A wait hook is called before every wait and returns a context manager; inside it, the function that
-it yields is told of the seconds that pass. The default, `wait_line`, shows a line for waits longer
-than two seconds and removes it afterwards. It does so in the main thread only: output of a worker
+`Line` is one quiet line of text: in a notebook a display that is updated and emptied at the end, in
+a terminal a line that is overwritten and cleared, elsewhere nothing. No widget is made, so none is
+left in the kernel or in a saved notebook. It shows in the main thread only: output of a worker
 thread lands in whichever notebook cell happens to run.
+
+A wait hook is called before every wait and returns a context manager; inside it, the function that
+it yields is told of the seconds that pass. The default, `wait_line`, shows a `Line` for waits
+longer than two seconds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
+from vastnb import html
 from vastnb.clock import Clock
 
 SHOW_FROM = 2.0
@@ -49,6 +57,68 @@ class WaitHook(Protocol):
         """
 
 
+class Line:
+    """One line that says what is waited for, from when the wait is long until it is over.
+
+    Parameters
+    ----------
+    after : float
+        Seconds for which nothing is shown.
+    now : callable
+        The time, s.
+    """
+
+    def __init__(
+        self, *, after: float = SHOW_FROM, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._now = now
+        self._from = now() + after
+        self._shown = ""
+        self._display: Any = None
+        self._quiet = threading.current_thread() is not threading.main_thread()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether something stands there."""
+        return bool(self._shown)
+
+    def show(self, text: str, *, at_once: bool = False) -> None:
+        """Show `text` in place of what stands there."""
+        if (
+            self._quiet
+            or text == self._shown
+            or not (at_once or self._shown or self._now() >= self._from)
+        ):
+            return
+        self._draw(text)
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        self._shown = text
+        with contextlib.suppress(Exception):  # what only shows a wait may not end it
+            if hasattr(_shell(), "kernel"):
+                data = {"text/html": html.line(text), "text/plain": text} if text else {}
+                if self._display is not None:
+                    self._display.update(data, raw=True)
+                else:
+                    from IPython.display import display  # a wait can afford the import
+
+                    self._display = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            elif sys.stderr.isatty():
+                width = shutil.get_terminal_size().columns - 1
+                sys.stderr.write(f"\r\x1b[K{text[:width]}")
+                sys.stderr.flush()
+
+
+def _shell() -> Any:
+    """Return IPython's shell; None where there is none."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 @contextmanager
 def silent(endpoint: str, seconds: float, reason: str) -> Iterator[Tick]:
     """Show nothing."""
@@ -80,29 +150,20 @@ def wait_line(endpoint: str, seconds: float, reason: str) -> Iterator[Tick]:
         with silent(endpoint, seconds, reason) as tick:
             yield tick
         return
-    bar: Any = None
-    with contextlib.suppress(Exception):  # what only shows a wait may not end it
-        from tqdm.auto import tqdm  # a wait can afford the import; `import vastnb` cannot
-
-        bar = tqdm(
-            total=seconds,
-            desc=f"{endpoint}: {reason}",
-            bar_format="{desc} |{bar}| {n:.0f}/{total:.0f} s",
-            leave=False,
-        )
+    line = Line(after=0)
+    what = endpoint.replace("_", " ").capitalize()
+    left = seconds
 
     def show(passed: float) -> None:
-        if bar is not None:
-            with contextlib.suppress(Exception):
-                # A wait may end a little late, and tqdm warns of a bar that is more than full.
-                bar.update(max(0.0, min(passed, seconds - bar.n)))
+        nonlocal left
+        left -= passed
+        line.show(f"{what}: {reason}, {max(0.0, left):.0f} s left")
 
+    show(0.0)
     try:
         yield show
     finally:
-        if bar is not None:
-            with contextlib.suppress(Exception):
-                bar.close()
+        line.close()
 
 
 class Nap:
@@ -135,10 +196,10 @@ class Nap:
             while self.passed < seconds:
                 self._check()
                 step = min(SLICE, seconds - self.passed)
-                before = self._clock.time()
+                before = self._clock.steady()
                 self._clock.sleep(step)
-                # By the clock, so that slices do not add up; but not by one that is being set.
-                step = min(max(self._clock.time() - before, step), step + 1.0)
+                # By the clock, so that slices do not add up.
+                step = max(self._clock.steady() - before, step)
                 self.passed += step
                 tick(step)
                 if self.passed - peeked >= 1.0:
@@ -149,4 +210,4 @@ class Nap:
         return None
 
 
-__all__ = ["SHOW_FROM", "SLICE", "Nap", "Tick", "WaitHook", "silent", "wait_line"]
+__all__ = ["SHOW_FROM", "SLICE", "Line", "Nap", "Tick", "WaitHook", "silent", "wait_line"]

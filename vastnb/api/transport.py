@@ -12,18 +12,19 @@ One cached call, in order:
    again, given up with an error, or replaced by the older answer.
 
 What is not cached does 3, 5 and 6. Every decision is made by a function of values elsewhere
-(`pacing`, `answers`, `retry`); here things are done.
+(`lane`, `answers`, `retry`); here things are done.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import random
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from vastnb.api.answers import (
     SIMULATED,
@@ -31,21 +32,23 @@ from vastnb.api.answers import (
     Good,
     QuotaSpent,
     Refused,
+    decode,
     judge,
+    misshapen,
     utc,
 )
-from vastnb.api.cache import KEPT_HEADERS, Entry
+from vastnb.api.cache import KEPT_HEADERS, MOST_ENTRIES, Entry
 from vastnb.api.endpoints import ENDPOINTS, Endpoint
-from vastnb.api.opening import Cache, Settings, Tools, open_tools
-from vastnb.api.pacing import Turn
+from vastnb.api.lane import Turn
 from vastnb.api.progress import Nap, WaitHook, wait_line
-from vastnb.api.requesting import Call, body_of, kept_answer, key_of, params_of, url_of
+from vastnb.api.request import PendingCall, body_of, kept_answer, key_of, params_of, url_of
+from vastnb.api.resources import Cache, Resources, Settings, open_resources
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
 from vastnb.api.secret import Secret
 from vastnb.api.usage import Quota, Traffic, add_rows, quota
-from vastnb.api.wire import Asked, Reply
+from vastnb.api.wire import Request, Response
 from vastnb.clock import Clock, SystemClock
-from vastnb.errors import InvalidRequest, VastError
+from vastnb.errors import AuthError, InvalidRequest, VastError
 
 log = logging.getLogger("vastnb.api")
 
@@ -57,11 +60,28 @@ SHORTEST_EXCHANGE = 5.0
 
 _WHY = {
     "pace": "waiting for its turn",
-    "refused": "the service asked for patience (429)",
+    "refused": "rate limited by Vast.ai (429)",
+    "busy": "Vast.ai is overloaded and asked to wait",
     "quota": "today's quota is spent",
 }
 
-_left_behind: list[Tools] = []
+_left_behind: list[Resources] = []
+
+
+class Call(Protocol):
+    """Asks the service, or the cache."""
+
+    def __call__(
+        self,
+        endpoint: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        refresh: bool = False,
+        max_wait: float | None = None,
+    ) -> Answer:
+        """Return the answer of an endpoint."""
 
 
 class Transport:
@@ -92,11 +112,18 @@ class Transport:
         The endpoint table.
     chance : callable, optional
         Random numbers from 0 to 1, for the spread of retries.
+    why_keyless : str, optional
+        Why there is no key. With it, only what is public can be asked.
 
     Raises
     ------
     InvalidRequest
         If a number makes no sense.
+
+    Attributes
+    ----------
+    simulated : bool
+        Whether an answer has come from the simulated market.
     """
 
     def __init__(
@@ -112,6 +139,7 @@ class Transport:
         on_wait: WaitHook | None = None,
         endpoints: Mapping[str, Endpoint] = ENDPOINTS,
         chance: Callable[[], float] = random.random,
+        why_keyless: str | None = None,
     ) -> None:
         # Rebound at once: a verbose traceback prints the arguments of every frame.
         api_key = api_key if isinstance(api_key, Secret) else Secret(api_key or "")
@@ -132,7 +160,10 @@ class Transport:
         self._chance = chance
         self._traffic = Traffic()
         self._closed = False
-        self._opened = open_tools(self._settings)
+        self._sound: dict[str, float] = {}
+        self.why_keyless = why_keyless
+        self.simulated = False
+        self._opened = open_resources(self._settings)
 
     def __repr__(self) -> str:
         return f"<Transport to {self._settings.base_url}>"
@@ -182,29 +213,32 @@ class Transport:
             The one that fits; see `vastnb.errors`. `OutcomeUnknown` means that the request may
             have run.
         """
-        tools = self._tools()
+        resources = self._resources()
         row = self._endpoint(endpoint)
+        if self.why_keyless is not None and not row.public:
+            raise AuthError(self.why_keyless, code="no_key")
         url = url_of(self._settings.base_url, row, path or {})
-        asked = Asked(row.method, url, params_of(row, params), body_of(row, body))
+        request = Request(row.method, url, params_of(row, params), body_of(row, body))
         patience = self._settings.max_wait if max_wait is None else max_wait
-        started = self._settings.clock.time()
-        call = Call(
+        call = PendingCall(
             endpoint=row,
-            asked=asked,
-            key=key_of(tools.identity, asked),
+            request=request,
+            key=key_of(resources.identity, request),
             ttl=self._settings.cache_ttl if row.fresh == "cache_ttl" else row.fresh,
-            cached=row.fresh != 0 and tools.store is not None,
+            cached=row.fresh != 0 and resources.store is not None,
             refresh=refresh,
-            started=started,
-            deadline=started + patience,
+            started=resources.state.time(),
+            deadline=self._settings.clock.steady() + patience,
         )
         self._traffic.add(endpoint, calls=1)
         try:
-            return self._answer(tools, call)
+            answer = self._answer(resources, call)
         except VastError as error:
             self._traffic.add(endpoint, errors=1)
             log.debug("%s: %s", endpoint, type(error).__name__)
             raise
+        self.simulated = self.simulated or answer.simulated
+        return answer
 
     def traffic(self) -> list[dict[str, Any]]:
         """Return what this transport has done, one dict per endpoint that was called.
@@ -220,11 +254,11 @@ class Transport:
 
     def quota(self) -> Quota:
         """Return how many rows of today's quota this account has used, in all kernels."""
-        tools, now = self._tools(), self._settings.clock.time()
+        resources = self._resources()
         counting = [row for row in self._settings.endpoints.values() if row.counts_rows]
-        closed = [tools.pace.closed_until(row) for row in counting]
+        closed = [resources.pace.closed_until(row) for row in counting]
         latest = max((moment for moment in closed if moment is not None), default=None)
-        return quota(tools.state, tools.identity, now, latest)
+        return quota(resources.state, resources.identity, resources.state.time(), latest)
 
     def close(self) -> None:
         """Close connections and files; calls that wait end with an error."""
@@ -234,31 +268,31 @@ class Transport:
 
     # -- the steps ---------------------------------------------------------------------------
 
-    def _answer(self, tools: Tools, call: Call) -> Answer:
+    def _answer(self, resources: Resources, call: PendingCall) -> Answer:
         if not call.cached:
-            return self._fetch(tools, call, None)
-        hit, older = self._look(tools, call)
+            return self._fetch(resources, call, None)
+        hit, older = self._look(resources, call)
         if hit:
             return hit
-        left = call.deadline - self._settings.clock.time()
+        left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
         waiting = partial(self._on_wait, call.endpoint.name, reason="another thread asks the same")
-        with tools.locks.holding(call.key, patience, waiting) as held:
-            hit, older = self._look(tools, call)
+        with resources.locks.holding(call.key, patience, waiting) as held:
+            hit, older = self._look(resources, call)
             if hit:
                 return hit
             if not held and older:
                 return self._older(call, older, "another thread is still asking for it")
-            return self._fetch(tools, call, older)
+            return self._fetch(resources, call, older)
 
-    def _fetch(self, tools: Tools, call: Call, older: Entry | None) -> Answer:
+    def _fetch(self, resources: Resources, call: PendingCall, older: Entry | None) -> Answer:
         endpoint, clock = call.endpoint, self._settings.clock
         deadline = call.deadline
         if older is not None and not call.refresh:
-            deadline = min(deadline, clock.time() + PATIENCE_WITH_OLDER)
+            deadline = min(deadline, clock.steady() + PATIENCE_WITH_OLDER)
         tries = refusals = 0
         while True:
-            turn = self._turn(tools, call, deadline)
+            turn = self._turn(resources, call, deadline)
             if isinstance(turn, Answer):
                 return turn
             if isinstance(turn, GiveUp):
@@ -266,24 +300,24 @@ class Transport:
             least = min(self._settings.timeout, SHORTEST_EXCHANGE)
             if not endpoint.repeatable:
                 least = self._settings.timeout
-            within = max(call.deadline - clock.time(), least)
-            outcome = tools.wire.exchange(call.asked, within)
-            now = clock.time()
+            within = max(call.deadline - clock.steady(), least)
+            outcome = resources.wire.exchange(call.request, within)
+            now = resources.state.time()
             verdict = judge(endpoint, outcome, now, self._settings.key.redact)
             tries += 1
             refusals += isinstance(verdict, Refused)
             self._traffic.add(
                 endpoint.name, sent=1, refused=isinstance(verdict, Refused | QuotaSpent)
             )
-            tools.pace.tell(endpoint, turn, outcome, verdict)
-            if isinstance(verdict, Good) and isinstance(outcome, Reply):
-                return self._keep(tools, call, outcome, verdict, now)
+            resources.pace.tell(endpoint, turn, outcome, verdict)
+            if isinstance(verdict, Good) and isinstance(outcome, Response):
+                return self._keep(resources, call, outcome, verdict, now)
             assert not isinstance(verdict, Good)
             at = Situation(
                 tries=tries,
                 refusals=refusals,
-                left=deadline - now,
-                lane_wait=tools.pace.wait(endpoint),
+                left=deadline - clock.steady(),
+                lane_wait=resources.pace.wait(endpoint),
                 now=now,
                 chance=self._chance(),
             )
@@ -291,35 +325,40 @@ class Transport:
             if isinstance(decision, GiveUp):
                 return self._settle(call, decision, older)
             log.debug("%s again in %.2f s: %s", endpoint.name, decision.seconds, decision.reason)
-            hit = self._wait(tools, call, decision.seconds, decision.reason)
+            hit = self._wait(resources, call, decision.seconds, decision.reason)
             if hit:
                 return hit
 
-    def _turn(self, tools: Tools, call: Call, deadline: float) -> Turn | Answer | GiveUp:
+    def _turn(
+        self, resources: Resources, call: PendingCall, deadline: float
+    ) -> Turn | Answer | GiveUp:
         losses = 0
         while True:
-            got = tools.pace.claim(call.endpoint, probe=call.refresh)
+            got = resources.pace.claim(call.endpoint, probe=call.refresh)
             if isinstance(got, Turn):
-                hit = self._hit(tools, call)
+                hit = self._hit(resources, call)
                 if hit:
-                    tools.pace.give_back(call.endpoint, got)
+                    resources.pace.give_back(call.endpoint, got)
                 return hit or got
-            now = self._settings.clock.time()
-            if got.seconds > deadline - now:
-                given_up = no_turn(call.endpoint, got.seconds, got.reason, now, deadline - now)
-                return self._hit(tools, call) or given_up
-            late = tools.pace.politeness(call.endpoint, losses)
-            hit = self._wait(tools, call, got.seconds + late, _WHY[got.reason])
+            left = deadline - self._settings.clock.steady()
+            if got.seconds > left:
+                now = resources.state.time()
+                given_up = no_turn(call.endpoint, got.seconds, got.reason, now, left)
+                return self._hit(resources, call) or given_up
+            late = resources.pace.politeness(call.endpoint, losses)
+            hit = self._wait(resources, call, got.seconds + late, _WHY[got.reason])
             if hit:
                 return hit
             losses += 1
 
-    def _wait(self, tools: Tools, call: Call, seconds: float, reason: str) -> Answer | None:
+    def _wait(
+        self, resources: Resources, call: PendingCall, seconds: float, reason: str
+    ) -> Answer | None:
         """Let time pass; return an answer that another kernel has fetched meanwhile."""
         name = call.endpoint.name
 
         def peek() -> Answer | None:
-            return self._hit(tools, call)
+            return self._hit(resources, call)
 
         nap = Nap(self._settings.clock, self._check_open)
         try:
@@ -329,29 +368,52 @@ class Transport:
 
     # -- the cache ---------------------------------------------------------------------------
 
-    def _look(self, tools: Tools, call: Call) -> tuple[Answer | None, Entry | None]:
+    def _look(self, resources: Resources, call: PendingCall) -> tuple[Answer | None, Entry | None]:
         """Return an answer that is good enough, and one that is only at hand."""
-        if not call.cached or tools.store is None:
+        if not call.cached or resources.store is None:
             return None, None
-        entry = tools.store.get(call.key)
-        if entry is None or not call.accepts(entry, self._settings.clock.time()):
+        entry = resources.store.get(call.key)
+        if entry is None or not self._is_answer(call, entry):
+            return None, None
+        if not call.accepts(entry, resources.state.time()):
             return None, entry
         self._traffic.add(call.endpoint.name, cache_hits=1)
         return kept_answer(call, entry), entry
 
-    def _hit(self, tools: Tools, call: Call) -> Answer | None:
-        return self._look(tools, call)[0]
+    def _is_answer(self, call: PendingCall, entry: Entry) -> bool:
+        """Say whether a kept body is what the table promises; looked at once.
 
-    def _keep(self, tools: Tools, call: Call, reply: Reply, good: Good, now: float) -> Answer:
+        Whoever can write to the cache's file can put anything there.
+        """
+        if self._sound.get(call.key) != entry.created_at:
+            try:
+                wrong = misshapen(call.endpoint, decode(entry.body))
+            except ValueError:
+                wrong = "no JSON"
+            if wrong:
+                log.debug("%s: what is kept is %s", call.endpoint.name, wrong)
+                return False
+            if len(self._sound) > MOST_ENTRIES:
+                self._sound.clear()
+            self._sound[call.key] = entry.created_at
+        return True
+
+    def _hit(self, resources: Resources, call: PendingCall) -> Answer | None:
+        return self._look(resources, call)[0]
+
+    def _keep(
+        self, resources: Resources, call: PendingCall, reply: Response, good: Good, now: float
+    ) -> Answer:
         rows = good.data.get("offers") if isinstance(good.data, dict) else None
         if call.endpoint.counts_rows and isinstance(rows, list):
-            add_rows(tools.state, tools.identity, now, len(rows))
-        # A service that echoes the key must not bring it into the file.
-        safe = not self._settings.key.found_in(reply.body)
-        if call.cached and tools.store is not None and reply.status == 200 and safe:
-            headers = {name: str(reply.headers.get(name, "")) for name in KEPT_HEADERS}
-            kept = {name: value for name, value in headers.items() if value}
-            tools.store.put(call.key, Entry(reply.body, kept, now))
+            add_rows(resources.state, resources.identity, now, len(rows))
+        if call.cached and resources.store is not None and reply.status == 200:
+            # A service that echoes the key must not bring it into the file, however it spells it.
+            spelt = json.dumps(good.data, ensure_ascii=False) if b"\\" in reply.body else ""
+            if not self._settings.key.found_in(reply.body + spelt.encode("utf-8", "replace")):
+                kept = {name: "1" for name in KEPT_HEADERS if name in reply.headers}
+                self._sound[call.key] = now
+                resources.store.put(call.key, Entry(reply.body, kept, now))
         answer = Answer(
             status=reply.status,
             body=reply.body,
@@ -362,12 +424,12 @@ class Transport:
         answer.__dict__["data"] = good.data  # decoded once, to be judged
         return answer
 
-    def _settle(self, call: Call, given_up: GiveUp, older: Entry | None) -> Answer:
+    def _settle(self, call: PendingCall, given_up: GiveUp, older: Entry | None) -> Answer:
         if older is not None and given_up.stale_ok:
             return self._older(call, older, given_up.reason)
         raise given_up.error
 
-    def _older(self, call: Call, entry: Entry, reason: str) -> Answer:
+    def _older(self, call: PendingCall, entry: Entry, reason: str) -> Answer:
         self._traffic.add(call.endpoint.name, stale=1)
         log.debug("%s: an older answer, because: %s", call.endpoint.name, reason)
         return kept_answer(call, entry, reason)
@@ -382,11 +444,11 @@ class Transport:
                 f"There is no endpoint called {name!r}. Nothing was sent."
             ) from None
 
-    def _tools(self) -> Tools:
+    def _resources(self) -> Resources:
         self._check_open()
         if self._opened.pid != os.getpid():
             _left_behind.append(self._opened)
-            self._opened = open_tools(self._settings)
+            self._opened = open_resources(self._settings)
         return self._opened
 
     def _check_open(self) -> None:
@@ -396,4 +458,4 @@ class Transport:
             )
 
 
-__all__ = ["Answer", "Quota", "Transport"]
+__all__ = ["Answer", "Call", "Quota", "Transport"]

@@ -1,8 +1,8 @@
 """One exchange over the network: a request goes out, and a value comes back.
 
-`Wire.exchange` never raises what the HTTP library raised. It returns a `Reply` or a `Failure`, for
-two reasons. What happens next is decided by a pure function that needs values. And the frames of
-an HTTP library hold the Authorization header in their locals, which a verbose traceback would
+`Wire.exchange` never raises what the HTTP library raised. It returns a `Response` or a `Failure`,
+for two reasons. What happens next is decided by a pure function that needs values. And the frames
+of an HTTP library hold the Authorization header in their locals, which a verbose traceback would
 print into the notebook; so no traceback may ever reach into them, not even that of a Ctrl-C.
 
 Two things are known here that exceptions do not tell. Whether the first byte of the request has
@@ -14,32 +14,39 @@ when the whole exchange has had its time.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from vastnb._version import __version__
-from vastnb.api.connection import Adapter, Watch, current
 from vastnb.api.credentials import is_loopback
 from vastnb.api.secret import Secret
+from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
 
-LARGEST_ANSWER = 64 * 2**20
-"""Bytes. The whole market is about 40 MB; anything larger is not an answer."""
+LARGEST_ANSWER = 16 * 2**20
+"""Bytes, unpacked. An answer of 1,000 offers has 3 MB; anything larger than this is not one."""
 
 CHUNK = 2**16
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What is sent, apart from what every request carries.
 
     Parameters
@@ -59,7 +66,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """What the service answered, whole.
 
     Parameters
@@ -113,9 +120,8 @@ class Wire:
         key: Secret,
         timeout: float,
     ) -> None:
-        self._host = urlsplit(base_url).netloc.lower()
         self._local = is_loopback(urlsplit(base_url).hostname or "")
-        self._auth = _Bearer(key, self._host)
+        self._auth = _Bearer(key, _origin(base_url))
         self._timeout = timeout
         # Not a session of requests-cache: that one keeps what it likes, polling GETs and errors
         # too. What is kept is decided by the caller, after the answer has been judged.
@@ -127,57 +133,59 @@ class Wire:
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, Adapter(max_retries=0, pool_maxsize=8))
 
-    def prepare(self, asked: Asked) -> requests.PreparedRequest:
+    def prepare(self, request: Request) -> requests.PreparedRequest:
         """Make a request ready to be sent."""
-        headers = {"Content-Type": "application/json"} if asked.body is not None else None
+        headers = {"Content-Type": "application/json"} if request.body is not None else None
         return self.session.prepare_request(
             requests.Request(
-                asked.method,
-                asked.url,
-                params=asked.params,
-                data=asked.body,
+                request.method,
+                request.url,
+                params=request.params,
+                data=request.body,
                 headers=headers,
                 # Of our own, even without a key: otherwise ~/.netrc would provide one.
                 auth=self._auth,
             )
         )
 
-    def exchange(self, asked: Asked, within: float) -> Reply | Failure:
+    def exchange(self, request: Request, within: float, *, cut: bool = False) -> Response | Failure:
         """Send a request and read the whole answer.
 
         Parameters
         ----------
-        asked : Asked
+        request : Request
             What to send.
         within : float
             Real seconds that sending and reading may take together.
+        cut : bool
+            Return the beginning of an answer that is larger than `LARGEST_ANSWER`.
 
         Returns
         -------
-        Reply or Failure
+        Response or Failure
             Never an exception of the HTTP library.
         """
         watch = Watch()
         timer = threading.Timer(within, watch.expire)
         timer.daemon = True
         timer.start()
-        current.watch = watch
+        _current.watch = watch
         started = time.monotonic()
-        interrupted = False
+        thrown: BaseException | None = None
         try:
-            result = self._exchange(asked, within, watch)
-        except KeyboardInterrupt:
-            interrupted = True
+            result = self._exchange(request, within, watch, cut=cut)
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C, or what a signal's handler raised
+            thrown = error
         finally:
             timer.cancel()
-            current.watch = None
-        if interrupted:
-            raise KeyboardInterrupt  # anew, without the library's frames
+            _current.watch = None
+        if thrown is not None:
+            raise bare(thrown)  # without the library's frames
         log.debug(
             "%s %s: %s in %.3f s",
-            asked.method,
-            urlsplit(asked.url).path,
-            result.status if isinstance(result, Reply) else f"{result.kind}, {result.what}",
+            request.method,
+            urlsplit(request.url).path,
+            result.status if isinstance(result, Response) else f"{result.kind}, {result.what}",
             time.monotonic() - started,
         )
         return result
@@ -187,46 +195,51 @@ class Wire:
         for adapter in self.session.adapters.values():
             adapter.close()
 
-    def _exchange(self, asked: Asked, within: float, watch: Watch) -> Reply | Failure:
+    def _exchange(
+        self, request: Request, within: float, watch: Watch, *, cut: bool
+    ) -> Response | Failure:
         step = max(0.05, min(self._timeout, within))
         response = None
+        bundle: Any = None
         try:
-            request = self.prepare(asked)
+            prepared = self.prepare(request)
             environment = self.session.merge_environment_settings(
-                request.url or "", {}, True, None, None
+                prepared.url or "", {}, True, None, None
             )
+            bundle = environment["verify"]
             if self._local:
                 environment["proxies"] = {}  # a proxy's "localhost" is not ours
             response = self.session.send(
-                request, timeout=(step, step), allow_redirects=False, **environment
+                prepared, timeout=(step, step), allow_redirects=False, **environment
             )
-            body = _read(response, watch)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            body = _read(response, watch, cut=cut)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break, is a value
+            if isinstance(bundle, str) and not watch.touched and not Path(bundle).exists():
+                return Failure("unsendable", f"the file of certificates {bundle} does not exist")
             headers_came = response is not None
             return _failure(error, watch, headers_came=headers_came, within=within, step=step)
-        except ValueError as error:
-            return Failure("unsent" if not watch.sent else "broken", type(error).__name__)
         finally:
             if response is not None:
                 response.close()
         if body is None:
             return Failure("broken", f"an answer of more than {LARGEST_ANSWER >> 20} MB")
-        return Reply(response.status_code, response.headers, body)
+        return Response(response.status_code, response.headers, body)
 
 
 # -- reading ----------------------------------------------------------------------------------
 
 
-def _read(response: requests.Response, watch: Watch) -> bytes | None:
+def _read(response: requests.Response, watch: Watch, *, cut: bool) -> bytes | None:
     """Return the whole body; None if it is too large. Raises if it is cut short."""
     raw = response.raw
     raw.enforce_content_length = True
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     for part in raw.stream(CHUNK, decode_content=True):
         size += len(part)
         if size > LARGEST_ANSWER:
             raw.close()
-            return None
+            return b"".join(parts) if cut else None
         parts.append(part)
     # A socket that the timer closed looks like the end of an answer without a length.
     if watch.expired:
@@ -243,10 +256,7 @@ def _failure(
         return Failure("unsendable", what)
     if headers_came:
         return Failure("broken", what)
-    certainly_unsent = (watch.touched and not watch.sent) or isinstance(
-        error, requests.ConnectTimeout
-    )
-    return Failure("unsent" if certainly_unsent else "lost", what)
+    return Failure("lost" if watch.sent or watch.blind else "unsent", what)
 
 
 _UNSENDABLE = (
@@ -313,16 +323,143 @@ class _Session(requests.Session):
 
 
 class _Bearer(AuthBase):
-    """Writes the Authorization header, for one host only."""
+    """Writes the Authorization header, for one server only."""
 
-    def __init__(self, key: Secret, host: str) -> None:
+    def __init__(self, key: Secret, origin: tuple[str, str, int | None]) -> None:
         self._key = key
-        self._host = host
+        self._origin = origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key and urlsplit(request.url or "").netloc.lower() == self._host:
+        if self._key and _origin(request.url or "") == self._origin:
             request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
 
 
-__all__ = ["LARGEST_ANSWER", "Asked", "Failure", "Reply", "Wire"]
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Return what makes a server the same one: scheme, host, port."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port
+
+
+# -- connections: they tell the watch of the exchange that their thread carries out what has left --
+
+
+class Watch:
+    """What is known about the exchange under way in this thread."""
+
+    def __init__(self) -> None:
+        self.touched = False  # one of our connections was asked to carry it
+        self.blind = False  # another's connection carries it, of which nothing is known
+        self.sent = False  # its first byte may have left
+        self.expired = False
+        self.sock: Any = None
+
+    def expire(self) -> None:
+        """End the exchange; called by the timer, in another thread."""
+        self.expired = True
+        if self.sock is not None:
+            try:
+                # The plain socket's method: that of an SSLSocket drops its state under the
+                # feet of the thread that is reading.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            except OSError as error:
+                log.debug("The socket was closed already: %s", type(error).__name__)
+
+
+class _Current(threading.local):
+    watch: Watch | None = None
+
+
+_current = _Current()
+
+
+class Watched(HTTPConnection):
+    """A connection that tells the watch when it connects and sends."""
+
+    _connecting = False
+
+    def connect(self) -> None:
+        watch = _current.watch
+        if watch:
+            watch.touched = True
+        self._connecting = True
+        try:
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to one of the name's addresses; its time is for all of them together.
+
+        The library gives each address the whole time-out, and a name may have eight.
+        """
+        host, timeout = self._dns_host, self.timeout
+        if not isinstance(timeout, int | float):
+            return super()._new_conn()
+        until = time.monotonic() + timeout
+        try:
+            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except OSError as error:
+            raise NameResolutionError(self.host, self, error) from None  # type: ignore[arg-type]
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        try:
+            for left in range(len(addresses), 0, -1):
+                self._dns_host = addresses[-left]
+                self.timeout = max(0.05, (until - time.monotonic()) / left)
+                try:
+                    return super()._new_conn()
+                except HTTPError:
+                    if left == 1:
+                        raise
+        finally:
+            self._dns_host, self.timeout = host, timeout
+        raise NewConnectionError(self, "the name has no address")
+
+    def send(self, data: Any) -> None:
+        watch = _current.watch
+        if self.sock is None and self.auto_open:
+            self.connect()
+        if watch:
+            watch.touched = True
+            watch.sock = self.sock
+            if watch.expired:
+                raise TimeoutError
+            # What is sent while connecting is the word to a proxy, not the request.
+            watch.sent = watch.sent or not self._connecting
+        super().send(data)
+
+
+class WatchedTLS(Watched, HTTPSConnection):
+    """The same, encrypted."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = Watched
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = WatchedTLS
+
+
+_POOLS: dict[str, Any] = {"http": _Pool, "https": _TLSPool}
+
+
+class Adapter(HTTPAdapter):
+    """Never retries by itself: it cannot know what may be sent twice."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Use our connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Use our connections towards a proxy too (SOCKS has its own)."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        elif _current.watch:
+            _current.watch.blind = True
+        return manager
+
+
+__all__ = ["LARGEST_ANSWER", "Failure", "Request", "Response", "Wire"]

@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, NoSSHKey, VastError
 from vastnb.fleet.connect import has_ssh_key
 from vastnb.fleet.history import number
 from vastnb.fleet.order import Order
-from vastnb.searching import Call
 
 RECENT: Final = 60.0
 """Seconds for which the credit need not be asked for again before renting."""

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.history import number
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.picture import WATCH_COLUMNS
 from vastnb.fleet.probe import doors_of, reach
-from vastnb.searching import Call
 
 log = logging.getLogger("vastnb.fleet")
 

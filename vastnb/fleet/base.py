@@ -16,9 +16,9 @@ from vastnb.errors import InvalidRequest, JournalError
 from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
+    from vastnb.api.transport import Call
     from vastnb.fleet.desk import Desk
     from vastnb.fleet.watch import Watcher
-    from vastnb.searching import Call
 
 
 class FleetBase(NamedTuple):

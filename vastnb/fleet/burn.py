@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
 
+from vastnb import html
 from vastnb.api.text import plain, seconds
 from vastnb.fleet.history import number
 from vastnb.fleet.status import judge
@@ -91,9 +91,8 @@ class Burn:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<div>{html.escape(line)}</div>" for line in self._lines())
-        shown = self.machines.drop(columns=["storage_per_hour"])
-        return lines + (shown.to_html(index=False, na_rep="", border=0) if len(shown) else "")
+        lines = (f"<div>{html.escape(line)}</div>" for line in self._lines())
+        return html.block(*lines, html.frame(self.machines.drop(columns=["storage_per_hour"])))
 
 
 def burn_of(
@@ -168,7 +167,7 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         timed = column.dtype == "datetime"
         array = array_of(cells, "Float64" if timed else column.dtype)[0]
         arrays[name] = times_of(array) if timed else array
-    return pd.DataFrame(arrays, index=pd.RangeIndex(len(rows)))
+    return html.ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows))))
 
 
 __all__ = ["COLUMNS", "Burn", "burn_of"]

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vastnb.api.progress import WaitHook, silent
+from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import (
     AuthError,
@@ -37,7 +38,6 @@ from vastnb.fleet.order import Order
 from vastnb.fleet.outcomes import Attempt, blocked, outcome, read_answer, unknown
 from vastnb.fleet.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
 from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, GATEWAY, Case, Settler
-from vastnb.searching import Call
 
 if TYPE_CHECKING:
     from vastnb.fleet.guard import Guard

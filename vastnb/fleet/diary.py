@@ -13,6 +13,7 @@ import pandas as pd
 from vastnb.fleet.changes import Change
 from vastnb.fleet.history import number
 from vastnb.fleet.picture import Known
+from vastnb.html import ours
 from vastnb.market.cells import array_of
 from vastnb.market.schema import Dtype
 
@@ -107,7 +108,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: dict[str, Dtype]) -> pd.Dat
             arrays[name] = pd.array(moments, dtype=pd.DatetimeTZDtype("us", "UTC"))
         else:
             arrays[name] = array_of(cells, dtype)[0]
-    return pd.DataFrame(arrays, index=pd.RangeIndex(len(rows)), copy=False)
+    return ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows)), copy=False))
 
 
 __all__ = ["CHANGES_KEPT", "READINGS", "SAMPLES_KEPT", "Diary", "dph_now"]

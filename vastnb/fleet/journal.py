@@ -15,16 +15,13 @@ which succeeds once, so that two kernels that start together do not both settle 
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import platformdirs
-
-from vastnb.api.places import private_file
+from vastnb.api.files import data_dir, private_file
 from vastnb.errors import JournalError
 from vastnb.fleet.deadline import LATEST
 from vastnb.fleet.obligations import Holder, is_neglected
@@ -42,18 +39,6 @@ CONFIRMED: Final = "seen gone"
 FILE: Final = "rentals.sqlite"
 PATIENCE: Final = 10.0
 """Seconds to wait for another kernel that is writing."""
-
-
-def data_dir() -> Path:
-    """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
-    chosen = os.environ.get("VASTNB_DATA_DIR")
-    if not chosen:
-        return platformdirs.user_data_path("vastnb")
-    # A relative one is where it was at first, whichever directory the kernel changes to.
-    return _chosen.setdefault(chosen, Path(chosen).expanduser().absolute())
-
-
-_chosen: dict[str, Path] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,4 +419,4 @@ def _moment(value: Any) -> float | None:
     return None if number is None else min(max(number, 0.0), LATEST)
 
 
-__all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal", "data_dir"]
+__all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal"]

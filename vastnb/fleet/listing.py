@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import ServerError
-from vastnb.searching import Call
 
 PAGE: Final = 25
 MOST_PAGES: Final = 400

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vastnb.api.answers import own_refusal
 from vastnb.api.text import plain
 from vastnb.errors import InstanceFailed, OutcomeUnknown, ServerError, VastError
 from vastnb.fleet.offer import Offer
@@ -24,8 +25,8 @@ class Read(NamedTuple):
 def read_answer(data: Any) -> Read:
     """Say what the answer to a create means.
 
-    A machine that exists is one that the answer names. A refusal is one that says so. Anything
-    else is unknown, and is found out.
+    A machine that exists is one that the answer names. A refusal is one that says so in words
+    that the service is known to use. Anything else is unknown, and is found out.
 
     Parameters
     ----------
@@ -34,13 +35,14 @@ def read_answer(data: Any) -> Read:
     """
     if not isinstance(data, Mapping):
         return Read(State.UNKNOWN, None, "an answer that is not understood")
-    contract = _id(data.get("new_contract"))
-    success = data.get("success")
+    named = data.get("new_contract")
+    contract = _id(named)
     if contract is not None:
-        return Read(State.CREATED if success is not False else State.STILLBORN, contract)
-    said = plain(": ".join(str(data[k]) for k in ("error", "msg") if data.get(k)))
-    if success is False and said:
-        return Read(State.REFUSED, None, said)
+        created = data.get("success") is not False
+        return Read(State.CREATED if created else State.STILLBORN, contract)
+    if named is None and own_refusal(200, data) is not None:
+        said = ": ".join(str(data[k]) for k in ("error", "msg") if data.get(k))
+        return Read(State.REFUSED, None, plain(said))
     return Read(State.UNKNOWN, None, "an answer without a contract")
 
 

@@ -44,6 +44,7 @@ from vastnb.fleet.plan import (
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.telling import Kind, Listener, RentEvent, Telling
 from vastnb.fleet.warned import warn
+from vastnb.html import ours
 
 T = TypeVar("T")
 
@@ -52,6 +53,9 @@ DEARER: Final = 1.005
 
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
+
+MOST_FORBIDDEN: Final = 2
+"""Offers that may not be rented (403), after which the account is to blame and not the offers."""
 
 
 @dataclass
@@ -205,7 +209,7 @@ class Rental:
             }
             for one in sorted(self.attempts, key=lambda one: places[one.offer.id])
         ]
-        return pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+        return ours(pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES))
 
     def failure(self) -> VastError:
         """Return the error for a call that rented nothing, or less than was wanted."""
@@ -401,10 +405,9 @@ class Rental:
             return False
         if error.code == "proved_absent":
             return sum(x.state is State.ABSENT for x in self.attempts) >= MOST_LOST
-        # 403 with any other word: this machine may not be rented by this account.
-        return not (
-            isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
-        )
+        if _is_forbidden(error):
+            return sum(_is_forbidden(x.error) for x in self.attempts) >= MOST_FORBIDDEN
+        return True
 
     # -- deadlines ---------------------------------------------------------------------------
 
@@ -474,6 +477,11 @@ def _outcome(attempt: Attempt) -> str:
     if attempt.case is None:
         return "passed over"
     return "destroyed" if attempt.case.is_ended else str(attempt.case.state)
+
+
+def _is_forbidden(error: VastError | None) -> bool:
+    """Say whether an error is a 403 that does not speak of the key: about this offer, perhaps."""
+    return isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
 
 
 def _until(attempt: Attempt, now: float) -> str:

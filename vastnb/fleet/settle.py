@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from vastnb.api.progress import Tick
+from vastnb.api.transport import Call
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.journal import CONFIRMED, Entry, Journal
@@ -35,7 +36,6 @@ from vastnb.fleet.plan import (
     next_step,
 )
 from vastnb.fleet.warned import warn
-from vastnb.searching import Call
 
 BUDGET: Final = ABSENT_BEHIND_GATEWAY + 30.0
 """Seconds for finding out what became of an attempt."""

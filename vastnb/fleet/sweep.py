@@ -6,11 +6,11 @@ marked by vastnb: whoever rented it elsewhere may need it.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field
 
 import pandas as pd
 
+from vastnb import html
 from vastnb.fleet.burn import Burn
 
 
@@ -56,8 +56,7 @@ class Sweep:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        table = self.machines.to_html(index=False, na_rep="", border=0) if self.ids else ""
-        return f"<div>{html.escape(str(self))}</div>{table}"
+        return html.block(f"<div>{html.escape(str(self))}</div>", html.frame(self.machines))
 
 
 def sweep_of(burn: Burn, *, dry_run: bool) -> Sweep:

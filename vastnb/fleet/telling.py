@@ -7,14 +7,12 @@ the rental: a listener that fails is reported, and the rental goes on.
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from vastnb.api.progress import SHOW_FROM
+from vastnb.api.progress import Line
 from vastnb.clock import Clock
 
 Kind = Literal[
@@ -82,19 +80,17 @@ class Telling:
         self, count: int, clock: Clock, listener: Listener | None = None, *, line: bool = False
     ) -> None:
         self._count = count
-        self._clock = clock
         self._listener = listener
-        self._line = line and threading.current_thread() is threading.main_thread()
-        self._began = clock.time()
-        self._bar: Any = None
+        self._line = Line(now=clock.time) if line else None
         self._rented = 0
         self._complained = False
 
     def tell(self, event: RentEvent) -> None:
         """Tell of one step."""
         self._rented += event.kind in RENTED
-        with contextlib.suppress(Exception):  # a stream that is closed, a widget that is missing
-            self._show(event)
+        if self._line is not None and (event.kind != "done" or self._line.is_shown):
+            text = f"{event.text[:100]} ({min(self._rented, self._count)} of {self._count})"
+            self._line.show(text, at_once=event.kind == "finding out")
         if self._listener is None:
             return
         try:
@@ -110,25 +106,8 @@ class Telling:
 
     def close(self) -> None:
         """Remove the line."""
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            with contextlib.suppress(Exception):
-                bar.close()
-
-    def _show(self, event: RentEvent) -> None:
-        slow = event.kind == "finding out" or self._clock.time() - self._began > SHOW_FROM
-        if not self._line or not (slow or self._bar is not None):
-            return
-        if self._bar is None:
-            if event.kind == "done":
-                return
-            from tqdm.auto import tqdm  # as for waits: `import vastnb` cannot afford it
-
-            shape = "{desc} |{bar}| {n_fmt} of {total_fmt}"
-            self._bar = tqdm(total=self._count, bar_format=shape, leave=False)
-        self._bar.set_description_str(event.text[:100], refresh=False)
-        self._bar.n = min(self._rented, self._count)
-        self._bar.refresh()
+        if self._line is not None:
+            self._line.close()
 
 
 __all__ = ["Kind", "Listener", "RentEvent", "Telling"]

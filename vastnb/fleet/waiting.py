@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from vastnb.api.progress import Line
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import ssh_address
@@ -27,9 +27,6 @@ from vastnb.fleet.watch import Snapshot, Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""
-
-REDRAW: Final = 0.5
-"""Real seconds after which a bar is drawn again although nothing is new, for its clock."""
 
 HOPELESS: Final[dict[Wanted, frozenset[State]]] = {
     "running": frozenset(
@@ -183,7 +180,7 @@ class Wait:
 
 def wait_for(wait: Wait, watcher: Watcher, clock: Clock) -> None:
     """Wait until all machines are as wanted; see `Instance.wait` for the errors."""
-    with watcher.probing(wait.ids if wait.reachable else ()), _progress(wait) as tell:
+    with watcher.probing(wait.ids if wait.reachable else ()), _progress(wait, clock) as tell:
         shown = watcher.look(at_once=not watcher.is_recent)
         while waiting := wait.left(shown):
             tell(waiting)
@@ -193,7 +190,7 @@ def wait_for(wait: Wait, watcher: Watcher, clock: Clock) -> None:
 
 async def wait_for_async(wait: Wait, watcher: Watcher, clock: Clock) -> None:
     """Do the same and leave the event loop free. May be cancelled at any moment."""
-    with watcher.probing(wait.ids if wait.reachable else ()), _progress(wait) as tell:
+    with watcher.probing(wait.ids if wait.reachable else ()), _progress(wait, clock) as tell:
         shown = await _look(watcher, at_once=not watcher.is_recent)
         while waiting := wait.left(shown):
             tell(waiting)
@@ -234,41 +231,21 @@ def _sleep(clock: Clock, seconds: float) -> Awaitable[None]:
 
 
 @contextmanager
-def _progress(wait: Wait) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Show a bar with what is going on, in the main thread only, from when it is needed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda waiting: None
-        return
-    bar: Any = None
-    shown: tuple[str, int] = "", 0
-    drawn = 0.0
+def _progress(wait: Wait, clock: Clock) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Show a line with what is going on, once the wait has lasted a moment."""
+    began = clock.time()
+    line = Line(now=clock.time)
 
     def tell(waiting: Sequence[str]) -> None:
-        nonlocal bar, shown, drawn
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        now = f"{waiting[0][:100]}{more}"
-        if bar is None:
-            from tqdm.auto import tqdm  # a wait can afford the import; `import vastnb` cannot
-
-            bar = tqdm(
-                total=len(wait.ids),
-                desc=now,
-                bar_format="{desc} |{bar}| {n_fmt} of {total_fmt} [{elapsed}]",
-                leave=False,
-            )
-        done = len(wait.ids) - len(waiting)
-        if (now, done) == shown and time.monotonic() - drawn < REDRAW:
-            return
-        shown, drawn = (now, done), time.monotonic()
-        bar.set_description_str(now, refresh=False)
-        bar.n = done
-        bar.refresh()
+        ready = f", {total - len(waiting)} of {total} ready" if (total := len(wait.ids)) > 1 else ""
+        passed = round(clock.time() - began)
+        line.show(f"{waiting[0][:100]}{more} ({passed // 60}:{passed % 60:02d}{ready})")
 
     try:
         yield tell
     finally:
-        if bar is not None:
-            bar.close()
+        line.close()
 
 
 def _named(one: Watched | None, number: int) -> str:

@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
 
+from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet import changes as news
@@ -45,7 +46,6 @@ from vastnb.fleet.snapshot import (
     with_notices,
 )
 from vastnb.fleet.status import Wanted
-from vastnb.searching import Call
 
 log = logging.getLogger("vastnb.fleet")
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vastnb.market.cost import cost, hourly
+from vastnb.market.cost import Amount, cost, hourly
 from vastnb.market.schema import UNITS
+from vastnb.market.terms import disk_of
 
 if TYPE_CHECKING:
     from vastnb.market.explain import Explanation
+    from vastnb.market.query import QueryLike
 
 
 @pd.api.extensions.register_dataframe_accessor("vast")
@@ -42,10 +44,71 @@ class VastAccessor:
         """Where the frame comes from: query, disk size, time, cache, truncation; a copy."""
         return copy.deepcopy(self._frame.attrs.get("vastnb", {}))
 
+    def where(self, query: QueryLike = None, /, **keywords: Any) -> pd.DataFrame:
+        """Return the rows that fit a query, worked out here: nothing is asked of the service.
+
+        Parameters
+        ----------
+        query : str, dict or Query, optional
+            As for ``client.search_offers``, without its defaults: ``"gpu_name=RTX_4090 dph<1"``.
+            Other columns of this frame may be compared too, in their own unit: ``"dph_gpu<0.5"``,
+            ``"rental_type=interruptible"``.
+        **keywords
+            Filters, as for ``client.search_offers``.
+
+        Returns
+        -------
+        DataFrame
+            Rows with their index labels. A missing value fits no comparison, ``!=`` included.
+
+        Raises
+        ------
+        QueryError
+            If the query cannot be understood.
+        InvalidRequest
+            If this frame lacks a column for it, or only the service can decide it (``external``,
+            ``driver_version``).
+        """
+        from vastnb.market.fields import FIELDS, NOMINAL_VRAM
+        from vastnb.market.query import parse_query
+
+        own = [str(name) for name in self._frame.columns if name not in (*FIELDS, NOMINAL_VRAM)]
+        parsed = parse_query(query, known_fields=own, **keywords)
+        return self._frame[parsed.matches(self._frame)]
+
+    def machines(self) -> pd.DataFrame:
+        """Return one row for each machine (and GPU model): its cheapest offer per GPU.
+
+        Returns
+        -------
+        DataFrame
+            In front: ``machine_id``, ``gpu_name``, ``offers`` (how many of its offers are here),
+            ``slices`` (their numbers of GPUs, ``"1, 2, 4"``) and ``gpus`` (the largest of them);
+            then the columns of that offer, each row with its index label. See
+            `vastnb.market.machines`.
+        """
+        from vastnb.market.machines import machines
+
+        return machines(self._frame)
+
+    def plain(self) -> pd.DataFrame:
+        """Return the frame for Excel, NumPy and scikit-learn: plain dtypes, NaN, naive times.
+
+        Returns
+        -------
+        DataFrame
+            Numbers as float64 with NaN, whole numbers and flags as int64 and bool where none is
+            missing, times without time zone (UTC), text as Python strings. A whole number that
+            float64 cannot hold stays exact, in a column of objects.
+        """
+        from vastnb.market.machines import plain
+
+        return plain(self._frame)
+
     def cost(
         self,
-        hours: float | pd.Series[Any],
-        disk: float | None = None,
+        hours: Amount,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         lifetime_hours: float | None = None,
@@ -55,10 +118,10 @@ class VastAccessor:
 
         Parameters
         ----------
-        hours : float or Series
+        hours : float, Series or ndarray
             Hours during which it runs; or one number for each offer (from `job_hours`, say).
-        disk : float, optional
-            GB; by default the disk of the search.
+        disk : float or Series, optional
+            GB; by default ``storage_gb`` of each row, the disk of its search.
         download_gb, upload_gb : float
             Traffic to and from the machine, GB.
         lifetime_hours : float, optional
@@ -79,11 +142,11 @@ class VastAccessor:
         size = self._disk(disk)
         return cost(self._frame, hours, size, download_gb, upload_gb, lifetime_hours, setup_hours)
 
-    def hourly(self, disk: float | None = None) -> pd.Series[float]:
-        """Return $/h of each offer with a disk of `disk` GB (by default that of the search)."""
+    def hourly(self, disk: Amount | None = None) -> pd.Series[float]:
+        """Return $/h of each offer with a disk of `disk` GB (by default its ``storage_gb``)."""
         return hourly(self._frame, self._disk(disk))
 
-    def stopped(self, hours: float = 24, disk: float | None = None) -> pd.Series[float]:
+    def stopped(self, hours: float = 24, disk: Amount | None = None) -> pd.Series[float]:
         """Return $ for `hours` hours of being stopped: the disk is billed, the GPUs are not."""
         from vastnb.market.cost import stopped
 
@@ -123,7 +186,7 @@ class VastAccessor:
         lost_hours: float = 0,
         wait_hours: float = 0,
         again_gb: float = 0,
-        disk: float | None = None,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
     ) -> pd.DataFrame:
@@ -145,8 +208,8 @@ class VastAccessor:
             Hours stopped at each, while the disk is billed.
         again_gb : float
             GB downloaded again after each.
-        disk : float, optional
-            GB; by default the disk of the search.
+        disk : float or Series, optional
+            GB; by default ``storage_gb`` of each row, the disk of its search.
         download_gb, upload_gb : float
             Traffic of the job, GB.
 
@@ -180,8 +243,8 @@ class VastAccessor:
         *,
         ascending: bool | None = None,
         keep: bool = False,
-        hours: float | pd.Series[Any] | None = None,
-        disk: float | None = None,
+        hours: Amount | None = None,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         setup_hours: float = 0,
@@ -194,7 +257,7 @@ class VastAccessor:
             ``"price"`` (per GPU), ``"offer"``, ``"dlperf"``, ``"tflops"``, ``"vram"``, ``"job"``,
             or a formula with ``+ - * /``, numbers and brackets: ``"dph_total / dlperf"``.
         ascending : bool, optional
-            Whether small scores are good; by default found from the formula.
+            Whether small scores are good; by default it comes from what the formula measures.
         keep : bool
             Keep offers without a score, at the end and without a rank.
         hours, disk, download_gb, upload_gb, setup_hours
@@ -266,7 +329,7 @@ class VastAccessor:
         offer: int | Mapping[str, Any] | pd.Series[Any],
         *,
         hours: float = 1,
-        disk: float | None = None,
+        disk: Amount | None = None,
         download_gb: float = 0,
         upload_gb: float = 0,
         history: Any = None,
@@ -305,8 +368,5 @@ class VastAccessor:
             history=history,
         )
 
-    def _disk(self, given: float | None) -> float:
-        if given is not None:
-            return given
-        size = self._frame.attrs.get("vastnb", {}).get("storage_gb")
-        return 10.0 if size is None else float(size)
+    def _disk(self, given: Amount | None) -> Amount:
+        return disk_of(self._frame) if given is None else given

@@ -30,8 +30,9 @@ import numpy as np
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.cost import HOURS_PER_MONTH
+from vastnb.market.cost import HOURS_PER_MONTH, Amount, each
 from vastnb.market.sane import believed
+from vastnb.market.terms import interruptible_rows
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def interruptible(
     frame: pd.DataFrame,
     job: Interruptions,
     *,
-    disk: float,
+    disk: Amount,
     interruptions: float | None = None,
     every: float | None = None,
     download_gb: float = 0.0,
@@ -164,11 +165,12 @@ def interruptible(
     Parameters
     ----------
     frame : DataFrame
-        Offers of an **on-demand** search: a search for bids does not tell the on-demand price.
+        Offers with on-demand prices. Interruptible rows do not tell their on-demand price, so
+        theirs is missing; a frame of nothing else is refused.
     job : Interruptions
         The job.
-    disk : float
-        GB.
+    disk : float, Series or ndarray
+        GB; or one number for each offer.
     interruptions : float, optional
         How many to expect, or
     every : float, optional
@@ -188,9 +190,10 @@ def interruptible(
     Raises
     ------
     InvalidRequest
-        If the frame is of bids, or an amount is none.
+        If all rows are interruptible, or an amount is none.
     """
-    if frame.attrs.get("vastnb", {}).get("type") == "bid":
+    bids = interruptible_rows(frame)
+    if len(bids) and bids.all():
         raise InvalidRequest(
             "These offers are from a search for bids, whose prices are the bids themselves: the "
             "on-demand price is not among them. Search with type='on-demand'; its min_bid is what "
@@ -198,14 +201,14 @@ def interruptible(
         )
     if interruptions is not None and every is not None:
         raise InvalidRequest("Give interruptions= or every=, not both. Nothing was rented.")
-    for name, value in (("interruptions", interruptions), ("every", every), ("disk", disk),
+    for name, value in (("interruptions", interruptions), ("every", every),
                         ("download_gb", download_gb), ("upload_gb", upload_gb)):  # fmt: skip
         if value is not None and not (value >= 0 and (math.isfinite(value) or name == "every")):
             raise InvalidRequest(f"{name}={value!r}: 0 or more is needed. Nothing was rented.")
     count = job.count(every) if every is not None else float(interruptions or 0)
-    price = believed(frame, "dph_base").values
+    price = np.where(bids, np.nan, believed(frame, "dph_base").values)
     bid = np.minimum(believed(frame, "min_bid").values, price)
-    per_hour = believed(frame, "storage_cost").values * disk / HOURS_PER_MONTH
+    per_hour = believed(frame, "storage_cost").values * each("disk", disk, frame) / HOURS_PER_MONTH
     down = _used(frame, "inet_down_cost", max(download_gb, job.again_gb))
     traffic = down * download_gb + _used(frame, "inet_up_cost", upload_gb) * upload_gb
     on_demand_usd = job.cost(price, 0, per_hour) + traffic

@@ -2,7 +2,8 @@
 
 GPU time is billed by the hour, the disk while the instance exists (a month has 720 hours),
 traffic by the GB in either direction. These formulas give the recorded prices of every recorded
-offer. A price that is missing makes its term missing, unless nothing of it is used.
+offer. A price that is missing, or that cannot be true (`sane`), makes its term missing, unless
+nothing of it is used.
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ import pandas as pd
 from pandas.arrays import FloatingArray
 
 from vastnb.errors import InvalidRequest
+from vastnb.market.sane import believed, unknown
+
+Amount = float | pd.Series | np.ndarray
+"""One number, or one for each offer: a Series on the frame's index, or an array of its length."""
 
 HOURS_PER_MONTH: Final = 720.0
 
 
-def hourly(frame: pd.DataFrame, disk: float) -> pd.Series[float]:
+def hourly(frame: pd.DataFrame, disk: Amount) -> pd.Series[float]:
     """Return the price of each offer with a disk of a given size.
 
     Parameters
     ----------
     frame : DataFrame
         Offers, with ``dph_base`` ($/h) and ``storage_cost`` ($/GB/month).
-    disk : float
-        GB.
+    disk : float, Series or ndarray
+        GB; or one number for each offer.
 
     Returns
     -------
@@ -39,15 +44,15 @@ def hourly(frame: pd.DataFrame, disk: float) -> pd.Series[float]:
     InvalidRequest
         If a column is missing, or `disk` is no size.
     """
-    disk = _amount("disk", disk)
+    disk = each("disk", disk, frame)
     total = _term(frame, "dph_base", 1.0) + _term(frame, "storage_cost", disk / HOURS_PER_MONTH)
     return pd.Series(total, index=frame.index, name="dph_total")
 
 
 def cost(
     frame: pd.DataFrame,
-    hours: float | pd.Series[Any],
-    disk: float = 10,
+    hours: Amount,
+    disk: Amount = 10,
     download_gb: float = 0,
     upload_gb: float = 0,
     lifetime_hours: float | None = None,
@@ -59,11 +64,10 @@ def cost(
     ----------
     frame : DataFrame
         Offers.
-    hours : float or Series
-        Hours during which it runs; or one number for each offer, on the frame's index (from
-        `job_hours`, say).
-    disk : float
-        GB.
+    hours : float, Series or ndarray
+        Hours during which it runs; or one number for each offer (from `job_hours`, say).
+    disk : float, Series or ndarray
+        GB; or one number for each offer.
     download_gb, upload_gb : float
         Traffic to and from the machine, GB.
     lifetime_hours : float, optional
@@ -86,7 +90,7 @@ def cost(
         If a column is missing, an amount is negative or no number, or `lifetime_hours` is shorter
         than `hours`.
     """
-    runs = _hours(hours, frame) + _amount("setup_hours", setup_hours)
+    runs = each("hours", hours, frame) + _amount("setup_hours", setup_hours)
     exists = runs if lifetime_hours is None else _amount("lifetime_hours", lifetime_hours)
     if np.any(longest := exists < runs):
         most = float(np.max(runs[longest])) if np.ndim(runs) else runs
@@ -94,7 +98,7 @@ def cost(
             f"lifetime_hours={exists:g} is less than the {most:g} hours that it runs: a job "
             "cannot run longer than its instance exists. Nothing was worked out or rented."
         )
-    disk = _amount("disk", disk)
+    disk = each("disk", disk, frame)
     terms = {
         "gpu_usd": _term(frame, "dph_base", runs),
         "storage_usd": _term(frame, "storage_cost", exists * disk / HOURS_PER_MONTH),
@@ -105,15 +109,15 @@ def cost(
     return pd.DataFrame({**terms, "total_usd": total}, index=frame.index)
 
 
-def stopped(frame: pd.DataFrame, disk: float, hours: float = 24) -> pd.Series[float]:
+def stopped(frame: pd.DataFrame, disk: Amount, hours: float = 24) -> pd.Series[float]:
     """Return what an instance costs while it is stopped: its disk is billed, its GPUs are not.
 
     Parameters
     ----------
     frame : DataFrame
         Offers, with ``storage_cost``.
-    disk : float
-        GB.
+    disk : float, Series or ndarray
+        GB; or one number for each offer.
     hours : float
         Hours during which it is stopped.
 
@@ -127,7 +131,7 @@ def stopped(frame: pd.DataFrame, disk: float, hours: float = 24) -> pd.Series[fl
     InvalidRequest
         If the column is missing, or an amount is none.
     """
-    amount = _amount("hours", hours) * _amount("disk", disk) / HOURS_PER_MONTH
+    amount = _amount("hours", hours) * each("disk", disk, frame) / HOURS_PER_MONTH
     usd = _term(frame, "storage_cost", amount)
     return pd.Series(usd, index=frame.index, name="stopped_usd")
 
@@ -157,8 +161,6 @@ def job_hours(frame: pd.DataFrame, hours: float, on: str | float) -> pd.Series[f
     QueryError
         If no credible DLPerf of that model is in the frame (with the nearest models).
     """
-    from vastnb.market.sane import believed, unknown
-
     speed = believed(frame, "dlperf").values
     if isinstance(on, str):
         per_gpu = speed / believed(frame, "num_gpus").values
@@ -173,19 +175,33 @@ def job_hours(frame: pd.DataFrame, hours: float, on: str | float) -> pd.Series[f
     return pd.Series(FloatingArray(took, np.isnan(took)), index=frame.index, name="hours")
 
 
-def _hours(hours: Any, frame: pd.DataFrame) -> Any:
-    """Return one number of hours, or an array with one for each offer."""
-    if not isinstance(hours, pd.Series):
-        return _amount("hours", hours)
-    if not hours.index.equals(frame.index):
+def each(name: str, given: Any, frame: pd.DataFrame) -> Any:
+    """Return one number, or an array of float64 with one for each offer.
+
+    Raises
+    ------
+    InvalidRequest
+        If `given` is neither, or a number is negative or infinite.
+    """
+    if isinstance(given, pd.Series):
+        if not given.index.equals(frame.index):
+            if not given.index.is_unique or not frame.index.isin(given.index).all():
+                raise InvalidRequest(
+                    f"{name} is a Series on another index than the frame's, so it is not clear "
+                    f"which {name} belongs to which offer. Nothing was worked out or rented."
+                )
+            given = given.reindex(frame.index)  # sorted or filtered since: labels tell
+        given = given.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
+    elif not isinstance(given, np.ndarray):
+        return _amount(name, given)
+    if given.shape != (len(frame),):
         raise InvalidRequest(
-            "hours is a Series on another index than the frame's, so it is not clear which hours "
-            "belong to which offer. Nothing was worked out or rented."
+            f"{name} has {given.size} numbers for {len(frame)} offers. Give one number, or one for "
+            "each offer. Nothing was worked out or rented."
         )
-    each = hours.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
-    if np.any(each < 0) or np.any(np.isinf(each)):
-        raise InvalidRequest("hours cannot be negative or endless. Nothing was rented.")
-    return each
+    if np.any(given < 0) or np.any(np.isinf(given)):
+        raise InvalidRequest(f"{name} cannot be negative or infinite. Nothing was rented.")
+    return given.astype("float64")
 
 
 def _term(frame: pd.DataFrame, column: str, amount: Any) -> Any:
@@ -194,12 +210,10 @@ def _term(frame: pd.DataFrame, column: str, amount: Any) -> Any:
             f"The cost needs the column {column!r}, which this frame does not have. Nothing was "
             "rented. Use a frame of offers, as a search returns it."
         )
-    if np.ndim(amount) == 0 and amount == 0:
-        return FloatingArray(np.zeros(len(frame)), np.zeros(len(frame), dtype=bool))
-    prices: Any = frame[column].astype("Float64").array
-    if np.ndim(amount):
-        amount = FloatingArray(amount.copy(), np.isnan(amount))
-    return prices * amount
+    prices = believed(frame, column).values
+    used = np.broadcast_to(np.asarray(amount, dtype="float64"), prices.shape)
+    usd = np.where(used == 0, 0.0, prices * used)  # what is not used costs nothing at any price
+    return FloatingArray(usd, np.isnan(usd))
 
 
 def _amount(name: str, value: float) -> float:

@@ -1,22 +1,22 @@
 """One offer in words and numbers: what it costs, and what is unusual about it.
 
-`explain` compares an offer with the other machines of the same GPU model and memory in the frame,
-each counted once. It states facts with the figures they come from, and keeps to itself what it
-cannot know.
+`explain` compares like with like: with other machines in the frame that offer as many GPUs of the
+same model and memory for the same kind of rental, each counted once; with other numbers of GPUs
+only where these are too few. It states facts with the figures they come from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.cost import HOURS_PER_MONTH, cost
+from vastnb.html import block, escape, table
+from vastnb.market.cost import HOURS_PER_MONTH, Amount, cost, each
 from vastnb.market.pareto import measured
 from vastnb.market.remarks import (
     FEW,
@@ -32,8 +32,10 @@ from vastnb.market.remarks import (
     on_trust,
     text,
     usd,
+    whole,
 )
-from vastnb.market.sane import once_a_machine
+from vastnb.market.sane import believed, codes, machine_numbers, once_a_machine
+from vastnb.market.terms import rental_types
 
 _MARK: Final[dict[Level, str]] = {"good": "+", "note": "-", "warn": "!"}
 
@@ -107,19 +109,15 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Return a small table and a list; every text is escaped, since hosts wrote some."""
-        rows = "".join(
-            f'<tr><td style="text-align:left">{escape(t.name)}</td><td>{escape(usd(t.usd))}</td>'
-            f'<td style="text-align:left">{escape(t.how)}</td></tr>'
-            for t in self.terms
-        )
         remarks = "".join(
-            f"<li>{'<b>Mind: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
+            f"<li>{'<b>Note: </b>' if r.level == 'warn' else ''}{escape(r.text)}</li>"
             for r in self.remarks
         )
-        return (
-            f"<div><p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, "
-            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p><table><tbody>{rows}"
-            f"</tbody></table><ul>{remarks}</ul><p>{escape(self.basis)}</p></div>"
+        return block(
+            f"<p><b>{escape(self.title)}</b><br>{escape(usd(self.per_hour))}/h, ",
+            f"<b>{escape(usd(self.total))}</b> for {escape(self.job)}</p>",
+            table((), [(t.name, usd(t.usd), t.how) for t in self.terms], ("left", "right", "left")),
+            f"<ul>{remarks}</ul><p>{escape(self.basis)}</p>",
         )
 
 
@@ -128,7 +126,7 @@ def explain(
     offer: int | Mapping[str, Any] | pd.Series[Any],
     *,
     hours: float = 1,
-    disk: float = 10,
+    disk: Amount = 10,
     download_gb: float = 0,
     upload_gb: float = 0,
     history: Any = None,
@@ -147,9 +145,10 @@ def explain(
     """
     at = _row_of(frame, offer)
     row = frame.iloc[at]
-    terms = cost(frame.iloc[[at]], hours, disk, download_gb, upload_gb).iloc[0]
+    disk = float(np.broadcast_to(each("disk", disk, frame), len(frame))[at])
+    terms = cost(frame, hours, disk, download_gb, upload_gb).iloc[at]
     value = {name: number(terms[name]) for name in terms.index}
-    rate = {name: number(row.get(name)) for name in _PRICES}
+    rate = {name: _price(frame, at, name) for name in _PRICES}
     monthly = rate["storage_cost"]
     priced = (
         Term("GPU", value["gpu_usd"], f"{hours:g} h x {usd(rate['dph_base'])}/h"),
@@ -165,27 +164,34 @@ def explain(
     per_hour = None
     if rate["dph_base"] is not None and monthly is not None:
         per_hour = rate["dph_base"] + monthly * disk / HOURS_PER_MONTH
-    peers = _peers(frame, at)
-    seen = Among(frame, at, row, peers)
+    peers, what = _peers(frame, at)
+    seen = Among(frame, at, row, peers, what)
     remarks = [*on_prices(seen), *on_parts(value), *on_the_job(seen, hours, disk, download_gb)]
-    remarks += [*on_trust(seen), *on_bids(rate)]
+    remarks += on_trust(seen)
+    if rental_types(frame)[at] in ("on-demand", None):
+        remarks += on_bids(rate)
     if history is not None:
         remarks += on_history(history, frame.iloc[[at]])
     traffic = f", {download_gb:g} GB down, {upload_gb:g} GB up" if download_gb or upload_gb else ""
     title = _title(row)
     return Explanation(
-        offer_id=None if (found := number(row.get("id"))) is None else int(found),
+        offer_id=whole(row.get("id")),
         title=title,
         per_hour=per_hour,
         job=f"{hours:g} h with {disk:g} GB of disk{traffic}",
         total=value["total_usd"],
         terms=priced,
         remarks=tuple(remarks),
-        basis=_basis(frame, row, len(peers)),
+        basis=_basis(frame, what, len(peers)),
     )
 
 
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost", "min_bid")
+
+
+def _price(frame: pd.DataFrame, at: int, name: str) -> float | None:
+    """Return a price of one row, `None` if it is missing or cannot be true."""
+    return number(believed(frame, name).values[at]) if name in frame.columns else None
 
 
 def _row_of(frame: pd.DataFrame, offer: Any) -> int:
@@ -198,12 +204,12 @@ def _row_of(frame: pd.DataFrame, offer: Any) -> int:
         offer = offer.iloc[0]
     if isinstance(offer, (Mapping, pd.Series)):
         wanted = offer.get("id")
-    found = number(wanted)
     if "id" not in frame.columns:
         raise InvalidRequest(
             "This frame has no column 'id' to find an offer by. Nothing was rented."
         )
-    rows: Any = [] if found is None else np.flatnonzero(frame["id"].eq(int(found)).fillna(False))
+    found = whole(wanted)
+    rows: Any = [] if found is None else np.flatnonzero(frame["id"].eq(found).fillna(False))
     if len(rows) == 0:
         raise InvalidRequest(
             f"There is no offer {wanted!r} in this frame: ids change when offers are renewed. "
@@ -212,20 +218,26 @@ def _row_of(frame: pd.DataFrame, offer: Any) -> int:
     return int(rows[0])
 
 
-def _peers(frame: pd.DataFrame, at: int) -> np.ndarray:
-    """Return the rows to compare with: other machines of that GPU and memory, each once."""
-    if not {"gpu_name", "num_gpus", "dph_total"} <= set(frame.columns):
-        return np.zeros(0, dtype=int)
-    same = frame["gpu_name"].eq(frame["gpu_name"].iloc[at])
-    for column in ("gpu_ram_gb",):
+def _peers(frame: pd.DataFrame, at: int) -> tuple[np.ndarray, str]:
+    """Return the rows to compare with, each machine once, and what they are in words."""
+    model = text(frame["gpu_name"].iloc[at]) if "gpu_name" in frame.columns else ""
+    model = model or "its GPU"
+    if not {"gpu_name", "num_gpus", "dph_base"} <= set(frame.columns):
+        return np.zeros(0, dtype=int), model
+    kinds, machines = rental_types(frame), machine_numbers(frame)
+    same = (kinds == kinds[at]) & (machines != machines[at])
+    for column in ("gpu_name", "gpu_ram_gb"):
         if column in frame.columns:
-            same &= frame[column].eq(frame[column].iloc[at])
-    if "machine_id" in frame.columns:
-        same &= frame["machine_id"].ne(frame["machine_id"].iloc[at]).fillna(True)
-    rows = once_a_machine(frame, measured(frame, "dph_total / num_gpus"))
-    mask = same.fillna(False).to_numpy(dtype=bool)
-    others: np.ndarray = rows[mask[rows] & (rows != at)]
-    return others
+            mine = codes(frame, column)
+            same &= mine == mine[at]
+    price = measured(frame, "dph_base / num_gpus")
+    price[~same] = np.nan
+    sizes = codes(frame, "num_gpus")
+    like = once_a_machine(frame, np.where(sizes == sizes[at], price, np.nan))
+    if len(like) >= FEW:
+        count = number(frame["num_gpus"].iloc[at])
+        return like, model if count is None else f"offers of {count:.0f} x {model}"
+    return once_a_machine(frame, price), f"machines with {model}, of any number of GPUs,"
 
 
 def _title(row: pd.Series[Any]) -> str:
@@ -235,18 +247,18 @@ def _title(row: pd.Series[Any]) -> str:
         parts.append(f"{vram:.0f} GB each")
     if place := text(row.get("geolocation")).strip():
         parts.append(place)
-    if (offer := number(row.get("id"))) is not None:
-        parts.append(f"offer {offer:.0f}")
+    if (offer := whole(row.get("id"))) is not None:
+        parts.append(f"offer {offer}")
     return ", ".join(parts)
 
 
-def _basis(frame: pd.DataFrame, row: pd.Series[Any], count: int) -> str:
+def _basis(frame: pd.DataFrame, what: str, count: int) -> str:
     source = frame.attrs.get("vastnb", {})
-    name = text(row.get("gpu_name")) or "its GPU"
+    what = what.rstrip(",")
     if count < FEW:
-        said = f"Only {count} other machines with {name} are in this frame: too few to compare with"
+        said = f"Only {count} other {what} are in this frame: too few to compare with"
     else:
-        said = f"Compared with {count} other machines with {name} in this frame, each counted once"
+        said = f"Compared with {count} other {what} in this frame, each machine counted once"
     if source.get("truncated"):
         said += "; the service may know more"
     if source.get("simulated"):

@@ -3,7 +3,9 @@
 A search whose filters only *narrow* an earlier one, when that one's answer was complete, needs no
 call: its offers are rows of the frame at hand. `narrowing` decides that from two request bodies
 alone, cautiously (a `None` costs a call, a wrong filter costs the truth), and says which
-comparisons remain; `matches` applies them as the service does. A missing value fits no comparison.
+comparisons remain; `matches` applies them as the service does. A missing value fits no comparison;
+but whether the service has it so for ``neq`` and ``notin`` nobody has said, so these never stand in
+for a call. On a frame of the user's own, every column may be compared.
 
 Not every field can be worked out from the columns: how the service reads `external` (always null
 in its answers, and yet false), or which form of the driver's version it compares, is its secret.
@@ -44,8 +46,13 @@ def column_of(field: str) -> str | None:
     return _COLUMN.get(field, field)
 
 
+def is_certain(field: str, ops: Mapping[str, Any]) -> bool:
+    """Whether the service surely decides these comparisons as they are worked out here."""
+    return is_local(field, ops) and not {"neq", "notin"} & ops.keys()
+
+
 def is_local(field: str, ops: Mapping[str, Any]) -> bool:
-    """Whether comparisons with a field can be worked out from a frame as the service would."""
+    """Whether comparisons with a field can be worked out from a frame of offers."""
     if column_of(field) is None:
         return False
     values = [
@@ -76,7 +83,8 @@ def matches(filters: Mapping[str, Mapping[str, Any]], frame: pd.DataFrame) -> Ma
     Returns
     -------
     ndarray of bool, shape (len(frame),)
-        Comparisons with a missing value are false, also ``neq`` and ``notin``.
+        Comparisons with a missing value are false, also ``neq`` and ``notin``. A field that the
+        service does not know is a column of the frame, compared in the column's own unit.
 
     Raises
     ------
@@ -87,10 +95,14 @@ def matches(filters: Mapping[str, Mapping[str, Any]], frame: pd.DataFrame) -> Ma
     for field, ops in filters.items():
         if field in _NOT_FILTERS:
             continue
+        if field not in FIELDS and field in frame.columns:
+            for op, wire in ops.items():
+                mask &= _compare_column(frame[field], field, op, wire)
+            continue
         if not is_local(field, ops):
             raise InvalidRequest(
-                f"Whether an offer fits the filter on {field!r} is known to the service alone. "
-                "Nothing was rented. Search with it instead."
+                f"Only the service can decide the filter on {field!r}. Search with it instead: "
+                f"client.search_offers({field}=...). Nothing was rented."
             )
         column = column_of(field)
         if column not in frame.columns:
@@ -136,7 +148,7 @@ def narrowing(
             continue
         if not after or not _implies(field, after, before):
             return None
-        if not is_local(field, after):
+        if not is_certain(field, after):
             return None
         if columns is not None and column_of(field) not in columns:
             return None
@@ -195,6 +207,32 @@ def _compare(field: str, series: pd.Series[Any], op: str, value: Any) -> Mask:
     return _number_fits(series, op, value, present)
 
 
+def _compare_column(series: pd.Series[Any], name: str, op: str, wire: Any) -> Mask:
+    """Compare a column that is no field of the service, by what it holds."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    many = list(wire) if isinstance(wire, (list, tuple)) else [wire]
+    values: list[Any] = [str(value) for value in many]
+    if is_bool_dtype(series.dtype):
+        values = [plain("flag", value) for value in many]
+        good = all(isinstance(value, bool) for value in values) and op not in ORDERING
+    elif is_numeric_dtype(series.dtype):
+        values = [plain("number", value) for value in many]
+        good = all(_is_number(value) for value in values)
+    else:
+        good = op not in ORDERING
+    if not good:
+        raise InvalidRequest(
+            f"The column {name!r} ({series.dtype}) cannot be compared with "
+            f"{', '.join(map(repr, many))} by {op!r}. Nothing was rented."
+        )
+    present: Mask = series.notna().to_numpy(dtype=bool)
+    if op in ("in", "notin", "eq", "neq"):
+        inside: Mask = series.isin(values).to_numpy(dtype=bool)
+        return present & (~inside if op in ("notin", "neq") else inside)
+    return _number_fits(series, op, values[0], present)
+
+
 def _text_fits(kind: str, text: str, wanted: set[str]) -> bool:
     if text in wanted:
         return True
@@ -203,7 +241,7 @@ def _text_fits(kind: str, text: str, wanted: set[str]) -> bool:
 
 def _number_fits(series: pd.Series[Any], op: str, value: Any, present: Mask) -> Mask:
     # Whole numbers stay whole: an id above 2**53 must not meet its neighbour.
-    numbers = series.array
+    numbers = series.array if hasattr(series.array, "_mask") else series.convert_dtypes().array
     compared = {
         "eq": lambda: numbers == value,
         "neq": lambda: numbers != value,

@@ -23,7 +23,8 @@ from pandas.arrays import BooleanArray, FloatingArray, IntegerArray
 from vastnb.market import vram
 from vastnb.market.caps import is_truncated
 from vastnb.market.cells import STRING, Unfit, array_of, dtype_for, json_text
-from vastnb.market.schema import COLUMNS, shown
+from vastnb.market.schema import COLUMNS, Dtype, shown
+from vastnb.market.terms import rental_type
 
 __all__ = ["concat_offers", "country_code", "frame_of_offers", "is_truncated", "times_of"]
 
@@ -31,6 +32,8 @@ Arrays = dict[str, Any]
 LAST_SECOND = 253_402_300_799.0  # the end of the year 9999
 _ROW = "unexpected_row"
 """Where a row that is no object is kept, whole."""
+_SEARCH = "the search"
+"""`Column.derived` of what is said by the search, and not by its answer."""
 
 
 def frame_of_offers(
@@ -49,8 +52,9 @@ def frame_of_offers(
         ``"all"`` adds the columns that are hidden by default, those that the service has added
         since, and ``<name>_text`` for values of a wrong type.
     provenance : dict, optional
-        JSON-able; becomes ``attrs["vastnb"]``, with ``unfit`` added: how many values of a column
-        had a wrong type.
+        What is known of the search: its ``type`` and ``storage_gb`` fill the columns
+        ``rental_type`` and ``storage_gb``, which are missing without. JSON-able; becomes
+        ``attrs["vastnb"]``, with ``unfit`` added: how many values of a column had a wrong type.
 
     Returns
     -------
@@ -77,10 +81,14 @@ def frame_of_offers(
         arrays[name], odd = array_of(cells, column.dtype)
         if odd and not column.nested:
             unfit[name] = odd
+    search = provenance or {}
+    said = {"rental_type": rental_type(search.get("type")), "storage_gb": search.get("storage_gb")}
     out: dict[str, Any] = {}
     for column in shown(columns):
         if column.derived is None:
             out[column.name] = arrays[column.name]
+        elif column.derived == _SEARCH:
+            out[column.name] = _alike(said[column.name], column.dtype, len(plain))
         else:
             out[column.name] = _DERIVE[column.name](arrays)
     counts = {name: len(odd) for name, odd in unfit.items()}
@@ -193,6 +201,11 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def _alike(value: Any, dtype: Dtype, length: int) -> ExtensionArray:
+    """Return a column that is the same in every row."""
+    return array_of([value], dtype)[0].take(np.zeros(length, dtype=np.intp))
 
 
 def _kept(odd: Iterable[tuple[int, Any]], length: int) -> ExtensionArray:

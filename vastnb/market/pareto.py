@@ -12,7 +12,7 @@ from vastnb.market.sane import believed, require
 def unbeaten(price: np.ndarray, performance: np.ndarray) -> np.ndarray:
     """Return which points no other beats.
 
-    A point beats another if it is no dearer and no slower, and cheaper or faster. Two equal
+    A point beats another if it is as cheap and as fast, and cheaper or faster. Two equal
     points do not beat each other.
 
     Parameters
@@ -59,8 +59,8 @@ def pareto(
     Returns
     -------
     DataFrame
-        The same columns, with a RangeIndex. Offers whose price or performance is missing or not
-        credible take no part.
+        The same columns, each row with its own index label. Offers whose price or performance is
+        missing or not credible take no part.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def pareto(
     x, y = (measured(frame, text) for text in (price, performance))
     rows = np.flatnonzero(unbeaten(x, y))
     rows = rows[np.argsort(x[rows], kind="stable")]
-    return frame.iloc[rows].reset_index(drop=True)
+    return frame.iloc[rows]
 
 
 def measured(frame: pd.DataFrame, text: str) -> np.ndarray:

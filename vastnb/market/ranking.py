@@ -5,12 +5,15 @@ what can be believed takes part (`sane`): an offer whose score needs a benchmark
 is left out, counted, and named in the explanation, instead of coming first because it divides by
 almost nothing.
 
-Whether small or large scores are good is found from the formula: a dearer offer must not rank
-higher. A formula without prices ranks large scores first.
+Whether small or large scores are good comes from what the formula measures: it is asked what
+becomes of it when every price in it rises (a more expensive offer must not rank higher), or, where
+prices say nothing, when every performance in it rises (a faster one must not rank lower). The
+explanation says which, and ``ascending=`` decides otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,6 +53,15 @@ RANKINGS: Final[dict[str, Named]] = {
 }
 """Rankings by name. ``job`` uses the columns of `cost.cost`, worked out for the job at hand."""
 
+_MORE_IS_BETTER: Final = """
+    dlperf total_flops dlperf_per_dphtotal flops_per_dphtotal score reliability reliability2
+    gpu_ram gpu_ram_gb gpu_total_ram gpu_mem_bw bw_nvlink compute_cap cuda_max_good
+    cpu_cores cpu_cores_effective cpu_ghz cpu_ram cpu_ram_gb disk_space disk_bw inet_down inet_up
+    pci_gen pcie_bw direct_port_count duration duration_days end_date discount_rate
+"""
+PERFORMANCE: Final = frozenset(_MORE_IS_BETTER.split())
+"""Columns of which more is better."""
+
 _SERVICE_SCORE: Final = "service_score"
 
 
@@ -70,8 +82,8 @@ def rank(
     by : str
         A name from `RANKINGS`, or a formula of columns such as ``"dph_total / dlperf"``.
     ascending : bool, optional
-        Whether small scores are good. By default it is found from the formula: a dearer offer
-        must not rank higher; without prices in it, large scores are good.
+        Whether small scores are good. By default it comes from what the formula measures: a more
+        expensive offer must not rank higher, a faster one not lower.
     keep : bool
         Keep offers without a score, at the end and without a rank.
     job : DataFrame, optional
@@ -81,10 +93,12 @@ def rank(
     Returns
     -------
     DataFrame
-        A RangeIndex and two columns in front: ``rank`` (Int64, 1 is the best, equal scores share
+        The rows in their new order, each with its own index label, and two columns in front:
+        ``rank`` (Int64, 1 is the best, equal scores share
         one) and ``score`` (Float64); then the columns of `job`, if any, and those of `frame`. The
         service's own ``score`` is called ``service_score``. ``attrs["vastnb"]["ranking"]`` says
-        in words what was done: ``formula``, ``unit``, ``best``, ``left_out``, ``text``.
+        in words what was done: ``formula``, ``unit``, ``best``, ``why`` (what decided the
+        direction), ``left_out``, ``text``.
 
     Raises
     ------
@@ -108,18 +122,19 @@ def rank(
     columns = {name: believed(source, name) for name in formula.columns}
     values = {name: column.values for name, column in columns.items()}
     score = formula.of(values)
-    small_first = _small_is_good(formula, values) if ascending is None else bool(ascending)
+    small_first, why = _direction(formula, values, ascending)
     order = np.argsort(score if small_first else -score, kind="stable")  # NaN goes last
     if not keep:
         order = order[~np.isnan(score[order])]
     sorted_score = pd.Series(score[order])
-    out = source.iloc[order].reset_index(drop=True)
+    out = source.iloc[order]
     if "score" in out.columns:
         out = out.rename(columns={"score": _SERVICE_SCORE})
+    sorted_score.index = out.index
     ranks = sorted_score.rank(method="min", ascending=small_first)
-    out.insert(0, "rank", ranks.astype("Int64"))
-    out.insert(1, "score", sorted_score.astype("Float64"))
-    told = _explained(by, named, formula, small_first, columns, score, keep)
+    front = pd.DataFrame({"rank": ranks.astype("Int64"), "score": sorted_score.astype("Float64")})
+    out = pd.concat([front, out], axis=1)
+    told = _explained(by, named, formula, (small_first, why), columns, score, keep)
     if frame.attrs.get("vastnb", {}).get("truncated"):
         told["text"] += " The service may have more offers than these: narrow the search."
     out.attrs["vastnb"] = {**frame.attrs.get("vastnb", {}), "ranking": told}
@@ -134,17 +149,37 @@ def _require_job(source: pd.DataFrame) -> None:
         )
 
 
-def _small_is_good(formula: Formula, values: dict[str, np.ndarray]) -> bool:
-    """Ask the formula whether a dearer offer would score higher."""
+def _direction(
+    formula: Formula, values: Mapping[str, np.ndarray], ascending: bool | None
+) -> tuple[bool, str]:
+    """Return whether small scores are good, and what says so."""
+    if ascending is not None:
+        return bool(ascending), "as asked for"
     prices = [name for name in formula.columns if _is_price(name)]
-    changed = prices or list(formula.columns)
-    moved = {name: column * 1.01 if name in changed else column for name, column in values.items()}
-    change = formula.of(moved) - formula.of(values)
-    change = change[~np.isnan(change)]
-    grows = bool(len(change)) and float(np.median(np.sign(change))) > 0
-    if not len(change):  # no offer has a score, so nothing depends on this
-        return bool(prices)
-    return grows if prices else not grows
+    performances = [name for name in formula.columns if name in PERFORMANCE]
+    # Together first; of a ratio of two prices, or of two performances, the first one decides.
+    for names in (prices, performances, *([name] for name in formula.columns)):
+        change = _change(formula, values, names)
+        if change and names[0] in {*prices, *performances}:
+            price_like = names[0] in prices
+            what = "more expensive" if price_like else "better"
+            way = "higher" if change > 0 else "lower"
+            return (change > 0) == price_like, f"it is {way} for {what} offers"
+    if prices:  # no offer has a score
+        return True, "it is a price"
+    return False, "it holds neither a price nor a known performance"
+
+
+def _change(formula: Formula, values: Mapping[str, np.ndarray], names: Sequence[str]) -> int:
+    """Return whether the formula rises (1), falls (-1) or stays when these columns rise by 1 %."""
+    if not names:
+        return 0
+    moved = {name: column * 1.01 if name in names else column for name, column in values.items()}
+    before = formula.of(values)
+    change = formula.of(moved) - before
+    known = ~np.isnan(change)
+    rises = np.where(np.abs(change) > 1e-9 * np.abs(before), np.sign(change), 0.0)[known]
+    return int(np.sign(np.median(rises))) if len(rises) else 0
 
 
 def _is_price(name: str) -> bool:
@@ -155,7 +190,7 @@ def _explained(
     by: str,
     named: Named | None,
     formula: Formula,
-    small_first: bool,
+    direction: tuple[bool, str],
     columns: dict[str, Believed],
     score: np.ndarray,
     keep: bool,
@@ -172,9 +207,10 @@ def _explained(
     if rest := int((out & ~told).sum()):
         left_out["no result (a division by zero)"] = rest
     unit = named.unit if named else formula.unit
+    small_first, why = direction
     best = "smallest first" if small_first else "largest first"
     ranked = len(score) - int(out.sum())
-    parts = [f"{ranked:,} offers ranked by {formula.text} [{unit}], {best}."]
+    parts = [f"{ranked:,} offers ranked by {formula.text} [{unit}], {best}: {why}."]
     if named:
         parts.insert(0, f"{by}: {named.meaning}.")
     if left_out:
@@ -187,6 +223,7 @@ def _explained(
         "formula": formula.text,
         "unit": unit,
         "best": best,
+        "why": why,
         "ranked": ranked,
         "left_out": left_out,
         "text": " ".join(parts),

@@ -40,12 +40,13 @@ class Remark:
 
 @dataclass(frozen=True)
 class Among:
-    """An offer among its peers."""
+    """An offer among its peers, and what these are in words."""
 
     frame: pd.DataFrame
     at: int
     row: pd.Series[Any]
     peers: np.ndarray
+    what: str
 
     def pair(self, formula: str) -> tuple[float, np.ndarray] | None:
         """Return the offer's value and its peers', or `None` where that says nothing."""
@@ -63,7 +64,7 @@ class Among:
         """Return one of its numbers, `None` if it is missing or not credible."""
         if name not in self.frame.columns:
             return None
-        value = float(believed(self.frame.iloc[[self.at]], name).values[0])
+        value = float(believed(self.frame, name).values[self.at])
         return None if np.isnan(value) else value
 
     @property
@@ -75,15 +76,15 @@ class Among:
 def on_prices(seen: Among) -> list[Remark]:
     """Say how its prices and its benchmark compare with those of its peers."""
     found: list[Remark] = []
-    if pair := seen.pair("dph_total / num_gpus"):
+    if pair := seen.pair("dph_base / num_gpus"):
         mine, others = pair
-        share = float((others > mine).mean() + (others == mine).mean() / 2)
+        share = share_above(others, mine)
         level: Level = "good" if share >= 0.75 else "warn" if share <= 0.1 else "note"
         found.append(
             Remark(
                 level,
-                f"{usd(mine)}/h per GPU: cheaper than {percent(share)} of the {seen.gpu} here "
-                f"(median {usd(float(np.median(others)))}).",
+                f"{usd(mine)}/h per GPU without disk: cheaper than {percent(share)} of the other "
+                f"{seen.what} here (median {usd(float(np.median(others)))}).",
             )
         )
     for column, what, unit in (
@@ -95,7 +96,7 @@ def on_prices(seen: Among) -> list[Remark]:
             mine, others = pair
             median = float(np.median(others))
             if mine > 0 and mine >= 2 * median and mine > float(np.quantile(others, 0.8)):
-                times = f"{mine / median:.1f} times" if median > 0 else "dearer than"
+                times = f"{mine / median:.1f} times" if median > 0 else "more than"
                 found.append(
                     Remark(
                         "warn",
@@ -115,6 +116,11 @@ def on_prices(seen: Among) -> list[Remark]:
                 )
             )
     return found
+
+
+def share_above(others: np.ndarray, mine: float) -> float:
+    """Return which share (0-1) of prices is above one, equal ones counting half."""
+    return float((others > mine).mean() + (others == mine).mean() / 2)
 
 
 def on_parts(value: Mapping[str, float | None]) -> list[Remark]:
@@ -183,13 +189,11 @@ def on_bids(rate: Mapping[str, float | None]) -> list[Remark]:
     if bid is None or base is None or not base > 0:
         return []
     if bid > base:
-        return [Remark("note", "Its least bid is above its own price: a bid would save nothing.")]
-    if bid <= 0.7 * base:
         return [
-            Remark(
-                "note", f"Interruptible it is from {usd(bid)}/h, {percent(1 - bid / base)} less."
-            )
+            Remark("note", "Its lowest bid is above its on-demand price: a bid would save nothing.")
         ]
+    if bid <= 0.7 * base:
+        return [Remark("note", f"Interruptible from {usd(bid)}/h, {percent(1 - bid / base)} less.")]
     return []
 
 
@@ -252,3 +256,11 @@ def number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return None if np.isnan(number) else number
+
+
+def whole(value: Any) -> int | None:
+    """Return `value` as a whole number, exact whatever its size; `None` if it is none."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    found = number(value)
+    return int(found) if found is not None and found.is_integer() else None

@@ -66,8 +66,10 @@ i* num_gpus [] GPUs in this offer
 i* gpu_ram [MB] VRAM of one GPU, as its driver reports it
 i* gpu_ram_gb [GB] VRAM of one GPU, as printed on the box; from gpu_ram
 i* gpu_total_ram [MB] VRAM of all GPUs of the offer
-f* dph_total [$/h] price of the whole offer, with the disk size of the search
+f* dph_total [$/h] price of the whole offer, with a disk of storage_gb
 f* dph_gpu [$/h per GPU] dph_total for each GPU; from dph_total, num_gpus
+s* rental_type [] on-demand, interruptible or reserved: what the prices are for; from the search
+f* storage_gb [GB] disk that dph_total includes; from the search
 f* dph_base [$/h] price of the GPUs of the whole offer, without disk
 f* min_bid [$/h] least bid for an interruptible rental
 f* storage_cost [$/GB/month] disk, a month being 720 hours; billed while stopped too

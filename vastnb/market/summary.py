@@ -1,7 +1,8 @@
 """The market in one row a group: how many machines, and what a GPU-hour costs on them.
 
 One machine appears as several overlapping offers at one price per GPU. Quantiles are therefore
-over machines, each counted once with its cheapest offer per GPU; offers are counted beside them.
+over machines, each counted once in a group with its cheapest offer per GPU there; offers are
+counted beside them. So a row says of its group what a summary of that group alone would say.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pandas as pd
 
 from vastnb.errors import QueryError
 from vastnb.market.pareto import measured
-from vastnb.market.sane import once_a_machine, require
+from vastnb.market.sane import codes, machine_numbers, once_a_machine, require
 
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the price per GPU-hour, in every summary and every chart."""
@@ -51,42 +52,45 @@ def summary(frame: pd.DataFrame, by: str | Sequence[str] = "gpu_name") -> pd.Dat
         raise QueryError("summary(by=[]): there is nothing to group by. Nothing was worked out.")
     require(frame, [*names, "dph_total", "num_gpus"])
     price = measured(frame, "dph_total / num_gpus")
-    rows = once_a_machine(frame, price)
-    columns = {
-        "price": price,
-        "dlperf": _optional(frame, "dlperf / num_gpus"),
-        "gpus": _gpus_of_machine(frame),
+    rows = once_a_machine(frame, price, names)
+    groups = frame.groupby(names, sort=True, dropna=False, observed=True)
+    number = groups.ngroup().to_numpy()  # numbers from here on: keys may be missing
+    every = pd.RangeIndex(groups.ngroups)
+    facts = pd.DataFrame(
+        {
+            "price": price,
+            "dlperf": _optional(frame, "dlperf / num_gpus"),
+            "gpus": _gpus_of_machine(frame, names),
+            **{name: frame[name].array if name in frame.columns else pd.NA
+               for name in ("host_id", "country", "verification")},
+        }
+    ).iloc[rows]  # fmt: skip
+    facts["verified"] = facts["verification"].eq("verified").astype("Float64")
+    once = facts.groupby(number[rows])
+    counts = {
+        "offers": pd.Series(np.bincount(number, minlength=len(every))),
+        "machines": once.size(),
+        "hosts": once["host_id"].nunique(),
+        "countries": once["country"].nunique(),
+        "gpus": once["gpus"].sum(),
     }
-    facts = pd.DataFrame(columns)
-    for name in names:
-        facts[name] = frame[name].array
-    for name in ("machine_id", "host_id", "country", "verification"):
-        facts[f"_{name}"] = frame[name].array if name in frame.columns else pd.NA
-    every = facts.groupby(names, sort=True, dropna=False, observed=True)
-    once = facts.iloc[rows].groupby(names, sort=True, dropna=False, observed=True)
-    out = pd.DataFrame({"offers": every.size()})
-    out["machines"] = once.size()
-    out["hosts"] = once["_host_id"].nunique()
-    out["countries"] = once["_country"].nunique()
-    out["gpus"] = once["gpus"].sum()
-    verified = facts["_verification"].eq("verified").astype("Float64")
-    out["verified"] = verified.iloc[rows].groupby([facts[n].iloc[rows] for n in names],
-                                                  sort=True, dropna=False).mean()  # fmt: skip
-    out["dph_gpu_min"] = once["price"].min()
-    for q in QUANTILES:
-        out[f"dph_gpu_q{round(q * 100)}"] = once["price"].quantile(q)
-    out["dlperf_gpu"] = once["dlperf"].median()
-    counts = ["offers", "machines", "hosts", "countries", "gpus"]
-    out[counts] = out[counts].fillna(0).astype("Int64")
-    rest = [name for name in out.columns if name not in counts]
-    out[rest] = out[rest].astype("Float64")
-    out = out.reset_index().sort_values(
-        ["machines", "offers"], ascending=False, kind="stable", ignore_index=True
-    )
+    figures = {
+        "verified": once["verified"].mean(),
+        "dph_gpu_min": once["price"].min(),
+        **{f"dph_gpu_q{round(q * 100)}": once["price"].quantile(q) for q in QUANTILES},
+        "dlperf_gpu": once["dlperf"].median(),
+    }
+    first = np.unique(number, return_index=True)[1]
+    out = frame[names].iloc[first].reset_index(drop=True)
+    for name, values in counts.items():
+        out[name] = values.reindex(every, fill_value=0).astype("Int64")
+    for name, values in figures.items():
+        out[name] = values.reindex(every).astype("Float64")
+    out = out.sort_values(["machines", "offers"], ascending=False, kind="stable", ignore_index=True)
     unpriced = int(np.isnan(price).sum())
     told = (
-        "Quantiles of $/h per GPU are over machines: each counts once, with its cheapest offer "
-        "per GPU."
+        "Quantiles of $/h per GPU are over machines: each counts once in a group, with its "
+        "cheapest offer per GPU."
     )
     if unpriced:
         told += f" {unpriced:,} offers without a credible price are only counted."
@@ -101,13 +105,22 @@ def _optional(frame: pd.DataFrame, formula: str) -> Any:
         return np.full(len(frame), np.nan)
 
 
-def _gpus_of_machine(frame: pd.DataFrame) -> Any:
-    """Return, for each row, the largest slice of its machine (with that GPU)."""
+def _gpus_of_machine(frame: pd.DataFrame, names: Sequence[str]) -> Any:
+    """Return, for each row, the largest slice of its machine (with that GPU) in its group."""
     gpus = pd.Series(measured(frame, "num_gpus"))
-    if "machine_id" not in frame.columns:
-        return gpus.to_numpy()
-    keys = [pd.Series(frame["machine_id"].array)]
+    keys = [machine_numbers(frame), *(codes(frame, name) for name in names)]
     if "gpu_name" in frame.columns:
-        keys.append(pd.Series(frame["gpu_name"].array))
+        keys.append(codes(frame, "gpu_name"))
     largest = gpus.groupby(keys).transform("max")
     return largest.fillna(gpus).to_numpy()
+
+
+def median_per_gpu(frame: pd.DataFrame) -> float | None:
+    """Return the median, over machines, of $/h per GPU; `None` if no price can be believed.
+
+    This is what "the median price" means everywhere: each machine counts once, with its cheapest
+    offer per GPU.
+    """
+    price = measured(frame, "dph_total / num_gpus")
+    rows = once_a_machine(frame, price)
+    return float(np.median(price[rows])) if len(rows) else None

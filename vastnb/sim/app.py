@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -295,6 +295,10 @@ class App:
             return good
         if fault.kind == "truncate" and good is not None:
             _hang_up(request.environ, _half(good))
+        if fault.kind == "answer":
+            return self._response(_as_told(fault, good))
+        if fault.kind == "echo":
+            return self._response(_echo(fault, request, raw))
         return self._response(self._spoilt(fault, self.world.clock.time()))
 
     def _spoilt(self, fault: Fault, now: float) -> Reply:
@@ -319,9 +323,29 @@ class App:
 
 
 def _status_of(fault: Fault) -> int:
+    if fault.kind in ("answer", "echo"):
+        return fault.status
     if fault.kind in ("500", "502", "503", "504", "429"):
         return int(fault.kind)
     return 429 if fault.kind == "quota" else 200
+
+
+def _as_told(fault: Fault, good: Response | None) -> Reply:
+    """Return the answer that a fault prescribes, with the id of the machine that was made."""
+    made = (_decode_or_none(good.get_data()) or {}) if good is not None else {}
+    body = fault.body
+    if isinstance(body, Mapping) and "{contract}" in body.values():
+        number = made.get("new_contract")
+        body = {k: number if v == "{contract}" else v for k, v in body.items()}
+    kind = "text/html" if isinstance(body, str) else None
+    return Reply(body, fault.status, fault.headers, content_type=kind)
+
+
+def _echo(fault: Fault, request: Request, raw: bytes) -> Reply:
+    """Return a refusal that repeats what it was sent, the key included."""
+    sent = raw.decode("utf-8", "replace")
+    said = f"error 400/3467: Invalid args: {request.headers.get('Authorization', '')} sent {sent}"
+    return Reply({"success": False, "error": "invalid_args", "msg": said}, fault.status)
 
 
 def _decode(raw: bytes) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from .limits import FORMS, RefusalForm
@@ -36,6 +36,8 @@ Kind = Literal[
     "504",
     "429",
     "quota",
+    "answer",
+    "echo",
 ]
 """What may go wrong.
 
@@ -44,7 +46,8 @@ call took effect; ``reset-*`` do so with a TCP reset. ``delay`` lets real second
 call takes effect, ``delay-after`` afterwards. ``truncate`` sends half of the answer, ``html`` an
 error page, ``empty`` no body, ``garbage`` no JSON, ``hollow`` JSON
 without the field that was asked for. The numbers are statuses; ``429`` has a `form`,
-and ``quota`` is the 429 of a spent daily quota.
+and ``quota`` is the 429 of a spent daily quota. ``answer`` sends `status`, `body` and `headers` as
+they are given; ``echo`` is a refusal with `status` that repeats the key and all that was sent.
 """
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -62,6 +65,28 @@ RANDOM_KINDS: tuple[Kind, ...] = (
 )
 _ALWAYS = {"drop-after", "reset-after", "delay", "delay-after", "truncate"}
 _NEVER = {"drop-before", "reset-before"}
+HOSTILE: dict[str, tuple[int, Any]] = {
+    "a gateway's page": (502, "<html><body>Bad gateway: upstream said no_such_ask</body></html>"),
+    "a gateway's limit": (503, "<html><body>API requests too frequent</body></html>"),
+    "a gateway's JSON limit": (503, {"msg": "API requests too frequent"}),
+    "another's 429": (429, "<html><body>Too many requests</body></html>"),
+    "another's JSON 429": (429, {"message": "Too many requests", "retry_after": 1}),
+    "a conflict": (409, {"error": "conflict", "msg": "The resource is locked."}),
+    "closed by a proxy": (499, ""),
+    "a proxy's 400": (400, "<html><body>400 Bad Request: invalid_args</body></html>"),
+    "a proxy's 404": (404, "<html><body>404 Not Found: no_such_ask</body></html>"),
+    "a proxy's 403": (403, {"message": "Forbidden"}),
+    "a redirect": (302, ""),
+    "a failure with the service's words": (500, {"error": "no_such_ask", "msg": "no_such_ask"}),
+    "a refusal without a known word": (400, {"success": False, "error": "E17", "msg": "try later"}),
+    "a 200 without a known word": (200, {"success": False, "error": "E17", "msg": "try later"}),
+    "a 400 with a machine": (400, {"success": True, "new_contract": "{contract}"}),
+    "a 429 with a machine": (429, {"msg": "requests too frequent", "new_contract": "{contract}"}),
+    "a 500 with a machine": (500, {"error": "internal", "new_contract": "{contract}"}),
+    "a gone offer with a machine": (410, {"error": "no_such_ask", "new_contract": "{contract}"}),
+}
+"""Answers to a create that are no refusals: the machine may exist. `Fault.hostile` makes them."""
+
 _BY_DEFAULT = {*_ALWAYS, "empty", "garbage", "hollow"}
 
 
@@ -93,6 +118,12 @@ class Fault:
         ``hollow`` is there a choice.
     probability : float
         How likely it befalls a call that it may befall.
+    status : int
+        Of an ``answer`` or ``echo``.
+    body : str, or anything that JSON has
+        Of an ``answer``; ``"{contract}"`` in it stands for the id of the machine that was made.
+    headers : mapping
+        Of an ``answer``.
     """
 
     endpoint: str = "*"
@@ -104,6 +135,9 @@ class Fault:
     retry_after: float = 10.0
     effect: bool | None = None
     probability: float = 1.0
+    status: int = 400
+    body: Any = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -125,11 +159,29 @@ class Fault:
         return self.kind in _BY_DEFAULT if self.effect is None else self.effect
 
     @classmethod
+    def hostile(cls, name: str, *, effect: bool = False, nth: int | None = 1) -> Fault:
+        """Make one of `HOSTILE`, befalling a create.
+
+        Parameters
+        ----------
+        name : str
+            Its name there.
+        effect : bool
+            Whether a machine is made.
+        nth : int or None
+            Which create it befalls.
+        """
+        status, body = HOSTILE[name]
+        headers = {"Location": "/elsewhere"} if 300 <= status < 400 else {}
+        return cls("create_instance", "answer", nth, effect=effect, status=status, body=body,
+                   headers=headers)  # fmt: skip
+
+    @classmethod
     def from_dict(cls, description: Mapping[str, Any]) -> Fault:
         """Make one from JSON; an unknown field or a wrong value is a `ValueError`."""
         if not isinstance(description, Mapping):
             raise ValueError(f"a fault is an object with fields, not {description!r}")  # noqa: TRY004
-        known = {f.name for f in fields(cls)}
+        known = {one.name for one in fields(cls)}
         unknown = sorted(set(description) - known)
         if unknown:
             raise ValueError(f"a fault has no {', '.join(unknown)}; it has {', '.join(known)}")
@@ -213,4 +265,4 @@ class FaultPlan:
         return chosen
 
 
-__all__ = ["KINDS", "RANDOM_KINDS", "Fault", "FaultPlan", "Kind"]
+__all__ = ["HOSTILE", "KINDS", "RANDOM_KINDS", "Fault", "FaultPlan", "Kind"]

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from .scene import Scale, Scene, fitted, picture, rule, text_width, words
+from .static_html import UNDER_A_CENT
 
 HEIGHT: Final = 330
 TOP: Final = 56.0
@@ -21,6 +22,8 @@ Colours = Mapping[str, str]
 def usd(value: Any) -> str:
     """Return a price with as many places as it needs."""
     number = float(value)
+    if 0 < number < 0.01:
+        return UNDER_A_CENT
     places = 2 if number >= 10 else 3 if number >= 0.1 else 4
     return f"${number:,.{places}f}"
 

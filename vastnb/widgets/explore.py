@@ -25,6 +25,7 @@ from vastnb.market.query import Query, parse_query
 from . import registry
 from .against_history import compared
 from .assets import bundle, styles
+from .bells import Bells
 from .display import EXPLORER_COLUMNS
 from .explorer_drawer import Drawer
 from .explorer_model import ExplorerModel, Problem, Request
@@ -134,6 +135,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         self._set_up(client)
         look_after(client)
         self._drawer = Drawer(client)
+        self._bells = Bells(client)
         self._model = model
         self._priced: tuple[int, float] | None = None
         self._loaded = 0
@@ -232,17 +234,11 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         self._fetch_now(self._model.refresh().request)
         return self
 
-    def close(self) -> None:
-        """End the explorer: its view, its messages and its searches. The frames stay readable."""
-        if self._closed:
-            return
+    def _end(self) -> None:
+        """End its searches and its rent form; the frames stay readable."""
         self._end_fetching()
-        self._drawer.close()
-        self.unobserve_all()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
+        if "_drawer" in self.__dict__:
+            self._drawer.close()
 
     def __repr__(self) -> str:
         figures = self._model.figures()
@@ -252,15 +248,21 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
 
     # -- from the page ------------------------------------------------------------------------
 
-    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
-        super()._on_message(widget, content, buffers)
-        kind = content.get("type") if isinstance(content, dict) else None
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        super()._heard(content)
+        kind = content.get("type")
         if kind == "refresh":
             self._on_main(lambda: self._fetch_later(self._model.refresh().request, at_once=True))
         elif kind == "reset":
             self._on_main(self._reset)
         elif kind == "rent":
             self._on_main(self._open_form)
+        elif kind == "bell":
+            self._on_main(lambda: self._take_bell(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._model.problem = Problem.of(error)
+        self._tell()
 
     def _on_filters(self, _change: Any) -> None:
         self._on_main(self._take_filters)
@@ -287,7 +289,17 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         try:
             self.renting = self._form_for_selection().model_id or ""
         except VastError as error:
-            self._model.problem = Problem.of(error, "This cannot be rented from here.")
+            self._model.problem = Problem.of(error, "This cannot be rented here.")
+        self._tell()
+
+    def _take_bell(self, content: Mapping[str, Any]) -> None:
+        state = self._model.state
+        try:
+            self._bells.take(
+                content, self._model.query, per="offer", type=state.type, storage=state.disk
+            )
+        except VastError as error:
+            self._model.problem = Problem.of(error, "No alert was set.")
         self._tell()
 
     def _reset(self) -> None:
@@ -333,8 +345,6 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
 
     def _send_everything(self) -> int:
         model = self._model
-        if model.frame.columns.empty:
-            return 0
         self._loaded = self._answers
         self._priced = self._price_key()
         extra = beside_rows(model, time.time())
@@ -346,7 +356,13 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     def _tell(self) -> None:
         """Set the status line."""
         if not self._closed:
-            self.status = status_of(self._model, self.order, busy=self._busy, quota=self._quota())
+            self.status = status_of(
+                self._model,
+                self.order,
+                busy=self._busy,
+                quota=self._quota(),
+                bells=self._bells.page(),
+            )
 
     def _copy(self) -> str:
         return static_copy(self._model, self.order, css_class=self.copy_class)

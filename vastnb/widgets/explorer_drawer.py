@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.order import DISK_MIN
+
+from .filters import DEFAULT_DISK_GB
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -52,21 +54,28 @@ class Drawer:
             For reserved offers, which are rented in another way.
         """
         from .rent import RentForm
-        from .rent_plan import RentPlan
+        from .rent_memory import remembered
+        from .rent_plan import COUNT_MAX, RentPlan
 
         if type == "reserved":
             raise InvalidRequest(
-                "Reserved offers are prepaid for a time, which is agreed in the console. Nothing "
-                "was rented. For a machine by the hour choose On-demand or Bid."
+                "Reserved offers are prepaid for a fixed time in the Vast.ai console. Nothing was "
+                "rented. To pay by the hour, choose On-demand or Bid."
             )
         disk = max(DISK_MIN, disk)
         ids = [int(one) for one in offers["id"]] if len(offers) else []
+        count = min(max(1, len(ids)), COUNT_MAX)
         if self._form is None:
-            self._form = RentForm(self._client, offers, RentPlan(disk=disk), type=type)
+            # A disk that somebody has chosen is part of every price that was shown.
+            given: dict[str, Any] = {"count": count}
+            if disk != DEFAULT_DISK_GB:
+                given["disk"] = disk
+            plan = RentPlan(disk=disk).changed({**remembered(self._client, given), **given})
+            self._form = RentForm(self._client, offers, plan, type=type)
             self._given = ids
             self._form.take_up()
         elif ids and ids != self._given and self._form.phase != "renting":
-            self._form.take_offers(offers, disk=disk)
+            self._form.take_offers(offers, disk=disk, count=count)
             self._given = ids
         return self._form
 

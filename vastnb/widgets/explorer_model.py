@@ -28,17 +28,19 @@ from vastnb.errors import (
 from vastnb.market.gpus import all_names
 from vastnb.market.local import matches
 from vastnb.market.query import Query
+from vastnb.market.summary import median_per_gpu
 
 from .against_history import COLUMN
 from .filters import FilterState
 from .narrow import evaluable, local_filters, reprice
+from .regions import names, regions
 
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
-    (QueryError, "This query cannot be used."),
-    (AuthError, "The service does not accept the key."),
-    (QuotaExceeded, "Today's rows are used up."),
-    (RateLimited, "The service asks for patience."),
-    (ServerError, "The service could not be reached."),
+    (QueryError, "Invalid query."),
+    (AuthError, "Vast.ai rejected the API key."),
+    (QuotaExceeded, "Today's row quota is used up."),
+    (RateLimited, "Rate limited by Vast.ai."),
+    (ServerError, "Vast.ai could not be reached."),
 )
 
 
@@ -84,8 +86,10 @@ class Problem:
     retry: bool
 
     @classmethod
-    def of(cls, error: VastError, title: str = "The search failed.") -> Problem:
+    def of(cls, error: Exception, title: str = "The search failed.") -> Problem:
         """Describe an error; `title` is for kinds that have none of their own."""
+        if not isinstance(error, VastError):
+            return cls("unexpected", "Unexpected error.", f"{type(error).__name__}: {error}", True)
         for kind, title in _TITLES:
             if isinstance(error, kind):
                 return cls(kind.__name__, title, str(error), kind is not QueryError)
@@ -247,15 +251,15 @@ class ExplorerModel:
         Returns
         -------
         dict
-            ``gpus`` and ``countries``: lists of ``[name, offers]``. GPUs that are known but not in
-            this answer follow with 0.
+            ``gpus``: ``[name, offers]``; those that are known but not in this answer follow with 0.
+            ``countries``: ``[key, offers, name]``, regions first.
         """
         if self._held is None:
-            return {"gpus": [[name, 0] for name in all_names()], "countries": []}
+            return {"gpus": [[name, 0] for name in all_names()], "countries": self._places()}
         gpus = self._counts("gpu_name", "gpu_name")
         known = {name for name, _ in gpus}
         gpus += [[name, 0] for name in all_names() if name not in known]
-        return {"gpus": gpus, "countries": self._counts("country", "geolocation")}
+        return {"gpus": gpus, "countries": self._places()}
 
     def figures(self) -> dict[str, Any]:
         """Return the headline numbers of the offers that are shown (`None` where there is none)."""
@@ -269,8 +273,7 @@ class ExplorerModel:
         }
         if len(shown):
             numbers["cheapest"] = _number(shown["dph_total"].min())
-            per_gpu = shown["dph_total"] / shown["num_gpus"]
-            numbers["median_gpu"] = _number(per_gpu.median())
+            numbers["median_gpu"] = median_per_gpu(shown)
             numbers["models"] = int(shown["gpu_name"].nunique())
         return numbers
 
@@ -299,6 +302,18 @@ class ExplorerModel:
         self._frame = self._raw if same_disk else reprice(self._raw, self.state.disk)
         filters = evaluable(body, self._frame) if rest is None else rest
         self._positions = np.flatnonzero(matches(filters, self._frame)).astype("<u4")
+
+    def _places(self) -> list[list[Any]]:
+        """Return regions and countries with their offers."""
+        counts = self._counts("country", "geolocation")
+        of = dict(counts)
+        areas = [
+            [key, sum(count for code, count in of.items() if code in codes), name]
+            for key, (name, codes) in regions().items()
+        ]
+        areas = [area for area in areas if area[1]] if of else areas
+        named = names()
+        return [*areas, *([code, count, named.get(code, code)] for code, count in counts)]
 
     def _counts(self, column: str, field: str) -> list[list[Any]]:
         """Count the values of `column` among the rows that pass all filters but that on `field`."""

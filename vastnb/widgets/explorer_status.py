@@ -22,6 +22,7 @@ def status_of(
     *,
     busy: Mapping[str, Any] | None,
     quota: Mapping[str, int] | None,
+    bells: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what the lines above and below the table say.
 
@@ -35,6 +36,8 @@ def status_of(
         ``since`` (epoch seconds) while a search is under way; ``until`` while it waits its turn.
     quota : mapping, optional
         Rows ``used`` today, and their ``limit``.
+    bells : sequence of mapping
+        Price alerts.
 
     Returns
     -------
@@ -47,6 +50,7 @@ def status_of(
         "busy": dict(busy) if busy else None,
         "problem": asdict(model.problem) if model.problem else None,
         "quota": dict(quota) if quota else None,
+        "bells": list(bells),
     }
     source = model.provenance
     if source:
@@ -66,11 +70,13 @@ def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
     now : float
         The kernel's time (epoch seconds): the page's own clock may differ.
     """
-    title, empty = "No offer matches", "Nothing in this answer passes all filters."
+    title, empty = "No offers match", "No offer in this result passes all filters."
     if model.waiting is not None:
-        title, empty = "Searching", "Nothing at hand passes the filters; the service is asked."
+        title, empty = "Searching", "No loaded offer passes the filters; asking Vast.ai."
+    elif model.problem is not None and model.frame.columns.empty:
+        title, empty = "No offers yet", "The search failed; the message below says why."
     elif len(model.frame) == 0:
-        empty = "The service has no such offer at the moment."
+        empty = "Vast.ai has no such offer at the moment."
     return {
         "now": now,
         "facets": model.facets(),
@@ -89,6 +95,7 @@ def static_copy(model: ExplorerModel, order: Sequence[Any], *, css_class: str) -
     return static_table(
         model.shown(order),
         caption=f"{caption}, {when} UTC" if when else caption,
-        note=f"{problem}Run the cell for the explorer. As code: {model.code(order)}",
+        note=f"{problem}As it was when the cell ran. Run the cell for the explorer. As code:",
         css_class=css_class,
+        code=model.code(order),
     )

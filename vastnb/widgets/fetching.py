@@ -30,12 +30,15 @@ class Fetching(Generic[Job, Result]):
     """
 
     _client: Client
+    _closed: bool
+    if TYPE_CHECKING:  # the widget's own
+
+        def _guarded(self, work: Callable[[], None], *, always: bool = False) -> None: ...
 
     def _set_up(self, client: Client) -> None:
         """Make the parts; in the kernel's main thread."""
         self._client = client
         self._main = MainThread()
-        self._closed = False
         self._busy: dict[str, Any] | None = None
         self._results: deque[tuple[Job, Result]] = deque()
         self._worker: SearchWorker[Job, Result] = SearchWorker(self._fetch_aside, self._fetched)
@@ -103,7 +106,7 @@ class Fetching(Generic[Job, Result]):
         self._show()
 
     def _on_main(self, work: Callable[[], None]) -> None:
-        self._main.run(lambda: None if self._closed else work())
+        self._main.run(lambda: self._guarded(work))
 
     def _drain(self) -> None:
         """Take what has come; on the main thread only."""
@@ -117,9 +120,9 @@ class Fetching(Generic[Job, Result]):
 
     def _end_fetching(self) -> None:
         """Fetch nothing more, and drop what comes."""
-        self._closed = True
-        self._worker.close()
-        self._results.clear()
+        if "_worker" in self.__dict__:  # else it was never made whole
+            self._worker.close()
+            self._results.clear()
 
     def _quota(self) -> dict[str, int] | None:
         try:

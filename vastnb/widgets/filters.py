@@ -16,6 +16,8 @@ from vastnb.errors import QueryError
 from vastnb.market.query import Query, parse_query, parse_type
 from vastnb.market.vram import SIZES, at_least
 
+from .regions import codes_of, region_of
+
 DEFAULT_DISK_GB = 10.0
 
 
@@ -35,8 +37,10 @@ class FilterState:
         $ an hour for the whole offer, with the disk below.
     min_reliability : float, optional
         A fraction, 0 to 1.
+    min_down : float, optional
+        Mbit/s that the machine downloads at least.
     country : tuple of str
-        Two-letter codes, any of them.
+        Any of them: two-letter codes, names (``"Germany"``) or regions (``"EU"``, ``"Asia"``).
     datacenter : bool
         Only machines in datacenters.
     verified : bool
@@ -54,6 +58,7 @@ class FilterState:
     min_vram: float | None = None
     max_price: float | None = None
     min_reliability: float | None = None
+    min_down: float | None = None
     country: tuple[str, ...] = ()
     datacenter: bool = False
     verified: bool = True
@@ -84,7 +89,7 @@ class FilterState:
         if unknown:
             raise QueryError(
                 f"The explorer has no filter {unknown[0]!r}; nothing was searched. "
-                f"There are: {', '.join(sorted(known))}."
+                f"Available: {', '.join(sorted(known))}."
             )
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
@@ -111,8 +116,10 @@ class FilterState:
             wanted["dph_total"] = (None, self.max_price)
         if self.min_reliability is not None:
             wanted["reliability"] = (self.min_reliability, None)
+        if self.min_down is not None:
+            wanted["inet_down"] = (self.min_down, None)
         if self.country:
-            codes = list(self.country)
+            codes = codes_of(self.country)
             wanted["geolocation"] = codes if len(codes) > 1 else codes[0]
         if self.datacenter:
             wanted["datacenter"] = True
@@ -156,7 +163,10 @@ def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
     if field in ("gpu_name", "geolocation") and op in ("eq", "in"):
         words = tuple(value) if many else (value,)
         if all(isinstance(word, str) for word in words):
-            return ("gpu_name" if field == "gpu_name" else "country"), words
+            if field == "gpu_name":
+                return "gpu_name", words
+            region = region_of(words)
+            return "country", words if region is None else (region,)
     if many or isinstance(value, str):
         return None
     if field == "num_gpus" and op == "eq":
@@ -168,6 +178,8 @@ def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
         return "max_price", float(value)
     if field == "reliability" and op == "gte":
         return "min_reliability", float(value)
+    if field == "inet_down" and op == "gte":
+        return "min_down", float(value)
     if field == "datacenter" and op == "eq" and value is True:
         return "datacenter", True
     return None
@@ -177,7 +189,7 @@ def _checked(name: str, value: Any) -> Any:
     if name in ("gpu_name", "country"):
         words = [value] if isinstance(value, str) else list(value or ())
         if not all(isinstance(word, str) for word in words):
-            raise _wrong(name, value, "names")
+            raise _wrong(name, value, "a list of names")
         words = [word.strip() for word in words]
         return tuple(dict.fromkeys(word for word in words if word))
     if name in ("datacenter", "verified"):
@@ -203,6 +215,6 @@ def _checked(name: str, value: Any) -> Any:
 
 def _wrong(name: str, value: Any, needed: str) -> QueryError:
     return QueryError(
-        f"The filter {name}={value!r} cannot be used: {needed} is needed. Nothing was searched, "
-        "and what was found before still stands."
+        f"The filter {name}={value!r} must be {needed}. Nothing was searched; earlier results are "
+        "kept."
     )

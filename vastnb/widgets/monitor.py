@@ -29,6 +29,7 @@ from .monitor_actions import QUIET, Click, Outcome, carry_out
 from .monitor_model import MonitorModel, model_of
 from .monitor_rows import static_copy
 from .poller import Poller
+from .searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -100,7 +101,6 @@ class Monitor(LiveWidget):
         self._on_notice = on_notice
         self._notice_trouble = ""
         self._main = MainThread()
-        self._closed = False
         self._results: deque[tuple[Click, Outcome]] = deque()
         watcher = client.watcher
         self._model: MonitorModel = model_of(watcher)
@@ -163,21 +163,10 @@ class Monitor(LiveWidget):
         self._poller.look_now(at_once=True)
         return self
 
-    def close(self) -> None:
-        """End the monitor: its view, its messages, its looks. Machines stay as they are.
-
-        An action that is under way goes on to its end.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        if hasattr(self, "_poller"):
+    def _end(self) -> None:
+        """End its looks. Machines stay as they are; an action that is under way goes on."""
+        if "_poller" in self.__dict__:
             self._poller.close()
-        self.unobserve_all()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
 
     def __repr__(self) -> str:
         figures = self._model.figures(self._now())
@@ -187,9 +176,9 @@ class Monitor(LiveWidget):
 
     # -- from the page ----------------------------------------------------------------------------
 
-    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
-        super()._on_message(widget, content, buffers)
-        kind = content.get("type") if isinstance(content, dict) else None
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        super()._heard(content)
+        kind = content.get("type")
         if kind == "ask":
             self._poller.asked(at_once=bool(content.get("at_once")))
         elif kind == "pause":
@@ -198,6 +187,10 @@ class Monitor(LiveWidget):
             self._on_main(lambda: self._take_click(content))
         elif kind == "dismiss":
             self._on_main(lambda: self._dismiss(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._notice_trouble = unexpected(error)
+        self._show()
 
     def _dismiss(self, content: Mapping[str, Any]) -> None:
         if "id" in content:
@@ -227,12 +220,12 @@ class Monitor(LiveWidget):
         outcome = carry_out(self._client, click, record)
         self._results.append((click, outcome))
         # Without the check whether this monitor is still open: the model outlives it.
-        self._main.run(self._take_results)
+        self._main.run(lambda: self._guarded(self._take_results, always=True))
 
     # -- on the main thread -----------------------------------------------------------------------
 
     def _on_main(self, work: Callable[[], None]) -> None:
-        self._main.run(lambda: None if self._closed else work())
+        self._main.run(lambda: self._guarded(work))
 
     def _now(self) -> float:
         return self._client._clock_of_fleet().time()

@@ -226,9 +226,7 @@ def static_copy(
     when = f", {pd.Timestamp(asked_at, unit='s'):%Y-%m-%d %H:%M:%S} UTC" if asked_at else ""
     caption = f"{made_up}{count}, ${figures['per_hour']:.4f}/h{when}"
     if figures["idle"]:
-        caption += (
-            f"; ${figures['idle_per_hour']:.4f}/h of it for {figures['idle']} that do not run"
-        )
+        caption += f"; ${figures['idle_per_hour']:.4f}/h of it for {figures['idle']} not running"
     if figures["runway_hours"] is not None:
         lasts = seconds(figures["runway_hours"] * 3600)
         caption += f"; credit ${figures['credit']:.2f}, enough for {lasts}"
@@ -236,7 +234,7 @@ def static_copy(
     return static_table(
         frame,
         caption=caption,
-        note=f"{note}This is how it was then. Run the cell to watch.",
+        note=f"{note}As it was when the cell ran. Run the cell to watch.",
         columns=list(frame.columns),
         rows=60,
         css_class=css_class,

@@ -80,6 +80,7 @@ def reprice(frame: pd.DataFrame, disk_gb: float) -> pd.DataFrame:
         "dph_total": total,
         "discounted_dph_total": total,
         "storage_total_cost": total - frame["dph_base"],
+        "storage_gb": pd.Series(float(disk_gb), frame.index),
         "dph_gpu": total / frame["num_gpus"].where(frame["num_gpus"] > 0),
     }
     for per_dollar in ("dlperf_per_dphtotal", "flops_per_dphtotal"):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from .main_thread import MainThread
+from .searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch import Change, Snapshot, Watcher
@@ -28,8 +29,8 @@ SLACK: Final = 0.3
 THREAD: Final = "vastnb-look"
 
 CLOSED: Final = (
-    "The client is closed, so nothing is watched any more: this is what was seen last. Machines "
-    "stay as they are, and bill."
+    "The client is closed, so nothing is watched any more. You see the last look; machines keep "
+    "running and billing."
 )
 
 _log = logging.getLogger("vastnb.widgets")
@@ -68,6 +69,7 @@ class Poller:
         self._came: deque[tuple[Snapshot, Sequence[Change]]] = deque()
         self._shown: Snapshot | None = None
         self._paused = False
+        self._trouble = ""
         self._closed = False
         self._unsubscribe = watcher.subscribe(self._take)
 
@@ -153,7 +155,8 @@ class Poller:
             "asking": False,
             "next_in": round(max(0.0, self._watcher.due_in()), 2),
             "paused": self._paused,
-            "error": CLOSED if self._watcher.closed else self._watcher.snapshot.error,
+            "error": self._trouble
+            or (CLOSED if self._watcher.closed else self._watcher.snapshot.error),
         }
 
     def close(self) -> None:
@@ -172,7 +175,7 @@ class Poller:
             self._watcher.look(at_once=at_once)
         except Exception as wrong:  # noqa: BLE001  (the page would wait for ever)
             _log.exception("a look at the instances failed")
-            error = f"Looking failed ({wrong.__class__.__name__}: {wrong}). Please report it."
+            error = unexpected(wrong)
         finally:
             self._looking.release()
         self._answer(**({"error": error} if error else {}))
@@ -196,8 +199,11 @@ class Poller:
         self._shown = snapshot
         try:
             self._on_look(snapshot, changes)
-        except Exception:  # noqa: BLE001  (other widgets hang on the same look)
+        except Exception as wrong:  # noqa: BLE001  (other widgets hang on the same look)
             _log.exception("a widget could not take what was seen of the instances")
+            self._trouble = f"This look could not be shown. {unexpected(wrong)}"
+        else:
+            self._trouble = ""
 
     def _answer(self, **fields: Any) -> None:
         def send() -> None:

@@ -8,22 +8,23 @@ the kernel's main thread, as in the explorer, and the kernel is never blocked by
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 import traitlets
 
-from vastnb.errors import QueryError
+from vastnb.errors import QueryError, VastError
 from vastnb.market.query import Query
 
 from . import price_frames, registry
 from .assets import bundle, styles
+from .bells import Bells
 from .explorer_model import Problem
 from .fetching import Fetching
 from .live import LiveWidget
 from .prices_loading import load
-from .prices_model import Load, Loaded, PricesModel, PricesState, resolved
+from .prices_model import Load, Loaded, PricesModel, PricesState, resolved, split
 from .prices_pictures import scenes, static_copy, status_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def prices(
     client: Client,
-    query: str | Query | None = None,
+    query: str | Mapping[str, Any] | Query | None = None,
     *,
     gpu: str | Sequence[str] | None = None,
     type: str = "on-demand",
@@ -50,8 +51,9 @@ def prices(
     ----------
     client : Client
         Whose market to look at.
-    query : str or Query, optional
-        What every search asks besides: ``"verified=any num_gpus=1"``. Without ``gpu_name``.
+    query : str, dict or Query, optional
+        What every search asks besides: ``"verified=any num_gpus=1"``. GPU models in it are those
+        of `gpu`.
     gpu : str or list of str, optional
         GPU models, in any spelling; a family (``"H100"``) is all of its models. By default all.
     type : str
@@ -85,9 +87,9 @@ def prices(
     >>> charts = vastnb.prices(vastnb.demo(), gpu=["4090", "3090"])  # doctest: +SKIP
     >>> charts.distribution().groupby("gpu_name")["price"].median()  # doctest: +SKIP
     """
-    text = query.text if isinstance(query, Query) else query
+    text, models = split(query)
     state = PricesState().changed(
-        {"query": text or "", "gpu": list(resolved(gpu)), "type": type, "storage": storage,
+        {"query": text, "gpu": list(resolved(gpu) or models), "type": type, "storage": storage,
          "per": per, "days": days}
     )  # fmt: skip
     widget = Prices(client, state)
@@ -122,6 +124,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
     def __init__(self, client: Client, state: PricesState) -> None:
         super().__init__(settings=state.page())
         self._set_up(client)
+        self._bells = Bells(client)
         self._model = PricesModel(state)
         self._width: float | None = None
         self.observe(self._on_settings, "settings")
@@ -207,6 +210,10 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
             For an option that does not exist or a value that it cannot have.
         """
         self._drain()
+        if "query" in changes:
+            changes["query"], models = split(changes["query"])
+            if models:
+                changes.setdefault("gpu", models)
         if "gpu" in changes:
             changes["gpu"] = list(resolved(changes["gpu"]))
         state = self._model.state.changed(changes)
@@ -222,16 +229,9 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         self._fetch_now(self._model.refresh())
         return self
 
-    def close(self) -> None:
-        """End the widget: its view, its messages, its searches. The frames stay readable."""
-        if self._closed:
-            return
+    def _end(self) -> None:
+        """End its searches; the frames stay readable."""
         self._end_fetching()
-        self.unobserve_all()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
 
     def __repr__(self) -> str:
         figures = self._model.figures()
@@ -242,13 +242,30 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     # -- from the page ------------------------------------------------------------------------
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _heard(self, content: Mapping[str, Any]) -> None:
         # A page that opens tells its width with its ``ready``, and is drawn for that.
-        kind = content.get("type") if isinstance(content, dict) else None
+        kind = content.get("type")
         if kind in ("ready", "width"):
             self._on_main(lambda: self._take_width(content.get("width")))
         elif kind == "refresh":
             self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
+        elif kind == "bell":
+            self._on_main(lambda: self._take_bell(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._model.problem = Problem.of(error)
+        self._tell()
+
+    def _take_bell(self, content: Mapping[str, Any]) -> None:
+        state = self._model.state
+        per: Literal["gpu", "offer"] = "gpu" if state.per == "gpu" else "offer"
+        try:
+            self._bells.take(
+                content, state.search(), per=per, type=state.type, storage=state.storage
+            )
+        except VastError as error:
+            self._model.problem = Problem.of(error, "No alert was set.")
+        self._tell()
 
     def _take_width(self, width: Any) -> None:
         if isinstance(width, (int, float)) and not isinstance(width, bool) and width > 0:
@@ -300,7 +317,9 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     def _tell(self) -> None:
         if not self._closed:
-            self.status = status_of(self._model, busy=self._busy, quota=self._quota())
+            self.status = status_of(
+                self._model, busy=self._busy, quota=self._quota(), bells=self._bells.page()
+            )
 
     def _copy(self) -> str:
         return static_copy(self._model, css_class=self.copy_class)

@@ -88,6 +88,26 @@ class PricesState:
         return parse_query(self.query or None, gpu_name={"in": list(self.gpu)})
 
 
+def split(query: str | Mapping[str, Any] | Query | None) -> tuple[str, tuple[str, ...]]:
+    """Return a query without its GPU models, and these: the charts hold them apart.
+
+    Raises
+    ------
+    QueryError
+        If it cannot be understood, or says something of models that a list of them cannot.
+    """
+    understood = parse_query(query)
+    models: list[str] = []
+    rest = []
+    for condition in understood.conditions:
+        many = condition.value if isinstance(condition.value, (list, tuple)) else [condition.value]
+        if condition.field == "gpu_name" and condition.op in ("eq", "in") and not models:
+            models = [str(one) for one in many]
+        else:
+            rest.append(condition)
+    return Query(tuple(rest), understood.dropped).text, tuple(models)
+
+
 def resolved(gpu: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return GPU models in the service's spelling: ``"4090"`` is ``("RTX 4090",)``.
 
@@ -360,7 +380,8 @@ def _checked(name: str, value: Any) -> Any:
         query = parse_query(value)
         if "gpu_name" in query.filters or "gpu_name" in query.dropped:
             raise QueryError(
-                "Give GPU models as gpu=[...], not in the query. Nothing was searched."
+                "The charts compare GPU models: give them as gpu=[...] or gpu_name=... . Nothing "
+                "was searched."
             )
         return query.text
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -5,20 +5,21 @@ Pure functions of a `PricesModel`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from html import escape
 from typing import Any, Final
 
 import pandas as pd
 
+from vastnb.html import block, escape, table
 from vastnb.market.summary import summary
 
 from . import chart_trend, charts, price_frames
 from .chart_parts import empty, usd
 from .prices_model import DAYS, PricesModel
-from .scene import Scene, to_svg
+from .scene import Scene, to_image
+from .static_html import code_block
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12
@@ -72,14 +73,18 @@ def _nothing_yet(model: PricesModel) -> tuple[str, str] | None:
     if len(model.held.columns):
         return None
     if model.waiting:
-        return "Searching", "The service is asked; its answer comes in a moment."
+        return "Searching", "Waiting for Vast.ai."
     if model.problem:
-        return "No offers", "The search failed: the message below says why, and what to do."
+        return "No offers", "The search failed; the message below says why."
     return "No offers", "Nothing has been searched yet."
 
 
 def status_of(
-    model: PricesModel, *, busy: Mapping[str, Any] | None, quota: Mapping[str, int] | None
+    model: PricesModel,
+    *,
+    busy: Mapping[str, Any] | None,
+    quota: Mapping[str, int] | None,
+    bells: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what the lines above and below the charts say.
 
@@ -91,6 +96,8 @@ def status_of(
         ``since`` (epoch seconds) while something is fetched; ``until`` while it waits its turn.
     quota : mapping, optional
         Rows ``used`` today, and their ``limit``.
+    bells : sequence of mapping
+        Price alerts.
 
     Returns
     -------
@@ -104,6 +111,7 @@ def status_of(
         "problem": asdict(model.problem) if model.problem else None,
         "quota": dict(quota) if quota else None,
         "days": list(DAYS),
+        "bells": list(bells),
     }
     source = model.provenance
     if source:
@@ -125,15 +133,18 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     title = f"{made_up}prices of {figures['machines']:,} machines, {figures['models']} GPU models"
     title += f", {when} UTC" if when else ""
     pictures = "".join(
-        f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_svg(scene)}</div>'
+        f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_image(scene)}</div>'
         for scene in scenes(model, COPY_WIDTH, tips=False).values()
     )
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
-    note = f"{problem}Run the cell for the living charts. As code: {model.code()}"
-    return (
-        f'<div class="{escape(css_class)}"><p><b>{escape(title)}'
-        f'</b></p><div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>'
-        f"{_table(model.shown)}<p>{escape(note)}</p></div>"
+    note = f"{problem}As it was when the cell ran. Run the cell for the live charts. As code:"
+    return block(
+        f"<p><b>{escape(title)}</b></p>",
+        f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>',
+        _table(model.shown),
+        f"<p>{escape(note)}</p>",
+        code_block(model.code()),
+        css_class=css_class,
     )
 
 
@@ -142,7 +153,6 @@ def _table(frame: pd.DataFrame) -> str:
         return ""
     rows = summary(frame).dropna(subset=["dph_gpu_q50"])
     heads = ("GPU", "machines", "GPUs", "cheapest", "10 %", "median", "90 %", "DLPerf")
-    head = "".join(f'<th style="text-align:{_side(i)}">{h}</th>' for i, h in enumerate(heads))
     lines = []
     for row in rows.head(COPY_ROWS).to_dict("records"):
         prices = [usd(row[f"dph_gpu_{name}"]) for name in ("min", "q10", "q50", "q90")]
@@ -154,20 +164,7 @@ def _table(frame: pd.DataFrame) -> str:
             *prices,
             "" if pd.isna(speed) else f"{speed:,.1f}",
         ]
-        lines.append(
-            "".join(
-                f'<td style="text-align:{_side(i)}">{escape(cell)}</td>'
-                for i, cell in enumerate(cells)
-            )
-        )
+        lines.append(cells)
     left = len(rows) - len(lines)
     more = f"; {left} more models are not part of this copy" if left > 0 else ""
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p>$/h per GPU; each machine counts once{more}.</p>"
-    )
-
-
-def _side(column: int) -> str:
-    return "right" if column else "left"
+    return f"{table(heads, lines)}<p>$/h per GPU; each machine counts once{more}.</p>"

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
 from vastnb.market.cost import cost
+from vastnb.market.terms import DISK_GB
 
 from . import registry
 from .assets import bundle, styles
 from .live import LiveWidget
+from .rent_memory import remembered
 from .rent_messages import handle
-from .rent_offers import as_given
 from .rent_plan import RentPlan
 from .rent_price import bids_in
 from .rent_session import RentSession
@@ -61,9 +63,11 @@ def rent_form(
         A newer form with the same key replaces this one. By default the notebook cell is the key.
         A rent that is under way goes on and is shown by the next form.
     **plan
-        What the form says at first: ``image``, ``template_hash``, ``disk`` (GB), ``runtype``,
-        ``label``, ``env``, ``onstart``, ``count``, ``bid``, ``max_hours``, ``budget_usd`` as for
-        ``Client.rent``; ``hours``, ``download_gb`` and ``upload_gb`` for the price.
+    if "disk" not in plan and offers is not None and not is_query(offers):
+        searched = disk_for(offers_of(given), None)
+        if searched > DISK_GB:  # the default says nothing; what was rented last time does
+            plan["disk"] = searched
+    understood = RentPlan().changed({**remembered(client, plan), **plan})
 
     Returns
     -------
@@ -85,11 +89,14 @@ def rent_form(
     """
     if type not in ("on-demand", "bid", "interruptible"):
         raise InvalidRequest(
-            f'type={type!r}: the form rents "on-demand" or "bid" (also "interruptible"). Nothing '
-            "was sent."
+            f'type={type!r}: use "on-demand" or "bid" (also "interruptible"). Nothing was sent.'
         )
     given = as_given(offers)
-    understood = RentPlan().changed(plan)
+    if "disk" not in plan and offers is not None and not is_query(offers):
+        searched = disk_for(offers_of(given), None)
+        if searched > DISK_GB:  # the default says nothing; what was rented last time does
+            plan["disk"] = searched
+    understood = RentPlan().changed({**remembered(client, plan), **plan})
     if understood.template_hash and "runtype" not in plan:
         understood = understood.changed({"runtype": None})
     kind = "on-demand" if type == "on-demand" and understood.bid is None else "bid"
@@ -122,7 +129,6 @@ class RentForm(LiveWidget):
         self, client: Client, offers: Any, plan: RentPlan, *, type: str = "on-demand"
     ) -> None:
         super().__init__()
-        self._closed = False
         self._acked: dict[str, int] = {}
         self._session = RentSession(
             client, offers, plan, type=type, tell=self._tell, send=self._to_page
@@ -235,7 +241,9 @@ class RentForm(LiveWidget):
         """Wait for what is under way (a rent, a search); return False after `timeout` seconds."""
         return self._session.wait(timeout)
 
-    def take_offers(self, offers: pd.DataFrame, *, disk: float | None = None) -> None:
+    def take_offers(
+        self, offers: pd.DataFrame, *, disk: float | None = None, count: int | None = None
+    ) -> None:
         """Take other candidates; what is filled in stays. Not while it rents.
 
         Parameters
@@ -244,9 +252,11 @@ class RentForm(LiveWidget):
             Candidates with prices, best first.
         disk : float, optional
             GB.
+        count : int, optional
+            Machines.
         """
         self._session.drain()
-        self._session.take_offers(offers, disk=disk)
+        self._session.take_offers(offers, disk=disk, count=count)
         self._tell()
 
     def take_up(self) -> None:
@@ -254,19 +264,13 @@ class RentForm(LiveWidget):
         self._session.take_up()
         self._tell()
 
-    def close(self) -> None:
+    def _end(self) -> None:
         """End the form. Machines stay, and a rent that is under way goes on.
 
         The next form on this account shows it; so does ``client.reconcile()``.
         """
-        if self._closed:
-            return
-        self._closed = True
-        self._session.close()
-        layout = self.layout
-        super().close()
-        if layout is not None:
-            layout.close()
+        if "_session" in self.__dict__:
+            self._session.close()
 
     def __repr__(self) -> str:
         ids = ", ".join(str(one.id) for one in self._session.machines.values() if not one.is_gone)
@@ -278,14 +282,16 @@ class RentForm(LiveWidget):
 
     # -- the page -----------------------------------------------------------------------------
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if not isinstance(content, dict):
-            return
+    def _heard(self, content: Mapping[str, Any]) -> None:
         if content.get("type") == "look":
             if self._session.poller is not None:
                 self._session.poller.asked(at_once=content.get("at_once") is True)
             return
         self._session.on_main(lambda: self._take(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._session.failed(error)
+        self._tell()
 
     def _take(self, content: Mapping[str, Any]) -> None:
         if content.get("type") == "ready":

@@ -101,7 +101,7 @@ def settle(client: Client) -> Found:
     try:
         report = client.reconcile()
     except VastError as error:
-        return Found("bad", f"What was left open could not be settled: {error.message}")
+        return Found("bad", f"An earlier rental could not be checked: {error.message}")
     adopted = tuple(one.instance_id for one in report.of("adopted") if one.instance_id is not None)
     if report.of("unsettled") or report.trouble:
         return Found("bad", report.text, adopted)
@@ -122,7 +122,18 @@ def jupyter_of(client: Client, number: int) -> tuple[int, str | None, str]:
         url = client.show_instance(number).jupyter_url
     except VastError as error:
         return number, None, error.message
-    return number, url, "" if url else "It has no Jupyter address yet."
+    return number, url, "" if url else "No Jupyter link yet."
+
+
+def extended(client: Client, number: int, hours: float) -> tuple[int, str]:
+    """Move a machine's deadline; return its id, and why it was not moved (empty if it was)."""
+    from vastnb.fleet.guarding import extend
+
+    try:
+        extend(client, number, hours)
+    except VastError as error:
+        return number, error.message
+    return number, ""
 
 
 def destroyed(client: Client, number: int) -> tuple[int, str]:
@@ -143,6 +154,7 @@ __all__ = [
     "Template",
     "account_of",
     "destroyed",
+    "extended",
     "jupyter_of",
     "offers_again",
     "settle",

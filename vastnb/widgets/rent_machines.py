@@ -7,8 +7,8 @@ when somebody clicks for it, and goes to the page in a message that nothing keep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.fleet import connect
@@ -33,6 +33,37 @@ MOODS: Final[dict[str, str]] = {
 }
 
 
+ADVICE: Final[dict[str, str]] = {
+    "nothing to do": "",
+    "wait": "",
+    "destroy and try the next offer": "Destroy it and try the next offer",
+    "destroy and fix the image": "Destroy it and correct the image",
+    "try the next offer": "Try the next offer",
+    "raise the bid": "Raise the bid",
+    "start again": "Start it again",
+    "stop it": "Stop it",
+    "destroy it again": "Destroy it again",
+    "billed for storage": "Start it, or destroy it to end disk charges",
+}
+"""What is advised, as a sentence; empty where there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a machine was, for how long, and what it cost.
+
+    Parameters
+    ----------
+    seconds : float or None
+        From its creation to its end.
+    usd : float or None
+        $, estimated from what was seen of it.
+    """
+
+    seconds: float | None
+    usd: float | None
+
+
 @dataclass(frozen=True)
 class Machine:
     """One machine of a form.
@@ -53,16 +84,19 @@ class Machine:
         Whether it is being destroyed from here.
     trouble : str
         Why something asked from here did not work.
+    receipt : Receipt or None
+        What it has come to; None as long as it is there.
     """
 
     id: int
     state: str = "starting"
-    reason: str = "rented a moment ago"
+    reason: str = "just rented"
     advice: str = ""
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     deadline: float | None = None
     ending: bool = False
     trouble: str = ""
+    receipt: Receipt | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -80,7 +114,7 @@ class Machine:
             "state": state,
             "mood": MOODS.get(state, "warn"),
             "reason": self.reason,
-            "advice": "" if self.advice in ("nothing to do", "wait") else self.advice,
+            "advice": ADVICE.get(self.advice, self.advice),
             "gpu": f"{count:.0f}\N{MULTIPLICATION SIGN} {name}"
             if count and isinstance(name, str)
             else "",
@@ -93,6 +127,7 @@ class Machine:
             "deadline": self.deadline,
             "trouble": self.trouble,
             "ending": self.ending,
+            "receipt": None if self.receipt is None else asdict(self.receipt),
         }
 
 
@@ -115,4 +150,37 @@ def seen_in(machine: Machine, snapshot: Snapshot) -> Machine:
     )
 
 
-__all__ = ["MOODS", "Machine", "seen_in"]
+def bill_of(machines: Sequence[Machine], now: float) -> dict[str, Any] | None:
+    """Return what the machines that are there cost: now, when all run, and until they end.
+
+    Parameters
+    ----------
+    machines : sequence of Machine
+        Of one form.
+    now : float
+        Epoch seconds, by the clock of the deadlines.
+
+    Returns
+    -------
+    dict or None
+        ``now`` and ``full`` ($/h); ``until`` ($ until every deadline, None if one has none) and
+        ``hours`` (until the last one). None without a machine whose price is known.
+    """
+    there = [one.card() for one in machines if not one.is_gone]
+    there = [one for one in there if one["dph"] is not None]
+    if not there:
+        return None
+    left = [
+        None if one["deadline"] is None else max(0.0, one["deadline"] - now) / 3600 for one in there
+    ]
+    ends = [hours for hours in left if hours is not None]
+    known = len(ends) == len(there)
+    return {
+        "now": sum(one["dph"] if one["dph_now"] is None else one["dph_now"] for one in there),
+        "full": sum(one["dph"] for one in there),
+        "until": sum(one["dph"] * h for one, h in zip(there, ends, strict=True)) if known else None,
+        "hours": max(ends) if known else None,
+    }
+
+
+__all__ = ["ADVICE", "MOODS", "Machine", "Receipt", "bill_of", "seen_in"]

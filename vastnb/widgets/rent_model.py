@@ -22,6 +22,7 @@ import pandas as pd
 from vastnb.errors import InvalidRequest
 
 from .rent_code import code_of
+from .rent_offers import are_interruptible
 from .rent_plan import RentPlan, read
 from .rent_price import Price, price_of
 from .rent_warnings import LEVELS, Account, Warning, warnings_of
@@ -31,9 +32,6 @@ STALE: Final = 30.0
 
 AHEAD: Final = 5.0
 """Seconds by which the clocks of page and kernel may disagree."""
-
-DEARER: Final = 1.5
-"""How many times the first candidate's price another may cost without a word about it."""
 
 Phase = Literal["plan", "confirm", "renting", "rented"]
 
@@ -127,20 +125,22 @@ class RentModel:
     @property
     def of_bid_search(self) -> bool:
         """Whether the offers come from a search for interruptible machines."""
-        return bool(self.offers.attrs.get("vastnb", {}).get("type") == "bid")
+        return len(self.offers) > 0 and are_interruptible(self.offers)
 
     def warnings(self, row: int = 0) -> list[Warning]:
         """Return what to know about one candidate."""
         if not 0 <= row < len(self.offers):
             return []
         found = warnings_of(self.offers.iloc[row].to_dict(), self.plan, self.account)
-        first, most = self.price.dph, self.price.max_dph
-        if row == 0 and first and most and most > DEARER * first:
+        price = self.price
+        if row == 0 and price.max_dph is not None and price.within < price.count:
+            few = f"Only {price.within}" if price.within else "None"
             text = (
-                f"The dearest of these offers costs ${most:.4f}/h, {most / first:.1f} times the "
-                "first one: take out those that you would not pay for."
+                f"{few} of {len(self.offers)} offers at ${price.max_dph:.4f}/h or less, for "
+                f"{price.count} machine{'s' * (price.count > 1)}. Raise the highest price, or add "
+                "offers."
             )
-            found.insert(0, Warning("warn", text))
+            found.insert(0, Warning("bad" if not price.within else "warn", text))
             found.sort(key=lambda one: LEVELS.index(one.level))
         return found
 
@@ -174,7 +174,7 @@ class RentModel:
             return False
         self.errors.pop(name, None)
         if name == "bid" and understood is None and self.of_bid_search:
-            self.errors["bid"] = "These offers are from a bid search: they need a bid."
+            self.errors["bid"] = "These are interruptible offers: enter a bid."
         self._set(self.plan.changed({name: understood}))
         return True
 
@@ -252,23 +252,24 @@ class RentModel:
         if not len(self.offers):
             raise InvalidRequest("There is no offer to rent. Nothing was sent.")
         if not self.plan.image and not self.plan.template_hash:
-            self.errors["image"] = "Say what is to run: an image, or a template."
+            self.errors["image"] = "Enter an image, or choose a template."
         if self.errors:
-            raise ClickRefused("A field needs another look. Nothing was sent.")
+            raise ClickRefused("Correct the marked field. Nothing was sent.")
         self.plan.order()
         if self.of_bid_search and self.plan.bid is None:
-            raise InvalidRequest(
-                "These offers are from a search for interruptible machines and need a bid. "
-                "Nothing was sent."
-            )
+            raise InvalidRequest("These are interruptible offers and need a bid. Nothing was sent.")
         highest = self.price.max_dph
         if highest is None:
             raise InvalidRequest(
-                "The price of one of these offers is not known, so no price can be confirmed. "
-                "Take it out of the list. Nothing was sent."
+                "One of these offers has no price. Remove it from the list. Nothing was sent."
             )
         if self.phase in ("renting", "rented"):
-            raise InvalidRequest("This form has rented already. Nothing more was sent.")
+            raise InvalidRequest("This form has already rented. Nothing more was sent.")
+        if not self.price.within:
+            raise InvalidRequest(
+                f"Every offer costs more than your highest price, ${highest:.4f}/h. Raise it, or "
+                "choose other offers. Nothing was sent."
+            )
         self.confirmation = Confirmation(
             secrets.token_hex(16), tuple(self.ids), self.plan.count, highest, now, self.plan
         )
@@ -300,12 +301,12 @@ class RentModel:
         """
         token, shown = click.get("token"), self.confirmation
         if isinstance(token, str) and token in self._used:
-            raise ClickRefused("This was confirmed already; it is rented once.")
+            raise ClickRefused("Already confirmed; it is rented once.")
         if shown is None or token != shown.token or self.phase != "confirm":
             self.take_back()
             raise ClickRefused(
-                "What this click confirmed has changed since. Nothing was rented: look at the "
-                "price again."
+                "The form has changed since you confirmed. Nothing was rented: check the price "
+                "and confirm again."
             )
         made = click.get("at")
         known = isinstance(made, int | float) and not isinstance(made, bool)
@@ -314,14 +315,14 @@ class RentModel:
             self.take_back()
             late = f"{age:.0f} s ago" if math.isfinite(age) else "at an unknown time"
             raise ClickRefused(
-                f"This click was made {late}, while the kernel was busy. Nothing was rented: look "
-                "at the price and confirm again."
+                f"You clicked {late}, while the kernel was busy. Nothing was rented: check the "
+                "price and confirm again."
             )
         if age < -AHEAD or now - age < shown.made_at - AHEAD:
             self.take_back()
             raise ClickRefused(
-                "The clocks of page and kernel disagree about when this was clicked. Nothing was "
-                "rented: confirm again."
+                "The clocks of your browser and the kernel disagree about when you clicked. "
+                "Nothing was rented: confirm again."
             )
         same = (
             _ids(click.get("offers")) == shown.offer_ids == tuple(self.ids)
@@ -332,8 +333,8 @@ class RentModel:
         if not same:
             self.take_back()
             raise ClickRefused(
-                "The page showed other offers or another price than what would be rented now. "
-                "Nothing was rented: look at the price again."
+                "The offers or the price have changed since the page showed them. Nothing was "
+                "rented: check the price and confirm again."
             )
         self._used.add(shown.token)
         self.confirmation = None

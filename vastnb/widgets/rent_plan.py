@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.offer import Offer, bid_for
-from vastnb.fleet.order import DISK_MIN, LABEL_MAX, SCRIPT_MAX, Order, environment
+from vastnb.fleet.order import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
 from vastnb.market.problems import nearest
 
 COUNT_MAX: Final = 64
@@ -33,6 +33,9 @@ class RentPlan:
         As for `vastnb.Client.rent`; `disk` in GB, `max_hours` in hours, `budget_usd` in $.
     template : str
         The template's name, for people.
+    max_dph : float or None
+        $/h that one machine may cost at most, with its disk; None is a little above the offers
+        that are to be rented.
     hours : float
         Hours of use that the price is worked out for.
     download_gb, upload_gb : float
@@ -49,6 +52,7 @@ class RentPlan:
     onstart: str | None = field(default=None, repr=False)
     count: int = 1
     bid: float | str | None = None
+    max_dph: float | None = None
     hours: float = 8.0
     download_gb: float = 0.0
     upload_gb: float = 0.0
@@ -71,6 +75,8 @@ class RentPlan:
         plan = self
         for name, value in changes.items():
             plan = replace(plan, **{name: read(name, value)})
+        if plan.max_hours is not None and "max_hours" in changes and "hours" not in changes:
+            plan = replace(plan, hours=plan.max_hours)  # what is ended then is priced until then
         return plan
 
     def order(self) -> Order:
@@ -128,7 +134,7 @@ def read(name: str, value: Any) -> Any:
     if name not in _FIELDS:
         near = nearest(name, list(_FIELDS))
         hint = f" Did you mean {', '.join(near)}?" if near else ""
-        raise InvalidRequest(f"The rent form has no {name!r}.{hint} Nothing was rented.")
+        raise InvalidRequest(f"The rent form has no field {name!r}.{hint} Nothing was rented.")
     if name == "env":
         return environment(value)
     if name == "bid":
@@ -141,7 +147,7 @@ def read(name: str, value: Any) -> Any:
 
 _FIELDS: Final = tuple(one.name for one in fields(RentPlan))
 _TEXTS: Final[dict[str, int]] = {
-    "image": 512,
+    "image": IMAGE_MAX,
     "template_hash": 128,
     "template": 200,
     "runtype": 64,
@@ -151,6 +157,7 @@ _TEXTS: Final[dict[str, int]] = {
 _NUMBERS: Final[dict[str, tuple[float, float, str, bool]]] = {
     "disk": (DISK_MIN, 65_536, "GB", False),
     "count": (1, COUNT_MAX, "", False),
+    "max_dph": (0.0001, 10_000, "$/h", True),
     "hours": (0, 87_600, "hours", False),
     "download_gb": (0, 1_000_000, "GB", False),
     "upload_gb": (0, 1_000_000, "GB", False),
@@ -163,12 +170,12 @@ def _text(name: str, value: Any) -> str | None:
     if value is None:
         return "" if name == "template" else None
     if not isinstance(value, str):
-        raise InvalidRequest(f"{name} is a text.")
+        raise InvalidRequest(f"{name} must be text.")
     kept = value if name == "onstart" else value.strip()
     if len(kept) > _TEXTS[name]:
         raise InvalidRequest(f"At most {_TEXTS[name]:,} characters.")
     if name == "image" and any(sign.isspace() for sign in kept):
-        raise InvalidRequest("The name of an image has no blanks.")
+        raise InvalidRequest("An image name cannot contain spaces.")
     return kept if kept.strip() or name == "template" else None
 
 
@@ -187,7 +194,7 @@ def _bid(value: Any) -> float | str | None:
             Order(image="any", price=value)
     except InvalidRequest:
         raise InvalidRequest(
-            "A bid from 0.001 to 128 $/h, or above the least one: min+10%, min+0.05."
+            "Enter a bid from 0.001 to 128 $/h, or one above the minimum: min+10%, min+0.05."
         ) from None
     return value if isinstance(value, str) else float(value)
 
@@ -196,10 +203,10 @@ def _number(
     value: Any, low: float, high: float, unit: str, *, optional: bool, whole: bool
 ) -> float | int | None:
     between = f"from {low:g} to {high:,.0f}{f' {unit}' if unit else ''}"
-    wrong = InvalidRequest(f"A {'whole ' if whole else ''}number {between}.")
+    wrong = InvalidRequest(f"Enter a {'whole ' if whole else ''}number {between}.")
     if isinstance(value, str):
         text = value.lower().replace(",", "").replace("$", "").strip()
-        for tail in ("gb", "hours", "h"):
+        for tail in ("gb", "hours", "h", "/"):
             text = text.removesuffix(tail).strip()
         if not text:
             value = None

@@ -1,8 +1,9 @@
 """What the form says a rental costs: each term by itself, and the price that is confirmed.
 
-The price that is confirmed is the highest that any of the candidates may cost now, rounded up to
-a hundredth of a cent. That number is handed to the rental as ``max_dph``, so a price that rose
-since is refused and not paid.
+What is confirmed is the highest price that one machine may cost: what the user has set, or else
+the dearest of the offers that are to be rented (as many as machines are wanted) and `SLACK` on top,
+rounded up to a hundredth of a cent. That number is handed to the rental as ``max_dph``: offers
+above it are skipped and never paid.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from .rent_plan import RentPlan
 _PLACES: Final = 4
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost")
 
+
+SLACK: Final = 0.1
+"""By how much a price may have risen when it is rented, as a share, unless the user says."""
+
+CENT: Final = 0.01
 
 MOST: Final = 1e15
 """A number of a row that is larger is nonsense: sums with it may not even be finite."""
@@ -59,11 +65,15 @@ class Price:
     dph : float or None
         $/h of one machine with its disk, as it is now; for a bid, at most.
     max_dph : float or None
-        $/h that one machine may cost at most, whichever candidate it becomes: what is confirmed.
+        $/h that one machine may cost at most: what is confirmed.
     terms : tuple of Term
         GPU, disk, traffic either way, for one machine.
     total : float or None
-        $ for one machine.
+        $ for the first machine.
+    dph_all, total_all : float or None
+        $/h and $ for all machines: the first `count` candidates, each at its own price.
+    within : int
+        How many of the candidates cost at most `max_dph`.
     count : int
         How many machines.
     hours : float
@@ -77,14 +87,12 @@ class Price:
     max_dph: float | None = None
     terms: tuple[Term, ...] = ()
     total: float | None = None
+    dph_all: float | None = None
+    total_all: float | None = None
+    within: int = 0
     count: int = 1
     hours: float = 0.0
     at_most: bool = False
-
-    @property
-    def total_all(self) -> float | None:
-        """$ for all machines, at the first candidate's price."""
-        return None if self.total is None else self.total * self.count
 
 
 def priced(frame: pd.DataFrame, plan: RentPlan) -> pd.Series[float]:
@@ -109,7 +117,7 @@ def bids_in(frame: pd.DataFrame, plan: RentPlan) -> pd.DataFrame:
     """Return the candidates with what is charged at most for the GPUs in ``dph_base``."""
     if plan.bid is None:
         return frame
-    offers = [offer_of({**row, "is_bid": False}) for row in frame.to_dict("records")]
+    offers = [offer_of(row) for row in frame.to_dict("records")]
     out = frame.copy(deep=False)
     out["dph_base"] = pd.array([bid_for(one, plan.bid) for one in offers], dtype="Float64")
     return out
@@ -130,18 +138,40 @@ def price_of(frame: pd.DataFrame, plan: RentPlan) -> Price:
     dph = priced(frame, plan)
     terms = _terms(bids_in(frame.head(1), plan), plan)
     known = [one.usd for one in terms]
-    highest = None if bool(dph.isna().any()) else float(dph.max())
+    wanted = frame.head(plan.count)
+    limit = plan.max_dph
+    if bool(dph.isna().any()):
+        limit = None
+    elif limit is None:
+        limit = _rounded_up(float(dph.head(plan.count).max()) * (1 + SLACK))
     first = dph.iloc[0]
+    usd = cost(
+        _complete(bids_in(wanted, plan)),
+        plan.hours,
+        disk=plan.disk,
+        download_gb=plan.download_gb,
+        upload_gb=plan.upload_gb,
+    )["total_usd"]
     return Price(
         offer_id=int(frame["id"].iloc[0]),
         dph=None if pd.isna(first) else float(first),
-        max_dph=None if highest is None else _rounded_up(highest),
+        max_dph=limit,
         terms=terms,
         total=None if any(one is None for one in known) else sum(one or 0.0 for one in known),
+        dph_all=_of_all(dph.head(plan.count), plan.count),
+        total_all=_of_all(usd, plan.count),
+        within=0 if limit is None else int((dph <= limit).fillna(False).sum()),
         count=plan.count,
         hours=plan.hours,
         at_most=plan.is_bid,
     )
+
+
+def _of_all(each: pd.Series[float], count: int) -> float | None:
+    """Return the sum for all machines; those without a candidate count like the last one."""
+    if bool(each.isna().any()):
+        return None
+    return float(each.sum()) + float(each.iloc[-1]) * (count - len(each))
 
 
 def guard_text(price: Price, plan: RentPlan) -> str:
@@ -160,19 +190,16 @@ def guard_text(price: Price, plan: RentPlan) -> str:
         if price.max_dph is not None:
             dollars.append(price.max_dph * plan.max_hours * plan.count)
     if plan.budget_usd is not None:
-        limits.append(f"before ${plan.budget_usd:,.2f} are spent")
+        limits.append(f"before ${plan.budget_usd:,.2f} is spent")
         dollars.append(plan.budget_usd)
     if not limits:
         return ""
     most = f": at most ${min(dollars):,.2f} for GPUs and disks" if dollars else ""
-    return f"Destroyed {' or '.join(limits)}{most}. Traffic comes on top."
+    return f"Destroyed {' or '.join(limits)}{most}. Traffic is extra."
 
 
 def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
-    frame = first.copy(deep=False)
-    for name in _PRICES:
-        if name not in frame.columns:
-            frame[name] = pd.array([None], dtype="Float64")
+    frame = _complete(first)
     usd = cost(
         frame,
         plan.hours,
@@ -194,13 +221,13 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
         ),
         (
             "download",
-            f"Data in {plan.download_gb:g} GB",
+            f"Download {plan.download_gb:g} GB",
             f"{_each(row, 'inet_down_cost')}/GB",
             "download_usd",
         ),
         (
             "upload",
-            f"Data out {plan.upload_gb:g} GB",
+            f"Upload {plan.upload_gb:g} GB",
             f"{_each(row, 'inet_up_cost')}/GB",
             "upload_usd",
         ),
@@ -211,10 +238,19 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
     )
 
 
+def _complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the candidates with every price column; what is not there is missing."""
+    out = frame.copy(deep=False)
+    for name in _PRICES:
+        if name not in out.columns:
+            out[name] = pd.array([None] * len(out), dtype="Float64")
+    return out
+
+
 def _rounded_up(dph: float) -> float:
     """Return the least price of four decimals that is not below `dph`."""
     near = round(dph, _PLACES)
-    return near if near >= dph else round(near + 10.0**-_PLACES, _PLACES)
+    return near if near >= dph * (1 - 1e-9) else round(near + 10.0**-_PLACES, _PLACES)
 
 
 def _each(row: Mapping[Any, Any], name: str, amount: float = 1.0) -> str:

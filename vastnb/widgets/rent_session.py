@@ -8,6 +8,7 @@ methods are called on the kernel's main thread.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -28,26 +29,36 @@ from .rent_facts import (
     Template,
     account_of,
     destroyed,
+    extended,
     jupyter_of,
     offers_again,
     settle,
     templates_of,
 )
-from .rent_machines import Machine, seen_in
-from .rent_model import ClickRefused, RentModel
+from .rent_machines import Machine, Receipt, seen_in
+from .rent_memory import remember
+from .rent_model import AHEAD, STALE, ClickRefused, RentModel
 from .rent_offers import candidates
 from .rent_plan import RentPlan
+from .rent_price import number_of
 from .rent_run import RUNS, RentRun
 from .rent_view import view_of
 from .rent_warnings import Account
 from .rent_words import Outcome, fell_short, outcome_of
+from .spending import Ledger
 
 if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.instance import Instance
     from vastnb.fleet.watch import Change, Snapshot
 
-TAKEN_OVER = "This rent was begun by a form whose cell was run again. It goes on here."
+_log = logging.getLogger("vastnb.widgets")
+
+TAKEN_OVER = "This rental began before the cell was run again. It continues here."
+
+
+EXTENDED_BY = 1.0
+"""Hours by which a click moves a deadline."""
 
 
 class RentSession:
@@ -86,6 +97,7 @@ class RentSession:
         self.machines: dict[int, Machine] = {}
         self.instances: dict[int, Instance] = {}
         self.templates: tuple[Template, ...] | None = None
+        self.ledger = Ledger()
         self.note = ""
         self.poller: Poller | None = None
         self._given = given
@@ -137,8 +149,19 @@ class RentSession:
             self.poller.close()
 
     def on_main(self, work: Callable[[], None]) -> None:
-        """Run `work` on the main thread, unless the form is closed by then."""
-        self.main.run(lambda: None if self._closed else work())
+        """Run `work` on the main thread, unless the form is closed by then; show what fails."""
+
+        def guarded() -> None:
+            if self._closed:
+                return
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001  (shown: else nobody would answer)
+                _log.exception("the rent form could not take what has happened")
+                self.failed(error)
+                self._tell()
+
+        self.main.run(guarded)
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
@@ -177,6 +200,7 @@ class RentSession:
             simulated=self.client.simulated,
             has_key=self.client.has_key,
             note=self.note,
+            clock=self._clock(),
         )
 
     def seen(self) -> None:
@@ -205,7 +229,7 @@ class RentSession:
             If it cannot be rented like this.
         """
         if self.open_question:
-            raise ClickRefused("Find out first whether a machine exists. Nothing was sent.")
+            raise ClickRefused("First find out whether a machine exists. Nothing was sent.")
         self.note, self._outcome = "", None
         self.model.review(time.time())
 
@@ -236,25 +260,28 @@ class RentSession:
         if not RUNS.begin(self._account, run):
             self.model.phase = "plan"
             raise ClickRefused(
-                "Another rent of this account is under way in this kernel. Nothing was sent by "
-                "this click: wait for it, and confirm again."
+                "Another rental of this account is in progress in this kernel. Nothing was sent: "
+                "wait for it, and confirm again."
             )
         self.note = ""
+        remember(self.client, self.model.plan)
         self._follow(run)
 
-    def take_offers(self, offers: pd.DataFrame, *, disk: float | None = None) -> None:
-        """Take other candidates, unless it rents just now; what is filled in stays."""
+    def take_offers(
+        self, offers: pd.DataFrame, *, disk: float | None = None, count: int | None = None
+    ) -> None:
+        """Take other candidates, unless it rents just now; what else is filled in stays."""
         if self.model.phase == "renting":
             return
-        if disk is not None:
-            self.model.change_all({"disk": disk})
+        changes = {"disk": disk, "count": count}
+        self.model.change_all({name: one for name, one in changes.items() if one is not None})
         self._given = offers
         self.back()
         self.model.set_offers(offers)
 
     def search_again(self) -> None:
         """Ask for the offers anew."""
-        self.note = "Asking for the offers again…"
+        self.note = "Searching again…"
         query = isinstance(self._given, str | Mapping)
         given = self._given if query or not self.model.ids else self.model.ids
         kind = "bid" if self.model.of_bid_search else self._type
@@ -283,6 +310,16 @@ class RentSession:
         """Fetch the address of a machine's Jupyter, and send it."""
         if number in self.machines:
             self._do(lambda: jupyter_of(self.client, number), self._send_jupyter)
+
+    def extend(self, content: Mapping[str, Any]) -> None:
+        """Move a machine's deadline by an hour: a click that is fresh, for one that is there."""
+        number, at = content.get("id"), content.get("at")
+        machine = self.machines.get(number) if isinstance(number, int) else None
+        if machine is None or machine.is_gone:
+            return
+        if not isinstance(at, int | float) or not -AHEAD <= time.time() - at <= STALE:
+            raise ClickRefused("That click came too late: the deadline is unchanged.")
+        self._do(lambda: extended(self.client, machine.id, EXTENDED_BY), self._take_extended)
 
     def destroy(self, number: Any, at: Any) -> None:
         """Destroy a machine of this form.
@@ -346,6 +383,10 @@ class RentSession:
             handle = self.instances.get(machine.id)
             if handle is not None and not seen.is_gone:  # it may have been extended
                 seen = replace(seen, deadline=_seconds(handle.deadline))
+            if seen.is_gone:
+                seen = self._over(seen)
+            elif seen.record:
+                self.ledger.see(seen.id, seen.record, seen.state, self._clock())
             self.machines[machine.id] = seen
         if snapshot.credit is not None:
             self.model.account = replace(self.model.account, credit=snapshot.credit)
@@ -379,8 +420,15 @@ class RentSession:
             self._outcome = None
             self.back()
         self.model.set_offers(result)
-        words = "is" if gone == 1 else "are"
-        self.note = f"{gone} of the offers {words} no longer there." if gone else ""
+        words = "offer is" if gone == 1 else "offers are"
+        self.note = f"{gone} {words} gone." if gone else ""
+
+    def _take_extended(self, done: tuple[int, str]) -> None:
+        number, trouble = done
+        machine = self.machines[number]
+        handle = self.instances.get(number)
+        deadline = machine.deadline if handle is None else _seconds(handle.deadline)
+        self.machines[number] = replace(machine, deadline=deadline, trouble=trouble)
 
     def _take_end(self, ended: tuple[int, str]) -> None:
         number, trouble = ended
@@ -388,8 +436,24 @@ class RentSession:
         self.machines[number] = (
             replace(machine, ending=False, trouble=trouble)
             if trouble
-            else replace(machine, state="gone", reason="destroyed", ending=False)
+            else self._over(replace(machine, state="gone", reason="destroyed", ending=False))
         )
+
+    def _over(self, machine: Machine) -> Machine:
+        """Return a machine that has gone, with its receipt."""
+        if machine.receipt is not None:
+            return machine
+        now = self._clock()
+        if machine.record:
+            self.ledger.see(machine.id, machine.record, "running", now)
+        spent = self.ledger.spent(machine.id)
+        self.ledger.gone(machine.id, now)
+        start = number_of(machine.record, "start_date")
+        ran = now - start if start is not None and 0 < start <= now else None
+        return replace(machine, receipt=Receipt(ran, None if spent is None else spent.usd))
+
+    def _clock(self) -> float:
+        return self.client._clock_of_fleet().time()
 
     def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
         number, url, trouble = found

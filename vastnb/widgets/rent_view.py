@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from typing import Any, Final
 
 import pandas as pd
 
+from vastnb.html import block, escape
+
 from .rent_facts import Found, Template
-from .rent_machines import Machine
+from .rent_machines import Machine, bill_of
 from .rent_model import RentModel
 from .rent_price import guard_text, number_of, priced
 from .rent_run import RentRun
@@ -39,6 +40,7 @@ def view_of(
     simulated: bool,
     has_key: bool,
     note: str,
+    clock: float | None = None,
 ) -> dict[str, Any]:
     """Return the page's picture of a form.
 
@@ -64,6 +66,8 @@ def view_of(
         What the client is.
     note : str
         One line for the user, such as why a click was refused.
+    clock : float, optional
+        Time by the clock of the deadlines; by default `now`.
     """
     price = model.price
     confirmation = model.confirmation
@@ -79,7 +83,8 @@ def view_of(
         "of_bid_search": model.of_bid_search,
         "values": _values(model),
         "errors": dict(model.errors),
-        "price": {**asdict(price), "total_all": price.total_all},
+        "price": asdict(price),
+        "bill": bill_of(machines, now if clock is None else clock),
         "guard": guard_text(price, model.plan),
         "warnings": [asdict(one) for one in model.warnings()],
         "account": asdict(model.account),
@@ -154,6 +159,7 @@ def _values(model: RentModel) -> dict[str, Any]:
         "label": plan.label,
         "count": plan.count,
         "bid": plan.bid,
+        "max_dph": plan.max_dph,
         "hours": plan.hours,
         "download_gb": plan.download_gb,
         "upload_gb": plan.upload_gb,
@@ -196,8 +202,9 @@ def static_form(
     price = model.price
     made_up = "SIMULATED MARKET: " if simulated else ""
     if not len(model.offers):
-        return f'<div class="{escape(css_class)}"><p>{escape(made_up)}No offer to rent.</p></div>'
-    most = "price not known" if price.max_dph is None else f"${price.max_dph:.4f}/h at most"
+        return block(f"<p>{escape(made_up)}No offers to rent.</p>", css_class=css_class)
+    each = " each" if price.count > 1 else ""
+    most = "price unknown" if price.max_dph is None else f"up to ${price.max_dph:.4f}/h{each}"
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
     ids = [one.id for one in machines]
     rented = f"Rented: instance {', '.join(map(str, ids))}. " if ids else ""
@@ -208,11 +215,17 @@ def static_form(
     return static_table(
         shown,
         caption=f"{made_up}{rented}{what}: {most}{total}",
-        note=f"Run the cell for the form. As code: {model.code()}",
+        note=f"As it was when the cell ran{_when(model)}. Run the cell to use the form. As code:",
+        code=model.code(),
         columns=_COPIED,
         rows=OFFERS_MOST,
         css_class=css_class,
     )
+
+
+def _when(model: RentModel) -> str:
+    fetched = str(model.offers.attrs.get("vastnb", {}).get("fetched_at", ""))[:16]
+    return f", {fetched.replace('T', ' ')} UTC" if fetched else ""
 
 
 _COPIED: Final = (

@@ -93,21 +93,23 @@ def warnings_of(
 def _prices(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     if plan.bid is None:
         if _dph(row, plan) is None:
-            return [Warning("bad", "Its price is not known, so it cannot be confirmed.")]
+            return [Warning("bad", "It has no price, so it cannot be rented.")]
         return []
     offer = _offer(row)
     bid = None if offer is None else bid_for(offer, plan.bid)
     if offer is None or bid is None:
-        return [Warning("bad", "Its least bid is not known, so a bid cannot be worked out.")]
+        return [Warning("bad", "It has no minimum bid, so no bid can be calculated.")]
     if offer.min_bid is not None and bid < offer.min_bid:
         return [
             Warning(
                 "bad",
-                f"The bid ${bid:.4f}/h is below its least one, ${offer.min_bid:.4f}/h: it would be "
-                "passed over.",
+                f"Your bid, ${bid:.4f}/h, is below its minimum, ${offer.min_bid:.4f}/h: it will be "
+                "skipped.",
             )
         ]
-    return [Warning("info", "A higher bid stops the machine at any time; its disk is billed on.")]
+    return [
+        Warning("info", "A higher bid can stop the machine at any time; its disk is still billed.")
+    ]
 
 
 def _access(plan: RentPlan, account: Account) -> list[Warning]:
@@ -115,8 +117,8 @@ def _access(plan: RentPlan, account: Account) -> list[Warning]:
         return [
             Warning(
                 "bad",
-                "The account has no SSH key, and keys are copied when a machine is created: nobody "
-                "could log in. Add one in the console first.",
+                "Your account has no SSH key, and keys are copied only when a machine is created: "
+                "you could not log in. Add a key in the Vast.ai console first.",
             )
         ]
     return []
@@ -134,8 +136,8 @@ def _money(row: Mapping[Any, Any], plan: RentPlan, account: Account) -> list[War
     return [
         Warning(
             level,
-            f"The credit, ${account.credit:,.2f}, lasts {_hours(lasts)} at ${each_hour:.4f}/h; "
-            f"planned are {_hours(plan.hours)}. Machines stop when it is used up.",
+            f"Your credit, ${account.credit:,.2f}, lasts {_hours(lasts)} at ${each_hour:.4f}/h, "
+            f"less than the {_hours(plan.hours)} planned. Machines stop when it runs out.",
         )
     ]
 
@@ -149,12 +151,12 @@ def _lasting(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
         return [
             Warning(
                 "bad",
-                f"The host ends it in {_hours(left / 3600)}, before the {_hours(wanted)} that are "
+                f"The host takes it back in {_hours(left / 3600)}, before the {_hours(wanted)} "
                 "planned.",
             )
         ]
     if left < DAY:
-        return [Warning("warn", f"The host ends it in {_hours(left / 3600)}.")]
+        return [Warning("warn", f"The host takes it back in {_hours(left / 3600)}.")]
     return []
 
 
@@ -162,26 +164,24 @@ def _machine(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     found: list[Warning] = []
     trust = number_of(row, "reliability")
     if trust is not None and trust < LOW:
-        often = "is often away" if trust < VERY_LOW else "is away more than most"
+        often = "often offline" if trust < VERY_LOW else "offline more than most"
         percent = math.floor(max(0.0, trust) * 1000) / 10
         found.append(
-            Warning(
-                "bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: it {often}."
-            )
+            Warning("bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: {often}.")
         )
     state = row.get("verification")
     state = state if isinstance(state, str) else ""  # pandas' NA has no truth
     if state == "unverified":
-        found.append(Warning("warn", "Not verified by Vast: nobody has checked what it says."))
+        found.append(Warning("warn", "Not verified by Vast.ai: its specifications are unchecked."))
     elif state == "deverified":
-        found.append(Warning("bad", "Vast has taken its verification back."))
+        found.append(Warning("bad", "Vast.ai has withdrawn its verification."))
     room = number_of(row, "disk_space")
     if room is not None and room < plan.disk:
         found.append(
-            Warning("bad", f"It has {max(room, 0):.0f} GB of disk; {plan.disk:g} are wanted.")
+            Warning("bad", f"It has {max(room, 0):.0f} GB of disk; you want {plan.disk:g} GB.")
         )
     if row.get("rentable") is False or row.get("rented") is True:
-        found.append(Warning("warn", "It was taken when these offers were searched for."))
+        found.append(Warning("warn", "It was already rented when you searched."))
     short = _vram_short(row)
     if short:
         found.append(Warning("info" if "nominal" in short else "warn", short))
@@ -194,7 +194,7 @@ def _vram_short(row: Mapping[Any, Any]) -> str:
         return ""
     size, binary = nominal(reported), reported / 1024
     if size not in SIZES:
-        return f"VRAM is {binary:.1f} GB, which is no usual size: look at it before you rely on it."
+        return f"VRAM is {binary:.1f} GB, an unusual size: check it before you rely on it."
     missing = 1 - binary / size
     if missing < SHORT:
         return ""
@@ -221,8 +221,8 @@ def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
         return [
             Warning(
                 "warn",
-                f"Traffic is dear here: {USUAL_TRAFFIC_GB:g} GB cost ${usual:,.2f}, more than "
-                f"{_hours(plan.hours)} of its GPUs (${gpus:,.2f}).",
+                f"Traffic is expensive here: {USUAL_TRAFFIC_GB:g} GB costs ${usual:,.2f}, more "
+                f"than {_hours(plan.hours)} of its GPUs (${gpus:,.2f}).",
             )
         ]
     return []
@@ -230,13 +230,13 @@ def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
 
 def _guard(plan: RentPlan) -> list[Warning]:
     if plan.max_hours is None and plan.budget_usd is None:
-        return [Warning("info", "No limit is set: it bills until you destroy it.")]
+        return [Warning("info", "No limit set: it bills until you destroy it.")]
     return []
 
 
 def _offer(row: Mapping[Any, Any]) -> Any:
     try:
-        return offer_of({"id": 0, **row, "is_bid": False})
+        return offer_of({"id": 0, **row})
     except Exception:  # noqa: BLE001  (a row without a proper id still has properties)
         return None
 

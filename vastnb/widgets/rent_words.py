@@ -33,37 +33,35 @@ from vastnb.errors import (
 Action = Literal["find out", "change", "again", "search", ""]
 
 _BY_CODE: Final[dict[str, tuple[str, str, Action]]] = {
-    "no_offer_left": ("Every offer was taken, or has become dearer", "Search again and choose "
-                      "others, or agree to a higher price.", "search"),
+    "no_offer_left": ("Every offer is gone or above your highest price", "Search again and choose "
+                      "others, or raise the highest price.", "search"),
 }  # fmt: skip
 
 _BY_KIND: Final[tuple[tuple[type[VastError], str, str, Action], ...]] = (
-    (OutcomeUnknown, "It is not known whether a machine was rented",
-     "Find out before anything else is sent: the list of your instances tells.", "find out"),
-    (OfferGone, "The offer is gone, or has become dearer",
-     "Search again and choose another, or agree to a higher price.", "search"),
-    (NoSSHKey, "The account has no SSH key",
-     "Add your public key in the console, or rent with the run type Entrypoint, which needs none.",
-     "change"),
-    (SpendLimit, "A spending limit forbids it",
+    (OutcomeUnknown, "A machine may or may not have been rented",
+     "Find out before you rent anything else: your list of instances tells.", "find out"),
+    (OfferGone, "The offer is gone or above your highest price",
+     "Search again and choose another, or raise the highest price.", "search"),
+    (NoSSHKey, "Your account has no SSH key",
+     "Add your public key in the Vast.ai console, or choose the run type Entrypoint, which needs "
+     "none.", "change"),
+    (SpendLimit, "A spending limit was reached",
      "Rent fewer or cheaper machines, or raise the limit.", "change"),
-    (BadTemplate, "The template cannot be used", "Choose another one, or give an image.", "change"),
-    (NoCredit, "The account cannot pay for it",
-     "Add credit in the console, or rent less.", "change"),
-    (InstanceFailed, "The machine could not be started",
-     "Try the next offer.", "change"),
-    (AuthError, "The service does not accept the key",
+    (BadTemplate, "The template cannot be used", "Choose another one, or enter an image.",
+     "change"),
+    (NoCredit, "Not enough credit", "Add credit in the Vast.ai console, or rent less.", "change"),
+    (InstanceFailed, "The machine did not start", "Try the next offer.", "change"),
+    (AuthError, "Vast.ai rejected the API key",
      "Check the key; vastnb.connect() says where it was found.", "again"),
-    (QuotaExceeded, "Today's rows are used up, so the price could not be checked",
-     "It begins anew at midnight UTC.", "again"),
-    (RateLimited, "The service asks for patience",
-     "Try again in a while.", "again"),
-    (QueryError, "These offers cannot be searched for", "Correct the query.", "change"),
-    (InvalidRequest, "The service cannot rent it like this", "Correct it and try again.", "change"),
-    (JournalError, "Rentals cannot be written down on this computer",
-     "Without that record a lost machine could not be found again. Free the disk, or set "
-     "VASTNB_DATA_DIR to a directory that can be written.", "again"),
-    (ServerError, "The service could not be reached", "Try again in a while.", "again"),
+    (QuotaExceeded, "Today's row quota is used up, so the price could not be checked",
+     "It resets at midnight UTC.", "again"),
+    (RateLimited, "Rate limited by Vast.ai", "Try again in a minute.", "again"),
+    (QueryError, "Invalid query", "Correct the query in the cell, and run the cell again.", ""),
+    (InvalidRequest, "It cannot be rented like this", "Correct it and try again.", "change"),
+    (JournalError, "Rentals cannot be recorded on this computer",
+     "Without that record a lost machine could not be found again. Free disk space, or set "
+     "VASTNB_DATA_DIR to a writable directory.", "again"),
+    (ServerError, "Vast.ai could not be reached", "Try again in a minute.", "again"),
 )  # fmt: skip
 
 EVENT_LEVELS: Final[dict[str, str]] = {
@@ -127,10 +125,10 @@ def outcome_of(error: BaseException) -> Outcome:
     if not isinstance(error, VastError):
         return Outcome(
             "bad",
-            "Something unforeseen went wrong",
+            "Unexpected error",
             f"{error.__class__.__name__}: {error} {notes}".strip()
             + " A machine may have been rented.",
-            "Find out what became of it, and please report this.",
+            "Find out whether one was, and please report this.",
             "find out",
         )
     text = f"{error.message} {notes}".strip()
@@ -142,7 +140,7 @@ def outcome_of(error: BaseException) -> Outcome:
         if isinstance(error, known):
             level = "bad" if known in (OutcomeUnknown, InstanceFailed) else "warn"
             return Outcome(level, title, text, hint, action)
-    return Outcome(level, "It could not be rented", text, "", "again")
+    return Outcome(level, "The rental failed", text, "", "again")
 
 
 def fell_short(rented: int, wanted: int, attempts: pd.DataFrame | None) -> Outcome:
@@ -156,12 +154,12 @@ def fell_short(rented: int, wanted: int, attempts: pd.DataFrame | None) -> Outco
         What happened to each offer.
     """
     reasons = [] if attempts is None else attempts["reason"].dropna().tolist()
-    why = f" The last one: {reasons[-1]}" if reasons else ""
+    why = f" The last reason: {reasons[-1]}" if reasons else ""
     return Outcome(
         "warn",
         f"{rented} of {wanted} machines were rented",
-        f"Those that were rented bill; there was no other offer to try.{why}",
-        "Rent the rest from other offers, or go on with these.",
+        f"The rented ones are billing; there was no other offer to try.{why}",
+        "Rent the rest from other offers, or continue with these.",
         "search",
     )
 

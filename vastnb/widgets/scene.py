@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
@@ -33,7 +34,7 @@ ATTRIBUTES: Final = frozenset({
 })  # fmt: skip
 INK: Final = "currentColor"
 OTHER: Final = "var(--vnb-other, #8b949e)"
-GOOD: Final = "var(--vnb-cheap, #0a9f76)"
+GOOD: Final = "var(--vnb-cheap, #2f7fd6)"
 DEAR: Final = "var(--vnb-dear, #e08600)"
 _EM: Final = 0.6
 """Width of an average character of a sans-serif font, in ems."""
@@ -114,6 +115,21 @@ def to_svg(scene: Scene) -> str:
     )
     inner = escape(children) if isinstance(children, str) else "".join(to_svg(c) for c in children)
     return f"<{tag}{space if tag == 'svg' else ''}{shown}>{inner}</{tag}>"
+
+
+def to_image(scene: Scene) -> str:
+    """Return a scene as an ``<img>``: pages that drop ``<svg>`` keep images.
+
+    A picture inside an image knows nothing of the page's colours, so it brings its paper.
+    """
+    space = 'style="background:#fff;color:#1f2328;font-family:system-ui,sans-serif"'
+    svg = to_svg(scene).replace('style="max-width:100%;height:auto"', space, 1)
+    label = escape(str(scene[1].get("aria-label", "")))
+    data = b64encode(svg.encode()).decode()
+    return (
+        f'<img alt="{label}" style="max-width:100%;height:auto" '
+        f'src="data:image/svg+xml;base64,{data}">'
+    )
 
 
 def text_width(text: str, size: float = 11) -> float:

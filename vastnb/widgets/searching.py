@@ -36,10 +36,12 @@ def answer(client: Client, request: Request) -> pd.DataFrame | VastError:
         return error
     except Exception as error:  # noqa: BLE001  (a worker would die silently; the page shows this)
         _log.exception("a search of the explorer failed")
-        return VastError(
-            f"Something unforeseen went wrong ({error.__class__.__name__}: {error}). Nothing was "
-            "rented, and what was found before still stands. Please report it."
-        )
+        return VastError(f"{unexpected(error)} Nothing was rented; earlier results are kept.")
+
+
+def unexpected(error: BaseException) -> str:
+    """Return the sentence for an error that nobody has foreseen."""
+    return f"Unexpected error ({error.__class__.__name__}: {error}). Please report it."
 
 
 def waits_told(tell: Callable[[float | None], None]) -> WaitHook:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import pandas as pd
+
+from vastnb.html import Side, block, escape, table
 
 from .display import Look, look_of
 
@@ -30,6 +31,7 @@ COPY_COLUMNS: tuple[str, ...] = (
     "id",
 )
 MISSING = "\N{EN DASH}"
+UNDER_A_CENT = "under 1 c"
 _LEFT = ("text", "verification")
 
 
@@ -46,7 +48,9 @@ def format_value(look: Look, value: Any) -> str:
         return MISSING
     if look.form == "usd":
         size = abs(number)
-        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4 if size >= 1e-3 else 6
+        if 0 < number < 0.01:
+            return UNDER_A_CENT
+        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4
         return f"${number:,.{places}f}"
     if look.form == "percent":
         floored = math.floor(number * 1000 + 1e-9) / 10
@@ -70,6 +74,7 @@ def static_table(
     columns: Sequence[str] | None = None,
     rows: int = COPY_ROWS,
     css_class: str = "",
+    code: str = "",
 ) -> str:
     """Return the first `rows` rows of `frame` as a small, safe table.
 
@@ -85,6 +90,8 @@ def static_table(
         How many rows at most.
     css_class : str
         Class of the outer element, by which a living widget hides its copy.
+    code : str
+        Code after the note; its lines stay lines.
 
     Returns
     -------
@@ -95,28 +102,29 @@ def static_table(
     if not names:
         names = [str(name) for name in frame.columns[:10]]
     looks = [look_of(name, frame[name].dtype) for name in names]
-    head = "".join(
-        f'<th style="text-align:{_side(look)}">{escape(look.label)}'
-        f"{f' {escape(look.unit)}' if look.unit else ''}</th>"
-        for look in looks
-    )
-    lines = []
     shown = frame[names].head(rows)
-    for values in shown.itertuples(index=False, name=None):
-        cells = "".join(
-            f'<td style="text-align:{_side(look)}">{escape(format_value(look, value))}</td>'
-            for look, value in zip(looks, values, strict=True)
-        )
-        lines.append(f"<tr>{cells}</tr>")
     left = len(frame) - len(shown)
     more = f"{left:,} more rows are not part of this copy. " if left > 0 else ""
-    foot = escape(f"{more}{note}".strip())
-    return (
-        f'<div class="{escape(css_class)}"><p><b>{escape(caption)}</b></p>'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-        f"<p>{foot}</p></div>"
+    return block(
+        f"<p><b>{escape(caption)}</b></p>",
+        table(
+            [f"{look.label} {look.unit}".strip() for look in looks],
+            (
+                [format_value(look, value) for look, value in zip(looks, values, strict=True)]
+                for values in shown.itertuples(index=False, name=None)
+            ),
+            [_side(look) for look in looks],
+        ),
+        f"<p>{escape(f'{more}{note}'.strip())}</p>",
+        code_block(code),
+        css_class=css_class,
     )
 
 
-def _side(look: Look) -> str:
+def code_block(code: str) -> str:
+    """Return code as HTML that keeps its lines and is broken nowhere; empty without any."""
+    return f'<pre style="overflow-x:auto"><code>{escape(code)}</code></pre>' if code else ""
+
+
+def _side(look: Look) -> Side:
     return "left" if look.form in _LEFT else "right"

@@ -3,9 +3,8 @@
 import { freshId, h, setText } from "./dom.js";
 
 export function field(label, control, extra = null) {
-  const id = freshId("label");
-  const head = h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", id, text: label }), extra);
-  control.setAttribute("aria-labelledby", id);
+  const head = h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), extra);
+  if (control.matches("input, textarea, [role]")) control.setAttribute("aria-label", label);
   return h("div", { class: "vnb-field" }, head, control);
 }
 
@@ -150,9 +149,11 @@ export function multiPick(label, { hint, noun }, onChange) {
     "aria-autocomplete": "list",
     "aria-label": label,
   });
-  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, "aria-label": label });
+  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, tabindex: -1, "aria-label": label });
   const box = h("div", { class: "vnb-multipick" }, h("div", { class: "vnb-picks" }, chips, input), list);
 
+  // An option is `[value, offers, name]`; without a name the value is shown.
+  const named = (value) => options.find(([other]) => other === value)?.[2] ?? value;
   const tell = () => {
     showChips();
     onChange([...chosen]);
@@ -174,11 +175,11 @@ export function multiPick(label, { hint, noun }, onChange) {
         h(
           "span",
           { class: "vnb-chip" },
-          h("span", { text: name }),
+          h("span", { text: named(name) }),
           h("button", {
             type: "button",
             text: "×",
-            "aria-label": `Remove ${name}`,
+            "aria-label": `Remove ${named(name)}`,
             onclick: (event) => {
               event.stopPropagation();
               remove(name);
@@ -194,12 +195,13 @@ export function multiPick(label, { hint, noun }, onChange) {
   const open = () => {
     const wanted = squash(input.value);
     const free = options.filter(([name]) => !chosen.includes(name));
-    const hits = free.filter(([name, count]) => (wanted ? squash(name).includes(wanted) : count > 0));
-    const starts = (name) => squash(name).replace(/^(rtx|gtx)/, "").startsWith(wanted) || squash(name).startsWith(wanted);
-    if (wanted) hits.sort((a, b) => (b[1] > 0) - (a[1] > 0) || starts(b[0]) - starts(a[0]) || b[1] - a[1]);
-    listed = hits.slice(0, 60).map(([name, count]) => ({ names: [name], text: name, count }));
+    const hits = free.filter(([value, count, name = ""]) => (wanted ? squash(`${value} ${name}`).includes(wanted) : count > 0));
+    const starts = ([value, , name = value]) => [value, name].some((text) => squash(text).replace(/^(rtx|gtx)/, "").startsWith(wanted) || squash(text).startsWith(wanted));
+    const exact = ([value]) => squash(value) === wanted;
+    if (wanted) hits.sort((a, b) => exact(b) - exact(a) || (b[1] > 0) - (a[1] > 0) || starts(b) - starts(a) || b[1] - a[1]);
+    listed = hits.slice(0, 60).map(([value, count, name = value]) => ({ names: [value], text: name, count }));
     const present = hits.filter(([, count]) => count > 0);
-    if (wanted && present.length > 1) {
+    if (wanted && present.length > 1 && !present.some(exact)) {
       const count = present.reduce((sum, [, n]) => sum + n, 0);
       listed.push({ names: present.map(([name]) => name), text: `all ${present.length} matching`, count, all: true });
     }
@@ -211,7 +213,7 @@ export function multiPick(label, { hint, noun }, onChange) {
           "li",
           { role: "option", id: `${listId}-${i}`, "aria-selected": String(i === at), class: item.all ? "vnb-all" : null },
           h("span", { text: item.text }),
-          h("span", { class: "vnb-count", text: item.count === null ? "" : String(item.count), title: item.count === 0 ? "None in this answer" : null }),
+          h("span", { class: "vnb-count", text: item.count === null ? "" : String(item.count), title: item.count === 0 ? "None in this result" : null }),
         );
         row.addEventListener("pointerdown", (event) => {
           event.preventDefault();
@@ -277,6 +279,7 @@ export function multiPick(label, { hint, noun }, onChange) {
     },
     offer(next) {
       options = next;
+      showChips();
       const present = next.filter(([, count]) => count > 0).length;
       setText(extra, present ? `${present} ${present === 1 ? noun[0] : noun[1]}` : "");
       if (!list.hidden) open();

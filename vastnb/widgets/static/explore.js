@@ -1,15 +1,14 @@
 // The explorer: filters, table and chart around one store, and the lines that say where it is from.
+import { Alive } from "./alive.js";
 import { Drawer } from "./drawer.js";
 import { guardKeys, h, watchTheme } from "./dom.js";
 import { FilterPanel } from "./filters.js";
 import { Grid } from "./grid.js";
-import { connect, hideCopy } from "./link.js";
+import { connect } from "./link.js";
 import { Scatter } from "./scatter.js";
 import { StatusBars } from "./status.js";
+import { OrderBar } from "./orders.js";
 import { OfferStore } from "./store.js";
-
-// How long to wait for rows before saying that none come (a saved notebook, a busy kernel).
-const PATIENCE_MS = 2500;
 
 function explorer() {
   const store = new OfferStore();
@@ -57,10 +56,12 @@ class ExplorerView {
       onRefresh: () => model.send({ type: "refresh" }),
       onClear: () => store.select([], this),
       onRent: () => model.send({ type: "rent" }),
+      onBell: (what) => model.send({ type: "bell", ...what }),
     });
     this.panel = new FilterPanel(body, { signal, onChange: (state) => this.setFilters(state), onReset: reset });
     body.append(main);
-    shell.append(this.bars.top, body, this.bars.notice, this.bars.foot);
+    this.orders = new OrderBar(main, store, signal);
+    shell.append(this.bars.top, this.bars.bellBox, this.bars.bells, body, this.bars.notice, this.bars.foot);
     this.drawer = new Drawer(model, shell, { signal, onClose: () => this.bars.rent.focus() });
     this.root.append(shell);
     el.append(this.root);
@@ -76,7 +77,8 @@ class ExplorerView {
     });
     watchTheme(this.root, () => this.scatter.theme(), signal);
     this.follow();
-    this.waitForRows();
+    this.alive = new Alive(model, this.root, shell, { signal, name: "The explorer", code: () => model.get("status")?.code ?? "" });
+    if (store.loaded) this.alive.heard();
   }
 
   follow() {
@@ -125,49 +127,6 @@ class ExplorerView {
     this.bars.selection(store.selected.size, store.selected.size - seen);
   }
 
-  // While it lives, the widget hides its static copy. Without a kernel no rows ever come: then the
-  // copy is what there is to see, and a line says so.
-  waitForRows() {
-    const { model, store, signal } = this;
-    if (store.loaded) return hideCopy(model, signal);
-    let hiding = new AbortController();
-    hideCopy(model, hiding.signal);
-    const late = setTimeout(() => {
-      hiding.abort();
-      this.root.classList.add("vnb-waiting");
-      this.root.append(this.waitNote());
-    }, PATIENCE_MS);
-    store.on(
-      "load",
-      () => {
-        if (!hiding) return;
-        clearTimeout(late);
-        hiding.abort();
-        hiding = null;
-        hideCopy(model, signal);
-        this.root.classList.remove("vnb-waiting");
-        this.root.querySelector(".vnb-saved")?.remove();
-      },
-      signal,
-    );
-    signal.addEventListener("abort", () => {
-      clearTimeout(late);
-      hiding?.abort();
-    });
-    return undefined;
-  }
-
-  waitNote() {
-    return h(
-      "div",
-      { class: "vnb-saved" },
-      h("strong", { text: "The explorer is not connected to a kernel. " }),
-      h("span", {
-        text: "Run its cell to search again (or wait, if a cell is running). What was seen last is kept as a table in the notebook.",
-      }),
-      h("code", { text: this.model.get("status")?.code ?? "" }),
-    );
-  }
 }
 
 export default explorer;

@@ -5,6 +5,7 @@ import { multiPick, queryField, segments, stops, toggle } from "./controls.js";
 const PRICES = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 15, 20, 30, 50];
 const VRAM = [8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180];
 const TRUST = [0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
+const SPEEDS = [50, 100, 200, 500, 1000, 2000, 5000];
 const DISKS = [10, 16, 20, 32, 50, 64, 80, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000];
 
 const plain = (text) => Number(text.replace(/[$,%\s]|gb|\/h/gi, ""));
@@ -29,20 +30,20 @@ export class FilterPanel {
       type: segments(
         "Rental",
         [
-          ["on-demand", "On-demand", "Fixed price, yours until you end it"],
-          ["bid", "Bid", "Interruptible: cheaper, but a higher bid stops it"],
-          ["reserved", "Reserved", "Prepaid for a time"],
+          ["on-demand", "On-demand", "Fixed price; yours until you end it"],
+          ["bid", "Bid", "Interruptible: cheaper, but a higher bid can stop it"],
+          ["reserved", "Reserved", "Prepaid for a fixed time"],
         ],
         changes("type"),
       ),
       max_price: stops(
         "Max price",
-        { values: PRICES, any: "high", show: (v) => `$${v}`, read: plain, title: "$ an hour for the whole offer, with your disk" },
+        { values: PRICES, any: "high", show: (v) => `$${v}`, read: plain, title: "$/h for the whole offer, with your disk" },
         changes("max_price"),
       ),
       min_vram: stops(
         "Min VRAM",
-        { values: VRAM, any: "low", show: (v) => `${v} GB`, read: plain, title: "Of one GPU, nominal: 24 finds every 24 GB card" },
+        { values: VRAM, any: "low", show: (v) => `${v} GB`, read: plain, title: "Of one GPU, as the card is sold: 24 finds every 24 GB card" },
         changes("min_vram"),
       ),
       min_reliability: stops(
@@ -58,15 +59,20 @@ export class FilterPanel {
       ),
       disk: stops(
         "Disk",
-        { values: DISKS, show: (v) => `${v} GB`, read: plain, hint: "10 GB", title: "Part of every price that you see" },
+        { values: DISKS, show: (v) => `${v} GB`, read: plain, hint: "10 GB", title: "Every price includes this disk" },
         changes("disk"),
       ),
-      country: multiPick("Country", { hint: "Anywhere", noun: ["country", "countries"] }, changes("country")),
+      min_down: stops(
+        "Min download",
+        { values: SPEEDS, any: "low", show: (v) => `${v} Mbit/s`, read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")), title: "Measured download speed" },
+        changes("min_down"),
+      ),
+      country: multiPick("Region or country", { hint: "Anywhere; EU, Germany…", noun: ["place", "places"] }, changes("country")),
       verified: toggle("Verified", "Only machines that Vast has verified", changes("verified")),
       datacenter: toggle("Datacenter", "Only machines in datacenters", changes("datacenter")),
       text: queryField(
         "More, as a query",
-        { hint: "cuda_vers>=12.4 inet_down>500", title: "Anything else, in Vast's query language" },
+        { hint: "cuda_vers>=12.4 inet_down>500", title: "Anything else, in Vast.ai's query language" },
         changes("text"),
       ),
     };
@@ -81,9 +87,9 @@ export class FilterPanel {
         node("num_gpus"),
         node("type"),
         h("div", { class: "vnb-pair" }, node("max_price"), node("disk")),
-        h("div", { class: "vnb-pair" }, node("min_vram"), node("min_reliability")),
+        h("div", { class: "vnb-pair" }, node("min_vram"), node("min_down")),
+        h("div", { class: "vnb-pair" }, node("min_reliability"), h("div", { class: "vnb-toggles" }, node("verified"), node("datacenter"))),
         node("country"),
-        h("div", { class: "vnb-toggles" }, node("verified"), node("datacenter")),
         node("text"),
       ),
     );
@@ -101,7 +107,7 @@ export class FilterPanel {
     const { state } = this;
     const limited =
       state.gpu_name?.length || state.country?.length || state.text || state.datacenter || state.verified === false;
-    const bounds = ["num_gpus", "min_vram", "max_price", "min_reliability"].some((name) => state[name] !== null && state[name] !== undefined);
+    const bounds = ["num_gpus", "min_vram", "max_price", "min_reliability", "min_down"].some((name) => state[name] !== null && state[name] !== undefined);
     this.reset.hidden = !(limited || bounds);
   }
 

@@ -1,17 +1,16 @@
 // The monitor: machines, what they cost, and what can be done. The page sets the pace (poller.js),
 // the kernel decides; everything that is shown comes as one message, the picture.
-import { guardKeys, h, setText, watchTheme } from "./dom.js";
-import { hideCopy } from "./link.js";
+import { Alive } from "./alive.js";
+import { clockTime, guardKeys, h, setText, watchTheme } from "./dom.js";
 import { Actions } from "./monitor_actions.js";
 import { EventLog, MoneyBar, Notices } from "./monitor_bars.js";
 import { Dialog } from "./monitor_dialog.js";
 import { MachineList } from "./monitor_machines.js";
-import { clockTime, span } from "./monitor_words.js";
+import { span } from "./monitor_words.js";
 import { Pace } from "./poller.js";
 
 // Above so many machines they are shown as rows, unless somebody has chosen.
 const FEW = 6;
-const PATIENCE_MS = 2500;
 const FILTERS = [
   ["all", "All"],
   ["trouble", "Trouble"],
@@ -29,12 +28,7 @@ function monitorWidget() {
         if (message.type === "picture") last = message;
         for (const view of views) view.take(message);
       };
-      // Fired when the kernel has gone, and when it has come back: which of the two, an answer tells.
-      const onLive = () => {
-        for (const view of views) view.check();
-      };
       model.on("msg:custom", onMessage);
-      model.on("comm_live_update", onLive);
       try {
         model.send({ type: "ready" });
       } catch {
@@ -42,7 +36,6 @@ function monitorWidget() {
       }
       return () => {
         model.off("msg:custom", onMessage);
-        model.off("comm_live_update", onLive);
       };
     },
     render({ model, el }) {
@@ -66,7 +59,6 @@ class MonitorView {
     this.picture = null;
     this.offset = 0;
     this.layout = null;
-    this.lost = false;
     this.waited = 0;
     this.root = h("div", { class: "vnb-root" });
     guardKeys(this.root, signal);
@@ -79,10 +71,10 @@ class MonitorView {
         this.waited = seconds;
         this.tick();
       },
-      onLost: () => this.lose(),
+      onLost: () => this.alive?.lose(),
       onTick: () => this.tick(),
     });
-    this.waitForPicture();
+    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The monitor", more: "Machines keep running and billing.", onLost: () => this.lose(), onFound: () => this.find() });
   }
 
   build() {
@@ -128,7 +120,7 @@ class MonitorView {
   // -- from the kernel
 
   take(message) {
-    if (this.lost) this.find();
+    this.alive.heard();
     if (message.type === "picture") this.show(message);
     else if (message.type === "pace") {
       this.pace.answered(message);
@@ -141,7 +133,6 @@ class MonitorView {
   show(picture) {
     this.offset = Date.now() / 1000 - picture.now;
     this.picture = picture;
-    this.arrived?.();
     this.troubled = picture.error;
     this.actions.heard(picture.acks);
     this.bar.show(picture);
@@ -213,7 +204,7 @@ class MonitorView {
     setText(bar.pause, pace.paused ? "Go on" : "Pause");
     bar.pause.disabled = this.lost;
     bar.now.disabled = this.lost || pace.pending !== null;
-    const trouble = this.lost ? "Not connected to a kernel any more: this is what was seen last, and nothing here is asked or can be done. Run the cell again." : this.troubled || picture.doubted;
+    const trouble = this.lost ? "" : this.troubled || picture.doubted;
     setText(this.warn, line || trouble);
     this.warn.title = this.warn.textContent;
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
@@ -262,58 +253,23 @@ class MonitorView {
 
   // -- without a kernel
 
-  // The link to the kernel has changed: whether somebody is there, only an answer tells.
-  check() {
-    if (this.lost || !this.pace) return;
-    this.pace.doubt();
+  get lost() {
+    return Boolean(this.alive?.lost);
   }
 
   lose() {
-    this.lost = true;
+    this.pace.lose();
     this.dialog.close();
-    this.root.classList.add("vnb-lost");
     this.draw();
     this.tick();
   }
 
   // It was there all the same, busy.
   find() {
-    this.lost = false;
-    this.root.classList.remove("vnb-lost");
+    this.pace.lost = false;
     this.draw();
   }
 
-  // While it lives, the widget hides its static copy. Without a kernel no picture ever comes: then
-  // the copy is what there is to see, and a line says so.
-  waitForPicture() {
-    const { model, signal } = this;
-    const hiding = new AbortController();
-    hideCopy(model, hiding.signal);
-    const note = h(
-      "div",
-      { class: "vnb-saved" },
-      h("strong", { text: "The monitor is not connected to a kernel. " }),
-      h("span", { text: "Run its cell to watch again (or wait, if a cell is running). What was seen last is kept as a table in the notebook." }),
-    );
-    const late = setTimeout(() => {
-      if (this.picture) return;
-      hiding.abort();
-      this.root.classList.add("vnb-waiting");
-      this.root.append(note);
-    }, PATIENCE_MS);
-    this.arrived = () => {
-      clearTimeout(late);
-      note.remove();
-      this.root.classList.remove("vnb-waiting");
-      if (hiding.signal.aborted) hideCopy(model, signal);
-      else signal.addEventListener("abort", () => hiding.abort());
-      this.arrived = null;
-    };
-    signal.addEventListener("abort", () => {
-      clearTimeout(late);
-      hiding.abort();
-    });
-  }
 }
 
 export default monitorWidget;

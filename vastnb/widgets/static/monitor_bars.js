@@ -1,6 +1,6 @@
 // Around the machines: what they cost above, what should be read, what has happened below.
-import { DASH, h, setText } from "./dom.js";
-import { clockTime, dollars, hourly, span } from "./monitor_words.js";
+import { DASH, clockTime, h, setText } from "./dom.js";
+import { dollars, hourly, span } from "./monitor_words.js";
 
 const MARKS = { bad: "!", warn: "!", good: "✓", info: "·" };
 
@@ -18,7 +18,7 @@ export class MoneyBar {
     this.credit = figure("credit", "What the account has left, and how long that lasts when all that are to run do so");
     this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: no machine here is real, and none costs money" });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
-    this.fresh = h("span", { class: "vnb-age", role: "status" });
+    this.fresh = h("span", { class: "vnb-age" });
     this.pause = h("button", { type: "button", class: "vnb-button", text: "Pause", onclick: onPause });
     this.now = h("button", { type: "button", class: "vnb-button", text: "Ask now", onclick: onNow });
     this.node = h(

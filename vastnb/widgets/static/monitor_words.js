@@ -1,16 +1,17 @@
 // How the monitor writes money, times and states.
-import { DASH, grouped } from "./dom.js";
+import { DASH, UNDER_A_CENT, grouped } from "./dom.js";
 
 // Prices an hour: cents matter where machines cost cents.
 export function hourly(value) {
   if (value === null || value === undefined) return DASH;
-  const places = value === 0 ? 2 : value < 0.01 ? 4 : value < 10 ? 3 : 2;
+  if (value > 0 && value < 0.01) return `${UNDER_A_CENT}/h`;
+  const places = value === 0 ? 2 : value < 10 ? 3 : 2;
   return `$${grouped(value, places)}/h`;
 }
 
 export function dollars(value) {
   if (value === null || value === undefined) return DASH;
-  return `$${grouped(value, value >= 0.0005 && value < 0.1 ? 3 : 2)}`;
+  return value > 0 && value < 0.01 ? UNDER_A_CENT : `$${grouped(value, 2)}`;
 }
 
 export function span(seconds) {
@@ -21,12 +22,6 @@ export function span(seconds) {
   const hours = Math.floor(s / 3600);
   if (hours < 48) return `${hours} h ${Math.floor((s % 3600) / 60)} min`;
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
-}
-
-export function clockTime(seconds) {
-  const when = new Date(seconds * 1000);
-  const two = (n) => String(n).padStart(2, "0");
-  return `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
 }
 
 export function nameOf(row) {

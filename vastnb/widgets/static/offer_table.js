@@ -1,7 +1,8 @@
 // The offer table by itself.
+import { Alive } from "./alive.js";
 import { guardKeys, h, watchTheme } from "./dom.js";
 import { Grid } from "./grid.js";
-import { connect, hideCopy } from "./link.js";
+import { connect } from "./link.js";
 import { OfferStore } from "./store.js";
 
 function offerTable() {
@@ -19,7 +20,8 @@ function offerTable() {
       root.style.height = `${model.get("height")}px`;
       el.append(root);
       const grid = new Grid(root, store, { signal, label: "GPU offers" });
-      hideCopy(model, signal);
+      const alive = new Alive(model, root, grid.frame, { signal, name: "The table" });
+      if (store.loaded) alive.heard();
       grid.forget();
       return () => {
         stop.abort();

@@ -7,8 +7,6 @@ const TICK_MS = 500;
 const PATIENCE = 1.5;
 // Seconds after which a question that was never answered is put again; longer each time.
 const AGAIN = 120;
-// Seconds without an answer after which a link that has changed is taken to be broken.
-const DOUBT = 4;
 
 export class Pace {
   // `ask(atOnce)` sends the question. `onWaiting(seconds)` is told for how long the kernel has
@@ -24,7 +22,6 @@ export class Pace {
     this.paused = false;
     this.lost = false;
     this.inView = false;
-    this.doubted = null;
     const timer = setInterval(() => this.tick(), TICK_MS);
     const observer = new IntersectionObserver((entries) => {
       this.inView = entries[entries.length - 1].isIntersecting;
@@ -60,10 +57,6 @@ export class Pace {
     if (this.lost) return;
     const now = Pace.clock();
     const { pending } = this;
-    if (this.doubted !== null && now - this.doubted > DOUBT) {
-      this.lose();
-      return;
-    }
     if (pending) {
       const waited = now - pending.at;
       if (!pending.heard && waited >= PATIENCE) {
@@ -90,7 +83,6 @@ export class Pace {
   // The kernel has spoken: it asks the service (`asking`), or says in how many seconds to ask again.
   answered({ next_in: nextIn, asking = false }) {
     this.lost = false;
-    this.doubted = null;
     if (asking) {
       this.pending ??= { at: Pace.clock() };
       this.pending.heard = true;
@@ -121,15 +113,6 @@ export class Pace {
   resume() {
     this.paused = false;
     this.tick();
-  }
-
-  // The link to the kernel has changed. Whether anybody is there, only an answer tells: without one
-  // within some seconds, nobody is.
-  doubt() {
-    if (this.lost) return;
-    this.doubted = Pace.clock();
-    this.pending = null;
-    this.send(false);
   }
 
   // There is no kernel behind the widget: nothing is asked, unless it speaks again.

@@ -1,7 +1,7 @@
 // Prices: four linked charts, drawn from scenes that the kernel makes for the width at hand.
+import { Alive } from "./alive.js";
 import { Chart } from "./charts.js";
 import { grouped, guardKeys, h, watchTheme } from "./dom.js";
-import { hideCopy } from "./link.js";
 import { StatusBars } from "./status.js";
 
 const CHARTS = ["distribution", "performance", "trend", "countries"];
@@ -14,8 +14,6 @@ const PRICE_FIGURES = [
 const RENTALS = [["on-demand", "On-demand"], ["bid", "Bid"], ["reserved", "Reserved"]];
 const UNITS = [["gpu", "per GPU"], ["offer", "per offer"]];
 const FIRST_CHIPS = 9;
-// How long to wait for pictures before saying that none come (a saved notebook, a busy kernel).
-const PICTURE_PATIENCE_MS = 2500;
 const RESIZE_PAUSE_MS = 120;
 
 function prices() {
@@ -36,7 +34,6 @@ class PricesView {
     this.model = model;
     this.signal = signal;
     this.chips = [];
-    this.drawn = false;
     this.root = h("div", { class: "vnb-root" });
     guardKeys(this.root, signal);
     this.bars = new StatusBars({
@@ -44,6 +41,7 @@ class PricesView {
       title: "GPU prices",
       figures: PRICE_FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
+      onBell: (what) => model.send({ type: "bell", ...what }),
     });
     this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": "GPU models" });
     this.segments = {};
@@ -56,13 +54,13 @@ class PricesView {
     const pick = (name, add) => this.toggle(name, add);
     this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Chart({ signal, onPick: pick })]));
     this.grid = h("div", { class: "vnb-charts" }, ...CHARTS.map((name) => this.charts[name].node));
-    this.shell = h("div", { class: "vnb-prices" }, this.bars.top, controls, this.grid, this.bars.notice, this.bars.foot);
+    this.shell = h("div", { class: "vnb-prices" }, this.bars.top, this.bars.bellBox, this.bars.bells, controls, this.grid, this.bars.notice, this.bars.foot);
     this.root.append(this.shell);
     el.append(this.root);
     watchTheme(this.root, () => {}, signal);
+    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The price charts", code: () => model.get("status")?.code ?? "" });
     this.follow();
     this.watchWidth();
-    this.waitForPictures();
   }
 
   choice(name, options, label) {
@@ -80,7 +78,6 @@ class PricesView {
       this.bars.offset = Date.now() / 1000 - message.now;
       for (const name of CHARTS) this.charts[name].draw(message.scenes[name]);
       this.showChips(message.chips);
-      this.onDrawn();
     };
     const onStatus = () => {
       const status = model.get("status");
@@ -147,7 +144,7 @@ class PricesView {
           type: "button",
           class: "vnb-gpuchip",
           "data-name": name,
-          title: `${name}: ${grouped(machines, 0)} machines. Click to show it, or no longer, in all charts`,
+          title: `${name}: ${grouped(machines, 0)} machines. Click to show or hide it in all charts`,
           onclick: () => this.toggle(name, true),
         },
         dot,
@@ -196,39 +193,6 @@ class PricesView {
     });
   }
 
-  // While it lives, the widget hides its static copy. Without a kernel no picture ever comes: then
-  // the copy is what there is to see, and a line says so.
-  waitForPictures() {
-    const hiding = new AbortController();
-    hideCopy(this.model, hiding.signal);
-    this.signal.addEventListener("abort", () => hiding.abort());
-    const late = setTimeout(() => {
-      if (this.drawn || this.signal.aborted) return;
-      hiding.abort();
-      this.root.classList.add("vnb-waiting");
-      this.root.append(this.waitNote());
-    }, PICTURE_PATIENCE_MS);
-    this.signal.addEventListener("abort", () => clearTimeout(late));
-  }
-
-  onDrawn() {
-    if (this.drawn) return;
-    this.drawn = true;
-    if (!this.root.classList.contains("vnb-waiting")) return;
-    hideCopy(this.model, this.signal);
-    this.root.classList.remove("vnb-waiting");
-    this.root.querySelector(".vnb-saved")?.remove();
-  }
-
-  waitNote() {
-    return h(
-      "div",
-      { class: "vnb-saved" },
-      h("strong", { text: "The charts are not connected to a kernel. " }),
-      h("span", { text: "Run their cell to look again (or wait, if a cell is running). What was seen last is kept in the notebook." }),
-      h("code", { text: this.model.get("status")?.code ?? "" }),
-    );
-  }
 }
 
 export default prices;

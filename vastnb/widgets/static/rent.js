@@ -1,16 +1,13 @@
 // The rent form. The kernel sends its whole picture after every change, and this draws it; what is
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
+import { Alive } from "./alive.js";
 import { guardKeys, h, setText, watchTheme } from "./dom.js";
-import { hideCopy } from "./link.js";
 import { Pace } from "./poller.js";
 import { copyText } from "./rent_controls.js";
 import { RentFields } from "./rent_fields.js";
 import { RentPanel } from "./rent_panel.js";
 import { RentProgress } from "./rent_progress.js";
-
-// How long to wait for the kernel before saying that it does not answer.
-const SILENT_MS = 2500;
 
 function rentForm() {
   return {
@@ -56,7 +53,7 @@ class RentView {
 
   build() {
     this.title = h("strong", { class: "vnb-title" });
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: nothing here is real, and nothing costs money" });
+    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: nothing is real and nothing costs money" });
     this.credit = h("span", { class: "vnb-credit" });
     this.back = h("button", { type: "button", class: "vnb-button vnb-tooffers", text: "← Offers", onclick: () => this.leave() });
     this.noticeTitle = h("strong");
@@ -69,8 +66,8 @@ class RentView {
     this.empty = h(
       "div",
       { class: "vnb-rentempty", hidden: true },
-      h("strong", { text: "No offer to rent" }),
-      h("span", { text: "Give offers in the order in which they are to be tried: a frame, its row, an id, or a query." }),
+      h("strong", { text: "No offers" }),
+      h("span", { text: "Pass offers to rent_form: a DataFrame, a row, an id or a query. They are tried in order." }),
       h("code", { text: 'vastnb.rent_form(client, "gpu_name=RTX_4090 num_gpus=1")' }),
       h("code", { text: "vastnb.rent_form(client, df.head(3))" }),
     );
@@ -92,26 +89,8 @@ class RentView {
 
   begin() {
     const { model, signal } = this;
-    let hiding = new AbortController();
-    hideCopy(model, hiding.signal);
     this.root.classList.add("vnb-unborn");
-    const late = setTimeout(() => {
-      hiding.abort();
-      this.saved = h("div", { class: "vnb-saved" }, h("strong", { text: "The rent form is not connected to a kernel. " }), h("span", { text: "Run its cell to use it (or wait, if a cell is running). A machine that was rented goes on: client.reconcile() names it." }));
-      this.root.append(this.saved);
-    }, SILENT_MS);
-    this.born = () => {
-      this.born = null;
-      clearTimeout(late);
-      this.saved?.remove();
-      hiding.abort();
-      hideCopy(model, signal);
-      this.root.classList.remove("vnb-unborn");
-    };
-    signal.addEventListener("abort", () => {
-      clearTimeout(late);
-      hiding?.abort();
-    });
+    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The rent form", more: "A machine that was rented keeps running and billing; client.reconcile() lists it.", onLost: () => this.pace.lose(), onFound: () => (this.pace.lost = false) });
     try {
       model.send({ type: "ready" });
     } catch {
@@ -136,19 +115,20 @@ class RentView {
   }
 
   show(state) {
-    this.born?.();
+    this.root.classList.remove("vnb-unborn");
     this.state = state;
     this.offset = Date.now() / 1000 - state.now;
     const { phase } = state;
     this.shell.dataset.phase = phase;
     const first = state.offers[0];
     const verb = phase === "rented" && state.machines.length ? "Rented" : phase === "renting" ? "Renting" : "Rent";
-    setText(this.title, first ? `${verb} ${state.values.count > 1 ? `${state.values.count} × ` : ""}${first.gpu}` : "Rent a machine");
+    const many = phase === "rented" && state.machines.length ? state.machines.length : state.values.count;
+    setText(this.title, first ? `${verb} ${many > 1 ? `${many} × ` : ""}${first.gpu}` : "Rent a machine");
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;
     setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
     const planning = phase === "plan" || phase === "confirm";
-    this.empty.hidden = !planning || state.offers.length > 0;
+    this.empty.hidden = !planning || state.offers.length > 0 || Boolean(state.outcome);
     this.fields.node.hidden = !planning || !state.offers.length;
     this.progress.node.hidden = planning;
     const settled = (state.acked?.[this.page] ?? 0) >= this.seq || this.seq === 0;
@@ -174,7 +154,7 @@ class RentView {
     setText(this.noticeTitle, `${outcome.title}. `);
     setText(this.noticeText, outcome.text);
     setText(this.noticeHint, outcome.hint);
-    const words = { "find out": finding ? "Finding out…" : "Find out", change: "Change it", again: "Try again", search: "Search again" };
+    const words = { "find out": finding ? "Finding out…" : "Find out", change: "Edit", again: "Try again", search: "Search again" };
     const text = words[outcome.action];
     this.action = outcome.action;
     setText(this.act, text ?? "");

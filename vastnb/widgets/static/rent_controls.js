@@ -51,7 +51,6 @@ export function entry(label, { unit = "", hint = "", mono = false, title = null,
   const offers = chips ? h("span", { class: "vnb-hints" }) : null;
   const box = h("div", { class: unit ? "vnb-rentry vnb-united" : "vnb-rentry" }, input, unit ? h("span", { class: "vnb-unitmark", text: unit, "aria-hidden": "true" }) : null);
   const node = field(label, box, offers);
-  box.removeAttribute("aria-labelledby");
   node.append(wrong);
   const state = told(input, onChange);
   let key = "";
@@ -122,7 +121,7 @@ export function single(label, { hint }, onChange) {
     "aria-autocomplete": "list",
   });
   const clear = h("button", { type: "button", class: "vnb-clear", text: "×", hidden: true, "aria-label": `No ${label.toLowerCase()}` });
-  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, "aria-label": label });
+  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, tabindex: -1, "aria-label": label });
   const box = h("div", { class: "vnb-rentry vnb-single" }, input, clear, list);
   const show = () => {
     input.value = chosen ? chosen[1] : "";
@@ -159,7 +158,7 @@ export function single(label, { hint }, onChange) {
         return row;
       }),
     );
-    if (!listed.length) list.append(h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates at hand" }));
+    if (!listed.length) list.append(h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates loaded" }));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     point();
@@ -189,7 +188,6 @@ export function single(label, { hint }, onChange) {
     event.stopPropagation();
   });
   const node = field(label, box);
-  box.removeAttribute("aria-labelledby");
   return {
     node,
     set(option) {

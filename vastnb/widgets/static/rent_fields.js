@@ -3,11 +3,13 @@ import { h, percent, setText } from "./dom.js";
 import { choice, entry, script, secrets, single } from "./rent_controls.js";
 
 const RUNS = [
-  [null, "Default", "What the template or the service says"],
+  [null, "Default", "As the template or Vast.ai says"],
   ["ssh_direct", "SSH", "Log in by SSH; direct if the machine has an open port"],
   ["jupyter_direct", "Jupyter", "JupyterLab in the browser, and SSH"],
   ["args", "Entrypoint", "The image's own entry point; no login"],
 ];
+// For a first rental; later the last image is remembered.
+const IMAGES = ["pytorch/pytorch", "vastai/base-image", "ubuntu:24.04"];
 const MARKS = { bad: "!", warn: "!" };
 
 function dollars(value, places = 4) {
@@ -20,25 +22,26 @@ export class RentFields {
     this.say = say;
     const change = (name) => (value) => say({ type: "change", field: name, value });
     this.controls = {
-      image: entry("Image", { hint: "pytorch/pytorch", mono: true, title: "A Docker image, with its tag" }, change("image")),
+      image: entry("Image", { hint: "pytorch/pytorch", mono: true, chips: true, title: "A Docker image, with its tag" }, change("image")),
       rental: choice(
         "Rental",
         [
-          ["on-demand", "On-demand", "Fixed price, yours until you end it"],
-          ["bid", "Bid", "Interruptible: cheaper, but a higher bid stops it"],
+          ["on-demand", "On-demand", "Fixed price; yours until you end it"],
+          ["bid", "Bid", "Interruptible: cheaper, but a higher bid can stop it"],
         ],
         (kind) => say({ type: "change", field: "bid", value: kind === "bid" ? "min+10%" : null }),
       ),
-      bid: entry("Bid, $/h", { hint: "min+10%", title: "$ an hour for the GPUs, or above the least bid: min+10%, min+0.05" }, change("bid")),
+      bid: entry("Bid, $/h", { hint: "min+10%", title: "$/h for the GPUs, or above the minimum bid: min+10%, min+0.05" }, change("bid")),
       runtype: choice("Run type", RUNS, change("runtype")),
-      disk: entry("Disk", { unit: "GB", title: "Billed while the machine exists, stopped or not" }, change("disk")),
-      count: entry("Machines", { title: "Each from another offer" }, change("count")),
-      label: entry("Label", { hint: "none", title: "To tell machines apart; at most 256 characters" }, change("label")),
-      hours: entry("Hours of use", { unit: "h", title: "What the price is worked out for" }, change("hours")),
-      download_gb: entry("Data in", { unit: "GB", title: "Traffic to each machine: image, data sets" }, change("download_gb")),
-      upload_gb: entry("Data out", { unit: "GB", title: "Traffic from each machine" }, change("upload_gb")),
-      max_hours: entry("End after", { unit: "h", hint: "no limit", chips: true, title: "Machines are destroyed after this time" }, change("max_hours")),
-      budget_usd: entry("Budget", { unit: "$", hint: "no limit", chips: true, title: "Machines are destroyed before they cost more, all together; traffic is not in it" }, change("budget_usd")),
+      disk: entry("Disk", { unit: "GB", title: "Billed until the machine is destroyed, even while it is stopped" }, change("disk")),
+      count: entry("Machines", { title: "Each from a different offer" }, change("count")),
+      max_dph: entry("Highest price", { unit: "$/h", title: "For one machine with its disk. Offers above it are skipped. By default 10 % above the offers you rent" }, change("max_dph")),
+      label: entry("Label", { hint: "none", title: "A name of your own; at most 256 characters" }, change("label")),
+      hours: entry("Priced for", { unit: "h", title: "The hours that the total is for; End after sets them" }, change("hours")),
+      download_gb: entry("Download", { unit: "GB", title: "Traffic to each machine: image, data sets" }, change("download_gb")),
+      upload_gb: entry("Upload", { unit: "GB", title: "Traffic from each machine" }, change("upload_gb")),
+      max_hours: entry("End after", { unit: "h", hint: "no limit", chips: true, title: "Every machine is destroyed after this time" }, change("max_hours")),
+      budget_usd: entry("Budget", { unit: "$", hint: "no limit", chips: true, title: "For all machines together; they are destroyed before it is spent. Traffic is extra" }, change("budget_usd")),
       env: secrets("Environment and ports", {
         onChange: (rows) => say({ type: "env", rows }),
         onReveal: (name) => say({ type: "reveal", field: "env", name }),
@@ -50,13 +53,13 @@ export class RentFields {
       }),
     };
     this.template = single("Template", { hint: "None; type to choose" }, (option) => say({ type: "template", hash: option ? option[0] : null }));
-    this.offers = h("div", { class: "vnb-cands", role: "list", "aria-label": "Offers, in the order in which they are tried" });
+    this.offers = h("div", { class: "vnb-cands", role: "list", "aria-label": "Offers, tried in this order" });
     this.offersNote = h("span", { class: "vnb-fieldnote" });
     const node = (name) => this.controls[name].node;
     this.node = h(
       "div",
       { class: "vnb-rentfields" },
-      h("section", { class: "vnb-candbox" }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: "Offers, in the order in which they are tried" }), this.offersNote), this.offers),
+      h("section", { class: "vnb-candbox" }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: "Offers, tried in this order" }), this.offersNote), this.offers),
       h(
         "div",
         { class: "vnb-rentcolumns" },
@@ -65,10 +68,10 @@ export class RentFields {
           "section",
           { "aria-label": "How and for how long" },
           h("div", { class: "vnb-rentalrow" }, node("rental"), node("bid")),
-          h("div", { class: "vnb-two" }, node("disk"), node("count")),
+          h("div", { class: "vnb-three" }, node("disk"), node("count"), node("max_dph")),
           node("label"),
           h("div", { class: "vnb-three" }, node("hours"), node("download_gb"), node("upload_gb")),
-          h("div", { class: "vnb-guard" }, h("strong", { text: "Money guard" }), h("span", { class: "vnb-fieldnote", text: "Machines are destroyed, with their disks, at whichever comes first." }), h("div", { class: "vnb-two" }, node("max_hours"), node("budget_usd"))),
+          h("div", { class: "vnb-guard" }, h("strong", { text: "Money guard" }), h("span", { class: "vnb-fieldnote", text: "Machines and their disks are destroyed at whichever comes first." }), h("div", { class: "vnb-two" }, node("max_hours"), node("budget_usd"))),
         ),
       ),
     );
@@ -78,7 +81,7 @@ export class RentFields {
     const { values, errors, phase } = state;
     const off = phase !== "plan";
     this.node.classList.toggle("vnb-still", off);
-    const plain = ["image", "disk", "count", "label", "hours", "download_gb", "upload_gb", "max_hours", "budget_usd", "bid"];
+    const plain = ["image", "disk", "count", "label", "hours", "download_gb", "upload_gb", "max_hours", "budget_usd", "bid", "max_dph"];
     for (const name of plain) {
       if (!errors[name]) this.controls[name].set(values[name]);
     }
@@ -95,7 +98,9 @@ export class RentFields {
       control.disable(off);
     }
     const template = values.template_hash;
-    this.controls.image.input.placeholder = template ? "the template's" : "pytorch/pytorch";
+    this.controls.image.input.placeholder = template ? "from the template" : "pytorch/pytorch";
+    this.controls.max_dph.input.placeholder = state.price.max_dph === null ? "" : state.price.max_dph.toFixed(4);
+    this.controls.image.suggest(template || values.image ? [] : IMAGES, (image) => image.split("/").pop());
     this.template.offer(state.templates ?? []);
     this.template.set(template ? [template, values.template || template, ""] : null);
     this.template.disable(off);
@@ -107,7 +112,8 @@ export class RentFields {
 
   showOffers(state, off) {
     const { offers, offers_count: count } = state;
-    const key = JSON.stringify([offers, off, count]);
+    const limit = state.price.max_dph;
+    const key = JSON.stringify([offers, off, count, limit]);
     if (key === this.offersKey) return;
     this.offersKey = key;
     setText(this.offersNote, count > offers.length ? `and ${count - offers.length} more` : "");
@@ -116,13 +122,13 @@ export class RentFields {
       ...offers.map((offer, i) =>
         h(
           "div",
-          { class: "vnb-cand", role: "listitem" },
+          { class: limit !== null && offer.dph > limit ? "vnb-cand vnb-skipped" : "vnb-cand", role: "listitem", title: limit !== null && offer.dph > limit ? "Above the highest price: it is skipped" : null },
           h("span", { class: "vnb-candat", text: many ? String(i + 1) : "" }),
           h("b", { text: offer.gpu }),
           h("span", { text: offer.vram ?? "" }),
           h("span", { class: "vnb-candwhere", text: offer.where }),
           h("span", { class: "vnb-candtrust", text: offer.trust === null ? "" : `${percent(offer.trust)} %`, title: "Reliability" }),
-          h("span", { class: "vnb-candmark", "data-level": offer.level, text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "", title: offer.level ? `${offer.warnings} to know` : null }),
+          h("span", { class: "vnb-candmark", "data-level": offer.level, text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "", title: offer.level ? `${offer.warnings} warning${offer.warnings === 1 ? "" : "s"}` : null }),
           h("span", { class: "vnb-candprice", text: `${dollars(offer.dph)}/h` }),
           many ? this.offerButtons(offer, i, off) : h("span", { class: "vnb-candid", text: String(offer.id) }),
         ),
@@ -135,8 +141,8 @@ export class RentFields {
     return h(
       "span",
       { class: "vnb-candbuttons" },
-      at > 0 ? h("button", { type: "button", class: "vnb-link", text: "First", disabled: off, title: "Try this one first", onclick: send(false) }) : null,
-      h("button", { type: "button", class: "vnb-clear", text: "×", disabled: off, "aria-label": `Do not try offer ${offer.id}`, onclick: send(true) }),
+      at > 0 ? h("button", { type: "button", class: "vnb-link", text: "First", disabled: off, title: "Try this offer first", onclick: send(false) }) : null,
+      h("button", { type: "button", class: "vnb-clear", text: "×", disabled: off, "aria-label": `Remove offer ${offer.id}`, onclick: send(true) }),
     );
   }
 }

@@ -1,5 +1,5 @@
 // The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
-import { h, setText } from "./dom.js";
+import { UNDER_A_CENT, h, setText } from "./dom.js";
 
 // A click on 'Rent' counts only when somebody can have read what it does.
 const ARMED_MS = 450;
@@ -10,7 +10,8 @@ function fixed(value, places) {
 }
 
 const perHour = (value) => fixed(value, 4);
-const inAll = (value) => fixed(value, value !== null && value !== undefined && value < 0.1 && value > 0 ? 4 : 2);
+const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
+const inHours = (hours) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 export class RentPanel {
@@ -24,13 +25,13 @@ export class RentPanel {
     this.terms = h("dl", { class: "vnb-terms" });
     this.most = h("div", { class: "vnb-most" });
     this.guard = h("div", { class: "vnb-most" });
-    this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "What to know" });
+    this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "Warnings" });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
     this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.say({ type: "review" }) });
     this.rent = h("button", { type: "button", class: "vnb-primary vnb-rentgo", onclick: () => this.confirm() });
     this.back = h("button", { type: "button", class: "vnb-button", text: "Back", onclick: () => this.say({ type: "back" }) });
     this.asked = h("ul", { class: "vnb-asked" });
-    this.question = h("div", { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true }, h("strong", { text: "Rent it?" }), this.asked, h("div", { class: "vnb-actions" }, this.rent, this.back));
+    this.question = h("div", { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true }, h("strong", { text: "Rent now?" }), this.asked, h("div", { class: "vnb-actions" }, this.rent, this.back));
     this.question.addEventListener("keydown", (event) => {
       // A key that is held down repeats: it must not run from one step into the next.
       if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
@@ -49,8 +50,9 @@ export class RentPanel {
 
   show(state, { settled }) {
     const { phase } = state;
-    const billing = state.machines.filter((one) => one.state !== "gone" && one.dph !== null);
-    if (phase === "rented" && billing.length) this.showBilling(state, billing);
+    const gone = state.machines.filter((one) => one.receipt);
+    if (phase === "rented" && state.bill) this.showBilling(state);
+    else if (phase === "rented" && gone.length) this.showReceipt(gone);
     else this.showPrice(state);
     this.showWarnings(state);
     setText(this.guard, state.guard);
@@ -59,40 +61,48 @@ export class RentPanel {
     this.note.hidden = !state.note;
     this.review.hidden = phase !== "plan";
     this.review.disabled = !settled || !state.offers.length || Object.keys(state.errors).length > 0 || !state.has_key;
-    setText(this.review, settled || !state.offers.length ? "Review and rent…" : "Working out the price…");
+    setText(this.review, settled || !state.offers.length ? "Review and rent…" : "Calculating…");
     this.showQuestion(state);
     this.showMore(state);
   }
 
   showPrice(state) {
     const { price, values } = state;
-    setText(this.rate, perHour(price.dph));
-    const bid = price.at_most ? ", charged at most" : "";
-    setText(this.rateNote, `an hour, with ${values.disk} GB disk${bid}`);
+    const many = price.count > 1;
+    setText(this.rate, `${perHour(many ? price.dph_all : price.dph)}/h`);
+    const bid = price.at_most ? " at most" : "";
+    setText(this.rateNote, `${bid ? "at most, " : ""}${many ? `for all ${price.count} machines` : "for one machine"}, with ${values.disk} GB disk${many ? " each" : ""}`);
     const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
     if (price.terms.length) {
-      const each = price.count > 1 ? "One machine" : `${price.hours} h in all`;
-      rows.push([each, price.at_most ? "at most" : "", inAll(price.total), "vnb-sum"]);
-      if (price.count > 1) rows.push([`${price.count} machines`, `${price.hours} h`, inAll(price.total_all), "vnb-sum"]);
+      rows.push([many ? "First machine" : "Total", `${price.hours} h${bid}`, inAll(price.total), "vnb-sum"]);
+      if (many) rows.push([`All ${price.count} machines`, `${price.hours} h${bid}`, inAll(price.total_all), "vnb-sum"]);
     }
     this.setTerms(rows);
-    const others = state.offers_count > 1 ? `, whichever of the ${state.offers_count} it becomes` : "";
-    setText(this.most, price.max_dph === null ? "" : `You confirm ${perHour(price.max_dph)}/h at most for each machine${others}. A price that has risen is refused.`);
+    setText(this.most, price.max_dph === null ? "" : `You approve up to ${perHour(price.max_dph)}/h${many ? " each" : ""}; offers above that are skipped.`);
     this.most.hidden = price.max_dph === null;
   }
 
   // A machine that starts pays for its disk alone.
-  showBilling(state, billing) {
-    const now = billing.reduce((total, one) => total + (one.dph_now ?? one.dph), 0);
-    const full = billing.reduce((total, one) => total + one.dph, 0);
-    setText(this.rate, perHour(now));
-    const less = now < full - 1e-9 ? `; ${perHour(full)} when all run` : "";
-    setText(this.rateNote, `an hour, billed now for ${plural(billing.length, "machine")}${less}`);
-    const { price } = state;
+  showBilling(state) {
+    const { bill, price } = state;
+    const billing = state.machines.filter((one) => one.state !== "gone" && one.dph !== null);
+    setText(this.rate, `${perHour(bill.now)}/h`);
+    const less = bill.now < bill.full - 1e-9 ? `; ${perHour(bill.full)}/h once all run` : "";
+    setText(this.rateNote, `billed now for ${plural(billing.length, "machine")}${less}`);
     const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph_now ?? one.dph)}/h`]);
-    if (price.total_all !== null) rows.push([`${price.hours} h, as planned`, "", inAll(price.total_all), "vnb-sum"]);
+    if (bill.until !== null) rows.push(["Until the deadline", inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
+    else rows.push(["No deadline", "bills until destroyed", "", "vnb-sum"]);
     this.setTerms(rows);
-    setText(this.most, price.max_dph === null ? "" : `Confirmed: ${perHour(price.max_dph)}/h at most for each.`);
+    setText(this.most, price.max_dph === null ? "" : `You approved up to ${perHour(price.max_dph)}/h each.`);
+  }
+
+  // All have gone: what they came to.
+  showReceipt(gone) {
+    const known = gone.filter((one) => one.receipt.usd !== null);
+    setText(this.rate, inAll(known.reduce((total, one) => total + one.receipt.usd, 0)));
+    setText(this.rateNote, `in total, estimated, for ${plural(gone.length, "machine")}; nothing is billed any more`);
+    this.setTerms(gone.map((one) => [one.gpu || String(one.id), one.receipt.seconds === null ? "" : `ran ${inHours(one.receipt.seconds / 3600)}`, inAll(one.receipt.usd)]));
+    setText(this.most, "The invoice in the Vast.ai console is what counts.");
   }
 
   setTerms(rows) {
@@ -108,7 +118,7 @@ export class RentPanel {
   }
 
   showWarnings({ warnings, phase, has_key: hasKey }) {
-    const rows = hasKey ? [...warnings] : [{ level: "bad", text: "This client has no API key: offers can be looked at, and not rented." }, ...warnings];
+    const rows = hasKey ? [...warnings] : [{ level: "bad", text: "No API key: you can look at offers, but not rent." }, ...warnings];
     const key = JSON.stringify(rows);
     this.warnings.hidden = phase === "rented" || phase === "renting" || !rows.length;
     if (key === this.warningsKey) return;
@@ -138,9 +148,9 @@ export class RentPanel {
     this.armedAt = performance.now() + ARMED_MS;
     const first = state.offers[0];
     const lines = [
-      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${count > 1 ? `, else ${plural(count - 1, "other offer")} in this order` : ""}.`,
-      `${perHour(confirm.max_dph)}/h at most for each, ${values.disk} GB disk included.`,
-      `${values.hours} h cost about ${inAll(price.total_all)}${values.download_gb || values.upload_gb ? ", traffic included" : ", without traffic"}.`,
+      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${count > confirm.count ? `, or the next of ${count} offers` : ""}.`,
+      `Up to ${perHour(confirm.max_dph)}/h each, with ${values.disk} GB disk.`,
+      `About ${inAll(price.total_all)} for ${values.hours} h${values.download_gb || values.upload_gb ? ", with traffic" : ", without traffic"}.`,
       state.guard || "No limit: it bills until you destroy it.",
     ];
     const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);
@@ -158,7 +168,7 @@ export class RentPanel {
     setText(this.rent, "Sent…");
     this.say({ type: "confirm", ...confirmation, at: this.kernelTime() });
     this.quiet = setTimeout(() => {
-      setText(this.note, "The kernel is busy. If it takes longer than 30 s this click is refused, and nothing is rented.");
+      setText(this.note, "The kernel is busy. If that lasts over 30 s, this click is ignored and nothing is rented.");
       this.note.hidden = false;
     }, QUIET_MS);
   }

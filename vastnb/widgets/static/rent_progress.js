@@ -1,9 +1,9 @@
 // The left half of the rent form once it rents: what has happened, and the machines that came of it.
-import { h, setText } from "./dom.js";
+import { UNDER_A_CENT, h, setText } from "./dom.js";
 import { copyText } from "./rent_controls.js";
 
-const STAGES = ["Check the price", "Rent", "Start", "Running"];
-const STATE_WORDS = { unreachable: "not reachable", destroying: "being destroyed" };
+const STAGES = ["Check price", "Rent", "Start", "Running"];
+const STATE_WORDS = { destroying: "being destroyed" };
 
 function clock(seconds) {
   const s = Math.max(0, seconds);
@@ -22,10 +22,10 @@ export class RentProgress {
     this.kernelTime = kernelTime;
     this.cards = new Map();
     this.stages = STAGES.map((text) => h("li", {}, h("i", { "aria-hidden": "true" }), h("span", { text })));
-    this.steps = h("ol", { class: "vnb-steps", "aria-label": "What has happened", "aria-live": "polite" });
-    this.waiting = h("div", { class: "vnb-stepwait", role: "status" });
+    this.steps = h("ol", { class: "vnb-steps", "aria-label": "Log of this rental", "aria-live": "polite" });
+    this.waiting = h("div", { class: "vnb-stepwait" });
     this.machines = h("div", { class: "vnb-rentedlist" });
-    this.details = h("details", { class: "vnb-history", open: true }, h("summary", { text: "What has happened" }), this.steps);
+    this.details = h("details", { class: "vnb-history", open: true }, h("summary", { text: "Log of this rental" }), this.steps);
     this.node = h("div", { class: "vnb-rentprogress" }, h("ol", { class: "vnb-stages" }, ...this.stages), this.machines, this.waiting, this.details);
   }
 
@@ -80,7 +80,7 @@ export class RentProgress {
     const now = this.kernelTime();
     const left = run.waits_until ? Math.ceil(run.waits_until - now) : 0;
     const busy = !run.ended;
-    setText(this.waiting, left > 0 ? `Waiting ${left} s for the service's pace` : busy ? `Renting, ${clock(now - run.began)}` : "");
+    setText(this.waiting, left > 0 ? `Waiting ${left} s for Vast.ai's rate limit` : busy ? `Renting, ${clock(now - run.began)}` : "");
     this.waiting.hidden = !busy;
     for (const card of this.cards.values()) card.tick(now);
   }
@@ -96,7 +96,7 @@ export class RentProgress {
     for (const one of machines) {
       let card = this.cards.get(one.id);
       if (!card) {
-        card = new MachineCard(one.id, this.say);
+        card = new MachineCard(one.id, this.say, this.kernelTime);
         this.cards.set(one.id, card);
         this.machines.append(card.node);
       }
@@ -109,23 +109,34 @@ export class RentProgress {
   }
 }
 
+// What ran, how long, and what it cost.
+function receiptText({ receipt, reason }) {
+  if (!receipt) return reason;
+  const { seconds, usd } = receipt;
+  const ran = seconds === null ? "Ended" : `Ran ${seconds < 5400 ? `${Math.max(1, Math.round(seconds / 60))} min` : `${(seconds / 3600).toFixed(1)} h`}`;
+  const cost = usd === null ? "cost unknown" : usd > 0 && usd < 0.01 ? `cost ${UNDER_A_CENT} (estimate)` : `cost about $${usd.toFixed(2)} (estimate)`;
+  return `${ran}; ${cost}. Nothing is billed any more.`;
+}
+
 class MachineCard {
-  constructor(id, say) {
+  constructor(id, say, kernelTime) {
     this.id = id;
     this.say = say;
+    this.kernelTime = kernelTime;
     this.state = h("b", { class: "vnb-state" });
     this.title = h("span", { class: "vnb-cardtitle" });
     this.price = h("span", { class: "vnb-cardprice" });
+    this.later = h("button", { type: "button", class: "vnb-button vnb-later", text: "+1 h", hidden: true, title: "Extend the deadline by 1 hour", onclick: () => this.extend() });
     this.reason = h("span", { class: "vnb-cardreason", role: "status" });
     this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": "Starting" }, h("i"));
-    this.ssh = h("code", { class: "vnb-sshline", tabindex: 0, "aria-label": "Line that logs in" });
+    this.ssh = h("code", { class: "vnb-sshline", tabindex: 0, "aria-label": "SSH command" });
     this.copySsh = h("button", { type: "button", class: "vnb-button vnb-copyssh", text: "Copy", onclick: () => copyText(this.copySsh, this.ssh.textContent) });
     this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, this.copySsh);
     this.config = h("pre", { class: "vnb-config" });
     this.copyConfig = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => copyText(this.copyConfig, this.config.textContent) });
     this.configBox = h("div", { class: "vnb-configbox", hidden: true }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: "For ~/.ssh/config" }), this.copyConfig), this.config);
     this.showConfig = h("button", { type: "button", class: "vnb-button", text: "SSH config", "aria-expanded": "false", onclick: () => this.toggleConfig() });
-    this.askJupyter = h("button", { type: "button", class: "vnb-button", text: "Jupyter link", title: "It holds a token: whoever has it runs code there", onclick: () => this.asksJupyter() });
+    this.askJupyter = h("button", { type: "button", class: "vnb-button", text: "Jupyter link", title: "Contains a token: anyone who has it can run code there", onclick: () => this.asksJupyter() });
     this.link = h("span", { class: "vnb-rjupyter", role: "status" });
     this.end = h("button", { type: "button", class: "vnb-button vnb-rdanger", text: "Destroy…", onclick: () => this.ask(true) });
     this.sure = h("button", { type: "button", class: "vnb-button vnb-rdanger", text: "Destroy it and its disk", onclick: () => this.destroy() });
@@ -140,7 +151,7 @@ class MachineCard {
     this.node = h(
       "article",
       { class: "vnb-rented", "aria-label": `Instance ${id}` },
-      h("div", { class: "vnb-cardhead" }, this.state, this.title, this.price),
+      h("div", { class: "vnb-cardhead" }, this.state, this.title, this.price, this.later),
       h("div", { class: "vnb-cardline" }, this.reason),
       this.bar,
       this.sshRow,
@@ -156,9 +167,12 @@ class MachineCard {
     setText(this.state, STATE_WORDS[one.state] ?? one.state);
     setText(this.title, [`Instance ${one.id}`, one.gpu, one.where].filter(Boolean).join(" · "));
     const gone = one.state === "gone";
-    const advice = one.advice && !gone ? `. What to do: ${one.advice}` : "";
-    setText(this.reason, one.state === "destroying" ? "asked to be destroyed" : `${one.reason}${advice}`);
-    this.reason.hidden = one.reason === one.state && !advice;
+    const advice = one.advice && !gone ? `. ${one.advice}.` : "";
+    setText(this.reason, one.state === "destroying" ? "Confirming that it stays destroyed" : gone ? receiptText(one) : `${one.reason}${advice}`);
+    this.reason.hidden = !gone && one.reason === one.state && !advice;
+    this.later.hidden = !one.deadline || gone || one.ending;
+    if (one.deadline !== this.deadline || one.trouble) this.later.disabled = false;
+    this.deadline = one.deadline;
     const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(one.reason);
     const moving = one.state === "starting" || one.state === "destroying";
     this.bar.hidden = !moving;
@@ -189,6 +203,12 @@ class MachineCard {
     setText(this.price, parts.filter(Boolean).join(" · "));
   }
 
+  extend() {
+    this.later.disabled = true;
+    this.say({ type: "extend", id: this.id, at: this.kernelTime() });
+    setTimeout(() => (this.later.disabled = false), 5000);
+  }
+
   toggleConfig() {
     this.configBox.hidden = !this.configBox.hidden;
     this.showConfig.setAttribute("aria-expanded", String(!this.configBox.hidden));
@@ -204,7 +224,7 @@ class MachineCard {
     this.askJupyter.disabled = false;
     setText(this.askJupyter, "Jupyter link");
     if (!url || !/^https?:\/\//.test(url)) {
-      this.link.replaceChildren(h("span", { text: trouble || "There is no address yet." }));
+      this.link.replaceChildren(h("span", { text: trouble || "No link yet." }));
       return;
     }
     const copy = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => copyText(copy, url) });

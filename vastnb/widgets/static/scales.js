@@ -1,7 +1,7 @@
 // Pure helpers of the chart: logarithmic scales, ticks, colours, the frontier of best offers.
 
 // Distinct for the common kinds of colour blindness, and readable on white and on black.
-export const PALETTE = ["#2f7fd6", "#e08600", "#0a9f76", "#cc6fa9", "#d1495b", "#51b5e0", "#8a6fd1"];
+export const PALETTE = ["#3052db", "#f95e60", "#6fbc04", "#944497", "#5a96ff", "#5e6600", "#aa3b57"];
 
 // The names with most offers get colours; a name that has one keeps it while it is there.
 export function assignColours(names, taken) {

@@ -1,6 +1,6 @@
 // The lines above and below: headline numbers, how old and from where, what went wrong, and the
 // code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
-import { DASH, grouped, h, setText, usd } from "./dom.js";
+import { DASH, announcer, grouped, h, setText, usd } from "./dom.js";
 
 export function ageText(seconds) {
   const s = Math.max(0, Math.round(seconds));
@@ -26,10 +26,11 @@ function figureText(value, form, truncated) {
 }
 
 export class StatusBars {
-  constructor({ signal, onRefresh, onClear = null, onRent = null, title = "GPU offers", figures = EXPLORER_FIGURES }) {
+  constructor({ signal, onRefresh, onClear = null, onRent = null, onBell = null, title = "GPU offers", figures = EXPLORER_FIGURES }) {
     this.status = {};
     this.offset = 0;
     this.kinds = figures;
+    this.onBell = onBell;
     this.build(title, onRefresh, onClear, onRent);
     const timer = setInterval(() => this.tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(timer));
@@ -41,17 +42,19 @@ export class StatusBars {
       return { node: h("div", { class: "vnb-figure" }, value, h("span", { text: label })), value };
     };
     this.figures = this.kinds.map(([, label]) => figure(label));
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: no offer here is real, and none costs money" });
+    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: no offer is real and nothing costs money" });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
-    this.refresh = h("button", { type: "button", class: "vnb-button", text: "Refresh", title: "Ask the service again, now", onclick: onRefresh });
+    this.refresh = h("button", { type: "button", class: "vnb-button", text: "Refresh", title: "Search again now, past the cache", onclick: onRefresh });
+    this.bell = h("button", { type: "button", class: "vnb-button vnb-bellbutton", text: "Alert…", hidden: !this.onBell, title: "Tell me when a search finds one below a price", "aria-expanded": "false", onclick: () => this.askBell(this.bellBox.hidden) });
+    this.buildBell();
     this.rent = h("button", { type: "button", class: "vnb-button vnb-rentbutton", text: "Rent…", disabled: true, hidden: !onRent, onclick: onRent });
     this.top = h(
       "header",
       { class: "vnb-top" },
       h("strong", { class: "vnb-title", text: title }),
       ...this.figures.map(({ node }) => node),
-      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh, this.rent),
+      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh, this.bell, this.rent),
     );
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
@@ -60,16 +63,60 @@ export class StatusBars {
     this.hide = h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideNotice() });
     this.notice = h("div", { class: "vnb-notice", role: "alert", hidden: true }, h("div", {}, this.noticeTitle, this.noticeText, this.noticeCode), this.retry, this.hide);
     this.warn = h("span", { class: "vnb-warn" });
-    this.line = h("span", { class: "vnb-line", role: "status" });
+    this.line = h("span", { class: "vnb-line" });
+    this.announcer = announcer();
     this.picked = h("span", { class: "vnb-picked" });
     this.clear = h("button", { type: "button", class: "vnb-link", text: "clear", hidden: true, onclick: onClear });
-    this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This line gives the same again" });
+    this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This code gives the same offers" });
     this.copy = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => this.copyCode() });
     this.foot = h(
       "footer",
       { class: "vnb-foot" },
       h("div", { class: "vnb-footline" }, this.warn, this.line, h("span", { class: "vnb-selection" }, this.picked, this.clear)),
       h("div", { class: "vnb-footline" }, this.code, this.copy),
+      this.announcer.node,
+    );
+  }
+
+  // Asking for a price below which to be told, and the alerts that are set.
+  buildBell() {
+    this.below = h("input", { type: "text", class: "vnb-below", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": "Price of the alert, $/h" });
+    const set = () => {
+      const price = Number(this.below.value.replace(/[$,\s]|\/h/g, ""));
+      this.below.classList.toggle("vnb-invalid", !(price > 0));
+      if (!(price > 0)) return;
+      this.onBell({ below: price });
+      this.askBell(false);
+    };
+    this.below.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") set();
+      if (event.key === "Escape") this.askBell(false);
+    });
+    this.bellBox = h("div", { class: "vnb-bellbox", hidden: true }, h("span", { text: "Tell me when a search finds one below $" }), this.below, h("span", { text: "/h" }), h("button", { type: "button", class: "vnb-button", text: "Set alert", onclick: set }), h("button", { type: "button", class: "vnb-link", text: "Cancel", onclick: () => this.askBell(false) }));
+    this.bells = h("div", { class: "vnb-bells", hidden: true });
+  }
+
+  askBell(open) {
+    this.bellBox.hidden = !open;
+    this.bell.setAttribute("aria-expanded", String(open));
+    if (!open) return this.bell.focus({ preventScroll: true });
+    const { figures } = this.status;
+    const from = figures?.cheapest;
+    this.below.value = from ? String(Number((from * 0.9).toPrecision(2))) : "";
+    this.below.focus();
+    this.below.select();
+    return undefined;
+  }
+
+  showBells(bells) {
+    const key = JSON.stringify(bells);
+    if (key === this.bellsKey) return;
+    this.bellsKey = key;
+    this.bells.hidden = !bells.length;
+    this.bells.replaceChildren(
+      ...bells.map(({ number, text, hits, last }) =>
+        h("span", { class: hits ? "vnb-bell vnb-rang" : "vnb-bell" }, h("span", { text: hits ? `Alert: ${hits} found for ${text}; last ${last}` : `Alert set: ${text}` }), h("button", { type: "button", class: "vnb-link", text: "Stop", "aria-label": `Stop the alert for ${text}`, onclick: () => this.onBell({ stop: number }) })),
+      ),
     );
   }
 
@@ -92,8 +139,9 @@ export class StatusBars {
     this.simulated.hidden = !status.simulated;
     setText(this.code, status.code ?? "");
     this.code.title = status.code ?? "";
+    this.showBells(status.bells ?? []);
     const problem = status.problem;
-    const key = problem ? `${problem.kind}: ${problem.text}` : "";
+    const key = problem ? `${problem.kind}: ${problem.title} ${problem.text}` : "";
     if (key !== this.noticeKey) {
       this.noticeKey = key;
       this.notice.hidden = !problem;
@@ -116,7 +164,7 @@ export class StatusBars {
     this.clear.hidden = count === 0;
     setText(this.rent, count > 1 ? `Rent ${grouped(count, 0)}…` : "Rent…");
     this.rent.disabled = count === 0;
-    this.rent.title = count === 0 ? "Select an offer first" : "Price, confirmation and progress; nothing is rented by this click";
+    this.rent.title = count === 0 ? "Select an offer first" : "Opens the rent form; nothing is rented by this click";
   }
 
   tick() {
@@ -131,16 +179,16 @@ export class StatusBars {
       parts.push(shown === answer ? `${grouped(answer, 0)} offers` : `${grouped(shown, 0)} of ${grouped(answer, 0)} offers`);
       parts.push(status.answer_query ? `from ${status.answer_query}` : "from the whole market");
       if (status.truncated) {
-        warnings.push("There may be more offers than the service returns at once: narrow the filters");
+        warnings.push("Vast.ai returned only part of the offers: narrow the filters to see them all");
         mood = "warn";
       }
       if (status.stale) {
-        warnings.push(`Stale: ${status.stale_reason || "the service could not be reached"}`);
+        warnings.push(`Stale: ${status.stale_reason || "Vast.ai could not be reached"}`);
         mood = "warn";
       } else if (status.from_cache) parts.push("from the cache");
       if (status.quota) {
         const { used, limit } = status.quota;
-        parts.push(`${grouped(used, 0)} of ${grouped(limit, 0)} rows used today`);
+        parts.push(`${grouped(used, 0)} of ${grouped(limit, 0)} rows of today's quota used`);
       }
     }
     if (status.problem) mood = "bad";
@@ -149,7 +197,7 @@ export class StatusBars {
       mood = "busy";
       const left = busy.until ? Math.ceil(busy.until - now) : 0;
       const passed = Math.floor(now - busy.since);
-      if (left > 0) age = `waiting ${left} s for the service's pace`;
+      if (left > 0) age = `waiting ${left} s for Vast.ai's rate limit`;
       else age = passed >= 2 ? `searching, ${passed} s` : "searching";
     }
     setText(this.age, age);
@@ -158,6 +206,7 @@ export class StatusBars {
     setText(this.warn, warnings.join(" · "));
     this.warn.title = this.warn.textContent;
     const text = parts.join(" · ");
+    if (parts.length && !busy) this.announcer.say([...warnings, parts[0]].join(". "));
     setText(this.line, text);
     this.line.title = text;
   }

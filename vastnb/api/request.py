@@ -17,18 +17,18 @@ from vastnb.api.answers import SIMULATED, Answer, utc
 from vastnb.api.cache import Entry
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.secret import Secret
-from vastnb.api.wire import Asked
+from vastnb.api.wire import Request
 from vastnb.errors import InvalidRequest
 
 
-class Call(NamedTuple):
+class PendingCall(NamedTuple):
     """One call on its way.
 
     Parameters
     ----------
     endpoint : Endpoint
-        What is asked.
-    asked : Asked
+        What is request.
+    request : Request
         What is sent.
     key : str
         Under which its answer is kept.
@@ -37,13 +37,15 @@ class Call(NamedTuple):
     cached : bool
         Whether answers are kept at all.
     refresh : bool
-        Whether the user asked for a new answer.
-    started, deadline : float
-        When the call began, and when its patience ends; seconds since the epoch.
+        Whether the user request for a new answer.
+    started : float
+        When the call began, seconds since the epoch.
+    deadline : float
+        When its patience ends, by the clock that nobody sets (`Clock.steady`).
     """
 
     endpoint: Endpoint
-    asked: Asked
+    request: Request
     key: str
     ttl: float
     cached: bool
@@ -54,12 +56,12 @@ class Call(NamedTuple):
     def accepts(self, entry: Entry, now: float) -> bool:
         """Say whether a kept answer is good enough."""
         if self.refresh:
-            return entry.created_at > self.started  # of another thread, after the user asked
+            return entry.created_at > self.started  # of another thread, after the user request
         # A little in the future is another machine's clock; more is a clock that was set back.
         return -5.0 <= now - entry.created_at < self.ttl
 
 
-def kept_answer(call: Call, entry: Entry, stale_reason: str | None = None) -> Answer:
+def kept_answer(call: PendingCall, entry: Entry, stale_reason: str | None = None) -> Answer:
     """Return a kept entry as an answer, marked if it is older than it should be."""
     return Answer(
         status=200,
@@ -78,10 +80,12 @@ def identity_of(key: Secret, base_url: str) -> str:
     return key.fingerprint(base_url) if key else "anonymous-" + _digest(base_url)[:12]
 
 
-def key_of(identity: str, asked: Asked) -> str:
+def key_of(identity: str, request: Request) -> str:
     """Return the key under which the answer to a request is kept. No header has a part in it."""
-    params = sorted(asked.params.items())
-    return _digest(json.dumps([identity, asked.method, asked.url, params, _canonical(asked.body)]))
+    params = sorted(request.params.items())
+    return _digest(
+        json.dumps([identity, request.method, request.url, params, _canonical(request.body)])
+    )
 
 
 def url_of(base_url: str, endpoint: Endpoint, path: Mapping[str, Any]) -> str:
@@ -153,4 +157,4 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
-__all__ = ["Call", "body_of", "identity_of", "kept_answer", "key_of", "params_of", "url_of"]
+__all__ = ["PendingCall", "body_of", "identity_of", "kept_answer", "key_of", "params_of", "url_of"]

@@ -1,8 +1,8 @@
 """What a transport works with: connections, the store of answers, the pace.
 
 All of it belongs to one process. SQLite files and sockets that a child process inherits would be
-used by two processes at once, so a child opens its own (`Tools.pid` tells), and what it inherited
-is kept untouched until it ends: closing it would disturb the parent.
+used by two processes at once, so a child opens its own (`Resources.pid` tells), and what it
+inherited is kept untouched until it ends: closing it would disturb the parent.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vastnb.api import lane
 from vastnb.api.cache import Store, open_store
 from vastnb.api.endpoints import Endpoint
-from vastnb.api.pace import Pace
-from vastnb.api.places import PACE, cache_dir
+from vastnb.api.files import PACE, cache_dir
+from vastnb.api.lane import Pace
 from vastnb.api.progress import SHOW_FROM, SLICE, Tick
-from vastnb.api.requesting import identity_of
+from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.shared import State, file_state
+from vastnb.api.usage import merged_rows
 from vastnb.api.wire import Wire
 from vastnb.clock import Clock
 
@@ -59,7 +61,7 @@ class Settings(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Resources:
     """What one process has opened."""
 
     pid: int
@@ -78,7 +80,7 @@ class Tools:
         self.state.close()
 
 
-def open_tools(settings: Settings) -> Tools:
+def open_resources(settings: Settings) -> Resources:
     """Open connections, store and pace for this process."""
     now = settings.clock.time
     identity = identity_of(settings.key, settings.base_url)
@@ -87,14 +89,21 @@ def open_tools(settings: Settings) -> Tools:
     if isinstance(settings.cache, str) and settings.cache.startswith(("redis://", "rediss://")):
         from vastnb.api.shared_redis import open_redis
 
-        store, state = open_redis(settings.cache)
+        store, state = open_redis(settings.cache, settings.clock, _merged)
     else:
         store = open_store(settings.cache, now())
         # The pace is shared whatever the cache is: the service counts per account.
-        state = file_state(cache_dir() / PACE, now)
+        state = file_state(cache_dir() / PACE, now, _merged)
     wire = Wire(base_url=settings.base_url, key=settings.key, timeout=settings.timeout)
-    pace = Pace(state, identity, settings.clock)
-    return Tools(os.getpid(), identity, wire, store, state, pace)
+    pace = Pace(state, identity)
+    return Resources(os.getpid(), identity, wire, store, state, pace)
+
+
+def _merged(key: str, shared: str | None, before: str | None, ours: str | None) -> str | None:
+    """Put together what kernels have learned apart; see `KeptState`."""
+    if key.startswith(lane.KEY):
+        return lane.merged(lane.Lane.load(shared), lane.Lane.load(ours)).dump()
+    return merged_rows(shared, before, ours)
 
 
 class KeyLocks:
@@ -143,4 +152,4 @@ def _acquire(
     return False
 
 
-__all__ = ["Cache", "KeyLocks", "Settings", "Tools", "open_tools"]
+__all__ = ["Cache", "KeyLocks", "Resources", "Settings", "open_resources"]
