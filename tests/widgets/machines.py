@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from vastnb.api.requesting import identity_of
+from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
 from vastnb.fleet.journal import Entry, Journal
 from vastnb.fleet.marker import MARKER, new_marker
