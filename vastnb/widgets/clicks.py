@@ -35,8 +35,8 @@ def too_old(at: Any, now: float) -> str:
     if -AHEAD <= age <= OLDEST:
         return ""
     return (
-        f"This click is {seconds(abs(age))} old: it had to wait for the kernel. Nothing was done. "
-        "Click again if you still want it."
+        f"You clicked {seconds(abs(age))} ago, while the kernel was busy. Nothing was done; click "
+        "again if you still want it."
     )
 
 
