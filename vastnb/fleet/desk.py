@@ -258,8 +258,11 @@ class Desk:
             If one cannot be settled. Nothing was sent.
         """
         cases = self.open_attempts(but)
-        if not cases:
-            return []
+        if cases:
+            self._settle_first(cases)
+        return self._made_for(replace(order, price=None), but)
+
+    def _settle_first(self, cases: list[Case]) -> None:
         try:
             for case in cases:
                 _flying[case.marker or ""] = threading.current_thread()
@@ -274,12 +277,19 @@ class Desk:
         for case in cases:
             if case.state in UNSETTLED:
                 raise blocked(case)
-        live = [case for case in cases if case.state in LIVE]
-        return [
-            one
-            for one in live
-            if self.orders.pop(one.marker or "", None) == replace(order, price=None)
-        ]
+
+    def _made_for(self, order: Order, but: Collection[str]) -> list[Case]:
+        """Return the machines of lost creates for an order that were found since, by anybody."""
+        waiting = {marker for marker, one in self.orders.items() if one == order} - {*but}
+        found = []
+        for entry in self.journal.entries(self.rights.account) if waiting else ():
+            if entry.marker in waiting and entry.state not in UNSETTLED:
+                del self.orders[entry.marker]
+                if entry.state in LIVE:
+                    case = Case.of(entry)
+                    self.settler.record(case, note="")
+                    found.append(case)
+        return found
 
     def dph_of(self, case: Case) -> float | None:
         """Return what a machine costs, $/h with its disk; None if that cannot be seen yet."""
@@ -332,6 +342,8 @@ class Desk:
         finally:
             _flying.pop(case.marker or "", None)
         attempt.error = outcome(attempt, was)
+        if case.state not in UNSETTLED:
+            self.orders.pop(case.marker or "", None)
         self.guard_machine(attempt)
 
     def _send(self, attempt: Attempt, order: Order, marker: str) -> None:

@@ -191,6 +191,8 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
         for finding in _findings(case, state, desk.clock.time())
     ]
     for case in cases:
+        if case.state not in UNSETTLED:  # the user is told: another rent is another order
+            desk.orders.pop(case.marker or "", None)
         if case.state in LIVE and case.entry is not None and case.entry.note == FOUND:
             desk.settler.record(case, note="")
     findings += [_elsewhere(entry) for entry in theirs]
