@@ -8,6 +8,7 @@ for nothing, and machines of others that were touched. All must be 0.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 from dataclasses import dataclass, field
@@ -184,9 +185,7 @@ class Histories:
                         destroy(kernel.desk, [rng.choice(ids)], verify=rng.random() < 0.7)
                 else:
                     self._pass(kernels, rng.choice((20, 60, 300)))
-            except VastError:
-                pass
-            except Killed:
+            except (VastError, Killed):
                 pass
             fleet.lists_empty = False  # it does not last for ever
             fleet.lists_behind = 0.0
@@ -196,10 +195,8 @@ class Histories:
             for place, one in enumerate(kernels):
                 if one.journal.dead:
                     kernels[place] = Kernel(self, rng.choice(self.keys))
-                    try:
+                    with contextlib.suppress(Killed):
                         kernels[place].start()
-                    except Killed:
-                        pass
         # In the end one kernel starts, and time passes until long after every deadline.
         self._calm()
         for one in kernels:
