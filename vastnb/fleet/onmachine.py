@@ -14,6 +14,7 @@ import math
 import shlex
 from typing import Final
 
+from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
 
 FILE: Final = "/root/.vastnb_deadline"
@@ -77,8 +78,8 @@ def with_line(onstart: str | None, deadline: float, base_url: str) -> str:
     """
     added = line(deadline, base_url)
     if not onstart or not onstart.startswith("#!"):
-        return added + (onstart or "")
-    first, _, rest = onstart.partition("\n")
+        return _hidden(added + (onstart or ""))
+    first, _, rest = veil(onstart.partition("\n"))
     if not first.split("/")[-1].split()[-1].endswith("sh"):
         raise InvalidRequest(
             f"onstart is a script for {first[2:].strip()!r}, so the line that ends the machine "
@@ -86,7 +87,12 @@ def with_line(onstart: str | None, deadline: float, base_url: str) -> str:
             "deadline_on_machine, or give a shell script.",
             code="invalid_args",
         )
-    return f"{first}\n{added}{rest}"
+    return _hidden(f"{first}\n{added}{rest}")
+
+
+def _hidden(script: str) -> str:
+    hidden: str = veil(script)
+    return hidden
 
 
 def move_command(deadline: float) -> str:
