@@ -29,7 +29,7 @@ _LINE: Final = (
     "(P() {{ tr '\\0' '\\n' </proc/1/environ|sed -n \"s/^$1=//p\"; }};"
     "I=${{CONTAINER_ID:-$(P CONTAINER_ID)}};K=${{CONTAINER_API_KEY:-$(P CONTAINER_API_KEY)}};"
     'U={url}/api/v0/instances/$I/;A="Authorization: Bearer $K";'
-    "while :;do D=$(cat {file} 2>/dev/null);"
+    'while [ -n "$I" ];do D=$(cat {file} 2>/dev/null);'
     'if [ "$(date +%s)" -ge "${{D:-{deadline}}}" ];then '
     'curl -fsS -m 20 -X DELETE -H "$A" -H "Content-Type: application/json" -d "{{}}" "$U"'
     '||wget -qO- -T 20 -t 1 --method=DELETE --header="$A" "$U"'

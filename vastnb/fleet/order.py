@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.marker import MARKER, with_marker
+from vastnb.fleet.marker import MARKER, label_of, with_marker
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768
@@ -152,7 +152,7 @@ class Order:
             "env": with_marker(env, marker),
             "price": None if self.price is None else float(self.price),
             "disk": self.disk,
-            "label": self.label,
+            "label": self.label or label_of(marker),
             "onstart": self.onstart,
             "cancel_unavail": not self.interruptible if cancel is None else cancel,
             "template_hash_id": self.template_hash,
