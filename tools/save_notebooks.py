@@ -48,7 +48,8 @@ def _make_static(output: nbformat.NotebookNode) -> bool:
     """Take the widget out of an output; return whether anything worth saving is left."""
     data = output.get("data", {})
     if data.pop(WIDGET_VIEW, None) is None:
-        return True
+        # A line that was shown while something was waited for leaves an output without data.
+        return bool(data) or output.output_type != "display_data"
     # A widget without an HTML twin is a progress line, gone by the time anybody reads this.
     return "text/html" in data
 

@@ -544,6 +544,8 @@ class Session:
             )  # fmt: skip
             return
         done = self._master("forward", "-L", str(one))
+        if done.returncode and self.dropped():
+            raise self.lost(f"{one.local} is not forwarded.")
         if done.returncode:
             raise RemoteError(
                 f"Instance {self.instance_id}: {one.local} cannot be forwarded "

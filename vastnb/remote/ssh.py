@@ -171,10 +171,10 @@ def meaning(said: str) -> tuple[type[RemoteError], str]:
     type, str
         The kind of error, and its meaning in words.
     """
+    last = said.strip().splitlines()[-1:] or ["no answer"]
     for pattern, kind, words in _MEANINGS:
         if pattern.search(said):
-            return kind, words
-    last = said.strip().splitlines()[-1:] or ["no answer"]
+            return kind, f"{words} (ssh: {last[0][:200]})"
     return ConnectionLost, f"Its SSH server cannot be reached (ssh: {last[0][:200]})."
 
 
