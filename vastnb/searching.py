@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
@@ -30,7 +31,9 @@ RECENT = 8
 FEW_NEW = 8
 """Fewer new offers than these may have come in the meantime."""
 FRAMES_KEPT = 32
-"""Built frames that are remembered; one of 500 offers takes about half a megabyte."""
+BYTES_KEPT = 48 * 2**20
+"""Built frames that are remembered, and bytes of the answers behind them; one of 500 offers has
+about 1.5 MB."""
 
 
 class Record(Protocol):
@@ -122,8 +125,8 @@ class Offers:
         self._source = source
         self._caps = Caps(has_key)
         self._record = record
-        self._frames: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
-        self._recent: deque[tuple[Answer, Mapping[str, Any], Any]] = deque(maxlen=RECENT)
+        self._frames: OrderedDict[Hashable, tuple[pd.DataFrame, int]] = OrderedDict()
+        self._recent: deque[tuple[datetime, Mapping[str, Any], Any]] = deque(maxlen=RECENT)
         self._lock = threading.Lock()
 
     def once(self, search: Search) -> pd.DataFrame:
@@ -136,6 +139,7 @@ class Offers:
                 columns=search.columns,
                 provenance=search.provenance(self._source),
             ),
+            len(answer.body),
         )
         if not answer.from_cache:
             self._learn(answer, search.body, frame)
@@ -151,9 +155,9 @@ class Offers:
         ids = frame["id"].dropna().to_numpy("int64")
         with self._lock:
             earlier = list(self._recent)
-            self._recent.append((answer, body, ids))
-        for wider, its_body, its_ids in earlier:
-            minutes = abs((answer.fetched_at - wider.fetched_at).total_seconds()) / 60
+            self._recent.append((answer.fetched_at, body, ids))
+        for at, its_body, its_ids in earlier:
+            minutes = abs((answer.fetched_at - at).total_seconds()) / 60
             if minutes < 10 and len(its_ids) and narrowing(its_body, body) is not None:
                 new = int((~np.isin(ids, its_ids)).sum())
                 if new >= FEW_NEW and new > len(ids) / 4:
@@ -222,19 +226,24 @@ class Offers:
             self._record(frame, search.body, answers)
         return frame
 
-    def _remembered(self, key: Hashable, build: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    def _remembered(
+        self, key: Hashable, build: Callable[[], pd.DataFrame], size: int
+    ) -> pd.DataFrame:
         """Return a copy of the frame for `key`, built at most once."""
         with self._lock:
-            frame = self._frames.get(key)
+            frame, _ = self._frames.get(key, (None, 0))
             if frame is not None:
                 self._frames.move_to_end(key)
         if frame is None:
             frame = build()
             with self._lock:
-                self._frames[key] = frame
-                while len(self._frames) > FRAMES_KEPT:
+                self._frames[key] = (frame, size)
+                while len(self._frames) > FRAMES_KEPT or self._bytes_kept() > BYTES_KEPT:
                     self._frames.popitem(last=False)
         return frame.copy()
+
+    def _bytes_kept(self) -> int:
+        return sum(size for _, size in self._frames.values())
 
 
 def dated(

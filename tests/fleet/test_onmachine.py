@@ -198,7 +198,7 @@ def test_with_a_budget_each_machine_keeps_its_share(client: vastnb.Client, serve
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"onstart": "x" * (SCRIPT_MAX - 100)}, "4096"),
+        ({"onstart": "x" * (SCRIPT_MAX - 100)}, "16,384"),
         ({"onstart": "#!/usr/bin/env python3\nprint()"}, "python3"),
         ({"runtype": "args"}, "args"),
         ({"args": ["--x"]}, "args"),

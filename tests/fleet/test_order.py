@@ -73,6 +73,46 @@ def test_the_body_is_the_official_clients_and_the_marker(
     same(Order(**ours).body("m"), theirs(**options, cancel_unavail=True))
 
 
+FLAGS = [
+    '-e JSON={"a":1}',
+    '-e JSON={"a":[1,"b"]} -p 80:80',
+    "-e J='{\"a\": 1}' -e K=v",
+    "-e DIR=C:\\x\\new -e U=\\\\host",
+    "-e Q='a b' -e R=\"c d\" -e S=x=y=z",
+    "-e A=1 -h box",
+    "-e URL=postgres://u:p@h/db?x=1&y=2#z -v V.881:/mnt -n net-1",
+    "-p 8000:8000/udp -e E=$HOME",
+]
+
+
+@pytest.mark.parametrize("text", FLAGS)
+def test_flags_mean_what_they_mean_to_the_official_client(text: str) -> None:
+    assert environment(text) == theirs(image="a", env=text)["env"]
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Z_]{1,8}", fullmatch=True),
+        st.text(st.sampled_from("ab1{}[]:,\\/=$`*"), min_size=1, max_size=12),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_character_of_a_value_is_lost(env: dict[str, str]) -> None:
+    text = " ".join(f"-e {name}={value}" for name, value in env.items())
+    assert environment(text) == env == theirs(image="a", env=text)["env"]
+
+
+@pytest.mark.parametrize("image", ["vastai/kvm:ubuntu", "docker.io/vastai/kvm:a@sha256:b"])
+def test_the_kvm_image_is_rented_as_a_virtual_machine(image: str) -> None:
+    body = Order(image).body("m")
+    assert body.pop("vm") is True
+    same(body, theirs(image=image, disk=10.0, cancel_unavail=True))
+    assert "vm" not in Order(image, more={"vm": False}).body("m")
+    assert "vm" not in Order("vastai/kvm-not:1").body("m")
+    assert Order("a", more={"vm": True}).body("m")["vm"] is True
+
+
 def test_a_bid_is_the_official_clients_too() -> None:
     same(Order("a", price=0.5).body("m"), theirs(image="a", price=0.5, disk=10.0))
 
@@ -94,7 +134,7 @@ def test_cancel_unavail_is_true_on_demand_and_can_be_chosen() -> None:
         {"price": 0.0009},
         {"price": 128.1},
         {"label": "x" * 257},
-        {"onstart": "x" * 4097},
+        {"onstart": "x" * 16_385},
         {"env": {"A": "x" * ENV_MAX}},
         {"env": {"A": None}},
         {"env": {"A": ["x"]}},
@@ -106,7 +146,11 @@ def test_cancel_unavail_is_true_on_demand_and_can_be_chosen() -> None:
         {"env": "-e 'A=1"},
         {"env": {MARKER: "mine"}},
         {"args": "--x"},
-        {"args": ["x" * 4097]},
+        {"args": ["x" * 16_385]},
+        {"args": ["x" * 9_000], "onstart": "x" * 9_000},
+        {"image": "x" * 1_025},
+        {"env": {f"-p {n}:{n}": "1" for n in range(1, 66)}},
+        {"env": "-p 8000-8064:8000-8064"},
         {"more": {"imagelogin": "x"}},
     ],
 )

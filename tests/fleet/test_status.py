@@ -41,6 +41,33 @@ def rec(
     }
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error response from daemon: denied: requested access to the resource is denied",
+        "denied: access forbidden",
+        "Error response from daemon: error from registry: denied",
+        'Error response from daemon: Head "https://registry.gitlab.com/v2/a/manifests/1": denied',
+        "Error response from daemon: Head https://ghcr.io/v2/a/b/manifests/1: registry: denied: x",
+    ],
+)
+def test_what_a_registry_denies_is_the_images_fault(said: str) -> None:
+    assert read_message(said).kind == "bad image"
+    verdict = judge(rec("loading", "stopped", said), "running", (), now=NOW)
+    assert verdict.advice == "destroy and fix the image"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "OCI runtime create failed: mkdir /x: permission denied",
+        "Error: /var/lib/registry: permission denied",
+    ],
+)
+def test_what_a_machine_denies_is_not_the_images_fault(said: str) -> None:
+    assert read_message(said).kind != "bad image"
+
+
 class Eye:
     """Looks at one instance again and again, as a watcher does."""
 

@@ -37,12 +37,19 @@ def test_an_hour_of_running_costs_what_the_offer_says(api: Api) -> None:
 
 
 def test_the_contract_is_priced_at_its_own_disk(api: Api) -> None:
-    offer = api.offer()
+    offer = api.offer(disk_space={"gt": 500})
     record = api.show(api.rent(offer, disk=500))
     assert record is not None
     expected = offer["dph_base"] + offer["storage_cost"] / 720 * 500
     assert record["dph_total"] == pytest.approx(expected)
     assert record["dph_total"] > offer["dph_total"]
+
+
+def test_a_disk_that_the_offer_does_not_have_is_cut_without_a_word(api: Api) -> None:
+    offer = api.offer(disk_space={"lt": 500})
+    record = api.show(api.rent(offer, disk=1000))
+    assert record is not None
+    assert record["disk_space"] == pytest.approx(offer["disk_space"])
 
 
 def test_a_stopped_instance_bills_its_disk_only(api: Api) -> None:

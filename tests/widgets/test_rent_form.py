@@ -481,3 +481,17 @@ def test_in_a_kernel_what_happens_arrives_without_being_asked_for(
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(asyncio.run, session()).result(60)[-1] == "done"
     assert len(alive(market)) == 1
+
+
+def test_offers_say_their_kind_and_disk_to_the_form(client: Client, market: Server) -> None:
+    found = client.search_offers("num_gpus=1", type="bid", order="dph_total", storage=40)
+    joined = found.join(found.vast.cost(hours=1)).nsmallest(3, "total_usd")
+    form = rent_form(client, joined, image="pytorch/pytorch", key="kind")
+    try:
+        plan = form._session.model.plan
+        assert plan.disk == 40 and plan.bid == "min+10%"
+        Page(form).rent()
+        (machine,) = alive(market)
+        assert machine.is_bid and machine.disk == 40
+    finally:
+        form.close()

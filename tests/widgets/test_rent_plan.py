@@ -52,7 +52,7 @@ def test_what_people_type_is_understood(name: str, typed: str, value: Any) -> No
         ("bid", "1000"),
         ("image", "two words"),
         ("label", "x" * 257),
-        ("onstart", "x" * 4097),
+        ("onstart", "x" * 16_385),
         ("env", {"A": None}),
         ("image", 3),
         ("disk", True),

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError
-from vastnb.fleet.offer import Offer, bid_for, offer_of
+from vastnb.fleet.offer import Kind, Offer, bid_for, found_offer
 from vastnb.fleet.order import Order
 
 CHUNK: Final = 32
@@ -21,6 +21,10 @@ CHUNK: Final = 32
 
 FRESH: Final = 60.0
 """Seconds for which a price is the price of the last moment. Ten creates take forty."""
+
+
+RISEN: Final = 1.2
+"""How many times the price that the user has seen an offer may cost, without a `max_dph`."""
 
 
 class PassedOver(NamedTuple):
@@ -83,6 +87,7 @@ class Candidates:
         self._price_needed = price_needed or max_dph is not None
         self._over = over
         self._waiting = list(offers)
+        self._handed = {one.id: one for one in offers}
         self._checked_at: float | None = None
         self.at_hand: list[Offer] = []
 
@@ -173,10 +178,19 @@ class Candidates:
                 f"({answer.stale_reason}). Nothing was rented by this. Try again in a while.",
                 code="price_not_checked",
             )
-        rows = [offer_of({**row, "is_bid": False}) for row in answer.data["offers"]]
+        kind: Kind = "on-demand" if self._bid is None else "interruptible"
+        rows = [found_offer(row, kind, self._order.disk) for row in answer.data["offers"]]
         return {one.id: one for one in rows}
 
     def _unacceptable(self, offer: Offer) -> str:
+        disk = self._order.disk
+        why = self._too_expensive(offer, disk)
+        if not why and offer.disk_space is not None and disk > offer.disk_space:
+            # The service would cut the disk without a word.
+            return f"its largest disk has {offer.disk_space:g} GB, and {disk:g} GB are wanted"
+        return why
+
+    def _too_expensive(self, offer: Offer, disk: float) -> str:
         bid = None
         if self._bid is not None:
             bid = bid_for(offer, self._bid)
@@ -184,15 +198,35 @@ class Candidates:
                 return "its least bid is not known"
             if offer.min_bid is not None and bid < offer.min_bid:
                 return f"a bid of ${bid:.4f}/h is below its least one, ${offer.min_bid:.4f}/h"
-        price = offer.dph(self._order.disk, bid)
+        price = offer.dph(disk, bid)
         if price is None:
             return "its price is not known" if self._price_needed else ""
-        if self._max_dph is not None and price > self._max_dph:
+        if self._max_dph is not None:
+            if price <= self._max_dph:
+                return ""
             return (
-                f"it costs ${price:.4f}/h with {self._order.disk:g} GB, more than max_dph "
+                f"it costs ${price:.4f}/h with {disk:g} GB, more than max_dph "
                 f"${self._max_dph:.4f}/h"
             )
-        return ""
+        seen = self._seen_price(offer)
+        if seen is None or price <= seen * RISEN:
+            return ""
+        return (
+            f"its price has risen from ${seen:.4f}/h to ${price:.4f}/h with {disk:g} GB. Search "
+            "again, or say with max_dph= what you would pay"
+        )
+
+    def _seen_price(self, offer: Offer) -> float | None:
+        """Return what the user has seen that an offer costs, with this disk and bid, $/h."""
+        handed = self._handed.get(offer.id)
+        if handed is None:
+            return None
+        bid = None if self._bid is None else bid_for(handed, self._bid)
+        if self._bid is not None and bid is None:
+            return None
+        if bid is None and handed.kind not in ("on-demand", None):
+            return None
+        return handed.dph(self._order.disk, bid)
 
 
-__all__ = ["CHUNK", "FRESH", "Candidates", "PassedOver"]
+__all__ = ["CHUNK", "FRESH", "RISEN", "Candidates", "PassedOver"]

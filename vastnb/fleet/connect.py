@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from vastnb.errors import InvalidRequest
+from vastnb.fleet.order import is_kvm
 
 USER: Final = "root"
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*", re.ASCII)
@@ -60,8 +61,8 @@ def ssh_address(record: Mapping[str, Any], way: str | None = None) -> Address | 
     Returns
     -------
     Address or None
-        None while there is no usable address: ports are mapped only when an instance runs, and
-        the run type ``args`` has no SSH.
+        None while there is no usable address: ports are mapped only when an instance runs, the
+        run type ``args`` has no SSH, and the proxy does not lead to virtual machines.
 
     Notes
     -----
@@ -70,7 +71,7 @@ def ssh_address(record: Mapping[str, Any], way: str | None = None) -> Address | 
     direct = _mapped(record, "22/tcp")
     if direct is not None and way != "proxy":
         return Address(*direct, "direct")
-    if way == "direct":
+    if way == "direct" or _is_vm(record):
         return None
     runtype = _runtype(record)
     host, port = _host(record.get("ssh_host")), _port(record.get("ssh_port"))
@@ -259,7 +260,7 @@ def jupyter_url(record: Mapping[str, Any]) -> str | None:
     host_name, port_number = _host(record.get("ssh_host")), _port(record.get("ssh_port"))
     index = _port(record.get("ssh_idx"))
     domain = (host_name or "").partition(".")[2].lower()
-    if port_number is None or index is None or domain not in _PROXIES:
+    if port_number is None or index is None or domain not in _PROXIES or _is_vm(record):
         return None
     return f"https://jupyter.{domain}/jm/{index}/{port_number}/?token={secret}"
 
@@ -299,6 +300,10 @@ def _is_key(row: Any) -> bool:
 def _runtype(record: Mapping[str, Any]) -> str:
     runtype = record.get("image_runtype")
     return runtype if isinstance(runtype, str) else ""
+
+
+def _is_vm(record: Mapping[str, Any]) -> bool:
+    return record.get("vm") is True or is_kvm(record.get("image_uuid"))
 
 
 def _host(value: Any) -> str | None:

@@ -31,7 +31,9 @@ _COMPLETE = ("Pull complete", "Already exists")
 _PULLING = re.compile(r"^[^\n]{0,200}: Pulling from ", re.IGNORECASE)
 _BAD_IMAGE = re.compile(
     r"pull access denied|repository does not exist|manifest unknown|manifest for .{1,200} not found"
-    r"|invalid reference format|no matching manifest|unauthorized|insufficient_scope",
+    r"|invalid reference format|no matching manifest|unauthorized|insufficient_scope"
+    r"|registry.{1,200}(?<!permission )\bdenied|daemon: denied|^\s*denied\b"
+    r"|requested access to the resource is denied",
     re.IGNORECASE,
 )
 _NETWORK = re.compile(

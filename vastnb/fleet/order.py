@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
@@ -20,11 +19,16 @@ from vastnb.fleet.marker import MARKER, with_marker
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768
-SCRIPT_MAX: Final = 4_096
+SCRIPT_MAX: Final = 16_384
+IMAGE_MAX: Final = 1_024
+PORTS_MAX: Final = 64
 DISK_MIN: Final = 8.0
 PRICE_MIN: Final = 0.001
 PRICE_MAX: Final = 128.0
 MARKER_ROOM: Final = len(MARKER) + 32
+
+KVM: Final = re.compile(r"(^|/)vastai/kvm(:|@|$)")
+"""Images that are run as a virtual machine, not as a container."""
 
 RUNTYPES: Final = {
     "ssh": "ssh_proxy",
@@ -42,16 +46,16 @@ class Order:
     Parameters
     ----------
     image : str or None
-        Docker image; None if a template names it.
+        Docker image, at most 1,024 characters; None if a template names it.
     disk : float
         GB, from 8.
     label : str or None
         At most 256 characters.
     env : mapping or str
         Environment; ``{"KEY": "v", "-p 8000:8000": "1"}``, or docker's flags as one text. At most
-        32,768 characters in all.
+        32,768 characters and 64 ports in all.
     onstart : str or None
-        Shell commands that run at every start; at most 4,096 characters.
+        Shell commands that run at every start; at most 16,384 characters together with `args`.
     runtype : str or None
         ``"ssh"``, ``"ssh_direct"``, ``"jupyter"``, ``"jupyter_direct"``, ``"args"``, or the
         service's own words.
@@ -66,7 +70,8 @@ class Order:
         stopped machine that bills its disk would be left otherwise.
     more : mapping
         Other fields of the body: ``extra``, ``image_login``, ``user``, ``python_utf8``,
-        ``lang_utf8``, ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``.
+        ``lang_utf8``, ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``, and ``vm``
+        (a virtual machine; by default what the image is).
 
     Raises
     ------
@@ -92,17 +97,23 @@ class Order:
         _number("disk", self.disk, DISK_MIN, math.inf, "GB")
         if self.price is not None:
             _number("price", self.price, PRICE_MIN, PRICE_MAX, "$/h")
+        _text("image", self.image, IMAGE_MAX)
         _text("label", self.label, LABEL_MAX)
         _text("onstart", self.onstart, SCRIPT_MAX)
         env = environment(self.env)
         if MARKER in env:
             raise _wrong(f"{MARKER} is set by vastnb itself; leave it out of env")
         if sum(len(name) + len(value) for name, value in env.items()) + MARKER_ROOM > ENV_MAX:
-            raise _wrong(f"env is longer than {ENV_MAX} characters in all")
-        if self.args is not None and (
-            isinstance(self.args, str) or sum(len(str(one)) for one in self.args) > SCRIPT_MAX
-        ):
-            raise _wrong(f"args is a list of texts, of at most {SCRIPT_MAX} characters in all")
+            raise _wrong(f"env is longer than {ENV_MAX:,} characters in all")
+        if (ports := sum(map(_ports_in, env))) > PORTS_MAX:
+            raise _wrong(f"env opens {ports} ports; at most {PORTS_MAX} are possible")
+        if isinstance(self.args, str):
+            raise _wrong("args is a list of texts")
+        script = len(self.onstart or "") + sum(len(str(one)) for one in self.args or ())
+        if script > SCRIPT_MAX:
+            raise _wrong(
+                f"onstart and args have {script:,} characters together, more than {SCRIPT_MAX:,}"
+            )
         unknown = sorted(set(self.more) - set(MORE))
         if unknown:
             raise _wrong(_no_option(unknown))
@@ -111,6 +122,12 @@ class Order:
     def interruptible(self) -> bool:
         """Whether this is a bid."""
         return self.price is not None
+
+    @property
+    def is_vm(self) -> bool:
+        """Whether it is to run as a virtual machine."""
+        vm = self.more.get("vm")
+        return is_kvm(self.image) if vm is None else bool(vm)
 
     @property
     def wire_runtype(self) -> str | None:
@@ -142,6 +159,9 @@ class Order:
         }
         if body["volume_info"] is None:
             del body["volume_info"]
+        del body["vm"]
+        if self.is_vm:
+            body["vm"] = True
         if runtype:
             body["runtype"] = runtype
         if args is not None:
@@ -168,6 +188,7 @@ MORE: Final[dict[str, Any]] = {
     "force": False,
     "user": None,
     "volume_info": None,
+    "vm": None,
 }
 """Fields that are passed through, and what stands in them otherwise."""
 
@@ -200,11 +221,13 @@ def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
     return {name: str(value) for name, value in env.items()}
 
 
+def is_kvm(image: Any) -> bool:
+    """Say whether an image is one that runs as a virtual machine."""
+    return isinstance(image, str) and KVM.search(image) is not None
+
+
 def _flags(text: str) -> dict[str, str]:
-    try:
-        words = iter(shlex.split(text))
-    except ValueError:
-        raise _wrong("env: a quotation mark is not closed") from None
+    words = iter(_words(text))
     env: dict[str, str] = {}
     for flag in words:
         value = next(words, None)
@@ -214,7 +237,7 @@ def _flags(text: str) -> dict[str, str]:
             name, is_there, content = value.partition("=")
             if not is_there:
                 raise _wrong(f"env: -e {name} has no value")
-            env[name] = content
+            env[name] = content.strip(_QUOTES)
         elif flag == "-h":
             env["-h"] = value
         elif flag == "-p" and not re.fullmatch(r"[\d:]+(-[\d:]+)?(/tcp|/udp)?", value):
@@ -222,6 +245,40 @@ def _flags(text: str) -> dict[str, str]:
         else:
             env[f"{flag} {value}"] = "1"
     return env
+
+
+_QUOTES: Final = "'\""
+
+
+def _words(text: str) -> list[str]:
+    """Split at blanks outside quotes, as the official client does: no shell reads it.
+
+    What is quoted keeps its quotes, and a backslash is a character like any other. Quotes around
+    a whole word go.
+    """
+    words: list[str] = [""]
+    open_: set[str] = set()
+    for sign in text:
+        if sign.isspace() and not open_:
+            words.append("")
+            continue
+        if sign in _QUOTES:
+            open_ ^= {sign}
+        words[-1] += sign
+    if open_:
+        raise _wrong("env: a quotation mark is not closed")
+    quoted = re.compile(r"(['\"])(.*)\1", re.DOTALL)
+    return [found[2] if (found := quoted.fullmatch(word)) else word for word in words if word]
+
+
+def _ports_in(name: str) -> int:
+    """Return how many ports an entry of an environment opens."""
+    if not name.startswith("-p "):
+        return 0
+    first, dash, last = re.sub(r"/\w+$", "", name[3:]).strip().rpartition(":")[2].partition("-")
+    if dash and first.isdigit() and last.isdigit():
+        return max(1, int(last) - int(first) + 1)
+    return 1
 
 
 def _without_jupyter_portal(env: dict[str, str], runtype: str | None) -> dict[str, str]:
@@ -243,7 +300,7 @@ def _number(name: str, value: Any, least: float, most: float, unit: str) -> None
 
 def _text(name: str, value: Any, most: int) -> None:
     if value is not None and (not isinstance(value, str) or len(value) > most):
-        raise _wrong(f"{name} is a text of at most {most} characters")
+        raise _wrong(f"{name} is a text of at most {most:,} characters")
 
 
 def _no_option(unknown: Sequence[str]) -> str:
@@ -266,4 +323,15 @@ def _wrong(what: str) -> InvalidRequest:
     )
 
 
-__all__ = ["DISK_MIN", "MORE", "PRICE_MAX", "PRICE_MIN", "RUNTYPES", "Order", "environment"]
+__all__ = [
+    "DISK_MIN",
+    "IMAGE_MAX",
+    "MORE",
+    "PRICE_MAX",
+    "PRICE_MIN",
+    "RUNTYPES",
+    "SCRIPT_MAX",
+    "Order",
+    "environment",
+    "is_kvm",
+]

@@ -50,6 +50,9 @@ T = TypeVar("T")
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
 
+MOST_FORBIDDEN: Final = 2
+"""Offers that may not be rented (403), after which the account is to blame and not the offers."""
+
 
 @dataclass
 class Rental:
@@ -332,10 +335,9 @@ class Rental:
             return False
         if error.code == "proved_absent":
             return sum(x.state is State.ABSENT for x in self.attempts) >= MOST_LOST
-        # 403 with any other word: this machine may not be rented by this account.
-        return not (
-            isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
-        )
+        if _is_forbidden(error):
+            return sum(_is_forbidden(x.error) for x in self.attempts) >= MOST_FORBIDDEN
+        return True
 
     # -- deadlines ---------------------------------------------------------------------------
 
@@ -390,6 +392,11 @@ class Rental:
         first = f"{new[0].offer}: {new[0].passed_over}"
         more = f" (and {len(new) - 1} more, see .attempts)" if new[1:] else ""
         self._tell("passed over", f"{first}{more}", new[0])
+
+
+def _is_forbidden(error: VastError | None) -> bool:
+    """Say whether an error is a 403 that does not speak of the key: about this offer, perhaps."""
+    return isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
 
 
 def _until(attempt: Attempt, now: float) -> str:

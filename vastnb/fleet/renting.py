@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pandas as pd
 
 from vastnb.api.progress import wait_line
-from vastnb.errors import InvalidRequest
+from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.account import require_ssh_key, warn_of_credit
 from vastnb.fleet.again import keep
 from vastnb.fleet.deadline import LATEST, Bounds
 from vastnb.fleet.desk import Desk
 from vastnb.fleet.guarding import guard_of
+from vastnb.fleet.history import number
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.offer import Offer, bid_for, offer_of, offers_of
+from vastnb.fleet.offer import (
+    Offer,
+    bid_for,
+    check_kinds,
+    is_query,
+    offer_of,
+    offers_of,
+    with_disk,
+)
 from vastnb.fleet.onmachine import with_line
 from vastnb.fleet.order import Order
 from vastnb.fleet.outcomes import Attempt
@@ -32,8 +41,11 @@ if TYPE_CHECKING:
 MOST: Final = 256
 """Machines in one call."""
 
+DISK_SLACK: Final = 0.98
+"""The share of a disk that has to be there: what is left goes to its file system."""
+
 JUST_NOW: Final = 20.0
-"""Seconds for which the prices of a search with the same disk need not be asked for again."""
+"""Seconds for which the prices of a search need not be asked for again."""
 
 
 class Terms(NamedTuple):
@@ -83,20 +95,16 @@ def prepare(
             Order(image="any", price=bid)
     _check_on_machine(order, terms.bounds)
     desk = client._fleet(acting=True)
-    if _is_query(offers):
+    if is_query(offers):
         offers = client.search_offers(  # type: ignore[attr-defined]
-            offers,
+            with_disk(offers, order.disk),
             type="on-demand" if bid is None else "bid",
             order="dph_total",
             storage=order.disk,
             refresh=True,
         )
     candidates = list({one.id: one for one in offers_of(offers)}.values())
-    if bid is None and any(one.is_bid for one in candidates):
-        raise _wrong(
-            "these offers come from a search for interruptible machines, and there is no bid: "
-            'they would be rented on demand, at a higher price. Give bid="min+10%" or a price'
-        )
+    check_kinds(candidates, bid=bid is not None)
     if not candidates:
         raise _wrong("there is no offer to try; the search found none")
     _about_to_rent(client, desk, order, terms)
@@ -108,7 +116,7 @@ def prepare(
         count=count,
         max_dph=max_dph,
         bid=bid,
-        checked_at=_asked_at(offers, order, bid, desk),
+        checked_at=_asked_at(offers, candidates, bid, desk),
         bounds=terms.bounds,
         on_event=terms.on_event,
         line=desk.rights.on_wait is wait_line,
@@ -141,31 +149,28 @@ def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
 def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) -> Instance:
     """Make one attempt at one offer, see what came of it, and return its handle."""
     chosen = offer_of(offer)
-    if chosen.is_bid and order.price is None:
-        raise InvalidRequest(
-            "This offer comes from a search for interruptible machines, and no price is given: the "
-            "service would rent it on demand, at a higher price. Nothing was sent. Give price= (a "
-            'bid in $/h), use rent(..., bid="min+10%"), or search with type="on-demand".',
-            code="bid_without_price",
-        )
+    check_kinds([chosen], bid=order.price is not None)
     _check_on_machine(order, terms.bounds)
     desk = client._fleet(acting=True)
     _about_to_rent(client, desk, order, terms)
     unpriced = terms.bounds.budget_usd is not None and chosen.dph(order.disk, order.price) is None
+    # A price that was seen a while ago may have risen since. Of a bare id none was seen.
+    checked_at = _asked_at(offer, [chosen], order.price, desk)
+    check = unpriced or (checked_at is None and chosen.kind is not None)
     rental = Rental(
         desk,
         order,
         [chosen],
-        bid=order.price if unpriced else None,
-        checked_at=None if unpriced else desk.clock.time(),
+        bid=order.price if check else None,
+        checked_at=None if check else desk.clock.time(),
         bounds=terms.bounds,
         on_event=terms.on_event,
         line=desk.rights.on_wait is wait_line,
     )
-    if unpriced:
+    if check:
         rental.check()
-        if not rental.candidates.at_hand:
-            raise rental.failure()
+    if not rental.candidates.at_hand:
+        raise rental.failure()
     return rental.minding(lambda: _result_of_one(client, rental))
 
 
@@ -225,28 +230,44 @@ def _handle(
 ) -> Instance:
     assert attempt.case is not None
     assert attempt.case.contract is not None
+    _look_at_disk(client, attempt.case.contract, attempt.offer, rental.order.disk)
     keep(client, attempt.case.contract, rental)
     return Instance(client, attempt.case.contract, wanted="running", attempts=attempts)
 
 
-def _is_query(offers: Any) -> bool:
-    from vastnb.market.query import Query
+def _look_at_disk(client: InstanceVerbs, id: int, offer: Offer, disk: float) -> None:
+    """Warn of a disk that the service has cut without a word, where the offer did not rule it out.
 
-    if offers is None or isinstance(offers, str | Query):
-        return True
-    # An offer is a dict too; its id is a number, where a query has a condition.
-    return isinstance(offers, Mapping) and not isinstance(
-        offers.get("id", offers.get("ask_contract_id")), int
-    )
+    A machine that exists is never lost for a look that fails.
+    """
+    if offer.disk_space is not None and offer.disk_space >= disk:
+        return
+    try:
+        record = client._record_of(id) or {}
+    except VastError:
+        return
+    got = number(record.get("disk_space"))
+    if got is not None and got < disk * DISK_SLACK:
+        warnings.warn(
+            f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
+            f"more. It runs and bills. If that is too small, client.destroy_instance({id}) ends "
+            f'it; search with "disk_space>={disk:g}" for others.',
+            RuntimeWarning,
+            stacklevel=6,
+        )
 
 
-def _asked_at(offers: Any, order: Order, bid: float | str | None, desk: Desk) -> float | None:
-    """Return when these prices were asked for, if it was just now and with this disk."""
-    if not isinstance(offers, pd.DataFrame):
+def _asked_at(
+    offers: Any, candidates: Sequence[Offer], bid: float | str | None, desk: Desk
+) -> float | None:
+    """Return when these prices were asked for, if it was just now and they are all there."""
+    if not isinstance(offers, pd.DataFrame | pd.Series):
+        return None
+    if any(one.dph(0.0, None if bid is None else one.min_bid) is None for one in candidates):
         return None
     origin = offers.attrs.get("vastnb", {})
     kind = "on-demand" if bid is None else "bid"
-    if origin.get("storage_gb") != order.disk or origin.get("type") != kind:
+    if origin.get("type") != kind:
         return None
     try:
         asked = datetime.fromisoformat(origin["fetched_at"]).timestamp()
@@ -259,4 +280,9 @@ def _wrong(what: str) -> InvalidRequest:
     return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent, nothing was rented.")
 
 
-__all__ = ["Terms", "one_instance", "prepare", "result_of"]
+__all__ = [
+    "Terms",
+    "one_instance",
+    "prepare",
+    "result_of",
+]

@@ -26,7 +26,7 @@ class InstanceVerbs(Spending):
         offer: Any,
         *,
         image: str | None = None,
-        disk: float = 10,
+        disk: float | None = None,
         label: str | None = None,
         env: Mapping[str, str] | str | None = None,
         onstart: str | None = None,
@@ -50,14 +50,14 @@ class InstanceVerbs(Spending):
             The offer.
         image : str, optional
             Docker image; needed unless a template names it.
-        disk : float
-            GB, from 8.
+        disk : float, optional
+            GB, from 8; by default what the offer was searched with, at least 10.
         label : str, optional
             At most 256 characters.
         env : dict or str, optional
             ``{"KEY": "value", "-p 8000:8000": "1"}``, or docker's flags as one text.
         onstart : str, optional
-            Shell commands for every start, at most 4,096 characters.
+            Shell commands for every start, at most 16,384 characters together with `args`.
         runtype : str, optional
             ``"ssh"``, ``"ssh_direct"``, ``"jupyter"``, ``"jupyter_direct"``, ``"args"``.
         price : float, optional
@@ -72,7 +72,7 @@ class InstanceVerbs(Spending):
             As for `rent`.
         **more
             Further fields: ``user``, ``image_login``, ``extra``, ``python_utf8``, ``lang_utf8``,
-            ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``.
+            ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``, ``vm``.
 
         Returns
         -------
@@ -94,9 +94,11 @@ class InstanceVerbs(Spending):
             It could not be written down, so nothing was sent.
         """
         from vastnb.fleet.deadline import Bounds
+        from vastnb.fleet.offer import disk_for, offer_of
         from vastnb.fleet.order import Order
         from vastnb.fleet.renting import Terms, one_instance
 
+        disk = disk_for([offer_of(offer)], disk)
         order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
                       cancel_unavail, more)  # fmt: skip
         bounds = Bounds(max_hours, budget_usd, 1, deadline_on_machine)
@@ -115,7 +117,7 @@ class InstanceVerbs(Spending):
         check_ssh_key: bool = True,
         on_event: Listener | None = None,
         image: str | None = None,
-        disk: float = 10,
+        disk: float | None = None,
         label: str | None = None,
         env: Mapping[str, str] | str | None = None,
         onstart: str | None = None,
@@ -147,7 +149,7 @@ class InstanceVerbs(Spending):
             later does not move the deadline.
         deadline_on_machine : bool
             Let each machine end itself as well, with a line before its start script, in case this
-            computer is off then. It uses the instance's own key, and some 700 of the 4,096
+            computer is off then. It uses the instance's own key, and some 700 of the 16,384
             characters of `onstart`. With a budget each machine has an equal share of it.
         check_ssh_key : bool
             See that the account has an SSH key before anything is rented that needs one.
@@ -181,9 +183,12 @@ class InstanceVerbs(Spending):
         guards the rest.
         """
         from vastnb.fleet.deadline import Bounds
+        from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
         from vastnb.fleet.order import Order
         from vastnb.fleet.renting import Terms, prepare, result_of
 
+        offers = as_given(offers)
+        disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
         order = Order(image, disk, label, env, onstart, runtype, None, template_hash, args,
                       None, more)  # fmt: skip
         bounds = Bounds(max_hours, budget_usd, count, deadline_on_machine)

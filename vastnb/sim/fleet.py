@@ -188,7 +188,8 @@ class Fleet(Living):
             is_bid=order.price is not None,
             bid=order.price,
             on_demand=float(offer.get("dph_base") or 0.0),
-            disk=order.disk,
+            # More than there is, is cut without a word.
+            disk=min(order.disk, float(offer.get("disk_space") or order.disk)),
             image=order.image,
             created=elapsed,
             fate=fate,

@@ -11,7 +11,9 @@ from .http import Failure
 
 LABEL_MAX = 256
 ENV_MAX = 32_768
-SCRIPT_MAX = 4_096
+SCRIPT_MAX = 16_384
+IMAGE_MAX = 1_024
+PORTS_MAX = 64
 DISK_MIN = 8.0
 PRICE_MIN, PRICE_MAX = 0.001, 128.0
 RUNTYPES = frozenset(
@@ -76,6 +78,8 @@ def read(
     image = body.get("image") or template.get("image")
     if not isinstance(image, str) or not image.strip():
         raise wrong("'image' is required")
+    if len(image) > IMAGE_MAX:
+        raise wrong(f"'image' must be at most {IMAGE_MAX} characters")
     disk = body.get("disk", template.get("recommended_disk_space") or 10)
     if isinstance(disk, bool) or not isinstance(disk, (int, float)) or not disk >= DISK_MIN:
         raise wrong(f"'disk' must be a number >= {DISK_MIN:g}")
@@ -97,14 +101,18 @@ def read(
         env = [pair for pair in env if pair[0] != name] + [(name, value)]
     if sum(len(name) + len(value) for name, value in env) > ENV_MAX:
         raise wrong(f"'env' is longer than {ENV_MAX} characters")
+    if sum(name.startswith("-p ") for name, _ in env) > PORTS_MAX:
+        raise wrong(f"'env' opens more than {PORTS_MAX} ports")
     onstart = body.get("onstart") or template.get("onstart")
-    if onstart is not None and (not isinstance(onstart, str) or len(onstart) > SCRIPT_MAX):
-        raise wrong(f"'onstart' must be text of at most {SCRIPT_MAX} characters")
+    if onstart is not None and not isinstance(onstart, str):
+        raise wrong("'onstart' must be text")
     args = body.get("args") or []
     if isinstance(args, str):
         args = shlex.split(args)
-    if not isinstance(args, list) or sum(len(str(a)) for a in args) > SCRIPT_MAX:
-        raise wrong(f"'args' must be a list of at most {SCRIPT_MAX} characters")
+    if not isinstance(args, list):
+        raise wrong("'args' must be a list")
+    if len(onstart or "") + sum(len(str(a)) for a in args) > SCRIPT_MAX:
+        raise wrong(f"'onstart' and 'args' must be at most {SCRIPT_MAX} characters together")
     runtype = body.get("runtype") or template.get("runtype") or ("args" if args else "ssh_proxy")
     if not isinstance(runtype, str) or not set(runtype.split()) <= RUNTYPES:
         raise wrong(f"'runtype' must be made of {', '.join(sorted(RUNTYPES))}")

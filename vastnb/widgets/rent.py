@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
 from vastnb.market.cost import cost
+from vastnb.market.terms import DISK_GB
 
 from . import registry
 from .assets import bundle, styles
 from .live import LiveWidget
 from .rent_memory import remembered
 from .rent_messages import handle
-from .rent_offers import as_given
 from .rent_plan import RentPlan
 from .rent_price import bids_in
 from .rent_session import RentSession
@@ -62,11 +63,11 @@ def rent_form(
         A newer form with the same key replaces this one. By default the notebook cell is the key.
         A rent that is under way goes on and is shown by the next form.
     **plan
-        What the form says at first: ``image``, ``template_hash``, ``disk`` (GB), ``runtype``,
-        ``label``, ``env``, ``onstart``, ``count``, ``bid``, ``max_dph``, ``max_hours``,
-        ``budget_usd`` as for ``Client.rent``; ``hours`` (by default ``max_hours``),
-        ``download_gb`` and ``upload_gb`` for the price. Image, disk and run type are by default
-        those of the last rental from a form.
+    if "disk" not in plan and offers is not None and not is_query(offers):
+        searched = disk_for(offers_of(given), None)
+        if searched > DISK_GB:  # the default says nothing; what was rented last time does
+            plan["disk"] = searched
+    understood = RentPlan().changed({**remembered(client, plan), **plan})
 
     Returns
     -------
@@ -91,6 +92,10 @@ def rent_form(
             f'type={type!r}: use "on-demand" or "bid" (also "interruptible"). Nothing was sent.'
         )
     given = as_given(offers)
+    if "disk" not in plan and offers is not None and not is_query(offers):
+        searched = disk_for(offers_of(given), None)
+        if searched > DISK_GB:  # the default says nothing; what was rented last time does
+            plan["disk"] = searched
     understood = RentPlan().changed({**remembered(client, plan), **plan})
     if understood.template_hash and "runtype" not in plan:
         understood = understood.changed({"runtype": None})

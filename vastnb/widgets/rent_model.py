@@ -22,6 +22,7 @@ import pandas as pd
 from vastnb.errors import InvalidRequest
 
 from .rent_code import code_of
+from .rent_offers import are_interruptible
 from .rent_plan import RentPlan, read
 from .rent_price import Price, price_of
 from .rent_warnings import LEVELS, Account, Warning, warnings_of
@@ -124,7 +125,7 @@ class RentModel:
     @property
     def of_bid_search(self) -> bool:
         """Whether the offers come from a search for interruptible machines."""
-        return bool(self.offers.attrs.get("vastnb", {}).get("type") == "bid")
+        return len(self.offers) > 0 and are_interruptible(self.offers)
 
     def warnings(self, row: int = 0) -> list[Warning]:
         """Return what to know about one candidate."""

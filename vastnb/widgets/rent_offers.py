@@ -7,14 +7,13 @@ dearest candidate, so a whole market of candidates would confirm any price.
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pandas as pd
 
-from vastnb.fleet.offer import offers_of
-from vastnb.market.query import OfferType, Query
+from vastnb.fleet.offer import is_query, offers_of, with_disk
+from vastnb.market.query import OfferType
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -52,20 +51,28 @@ def candidates(
     """
     if offers is None:
         return pd.DataFrame()
-    if isinstance(offers, str | Query) or _is_query(offers):
+    if is_query(offers):
         return client.search_offers(
-            offers, type=cast(OfferType, type), order="dph_total", storage=disk, refresh=refresh
+            with_disk(offers, disk),
+            type=cast(OfferType, type),
+            order="dph_total",
+            storage=disk,
+            refresh=refresh,
         ).head(OF_A_QUERY)
     frame = _frame(offers)
     if frame is not None and len(frame) == 0:
         return frame.reset_index(drop=True)
     if frame is not None and frame.columns.is_unique and set(frame.columns) >= _NEEDED:
-        kind = frame.attrs.get("vastnb", {}).get("type") or type
         if not refresh:
             return frame.drop_duplicates("id").reset_index(drop=True)
-        type = kind
+        type = "bid" if are_interruptible(frame) else type
     ids = [one.id for one in offers_of(offers if frame is None else frame)]
     return _search(client, list(dict.fromkeys(ids)), type=type, disk=disk, refresh=refresh)
+
+
+def are_interruptible(offers: Any) -> bool:
+    """Say whether there are interruptible ones among offers, which need a bid."""
+    return any(one.kind == "interruptible" for one in offers_of(offers))
 
 
 def _search(
@@ -98,16 +105,4 @@ def _frame(offers: Any) -> pd.DataFrame | None:
     return None
 
 
-def _is_query(offers: Any) -> bool:
-    if not isinstance(offers, Mapping):
-        return False
-    return not isinstance(offers.get("id", offers.get("ask_contract_id")), numbers.Integral)
-
-
-def as_given(offers: Any) -> Any:
-    """Return what was given, in a form that can be asked for twice (an iterator cannot)."""
-    plain = isinstance(offers, str | Mapping | pd.DataFrame | pd.Series)
-    return list(offers) if isinstance(offers, Iterable) and not plain else offers
-
-
-__all__ = ["OF_A_QUERY", "as_given", "candidates"]
+__all__ = ["OF_A_QUERY", "are_interruptible", "candidates"]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.offer import Offer, bid_for
-from vastnb.fleet.order import DISK_MIN, LABEL_MAX, SCRIPT_MAX, Order, environment
+from vastnb.fleet.order import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
 from vastnb.market.problems import nearest
 
 COUNT_MAX: Final = 64
@@ -147,7 +147,7 @@ def read(name: str, value: Any) -> Any:
 
 _FIELDS: Final = tuple(one.name for one in fields(RentPlan))
 _TEXTS: Final[dict[str, int]] = {
-    "image": 512,
+    "image": IMAGE_MAX,
     "template_hash": 128,
     "template": 200,
     "runtype": 64,

@@ -117,7 +117,7 @@ def bids_in(frame: pd.DataFrame, plan: RentPlan) -> pd.DataFrame:
     """Return the candidates with what is charged at most for the GPUs in ``dph_base``."""
     if plan.bid is None:
         return frame
-    offers = [offer_of({**row, "is_bid": False}) for row in frame.to_dict("records")]
+    offers = [offer_of(row) for row in frame.to_dict("records")]
     out = frame.copy(deep=False)
     out["dph_base"] = pd.array([bid_for(one, plan.bid) for one in offers], dtype="Float64")
     return out

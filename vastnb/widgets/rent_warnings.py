@@ -236,7 +236,7 @@ def _guard(plan: RentPlan) -> list[Warning]:
 
 def _offer(row: Mapping[Any, Any]) -> Any:
     try:
-        return offer_of({"id": 0, **row, "is_bid": False})
+        return offer_of({"id": 0, **row})
     except Exception:  # noqa: BLE001  (a row without a proper id still has properties)
         return None
 
