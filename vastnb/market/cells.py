@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -156,10 +155,12 @@ def json_text(value: Any) -> str:
     """Return the JSON text of a value, keys sorted; a text itself stays as it is."""
     if isinstance(value, str):
         return value
-    with suppress(TypeError, ValueError, OverflowError, RecursionError):
+    try:
         text = _FAST(value)
         if b"null" not in text:  # which it makes of NaN as well
             return text.decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass  # the standard library's encoder, or else the plain text, will do
     try:
         return _ENCODE(value)
     except (TypeError, ValueError, RecursionError):
