@@ -201,7 +201,8 @@ def _rented(
         yield (
             "dearer",
             "bad",
-            f"More expensive than agreed: ${total:.4f}/h instead of ${rental.price:.4f}/h, disk included.",
+            f"More expensive than agreed: ${total:.4f}/h instead of ${rental.price:.4f}/h, "
+            "disk included.",
         )
 
 
