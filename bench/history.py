@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bench import report
 from bench.rows import rows_for
@@ -112,8 +113,9 @@ def appends(folder: str, times: int) -> dict[str, Any]:
     """Hand the same answer over again and again, in a new process; milliseconds."""
     from vastnb.api.answers import Answer
     from vastnb.clock import SystemClock
+    from vastnb.market.history import Keep
+    from vastnb.market.history.recorder import Recorder
     from vastnb.market.offers import frame_of_offers
-    from vastnb.recording import Keep, Recorder
 
     os.environ["VASTNB_DATA_DIR"] = folder
     rows, what = rows_for(SEARCHED)
@@ -126,13 +128,19 @@ def appends(folder: str, times: int) -> dict[str, Any]:
         started = time.perf_counter()
         recorder(frame, {"type": "on-demand"}, [answer])
         took.append((time.perf_counter() - started) * 1e3)
-    paths = list(recorder.history.path.rglob("*.parquet"))
-    size = sum(path.stat().st_size for path in paths) / len(paths)
-    assert len(recorder.history._place.offers.files()) >= 1
     info = recorder.history.info()
     assert info["rows"] == times * len(frame), info
+    days = recorder.history._open()
+    (day,) = days.store.days()
+    rows = days.store.rows()
+    assert rows is not None
+    started = time.perf_counter()
+    days.fold(day)
+    took_file = (time.perf_counter() - started) * 1e3
+    (file,) = days.files()
     recorder.close()
-    return {"took": took, "what": what, "bytes": size, "rows": len(frame)}
+    return {"took": took, "what": what, "rows": len(frame), "file_ms": took_file,
+            "file_rows": len(rows), "file_bytes": file.path.stat().st_size / len(rows)}  # fmt: skip
 
 
 def _appending(folder: Path) -> None:
@@ -147,10 +155,11 @@ def _appending(folder: Path) -> None:
     ]
     columns = ["recording a search", "ms median", "ms 95 %", "ms most"]
     report.table(f"{done['rows']} offers ({done['what']}), written and flushed", columns, cells)
+    report.note("In the thread of the search: rows to SQLite, one transaction, flushed.")
     report.note(
-        "In the thread of the search: rows to Arrow, Parquet, fsync, rename. Tidying up runs"
+        f"The file of a day with {done['file_rows']:,} rows: {done['file_ms']:.0f} ms, "
+        f"{done['file_bytes']:.1f} bytes a row."
     )
-    report.note("in a thread of its own at the same time, as it does in use.")
 
 
 # -- a large market --------------------------------------------------------------------------------
@@ -160,18 +169,25 @@ def fill(folder: Path, rows: int) -> tuple[Any, float]:
     """Write a year of a made-up market, a file a day; return the history and its size in bytes."""
     from vastnb.clock import SystemClock
     from vastnb.market.history import History
-    from vastnb.market.history.dataset import WHOLE, Dataset, file_name, write
+    from vastnb.market.history.days import COLUMNS, ROWS_A_GROUP
+    from vastnb.market.history.sql import Source
 
     history = History(folder, "https://console.vast.ai", SystemClock(), Line())
-    dataset = Dataset(history.path)
     rng = np.random.default_rng(0)
     today = datetime.now(UTC).date()
     market = _market(rng)
-    for back in range(DAYS):
+    size = 0
+    for back in range(1, DAYS + 1):
         day = today - timedelta(days=back)
-        name = WHOLE + file_name(datetime.now(UTC))
-        write(_day(day, rows // DAYS + 1, rng, market), dataset.day(day), name, level=3)
-    return history, sum(path.stat().st_size for path in dataset.files())
+        path = history.path / f"day={day}" / f"offers-{1:010d}.parquet"
+        path.parent.mkdir(parents=True)
+        source = Source((), _day(day, rows // DAYS + 1, rng, market), COLUMNS)
+        history._engine.copy(
+            source, "SELECT * FROM {rows}", path, ("gpu_name", "machine_id", "seen_at"),
+            ROWS_A_GROUP,
+        )  # fmt: skip
+        size += path.stat().st_size
+    return history, size
 
 
 def _market(rng: np.random.Generator) -> dict[str, Any]:
@@ -183,11 +199,7 @@ def _market(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _day(day: date, rows: int, rng: np.random.Generator, market: dict[str, Any]) -> Any:
-    """Return the rows of a day as they are kept, some 40 searches' worth, sorted."""
-    import pyarrow as pa
-
-    from vastnb.market.history.columns import schema, sorted_table
-
+    """Return the rows of a day, some 40 searches' worth."""
     m = rng.integers(0, MACHINES, rows)
     searches = max(1, rows // SEARCHED)
     search = rng.integers(0, searches, rows)
@@ -195,9 +207,10 @@ def _day(day: date, rows: int, rng: np.random.Generator, market: dict[str, Any])
     gpus = 2 ** rng.integers(0, 4, rows)
     price = market["price"][m] * (1 + 0.05 * np.sin(midnight / 7.8e11 + m))
     columns = {
-        "seen_at": pa.array(midnight + search * (86_400_000_000 // searches)),
-        "type": pa.repeat("on-demand", rows),
-        "gpu_name": pa.array(market["names"][market["gpu"][m]], pa.string()),
+        "seen_at": pd.to_datetime(
+            midnight + search * (86_400_000_000 // searches), unit="us", utc=True
+        ),
+        "type": "on-demand", "gpu_name": market["names"][market["gpu"][m]],
         "gpu_ram": 24_564 + 0 * m, "gpu_ram_gb": 24 + 0 * m,
         "machine_id": m + 1000, "num_gpus": gpus, "host_id": m // 3,
         "dph_base": price * gpus, "min_bid": price * gpus * 0.6,
@@ -205,12 +218,11 @@ def _day(day: date, rows: int, rng: np.random.Generator, market: dict[str, Any])
         "inet_up_cost": m % 5 * 0.003, "dlperf": gpus * (90 + m % 50 / 5),
         "total_flops": gpus * 82.5, "reliability": 0.9 + m % 1000 / 1e4,
         "verified": m % 10 > 0, "datacenter": m % 4 == 0,
-        "country": pa.array(np.array(["US", "SE", "DE", "TW", "CN", "NO"])[m % 6], pa.string()),
-        "query": pa.array(np.array(["", "num_gpus>=1", "num_gpus>=2"])[search % 3], pa.string()),
-        "restricted": search % 11 == 0, "truncated": search % 3 == 1,
-        "simulated": pa.repeat(False, rows),
+        "country": np.array(["US", "SE", "DE", "TW", "CN", "NO"])[m % 6],
+        "query": np.array(["", "num_gpus>=1", "num_gpus>=2"])[search % 3],
+        "restricted": search % 11 == 0, "truncated": search % 3 == 1, "simulated": False,
     }  # fmt: skip
-    return sorted_table([pa.table(columns).cast(schema())])
+    return pd.DataFrame(columns)
 
 
 def contenders(folder: str) -> dict[str, Any]:
@@ -318,24 +330,23 @@ def _others(history: Any) -> None:
 
 
 def _killing(folder: Path, kills: int) -> None:
-    """Kill processes that write and put together, and compare what is there with what they said."""
-    from tests.market.histories import ROWS
-    from vastnb.market.history.dataset import Dataset
-    from vastnb.market.history.engine import Engine
+    """Kill processes that record and write files; compare what is there with what they said."""
+
+    from tests.market.histories import ROWS, history
 
     folder.mkdir(parents=True)
-    dataset, engine = Dataset(folder / "offers"), Engine()
+    past = history(folder)
     rng = random.Random(0)
     said: set[int] = set()
     torn = lost = unspoken = looks = bad_looks = 0
-    sql = "SELECT machine_id, count(*) AS n FROM {rows} GROUP BY 1"
+    sql = "SELECT machine_id, count(*) AS n FROM history GROUP BY 1"
     for turn in range(kills):
         out = folder / f"{turn}.txt"
         with out.open("w") as stdout:
             pair = [
                 subprocess.Popen(
                     [sys.executable, "-m", "tests.market.history_kernel", "churn",
-                     str(dataset.folder), str(100_000 * (2 * turn + k))],
+                     str(folder), str(100_000 * (2 * turn + k))],
                     cwd=ROOT, stdout=stdout,
                 )
                 for k in range(2)
@@ -345,19 +356,18 @@ def _killing(folder: Path, kills: int) -> None:
         until = time.monotonic() + rng.uniform(0.1, 1.5)
         while time.monotonic() < until:
             looks += 1
-            bad_looks += set(engine.ask(dataset.listing(), sql)["n"].tolist()) != {ROWS}
+            bad_looks += set(past.frame(sql=sql)["n"].tolist()) != {ROWS}
         for process in pair:
             process.send_signal(signal.SIGKILL)
             process.wait()
         said |= {int(line) for line in out.read_text().splitlines(True) if line.endswith("\n")}
-        found = engine.ask(dataset.listing(), sql)
+        found = past.frame(sql=sql)
         there = dict(zip(found["machine_id"].tolist(), found["n"].tolist(), strict=True))
         torn = sum(count != ROWS for count in there.values())
         lost = len(said - there.keys())
         unspoken = len(there.keys() - said)
-    whole = sum(path.name.startswith("whole-") for path in dataset.files())
     report.table(
-        "Pairs of processes that write and put files together, killed (SIGKILL) at random",
+        "Pairs of processes that record and write the file of the day, killed (SIGKILL) at random",
         ["", "count"],
         [
             ["kills", 2 * kills],
@@ -367,7 +377,6 @@ def _killing(folder: Path, kills: int) -> None:
             ["written, and killed before saying so", unspoken],
             ["looks of a reader meanwhile", looks],
             ["... that saw a halved or doubled snapshot", bad_looks],
-            ["files put together from others, at the end", whole],
         ],
     )
 

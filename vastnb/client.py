@@ -18,17 +18,18 @@ from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.progress import WaitHook, wait_line
 from vastnb.api.request import identity_of
 from vastnb.api.resources import Cache
-from vastnb.api.secret import Secret
+from vastnb.api.secret import Secret, without_secrets
 from vastnb.api.transport import Quota, Transport
 from vastnb.api.usage import COUNTERS
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
 from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.looking_back import MarketBase, MarketVerbs
+from vastnb.market.history.keep import Keep, wanted
+from vastnb.market.history.recorder import Recorder
 from vastnb.market.offers import concat_offers
 from vastnb.market.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.records import frame_of_records
-from vastnb.recording import Keep, Recorder, wanted
 from vastnb.searching import Columns, Offers, Search, dated
 
 if TYPE_CHECKING:
@@ -297,7 +298,8 @@ class Client(InstanceVerbs, MarketVerbs):
             Without a key, or with a wrong one.
         """
         answer = self._transport.call("show_user")
-        return {k: v for k, v in answer.data.items() if "key" not in k and "token" not in k}
+        user: dict[str, Any] = without_secrets(answer.data)
+        return user
 
     def traffic(self) -> pd.DataFrame:
         """Return what this client has asked of the service.

@@ -12,7 +12,7 @@ decide (a status, a time to wait, the machines concerned).
     │   ├── NoSSHKey           ... the account has no SSH key, so nobody could log in
     │   └── BadTemplate        ... the template does not exist, or does not fit
     ├── AuthError              no key, a wrong key, or a key that may not do this
-    ├── RateLimited            the service asks for patience (`retry_after`, `reset_at`)
+    ├── RateLimited            rate limited by Vast.ai (`retry_after`, `reset_at`)
     │   └── QuotaExceeded      ... until the day's quota of rows begins anew
     ├── OfferGone              somebody else rented it
     ├── NoCredit               the account cannot pay
@@ -20,6 +20,7 @@ decide (a status, a time to wait, the machines concerned).
     ├── OutcomeUnknown         sent, but no answer: a machine may be running
     ├── InstanceFailed         a machine that will not come up
     ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
+    ├── HistoryError           a file of the price history cannot be read or written
     ├── JournalError           rentals cannot be recorded, so nothing is sent
     └── ServerError            the service or the network failed
 """
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 
 
 class VastError(Exception):
@@ -90,7 +92,7 @@ class AuthError(VastError):
 
 
 class RateLimited(VastError):
-    """The service asked for patience. The request did not run.
+    """Rate limited by Vast.ai. The request did not run.
 
     Parameters
     ----------
@@ -152,16 +154,23 @@ class JournalError(VastError):
     """The record of rentals cannot be written or read. Nothing is sent without it."""
 
 
+class HistoryError(VastError):
+    """A file of the price history cannot be read or written. Searches are not affected."""
+
+
 class ServerError(VastError):
     """The service or the way to it failed: a 5xx, a broken answer, no network."""
 
 
-def bare(error: Exception) -> Exception:
-    """Return an error without its frames: it is kept, and they would keep what they hold.
+E = TypeVar("E", bound=BaseException)
+
+
+def bare(error: E) -> E:
+    """Return an error without its frames: they would keep, or show, what they hold.
 
     Parameters
     ----------
-    error : Exception
+    error : BaseException
         Changed in place.
     """
     error.__cause__ = error.__context__ = None
@@ -171,6 +180,7 @@ def bare(error: Exception) -> Exception:
 __all__ = [
     "AuthError",
     "BadTemplate",
+    "HistoryError",
     "InstanceFailed",
     "InvalidRequest",
     "JournalError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -12,8 +13,8 @@ from vastnb.searching import dated
 
 if TYPE_CHECKING:
     from vastnb.market.history import History
+    from vastnb.market.history.recorder import Recorder
     from vastnb.market.metrics import Hosting, Verified
-    from vastnb.recording import Recorder
     from vastnb.sim import Server
 
 
@@ -48,8 +49,10 @@ class MarketVerbs:
         if self.server is None:
             return recorder.history
         recorder.mark_simulated()  # known before it has said so
+        from vastnb.sim.past import past
+
         history = recorder.history
-        history.world = self.server.world
+        history.past = partial(past, self.server.world)
         return history
 
     def gpu_metrics(

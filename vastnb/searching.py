@@ -23,7 +23,9 @@ from vastnb.market.offers import frame_of_offers, is_truncated
 Columns = Literal["default", "all"]
 
 FRAMES_KEPT = 32
-"""Built frames that are remembered; one of 500 offers takes about half a megabyte."""
+BYTES_KEPT = 48 * 2**20
+"""Built frames that are remembered, and bytes of the answers behind them; one of 500 offers has
+about 1.5 MB."""
 
 
 class Record(Protocol):
@@ -112,7 +114,7 @@ class Offers:
         self._source = source
         self._has_key = has_key
         self._record = record
-        self._frames: OrderedDict[Hashable, pd.DataFrame] = OrderedDict()
+        self._frames: OrderedDict[Hashable, tuple[pd.DataFrame, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def once(self, search: Search) -> pd.DataFrame:
@@ -125,6 +127,7 @@ class Offers:
                 columns=search.columns,
                 provenance=search.provenance(self._source),
             ),
+            len(answer.body),
         )
         truncated = is_truncated(len(frame), search.body.get("limit"), self._has_key)
         return self._found(frame, search, {"truncated": truncated}, [answer])
@@ -182,19 +185,24 @@ class Offers:
             self._record(frame, search.body, answers)
         return frame
 
-    def _remembered(self, key: Hashable, build: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    def _remembered(
+        self, key: Hashable, build: Callable[[], pd.DataFrame], size: int
+    ) -> pd.DataFrame:
         """Return a copy of the frame for `key`, built at most once."""
         with self._lock:
-            frame = self._frames.get(key)
+            frame, _ = self._frames.get(key, (None, 0))
             if frame is not None:
                 self._frames.move_to_end(key)
         if frame is None:
             frame = build()
             with self._lock:
-                self._frames[key] = frame
-                while len(self._frames) > FRAMES_KEPT:
+                self._frames[key] = (frame, size)
+                while len(self._frames) > FRAMES_KEPT or self._bytes_kept() > BYTES_KEPT:
                     self._frames.popitem(last=False)
         return frame.copy()
+
+    def _bytes_kept(self) -> int:
+        return sum(size for _, size in self._frames.values())
 
 
 def dated(

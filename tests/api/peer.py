@@ -126,7 +126,7 @@ class Strict:
                 self.open_at = now + self.interval
             wait = self.open_at - now
         if not early:
-            answer({"offers": [{"id": len(self.served)}]})(asked, handler)
+            answer({"id": 1, "offers": [{"id": len(self.served)}]})(asked, handler)
         elif self.form == "header":
             answer({"error": "HTTPTooManyRequests"}, 429, Retry_After=f"{wait:.3f}")(asked, handler)
         elif self.form == "text":

@@ -168,11 +168,11 @@ def test_an_explicit_refresh_waits_for_its_turn(transport, peer, clock):
 
 
 def test_a_turn_beyond_max_wait_is_refused_at_once_with_the_time(make, peer, clock):
-    transport = make(max_wait=3)
+    transport = make(max_wait=1)
     search(transport)
     with pytest.raises(RateLimited) as caught:
         search(transport, {"other": {"eq": 1}})
-    assert 5 < caught.value.retry_after < 7
+    assert 1.9 < caught.value.retry_after < 2.1
     assert caught.value.reset_at > datetime.fromtimestamp(clock.time(), UTC)
     assert clock.slept == []
     assert len(peer.asked) == 1
@@ -228,6 +228,9 @@ def test_an_answer_fetched_by_another_kernel_while_waiting_is_used(make, peer, c
 
         def time(self):
             return clock.time()
+
+        def steady(self):
+            return clock.steady()
 
         def sleep(self, seconds):
             clock.sleep(seconds)
@@ -329,7 +332,7 @@ def test_traffic_counts_what_was_done(transport, peer, clock):
     assert row["endpoint"] == "search_offers"
     assert row["calls"] == 4 and row["cache_hits"] == 1 and row["refused"] == 1
     assert row["stale"] == 1 and row["sent"] == 4 and row["errors"] == 0
-    assert row["waited_s"] > 6
+    assert row["waited_s"] > 5
 
 
 def test_ctrl_c_ends_a_wait_at_once_and_leaves_nothing_locked(make, peer, clock):

@@ -197,7 +197,7 @@ def test_recorded_answers_mean_what_they_meant(recorded_dir):
     assert seen == set(expected)
 
 
-# -- what follows --------------------------------------------------------------------------------
+# -- what follows ----------------------------------------------------------------------------------
 
 
 def at(**changes):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 import vastnb
-from vastnb.clock import ManualClock
+from vastnb.clock import ManualClock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, ServerError, WaitTimeout
 from vastnb.fleet.instance import Instance
 from vastnb.fleet.logs import fetch_log
@@ -198,3 +201,23 @@ def test_a_log_that_does_not_come_is_told(storage: str, clock: ManualClock) -> N
         fetch_log(storage, clock)
     with pytest.raises(ServerError, match="no address"):
         fetch_log("file:///etc/passwd", clock)
+
+
+def test_a_log_that_comes_byte_by_byte_is_not_waited_for_longer_than_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with suppress(OSError), connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(100):
+                    connection.sendall(b"x")
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        begun = time.monotonic()
+        with pytest.raises(WaitTimeout, match="no whole answer"):
+            fetch_log(f"http://127.0.0.1:{server.getsockname()[1]}/log", SystemClock(), timeout=1)
+        assert time.monotonic() - begun < 2
+        thread.join()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +62,16 @@ def sample(at: float = NOW, **about: Any) -> Sample:
         "simulated": False, **about,
     }  # fmt: skip
     return Sample(seen_at=datetime.fromtimestamp(at, UTC), **values)
+
+
+def recorded(history: History) -> int:
+    """Searches that lie in the store."""
+    path = history.path.with_name("today.sqlite")
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM snapshots").fetchone()[0]
+        return count
 
 
 def seen(history: History, at: float, rows: Sequence[Mapping[str, Any]], **about: Any) -> None:

@@ -14,15 +14,16 @@ import pandas as pd
 import pytest
 
 import vastnb
-from tests.market.histories import NOW, history, seen
+from tests.market.histories import NOW, history, recorded, seen
 from vastnb import Client
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest
 from vastnb.market.history import Keep
-from vastnb.market.history.place import folder_name
-from vastnb.recording import PRICED, restricts, wanted
-from vastnb.recording import Keep as SameKeep
+from vastnb.market.history.history import folder_name
+from vastnb.market.history.keep import Keep as SameKeep
+from vastnb.market.history.keep import wanted
+from vastnb.market.history.recorder import PRICED, restricts
 from vastnb.sim import Fault, Server
 
 
@@ -54,10 +55,6 @@ def connect(server: Server, clock: ManualClock, **options: Any) -> Client:
     return Client(server.api_key, base_url=server.url, **settings)
 
 
-def files(client: Client) -> list[Path]:
-    return list(client.history.path.rglob("*.parquet"))
-
-
 # -- what is recorded ------------------------------------------------------------------------------
 
 
@@ -76,9 +73,9 @@ def test_a_search_that_was_sent_leaves_its_offers_behind(client: Client) -> None
 def test_an_answer_from_the_cache_is_not_recorded_again(client: Client) -> None:
     client.search_offers()
     client.search_offers()
-    assert len(files(client)) == 1
+    assert recorded(client.history) == 1
     client.search_offers(refresh=True)
-    assert len(files(client)) == 2
+    assert recorded(client.history) == 2
 
 
 def test_an_older_answer_that_has_to_do_is_not_recorded(
@@ -88,7 +85,7 @@ def test_an_older_answer_that_has_to_do_is_not_recorded(
     clock.advance(1000)
     server.faults.add(Fault("search_offers", kind="503", times=20))
     assert client.search_offers().attrs["vastnb"]["stale"]
-    assert len(files(client)) == 1
+    assert recorded(client.history) == 1
 
 
 def test_a_search_in_many_calls_is_one_snapshot(
@@ -154,7 +151,7 @@ def test_whatever_goes_wrong_is_told_once_and_the_search_succeeds(
     client: Client, data: Path
 ) -> None:
     data.mkdir(parents=True)
-    client.history._place._made_up = data / "no" / "directory"
+    client.history._temporary = data / "no" / "directory"
     (data / "no").write_text("a file is in the way")
     with pytest.warns(UserWarning, match="price history cannot be written") as told:
         assert len(client.search_offers())
@@ -167,7 +164,7 @@ def test_whatever_goes_wrong_is_told_once_and_the_search_succeeds(
 
 def test_even_where_warnings_are_errors_the_search_succeeds(client: Client, data: Path) -> None:
     data.mkdir(parents=True)
-    client.history._place._made_up = data / "no" / "directory"
+    client.history._temporary = data / "no" / "directory"
     (data / "no").write_text("a file is in the way")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -179,15 +176,15 @@ def test_it_can_be_switched_off(
 ) -> None:
     with connect(server, clock, history=False) as client:
         client.search_offers()
-        assert files(client) == []
+        assert recorded(client.history) == 0
     for word in ("0", "off", "False", " no "):
         monkeypatch.setenv("VASTNB_HISTORY", word)
         with connect(server, clock) as client:
             client.search_offers()
-            assert files(client) == []
+            assert recorded(client.history) == 0
     with connect(server, clock, history=True) as client:  # the argument decides
         client.search_offers()
-        assert len(files(client)) == 1
+        assert recorded(client.history) == 1
     assert not data.exists()
 
 
@@ -245,7 +242,7 @@ def test_a_watch_that_was_set_before_the_market_said_that_it_is_simulated_still_
 def test_a_demo_that_is_dropped_leaves_nothing(clock: ManualClock) -> None:
     client = vastnb.demo(clock=clock, machines=150, speed=1)
     client.search_offers()
-    path = client.history.path
+    path = client.history.path.parent
     assert path.exists()
     del client
     gc.collect()
@@ -277,7 +274,7 @@ def test_info_says_how_much_is_kept_and_where(tmp_path: Path) -> None:
     assert past.info()["first"] is None
     seen(past, NOW, [{}, {"machine_id": 2}])
     info = past.info()
-    assert (info["rows"], info["snapshots"], info["days"], info["files"]) == (2, 1, 1, 1)
+    assert (info["rows"], info["snapshots"], info["days"], info["files"]) == (2, 1, 1, 0)
     assert info["path"] == str(past.path)
     assert info["bytes"] > 0
     assert info["first"] == info["last"]
@@ -330,5 +327,5 @@ def test_a_recorded_market_stood_still(clock: ManualClock) -> None:
 
 
 def test_only_a_simulated_markets_past_can_be_made_up(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="Only the past of a simulated market"):
+    with pytest.raises(InvalidRequest, match="Only a simulated market has a past"):
         history(tmp_path).simulate()

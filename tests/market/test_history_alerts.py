@@ -93,6 +93,36 @@ def test_the_price_may_be_meant_for_the_whole_offer(past: History) -> None:
     assert len(alert.hits) == 1
 
 
+def test_a_machine_that_rose_is_told_of_again_though_its_largest_slice_is_gone(
+    past: History,
+) -> None:
+    alert = past.watch(below=0.3)
+    found(past, offer(5, 8 * 0.2, 8))  # told of, and then rented
+    found(past, offer(5, 0.4))  # what is left of it has become more expensive
+    found(past, offer(5, 0.2))
+    assert alert.hits["num_gpus"].tolist() == [8, 1]
+    found(past, offer(5, 0.2), offer(5, 8 * 0.2, 8))
+    assert len(alert.hits) == 2
+
+
+def test_a_slice_that_is_above_does_not_tell_of_one_that_is_below_again(past: History) -> None:
+    alert = past.watch(below=0.3)
+    for _ in range(3):
+        found(past, offer(5, 0.4), offer(5, 8 * 0.2, 8))
+    assert len(alert.hits) == 1
+
+
+def test_nobody_is_called_for_a_price_that_cannot_be_true(past: History) -> None:
+    alerts = [past.watch(below=0.3), past.watch(below=0.3, per="offer")]
+    found(
+        past, offer(1, 0.2, dph_base=-0.5), offer(2, 0.2, dph_base=0.0), offer(3, 0.2, num_gpus=0),
+        offer(4, 0.2, storage_cost=-900.0), offer(5, 0.2, dph_base="n/a"),
+    )  # fmt: skip
+    assert [len(alert.hits) for alert in alerts] in ([0, 0], [0, 1])
+    found(past, offer(2**53 + 1, 0.2), offer(2**53 + 2, 0.2))
+    assert alerts[0].hits["machine_id"].tolist() == [2**53 + 1, 2**53 + 2]
+
+
 def test_the_price_includes_the_disk(past: History) -> None:
     small, large = past.watch(below=0.3, storage=10), past.watch(below=0.3, storage=500)
     found(past, offer(5, 0.25))

@@ -127,36 +127,137 @@ def test_columns_and_dtypes_are_the_same_when_nothing_was_seen(past: History) ->
     assert empty.dtypes.to_dict() == full.dtypes.to_dict()
     assert past.frame("3090").dtypes.to_dict() == past.frame().dtypes.to_dict()
     assert list(full) == ["at", "gpu_name", "gpu_ram_gb", "low", "q10", "q25", "median", "q75",
-                          "q90", "high", "machines", "offers", "snapshots"]  # fmt: skip
+                          "q90", "high", "machines", "offers", "snapshots", "matched_index",
+                          "matched"]  # fmt: skip
 
 
-machines_and_prices = st.lists(
-    st.tuples(st.integers(1, 6), st.integers(0, 3), st.sampled_from([0.1, 0.25, 0.3, 0.9, 2.0])),
-    min_size=1, max_size=25,
+def test_the_index_follows_the_same_machines_whatever_else_was_searched(past: History) -> None:
+    seen(past, NOW - 2 * DAY, [per_gpu(1, 1.0), per_gpu(2, 2.0)])
+    seen(past, NOW - DAY, [per_gpu(1, 1.1), per_gpu(2, 2.2), per_gpu(3, 0.1), per_gpu(4, 0.1)])
+    seen(past, NOW, [per_gpu(1, 1.1), per_gpu(3, 0.2)])
+    trend = past.trend("4090")
+    assert trend["median"].tolist() == pytest.approx([1.5, 0.6, 0.65])
+    assert trend["matched_index"].tolist() == pytest.approx([100, 110, 110 * math.sqrt(2)])
+    assert trend["matched"].tolist() == [0, 2, 2]
+
+
+def test_the_index_begins_anew_where_no_machine_was_seen_twice(past: History) -> None:
+    seen(past, NOW - 3 * DAY, [per_gpu(1, 1.0)])
+    seen(past, NOW - 2 * DAY, [per_gpu(1, 2.0)])
+    seen(past, NOW, [per_gpu(2, 9.0)])
+    assert past.trend("4090")["matched_index"].tolist() == pytest.approx([100, 200, 100])
+
+
+# -- against plain pandas, written apart -----------------------------------------------------------
+
+NONSENSE = [-0.5, 0.0, 2e4, float("inf"), None]
+some_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "machine_id": st.sampled_from([None, *range(1, 9), 2**53 + 1, 2**53 + 2]),
+            "back": st.integers(0, 3),
+            "num_gpus": st.sampled_from([1, 1, 2, 4, 8, 0, None]),
+            "price": st.one_of(st.floats(0.01, 50), st.sampled_from(NONSENSE)),
+            "gpu_ram": st.sampled_from([24_564, 24_564, 49_140, None]),
+            "kind": st.sampled_from(["on-demand", "on-demand", "bid"]),
+            "restricted": st.sampled_from([False, False, True]),
+        }
+    ),
+    min_size=1, max_size=40,
 )  # fmt: skip
+
+
+def recorded_rows(past: History, looks: list[dict[str, Any]]) -> pd.DataFrame:
+    """Let searches find rows, and return the rows as plain pandas has them, all in float or int."""
+    plain = []
+    for number, look in enumerate(looks):
+        gpus, price = look["num_gpus"], look["price"]
+        base = None if price is None else price * (gpus or 1)
+        cells = {"machine_id": look["machine_id"], "num_gpus": gpus, "dph_base": base,
+                 "min_bid": base, "gpu_ram": look["gpu_ram"]}  # fmt: skip
+        seen(past, NOW - look["back"] * DAY + number, [cells], type=look["kind"],
+             restricted=look["restricted"])  # fmt: skip
+        plain.append({**look, "base": base})
+    return pd.DataFrame(plain, dtype=object)
+
+
+def by_machine(rows: pd.DataFrame, *more: str) -> pd.DataFrame:
+    kept = [
+        one for one in rows.astype(object).to_dict("records")
+        if not one["restricted"] and one["kind"] == "on-demand"
+        and not pd.isna(one["machine_id"]) and not pd.isna(one["base"])
+        and not pd.isna(one["num_gpus"]) and one["num_gpus"] >= 1 and 1e-9 <= one["base"] <= 1e4
+    ]  # fmt: skip
+    groups: dict[tuple[Any, ...], list[float]] = {}
+    for one in kept:
+        size = -1 if pd.isna(one["gpu_ram"]) else round(one["gpu_ram"] / 1024)
+        key = (size, one["back"], int(one["machine_id"]), *(int(one[name]) for name in more))
+        groups.setdefault(key, []).append(one["base"] / one["num_gpus"])
+    names = ["size", "back", "machine", *more, "price"]
+    return pd.DataFrame(
+        [(*key, sum(prices) / len(prices)) for key, prices in groups.items()], columns=names
+    )
 
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=25)
-@given(looks=machines_and_prices)
+@given(looks=some_rows)
 def test_a_trend_is_what_pandas_says_of_the_same_rows(
-    looks: list[tuple[int, int, float]], tmp_path_factory: pytest.TempPathFactory
+    looks: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     past = history(tmp_path_factory.mktemp("trend"))
-    for day in {back for _, back, _ in looks}:
-        found = [per_gpu(machine, price, 1 + i % 4)
-                 for i, (machine, back, price) in enumerate(looks) if back == day]  # fmt: skip
-        seen(past, NOW - day * DAY, found)
-    rows = past.frame()
-    rows["at"] = rows["seen_at"].dt.floor("D")
-    rows["price"] = rows["dph_base"] / rows["num_gpus"]
-    each = rows.groupby(["at", "machine_id"])["price"].mean().groupby("at")
-    trend = past.trend("4090", quantiles=(0.1, 0.5)).set_index("at")
-    for column, want in {
-        "low": each.min(), "q10": each.quantile(0.1), "median": each.median(),
-        "high": each.max(), "machines": each.size(),
-    }.items():  # fmt: skip
-        assert trend[column].tolist() == pytest.approx(want.tolist()), column
+    each = by_machine(recorded_rows(past, looks))
+    past.tidy()
+    trend = past.trend("4090", quantiles=(0.1, 0.5))
+    assert len(trend) == (0 if each.empty else each.groupby(["size", "back"]).ngroups)
+    level: dict[int, float] = {}
+    before: dict[int, pd.Series[float]] = {}
+    midnight = pd.Timestamp(NOW, unit="s", tz="UTC").normalize()
+    for span in trend.to_dict("records"):
+        size = -1 if pd.isna(span["gpu_ram_gb"]) else span["gpu_ram_gb"]
+        back = (midnight - span["at"]).days
+        prices = each[(each["size"] == size) & (each["back"] == back)].set_index("machine")["price"]
+        for column, want in {
+            "low": prices.min(), "q10": prices.quantile(0.1), "median": prices.median(),
+            "high": prices.max(), "machines": len(prices),
+        }.items():  # fmt: skip
+            assert span[column] == pytest.approx(want, rel=1e-9), column
+        both = prices.index.intersection(before[size].index) if size in before else []
+        level[size] = (
+            level[size] * math.exp(np.log(prices[both] / before[size][both]).mean())
+            if len(both) else 100.0
+        )  # fmt: skip
+        assert span["matched"] == len(both)
+        assert span["matched_index"] == pytest.approx(level[size], rel=1e-9)
+        before[size] = prices
+    past.close()
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=25)
+@given(looks=some_rows, asked=st.lists(st.tuples(
+    st.floats(0.01, 50), st.sampled_from([1, 2, 8]), st.sampled_from([24_564, 49_140])),
+    min_size=1, max_size=4))  # fmt: skip
+def test_percentiles_are_what_pandas_says_of_the_same_rows(
+    looks: list[dict[str, Any]],
+    asked: list[tuple[float, int, int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    past = history(tmp_path_factory.mktemp("percentile"))
+    rows = recorded_rows(past, looks)
+    all_sizes, sized = by_machine(rows), by_machine(rows, "num_gpus")
+    offers = frame(*(per_gpu(9, price, gpus, gpu_ram=ram) for price, gpus, ram in asked))
+    found = past.percentiles(offers)
+    for got, (price, gpus, ram) in zip(found, asked, strict=True):
+        same = sized[(sized["size"] == round(ram / 1024)) & (sized["num_gpus"] == gpus)]
+        if same["machine"].nunique() < 5:
+            same = all_sizes[all_sizes["size"] == round(ram / 1024)]
+        if same.empty:
+            assert pd.isna(got)
+        else:
+            mine = price * gpus / gpus
+            want = 100 * float((same["price"] > mine * (1 + 1e-9)).mean())
+            assert got == pytest.approx(want, rel=1e-9)
     past.close()
 
 
@@ -170,6 +271,16 @@ def test_a_trend_is_what_pandas_says_of_the_same_rows(
         lambda p: p.trend("4090", type="spot"),
         lambda p: p.trend("4090", quantiles=(0.5, 50)),
         lambda p: p.trend("4090", gpus=8),
+        lambda p: p.trend("4090", num_gpus="eight"),
+        lambda p: p.trend("4090", num_gpus=[1, None]),
+        lambda p: p.frame(num_gpus=[]),
+        lambda p: p.frame(num_gpus=1.5),
+        lambda p: p.frame(verified="yes"),
+        lambda p: p.frame(country=["SE", 7]),
+        lambda p: p.frame(machine_id=2**64),
+        lambda p: p.frame(seen_at="2026-11-01"),
+        lambda p: p.diff("the other day"),
+        lambda p: p.diff(None),
         lambda p: p.frame(since="the other day"),
         lambda p: p.frame(columns=["price"]),
         lambda p: p.frame(sql="select nothing at all"),
@@ -207,6 +318,43 @@ def test_rows_can_be_chosen_by_gpu_time_and_value(past: History) -> None:
     newest = past.frame("4090", limit=2)
     assert newest["machine_id"].tolist() == [1, 0]
     assert past.frame(type="bid").empty
+
+
+def test_a_column_may_have_one_of_several_values(past: History) -> None:
+    seen(past, NOW, [per_gpu(n, 0.5, n) for n in (1, 2, 4, 8)])
+    assert past.frame(num_gpus=[1, 2])["machine_id"].tolist() == [1, 2]
+    assert past.frame(num_gpus=(4, 8), machine_id=[8])["machine_id"].tolist() == [8]
+    assert past.trend("4090", num_gpus=[1, 2])["machines"].tolist() == [2]
+    assert past.frame(num_gpus=np.int64(4))["machine_id"].tolist() == [4]
+
+
+def test_two_days_are_compared_machine_by_machine(past: History) -> None:
+    seen(past, NOW - 7 * DAY, [per_gpu(1, 0.5), per_gpu(2, 0.5), per_gpu(3, 0.5), per_gpu(4, 0.5)])
+    seen(past, NOW - 3 * DAY, [per_gpu(1, 9.0)])
+    seen(past, NOW, [per_gpu(1, 0.4), per_gpu(2, 0.6), per_gpu(3, 0.5), per_gpu(5, 0.5)])
+    changes = past.diff("2026-11-17", "2026-11-24").set_index("machine_id")
+    assert changes["what"].to_dict() == {
+        1: "cheaper", 2: "more expensive", 3: "same", 4: "gone", 5: "new",
+    }  # fmt: skip
+    assert changes.loc[1, "change"] == pytest.approx(-0.1)
+    assert changes.loc[2, "change_percent"] == pytest.approx(20.0)
+    assert changes.loc[[4, 5], "change"].isna().all()
+    pd.testing.assert_frame_equal(past.diff(7), past.diff("2026-11-17", "2026-11-24"))
+    assert past.diff("2026-11-24", "2026-11-17").set_index("machine_id")["what"][1] == (
+        "more expensive"
+    )
+    assert past.diff(7, gpu="3090").empty
+    assert past.diff(7).attrs["vastnb"]["days"] == ["2026-11-17", "2026-11-24"]
+
+
+def test_everything_that_was_seen_of_one_machine_can_be_had(past: History) -> None:
+    for back in range(3):
+        seen(past, NOW - back * DAY, [per_gpu(7, 0.5 + back, 4), per_gpu(8, 9.0)])
+    machine = past.machine(7)
+    assert machine["price"].tolist() == [2.5, 1.5, 0.5]
+    assert machine["dph_base"].tolist() == [10.0, 6.0, 2.0]
+    assert past.machine(7, since=1)["price"].tolist() == [1.5, 0.5]
+    assert past.machine(6).empty
 
 
 def test_a_question_of_ones_own_is_asked_of_the_chosen_rows(past: History) -> None:
@@ -297,6 +445,44 @@ def test_an_offer_of_a_bid_search_is_compared_with_bids(past: History) -> None:
     assert float(past.percentile(bids.iloc[0])) == 50.0
     assert past.percentile(bids.iloc[0]).type == "bid"
     assert past.percentiles(bids, type="on-demand").tolist() == [100.0]
+
+
+def test_an_offer_is_compared_with_those_that_have_as_many_gpus(past: History) -> None:
+    ones = [per_gpu(m, 0.3 + m / 1000) for m in range(1, 9)]
+    eights = [per_gpu(100 + m, 0.5 + m / 1000, 8) for m in range(6)]
+    for back in range(14):
+        seen(past, NOW - back * DAY, [*ones, *eights])
+    offer = row(**per_gpu(99, 0.5025, 8))
+    found = past.percentile(offer)
+    assert (float(found), found.num_gpus, found.machines) == (50.0, 8, 6)
+    assert str(found) == "cheaper than 50 % of the last 14 days (6 machines, 8x)"
+    assert past.percentiles(frame(offer)).tolist() == [50.0]
+    few = past.percentile(row(**per_gpu(99, 0.4, 4)))
+    assert (few.num_gpus, few.machines) == (None, 14)
+    assert float(few) == pytest.approx(100 * 6 / 14)
+
+
+def test_an_interruptible_row_is_compared_with_interruptible_prices_without_any_attrs(
+    past: History,
+) -> None:
+    seen(past, NOW, [per_gpu(1, 0.8, min_bid=0.3), per_gpu(2, 0.9, min_bid=0.1)])
+    both = frame(per_gpu(3, 0.2, min_bid=0.2), per_gpu(4, 0.85, min_bid=0.05))
+    mixed = both.assign(rental_type=["interruptible", "on-demand"])
+    mixed.attrs = {"vastnb": {"type": "on-demand"}}
+    assert past.percentiles(mixed).tolist() == [50.0, 50.0]
+    mixed.attrs = {}
+    assert past.percentiles(mixed.iloc[::-1]).tolist() == [50.0, 50.0]
+    one = past.percentile(mixed.iloc[0])
+    assert (one.type, one.price, float(one)) == ("bid", 0.2, 50.0)
+    assert past.percentile(mixed.iloc[0].to_dict()).type == "bid"
+
+
+def test_a_price_that_cannot_be_true_is_compared_with_nothing(past: History) -> None:
+    seen(past, NOW, [per_gpu(m, 0.5) for m in range(1, 7)])
+    odd = frame(*(per_gpu(9, p) for p in (-0.5, 0.0, 1e9)), per_gpu(9, 0.2, num_gpus=0))
+    assert past.percentiles(odd).isna().all()
+    with pytest.raises(QueryError, match="no credible price"):
+        past.percentile(odd.iloc[0])
 
 
 def test_bargain_searches_do_not_make_everything_look_dear(past: History) -> None:

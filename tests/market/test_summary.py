@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest, QueryError, ServerError
-from vastnb.market.history.figures import Percentile
+from vastnb.market.history.results import Percentile
 from vastnb.market.offers import concat_offers, frame_of_offers
 
 BASE = {"num_gpus": 1, "gpu_name": "RTX 4090", "gpu_ram": 24564, "dph_total": 0.41,

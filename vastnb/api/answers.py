@@ -35,6 +35,13 @@ from vastnb.errors import (
 
 SIMULATED = "x-vastnb-simulated"
 
+MOST_VALUES = 750_000
+"""Values in one answer. 6,000 offers of 100 columns have 600,000; decoded they take 100 MB."""
+
+MOST_ROWS = 20_000
+MOST_COLUMNS = 500
+"""Rows in one list, and different names in them, of which a frame is made."""
+
 _NO_SSH_KEY = re.compile(r"no_ssh_key(?!.*provided)|no ssh keys? found")
 _NO_CREDIT = re.compile(
     r"missing_billing|insufficient[_ ](credit|funds|balance)|not enough credit"
@@ -208,7 +215,8 @@ def judge(
         is_json = True
     except ValueError:
         data, is_json = None, False
-    raw = "" if is_json else outcome.body[:2000].decode("utf-8", "replace")
+    # Secrets are hidden before a text is cut: half a key is no longer found.
+    raw = "" if is_json else hide(outcome.body[:4000].decode("utf-8", "replace"))[:2000]
     # An error page may hold any word; only the service's own JSON and plain text are read.
     own = "" if raw.lstrip().startswith("<") else raw
     code, msg = (plain(hide(part)) for part in _words(data, own))
@@ -233,7 +241,7 @@ def judge(
         known = _known(status, code, msg)
         if known:
             return Definite(known)
-        wait = read_refusal(headers, data, "", now).retry_after if status == 503 else None
+        wait = read_refusal(headers, data, "", now).retry_after
         said = f" ({msg})" if msg and is_json else ""
         return Trouble(f"the service failed with HTTP {status}{said}", True, status, wait)
     return Definite(_known(status, code, msg) or _refusal(status, code, msg, is_json=is_json))
@@ -272,11 +280,13 @@ def decode(body: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is not JSON. (Bytes that are not UTF-8, in a text, are replaced: one host's odd
-        name must not cost the user the market.)
+        If it is not JSON, or too much of it. (Bytes that are not UTF-8, in a text, are replaced:
+        one host's odd name must not cost the user the market.)
     """
     if not body.strip():
         return None
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError("more values than an answer has")
     try:
         try:
             return json.loads(body)
@@ -284,6 +294,34 @@ def decode(body: bytes) -> Any:
             return json.loads(body.decode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None
+
+
+def misshapen(endpoint: Endpoint, data: Any) -> str:
+    """Say what is wrong with the shape of an answer; nothing if it is what the table promises.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        What was asked.
+    data : Any
+        The decoded JSON of a 200.
+    """
+    name = endpoint.expects
+    if name is None:
+        sound = isinstance(data, dict) or (endpoint.holds == "any" and isinstance(data, list))
+        return "" if sound else "an answer of the wrong kind"
+    if not isinstance(data, dict) or name not in data:
+        return f"an answer without '{name}'"
+    held = data[name]
+    if endpoint.holds == "record":
+        sound = held is None or isinstance(held, dict)
+        return "" if sound else f"an answer whose '{name}' is not an object"
+    if endpoint.holds == "rows":
+        if not isinstance(held, list) or not all(isinstance(row, dict) for row in held):
+            return f"an answer whose '{name}' is not a list of objects"
+        if len(held) > MOST_ROWS or len(set().union(*held)) > MOST_COLUMNS:
+            return f"an answer with too many rows or columns in '{name}'"
+    return ""
 
 
 def _judge_create(status: int, data: Any, hide: Callable[[str], str]) -> Good | Definite | Trouble:
@@ -314,8 +352,8 @@ def _judge_success(
     msg: str,
     outcome: Response,
 ) -> Verdict:
-    if status == 204:
-        return Good(None)
+    if status == 204 and endpoint.expects is None and endpoint.method != "GET":
+        return Good({})  # a command that was carried out
     if not is_json or data is None:
         kind = "an empty answer" if not outcome.body.strip() else "an answer that is not JSON"
         return Trouble(f"{kind} (HTTP {status})", True, status)
@@ -326,9 +364,8 @@ def _judge_success(
         # What a command answers is its caller's to read ("queued"); a question has no answer.
         if endpoint.method == "GET" or endpoint.expects:
             return Definite(_refusal(status, code, msg, is_json=True))
-    if endpoint.expects and not (isinstance(data, dict) and endpoint.expects in data):
-        return Trouble(f"an answer without '{endpoint.expects}' (HTTP {status})", True, status)
-    return Good(data)
+    wrong = misshapen(endpoint, data)
+    return Trouble(f"{wrong} (HTTP {status})", True, status) if wrong else Good(data)
 
 
 def _words(data: Any, raw: str) -> tuple[str, str]:
@@ -434,7 +471,7 @@ def _invalid(what: str, status: int | None, code: str | None, hint: str = "") ->
 
 
 def _redirected(status: int, location: str, hide: Callable[[str], str]) -> ServerError:
-    where = hide(bare_url(location)) if location else "nowhere"
+    where = bare_url(hide(location)) if location else "nowhere"
     return ServerError(
         f"The service redirects to {where} (HTTP {status}), which is not followed: a redirect "
         "turns a POST into a GET, and the key goes to one server only. Nothing was done or "
@@ -540,6 +577,7 @@ def _seconds_or_date(text: str | None, now: float) -> float | None:
     if number is not None:
         return _sane(number)
     try:
+        # (urllib3's `Retry.parse_retry_after` counts from the machine's clock, not from `now`.)
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -6,7 +6,8 @@ and read by `_Format`, JSON and compressed bytes: nothing that is read from a fi
 no request header is ever written, and of the response's headers only those that are needed.
 
 A store never fails its caller. A file that is locked, broken, read-only or on a full disk costs at
-most `PATIENCE` seconds, one warning, and the answer's place in the cache.
+most `PATIENCE` seconds and one warning: memory stands in for it, and it is left alone for a while.
+Everything is bounded, by entries and by bytes.
 """
 
 from __future__ import annotations
@@ -27,25 +28,37 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
-from requests_cache.backends.base import BaseCache
+from requests_cache.backends.base import BaseCache, DictStorage
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
 from requests_cache.models.response import CachedResponse
 
-from vastnb.api.files import answers_file, private_file, write_ahead
+from vastnb.api.files import (
+    Inodes,
+    abandon,
+    answers_file,
+    inodes,
+    leave,
+    private_file,
+    write_ahead,
+)
+from vastnb.api.shared import PATIENCE, Rest
+from vastnb.api.wire import LARGEST_ANSWER
 
 log = logging.getLogger("vastnb.api")
-
-PATIENCE = 2.0
-"""Seconds to wait for a locked file."""
 
 KEEP = 7 * 86400.0
 """Seconds for which an answer is kept, as something to fall back on."""
 
 MOST_ENTRIES = 300
-MOST_UNPACKED = 8
-"""Answers of which the unpacked body is remembered beside the file."""
+MOST_KEPT = 256 * 2**20
+"""Bytes of packed answers in a file or a Redis."""
 
-KEPT_HEADERS = ("content-type", "x-vastnb-simulated")
+MOST_IN_MEMORY = 48 * 2**20
+MOST_UNPACKED = 16 * 2**20
+"""Bytes of bodies that are kept in memory instead of a file, and beside it."""
+
+KEPT_HEADERS = ("x-vastnb-simulated",)
+"""Everything else that a header says is a stranger's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,50 +89,62 @@ class Store:
         A backend of requests-cache; its ``responses`` hold the entries.
     errors : tuple of exception classes
         What the backend raises when its file or server fails.
+    rest : Rest, optional
+        Shared with others that use the same server.
     """
 
     def __init__(
-        self, backend: BaseCache, errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+        self,
+        backend: BaseCache,
+        errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError),
+        rest: Rest | None = None,
     ) -> None:
         self.backend = backend
         self._errors = errors
+        # A file that somebody else is writing can still be read.
+        self._reading, self._writing = rest or Rest(), rest or Rest()
+        self._memory = _Memory()
         self._warned = False
         self._since_prune = 0
 
     def get(self, key: str) -> Entry | None:
         """Return the entry, however old, or None."""
-        try:
-            kept = self.backend.responses[key]
-        except KeyError:
-            return None
-        except self._errors as error:
-            self._trouble("read", error)
-            return None
-        # None is a row that `_Format` could not read.
-        return None if kept is None else _entry(kept)
+        found = [self._memory.get(key)]
+        if self._reading.over():
+            try:
+                found.append(self.backend.responses[key])  # None for one that cannot be read
+            except KeyError:
+                pass
+            except self._errors as error:
+                self._trouble("read", error, self._reading)
+        entries = [_entry(one) for one in found if one is not None]
+        return max(entries, key=lambda entry: entry.created_at, default=None)
 
     def put(self, key: str, entry: Entry) -> None:
         """Keep `entry`, replacing what was there."""
-        try:
-            self.backend.responses[key] = _response(entry)
-            self._since_prune += 1
-            if self._since_prune >= 50:
-                self.prune(entry.created_at)
-        except self._errors as error:
-            self._trouble("written", error)
+        response = _response(entry)
+        if self._writing.over():
+            try:
+                self.backend.responses[key] = response
+                self._memory.pop(key, None)
+                self._since_prune += 1
+                if self._since_prune >= 50:
+                    self.prune(entry.created_at)
+            except self._errors as error:
+                self._trouble("written", error, self._writing)
+            else:
+                return
+        self._memory[key] = response
 
     def prune(self, now: float) -> None:
-        """Drop what is older than `KEEP`, and the oldest beyond `MOST_ENTRIES`."""
+        """Drop what is older than `KEEP`, and the oldest beyond what may be kept."""
         self._since_prune = 0
+        prune = getattr(self.backend.responses, "prune", None)
         try:
-            responses: Any = self.backend.responses
-            prune = getattr(responses, "prune", None)
             if prune:
                 prune(now)
-            elif isinstance(responses, dict) or hasattr(responses, "data"):
-                _prune_dict(responses, now)
         except self._errors as error:
-            self._trouble("pruned", error)
+            self._trouble("pruned", error, self._writing)
 
     def close(self) -> None:
         """Close the file or connection."""
@@ -128,13 +153,14 @@ class Store:
         except self._errors as error:
             log.debug("Closing the store of answers: %s", type(error).__name__)
 
-    def _trouble(self, doing: str, error: Exception) -> None:
+    def _trouble(self, doing: str, error: Exception, rest: Rest) -> None:
         log.debug("The store of answers could not be %s: %s", doing, error)
+        rest.begin(error)
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"The cache of answers could not be {doing} ({_why(error)}); working on without "
-                "it. Searches are sent more often than they need be.",
+                f"The cache of answers could not be {doing} ({_why(error)}); this kernel keeps "
+                "answers in memory meanwhile, and your other kernels do not see them.",
                 stacklevel=2,
             )
 
@@ -158,7 +184,7 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
     if cache is None:
         return None
     if cache == "memory":
-        return Store(BaseCache())
+        return _in_memory()
     path = answers_file(cache)
     try:
         store = Store(_File(private_file(path)))
@@ -170,9 +196,35 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
             "remove the file if it is damaged.",
             stacklevel=4,
         )
-        return Store(BaseCache())
+        return _in_memory()
     store.prune(now)
     return store
+
+
+def _in_memory() -> Store:
+    backend = BaseCache()
+    backend.responses = _Memory()
+    return Store(backend)
+
+
+class _Memory(DictStorage):
+    """Answers in memory, the oldest of which make room for new ones."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._lock = threading.Lock()
+
+    def __setitem__(self, key: str, response: CachedResponse) -> None:
+        with self._lock:
+            self.data.pop(key, None)
+            self.data[key] = response
+            sizes = {one: len(kept.content or b"") for one, kept in self.data.items()}
+            total = sum(sizes.values())
+            for oldest, size in sizes.items():
+                if total <= MOST_IN_MEMORY and len(self.data) <= MOST_ENTRIES:
+                    break
+                del self.data[oldest]
+                total -= size
 
 
 def _probe(backend: BaseCache, now: float) -> None:
@@ -222,7 +274,6 @@ class _Format:
     """
 
     MARK = b"vastnb1\n"
-    LARGEST = 128 * 2**20
 
     def dumps(self, response: CachedResponse) -> bytes:
         entry = _entry(response)
@@ -231,34 +282,24 @@ class _Format:
 
     def loads(self, data: Any) -> CachedResponse | None:
         """Return the response, or None for a row that is not ours or is damaged."""
+        if not isinstance(data, bytes) or not data.startswith(self.MARK):
+            return None
         try:
-            data = bytes(data)
-            if not data.startswith(self.MARK):
-                return None
             start = len(self.MARK) + 4
             end = start + int.from_bytes(data[start - 4 : start], "big")
             head = json.loads(data[start:end])
             unpack = zlib.decompressobj()
-            body = unpack.decompress(data[end:], self.LARGEST)
+            body = unpack.decompress(data[end:], LARGEST_ANSWER)
             if not unpack.eof:
                 return None
             headers = {str(k): str(v) for k, v in dict(head["headers"]).items()}
             return _response(Entry(body, headers, float(head["created_at"])))
-        except (ValueError, TypeError, KeyError, OverflowError, OSError, zlib.error):
+        except Exception as error:  # noqa: BLE001 - a stranger's row may break anything, and is a miss
+            log.debug("A kept answer cannot be read: %s", type(error).__name__)
             return None
 
 
 FORMAT = _Format()
-
-
-def _prune_dict(responses: Any, now: float) -> None:
-    kept = sorted(
-        ((value.created_at.timestamp(), key) for key, value in list(responses.data.items())),
-        reverse=True,
-    )
-    for number, (created_at, key) in enumerate(kept):
-        if number >= MOST_ENTRIES or created_at + KEEP < now:
-            responses.data.pop(key, None)
 
 
 # -- the file ----------------------------------------------------------------------------------
@@ -293,6 +334,7 @@ class _Table(SQLiteDict):
         self._pid = os.getpid()
         self._unpacked: OrderedDict[str, _Unpacked] = OrderedDict()
         self._writes = 0
+        self._inodes: Inodes = ()
         super().__init__(
             path,
             table_name="answers",
@@ -311,23 +353,29 @@ class _Table(SQLiteDict):
             if not commit or self._active_transaction:
                 yield connection
                 return
-            connection.execute("BEGIN IMMEDIATE")  # waits for `busy_timeout`, then raises
-            self._active_transaction = True
             self._writes += 1
             try:
+                # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
+                connection.execute("BEGIN IMMEDIATE")
+                self._active_transaction = True
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
             finally:
                 self._active_transaction = False
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
         finally:
             self._lock.release()
 
     def _open(self) -> sqlite3.Connection:
+        path = Path(self.db_path)
+        if self._connection is not None and (found := inodes(path)) != self._inodes:
+            # Somebody emptied the cache, and other kernels have made a new file.
+            left, self._connection = self._connection, None
+            self._unpacked.clear()
+            leave(left, self._inodes, found)
         if self._connection is None:
+            private_file(path)
             # No statement of the library's own set-up is bounded, so it is repeated here.
             connection = sqlite3.connect(
                 self.db_path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
@@ -335,20 +383,18 @@ class _Table(SQLiteDict):
             try:
                 write_ahead(connection, PATIENCE)
                 connection.execute("PRAGMA synchronous=NORMAL")
+                for statement in _TABLE:
+                    connection.execute(statement)
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._inodes = connection, inodes(path)
         return self._connection
 
     def init_db(self) -> None:
-        """Make the table."""
-        with self.connection(commit=True) as connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS answers"
-                " (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)"
-            )
-            connection.execute("CREATE INDEX IF NOT EXISTS expires_idx ON answers(expires)")
+        """Open the file, which makes the table."""
+        with self.connection():
+            pass
 
     def __getitem__(self, key: str) -> Any:
         with self.connection() as connection:
@@ -366,18 +412,25 @@ class _Table(SQLiteDict):
             response = known.response if known and same else self.deserialize(key, row[0])
             self._unpacked[key] = _Unpacked(state, row[0], response)
             self._unpacked.move_to_end(key)
-            while len(self._unpacked) > MOST_UNPACKED:
+            while len(self._unpacked) > 1 and self._unpacked_bytes() > MOST_UNPACKED:
                 self._unpacked.popitem(last=False)
         return response
+
+    def _unpacked_bytes(self) -> int:
+        return sum(
+            len(one.response.content or b"") for one in self._unpacked.values() if one.response
+        )
 
     def prune(self, now: float) -> None:
         """Drop what has expired by `now`, and the oldest beyond `MOST_ENTRIES`."""
         with self.connection(commit=True) as connection:
             connection.execute("DELETE FROM answers WHERE expires < ?", (now,))
             connection.execute(
-                "DELETE FROM answers WHERE key NOT IN"
-                " (SELECT key FROM answers ORDER BY expires DESC LIMIT ?)",
-                (MOST_ENTRIES,),
+                "DELETE FROM answers WHERE key IN (SELECT key FROM (SELECT key,"
+                " ROW_NUMBER() OVER newest AS place, SUM(LENGTH(value)) OVER newest AS bytes"
+                " FROM answers WINDOW newest AS (ORDER BY expires DESC, key))"
+                " WHERE place > ? OR bytes > ?)",
+                (MOST_ENTRIES, MOST_KEPT),
             )
 
     def close(self) -> None:
@@ -387,10 +440,22 @@ class _Table(SQLiteDict):
             self._connection.close()
             self._connection = None
         elif self._connection is not None:
-            _inherited.append(self._connection)  # closing it would end the parent's transaction
+            abandon(self._connection)
             self._connection = None
 
 
-_inherited: list[sqlite3.Connection] = []
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
+    "CREATE INDEX IF NOT EXISTS expires_idx ON answers(expires)",
+)
 
-__all__ = ["KEEP", "KEPT_HEADERS", "MOST_ENTRIES", "PATIENCE", "Entry", "Store", "open_store"]
+__all__ = [
+    "FORMAT",
+    "KEEP",
+    "KEPT_HEADERS",
+    "MOST_ENTRIES",
+    "MOST_KEPT",
+    "Entry",
+    "Store",
+    "open_store",
+]

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import requests
+
+from vastnb.api.files import at_home
 from vastnb.api.secret import Secret
 from vastnb.errors import AuthError, InvalidRequest
 
@@ -120,9 +123,11 @@ def base_url(argument: str | None = None) -> str:
     try:
         url.encode()  # a lone surrogate is no text
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
+        host, port = parts.hostname, parts.port
+        # Names that are not ASCII are sent in another spelling, which the library knows.
+        sent = requests.Request("GET", url).prepare().url if host else ""
+    except (ValueError, requests.RequestException):
+        parts, host, port, sent = urlsplit(""), None, None, ""
     blank = any(character.isspace() for character in url)
     if parts.scheme not in {"http", "https"} or not host or blank:
         raise InvalidRequest(
@@ -141,7 +146,11 @@ def base_url(argument: str | None = None) -> str:
             f"{parts.scheme}://{host} is not encrypted: your API key can be read on the way.",
             stacklevel=3,
         )
-    return url
+    # One spelling: pace and answers belong to a server, and the key goes to it, by this text.
+    host = urlsplit(sent or "").hostname or host
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    where = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{where}{'' if port in (None, usual) else f':{port}'}{parts.path}"
 
 
 def is_loopback(host: str) -> bool:
@@ -156,8 +165,8 @@ def key_files() -> tuple[Path, Path]:
     """Return the official client's key files, in its order."""
     config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return (
-        Path(config).expanduser() / "vastai" / "vast_api_key",
-        Path("~/.vast_api_key").expanduser(),
+        at_home(config) / "vastai" / "vast_api_key",
+        at_home("~/.vast_api_key"),
     )
 
 
@@ -182,6 +191,8 @@ def keep_key(key: Secret) -> Path:
     path = key_files()[0]
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.parts[0] == "~":
+            raise FileNotFoundError("this user has no home directory")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -5,7 +5,8 @@ row for one identity: the service limits each method and path by itself, for the
 
 Sources: the published reference and the limits that the backend states of itself. Where they
 differ, the slower one stands here (`interval`); `None` means that nobody has published one, and
-that it is learned from the service's answers.
+that it is learned from the service's answers. Where they differ in kind, both are kept: search has
+an interval and a `window`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+Holds = Literal["rows", "record", "any"]
 
 SEARCH_TTL = "cache_ttl"
 """Marks answers that stay fresh for as long as the client's ``cache_ttl`` says."""
+
+
+class Window(NamedTuple):
+    """At most `most` requests in any `seconds`."""
+
+    most: int
+    seconds: float
 
 
 class Endpoint(NamedTuple):
@@ -41,9 +50,15 @@ class Endpoint(NamedTuple):
         Whether the rows of the answer count against the day's quota.
     expects : str, optional
         The field without which a 200 is not an answer. An old or confused service answers
-        ``{}``, and taking that for "no instances" has cost others machines.
+        ``{}``, and taking that for "no instances" has cost others machines. Without one, the
+        answer must be an object.
     public : bool
         Whether it is answered without a key.
+    window : Window, optional
+        A limit of requests in a span of time, beside `interval`.
+    holds : {"rows", "record", "any"}
+        What the field (or, without one, the answer itself) must be: a list of objects; an object
+        or null; anything.
     creates : bool
         Whether it makes a machine that bills: only the service's own refusal says that it did not.
     """
@@ -58,6 +73,8 @@ class Endpoint(NamedTuple):
     counts_rows: bool = False
     expects: str | None = None
     public: bool = False
+    window: Window | None = None
+    holds: Holds = "rows"
     creates: bool = False
 
 
@@ -67,20 +84,22 @@ def _table(*rows: Endpoint) -> dict[str, Endpoint]:
 
 # fmt: off
 ENDPOINTS: dict[str, Endpoint] = _table(
-    # The market. 10 searches a minute are published: 6 s apart, however quick the backend is.
-    Endpoint("search_offers", "POST", "/api/v0/bundles/", 6.0, fresh="cache_ttl", repeatable=True,
-             counts_rows=True, expects="offers", public=True),
+    # The market. Of searches the backend allows one every 2 s, and 10 in a minute are published.
+    Endpoint("search_offers", "POST", "/api/v0/bundles/", 2.0, fresh="cache_ttl", repeatable=True,
+             counts_rows=True, expects="offers", public=True, window=Window(10, 60.0)),
     Endpoint("search_templates", "GET", "/api/v0/template/", 3.0, fresh=3600, repeatable=True,
              expects="templates"),
     Endpoint("gpu_types", "GET", "/api/v0/gpu_types/", None, fresh=86400, repeatable=True,
              expects="gpu_types", public=True),
-    Endpoint("gpu_metrics", "GET", "/api/v0/metrics/gpu/current/", 3.0, fresh=300, repeatable=True),
+    Endpoint("gpu_metrics", "GET", "/api/v0/metrics/gpu/current/", 3.0, fresh=300, repeatable=True,
+             expects="gpus"),
     Endpoint("gpu_metrics_history", "GET", "/api/v0/metrics/gpu/history/", 3.0, fresh=3600,
-             repeatable=True),
+             repeatable=True, expects="gpus", holds="record"),
 
     # The account. Where no interval is known, a second is the guess that is corrected by answers.
-    Endpoint("show_user", "GET", "/api/v0/users/current/", None, repeatable=True),
-    Endpoint("show_ssh_keys", "GET", "/api/v0/ssh/", 1.0, repeatable=True),
+    Endpoint("show_user", "GET", "/api/v0/users/current/", None, repeatable=True, expects="id",
+             holds="any"),
+    Endpoint("show_ssh_keys", "GET", "/api/v0/ssh/", 1.0, repeatable=True, holds="any"),
     Endpoint("create_ssh_key", "POST", "/api/v0/ssh/", 1.0),
     Endpoint("show_charges", "GET", "/api/v0/charges/", 1.0, repeatable=True),
 
@@ -94,7 +113,7 @@ ENDPOINTS: dict[str, Endpoint] = _table(
     Endpoint("show_instances", "GET", "/api/v1/instances/", 1.0, repeatable=True,
              expects="instances"),
     Endpoint("show_instance", "GET", "/api/v0/instances/{id}/", 2.0, repeatable=True,
-             expects="instances"),
+             expects="instances", holds="record"),
     Endpoint("manage_instance", "PUT", "/api/v0/instances/{id}/", 1.0, repeatable=True),
     Endpoint("reboot_instance", "PUT", "/api/v0/instances/reboot/{id}/", 1.0),
     Endpoint("recycle_instance", "PUT", "/api/v0/instances/recycle/{id}/", 1.0),

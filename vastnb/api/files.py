@@ -1,9 +1,8 @@
 """Where files are kept, and that nobody else reads them.
 
-Directories are 0700 and files 0600 from their first moment: a file is made with that mode before
-SQLite opens it, and SQLite gives the same mode to the files it puts beside it. An existing
-directory is tightened only if it holds nothing but our own files, because a user may well point
-us at one that is shared on purpose.
+Directories that are made here are 0700, files 0600, from their first moment: a file is made with
+that mode before SQLite opens it, and SQLite gives the same mode to the files it puts beside it. The
+mode of an existing directory is its owner's business.
 """
 
 from __future__ import annotations
@@ -12,11 +11,15 @@ import logging
 import os
 import sqlite3
 import stat
+import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
+from vastnb.api.text import bare_url
 from vastnb.errors import InvalidRequest
 
 log = logging.getLogger("vastnb.api")
@@ -28,13 +31,38 @@ PACE = "pace.sqlite"
 def cache_dir() -> Path:
     """Return the directory of answers and pace: ``VASTNB_CACHE_DIR``, or the system's usual one."""
     chosen = os.environ.get("VASTNB_CACHE_DIR")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("vastnb")
+    return at_home(chosen) if chosen else _usual(platformdirs.user_cache_path)
 
 
 def data_dir() -> Path:
     """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
     chosen = os.environ.get("VASTNB_DATA_DIR")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("vastnb")
+    return at_home(chosen) if chosen else _usual(platformdirs.user_data_path)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` filled in, or as it stands if nobody knows where home is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def _usual(place: Callable[[str], Path]) -> Path:
+    """Return the system's usual place; one for this user alone if the user has no home.
+
+    Many containers run under a number that has no name and no home directory.
+    """
+    with suppress(RuntimeError):
+        path = place("vastnb")
+        if path.is_absolute():
+            return path
+    return _homeless() / place.__name__.removeprefix("user_").removesuffix("_path")
+
+
+def _homeless() -> Path:
+    uid = os.getuid() if hasattr(os, "getuid") else 0
+    return Path(tempfile.gettempdir()) / f"vastnb-{uid}"
 
 
 def answers_file(cache: str | os.PathLike[str]) -> Path:
@@ -52,12 +80,14 @@ def answers_file(cache: str | os.PathLike[str]) -> Path:
     """
     if cache == "sqlite":
         return cache_dir() / ANSWERS
-    if not isinstance(cache, str | os.PathLike) or not os.fspath(cache):
+    named = os.fspath(cache) if isinstance(cache, str | os.PathLike) else ""
+    if not named or "://" in str(named):
+        shown = repr(bare_url(str(named)) if named else cache)
         raise InvalidRequest(
-            f'cache={cache!r}: there are "sqlite", "memory", a path, "redis://..." and None. '
+            f'cache={shown}: there are "sqlite", "memory", a path, "redis://..." and None. '
             "Nothing was sent."
         )
-    path = Path(cache).expanduser()
+    path = at_home(cache)
     is_file = path.is_file() or (bool(path.suffix) and not path.is_dir())
     return path if is_file else path / ANSWERS
 
@@ -71,8 +101,14 @@ def private_file(path: Path) -> Path:
         If it cannot be made.
     """
     _private_dir(path.parent)
+    wal, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    # What SQLite leaves beside a file goes before it: somebody has deleted the file, or the log.
+    if not path.exists():
+        wal.unlink(missing_ok=True)
+    if not wal.exists():
+        index.unlink(missing_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    for one in (path, wal, index):
         _tighten(one, 0o600)
     return path
 
@@ -95,13 +131,58 @@ def write_ahead(connection: sqlite3.Connection, patience: float) -> None:
             return
 
 
+Inodes = tuple[tuple[int, int] | None, ...]
+
+
+def inodes(path: Path) -> Inodes:
+    """Return device and inode of a SQLite file and of the two beside it; None for one not there.
+
+    Whoever holds a file open that somebody has deleted works on alone: others have made a new one.
+    """
+    return tuple(_inode(path.with_name(path.name + suffix)) for suffix in ("", "-wal", "-shm"))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+_abandoned: list[sqlite3.Connection] = []
+
+
+def abandon(connection: sqlite3.Connection) -> None:
+    """Keep a connection untouched until the process ends.
+
+    SQLite, closing one, writes to its file and deletes the file beside it *by name*: by now they
+    may be a parent process's, or new ones that other kernels have made.
+    """
+    _abandoned.append(connection)
+
+
+def leave(connection: sqlite3.Connection, before: Inodes, after: Inodes) -> None:
+    """Let go of a connection of which a file has been deleted, or replaced.
+
+    As long as the main file is the same, its locks tell SQLite whether others use it.
+    """
+    if before[:1] == after[:1]:
+        connection.close()
+    else:
+        abandon(connection)
+
+
 def _private_dir(path: Path) -> None:
+    if path.is_relative_to(_homeless()):
+        # In a directory that everybody may write to, anybody may have made it.
+        _homeless().mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and _homeless().lstat().st_uid != os.getuid():
+            raise PermissionError(f"{_homeless()} belongs to somebody else")
     if not path.exists():
         # Parents get the system's usual mode; the directory itself is ours.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
-    if all(one.name.startswith((ANSWERS, PACE)) for one in path.iterdir()):
-        _tighten(path, 0o700)
 
 
 def _tighten(path: Path, mode: int) -> None:
@@ -117,9 +198,14 @@ def _tighten(path: Path, mode: int) -> None:
 __all__ = [
     "ANSWERS",
     "PACE",
+    "Inodes",
+    "abandon",
     "answers_file",
+    "at_home",
     "cache_dir",
     "data_dir",
+    "inodes",
+    "leave",
     "private_file",
     "write_ahead",
 ]

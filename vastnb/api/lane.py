@@ -8,16 +8,19 @@ how long to wait, so one that is killed while waiting leaves nothing behind.
 Pace is counted from the *answer*. The service counts arrivals; a request whose connection took
 long arrives late, and the next one, sent an interval after it was *sent*, would arrive early.
 
-A refusal (429) teaches. The threshold that it names is believed if it explains the refusal;
+A *window* (10 searches in any 60 s) is kept beside the interval: a lane remembers when its last
+requests were answered, and the next one waits until the oldest has left the window.
+
+A refusal (429) teaches. An interval that it names is believed if it is near the published one;
 otherwise the time since the last request plus the time it asks for is the interval. A lane that was
 paced right and is refused nevertheless gets a margin, which clean answers wear off. What was
-learned is forgotten after a day.
+learned is forgotten after a day. No refusal closes a lane for more than ten minutes: then the next
+request probes it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeVar, get_args
 
@@ -25,9 +28,11 @@ from vastnb.api.answers import QuotaSpent, Refusal, Refused, Trouble, Verdict
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.shared import State
 from vastnb.api.wire import Failure, Response
-from vastnb.clock import Clock
 
 T = TypeVar("T")
+
+KEY = "lane "
+"""What the keys of lanes begin with."""
 
 FIRST_GUESS = 1.0
 """Seconds between requests where nobody has published an interval."""
@@ -44,10 +49,16 @@ PENALTY = 8 / 3
 published penalty (12 s) to its interval (4.5 s)."""
 
 LONGEST_CLOSING = 600.0
+"""Seconds for which a refusal closes a lane at most, whatever it says."""
+
+LONGEST_QUOTA = 25 * 3600.0
 LONGEST_GUESS = 15.0
+NEAR = 4.0
+"""Times the published interval up to which an interval that a refusal names is believed."""
+
 CLEAN_RUN = 20
 
-Reason = Literal["", "pace", "refused", "quota"]
+Reason = Literal["", "pace", "refused", "busy", "quota"]
 
 
 class Lane(NamedTuple):
@@ -71,6 +82,9 @@ class Lane(NamedTuple):
         The lane is closed for so many seconds from then, and why.
     probe_at : float
         When a spent quota may be asked about.
+    sent : tuple of float
+        When the last requests were answered (or sent, as long as they were not), oldest first; as
+        many as the endpoint's window counts.
     """
 
     next_at: float = 0.0
@@ -84,6 +98,7 @@ class Lane(NamedTuple):
     closed_for: float = 0.0
     reason: Reason = ""
     probe_at: float = 0.0
+    sent: tuple[float, ...] = ()
 
     def dump(self) -> str:
         """Return the state as text."""
@@ -95,10 +110,11 @@ class Lane(NamedTuple):
         try:
             read = json.loads(text or "{}")
             known = {name: read[name] for name in cls._fields if name in read}
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return cls()
-        sound = all(_sound(name, value) for name, value in known.items())
-        return cls(**known) if sound else cls()
+        if not all(_sound(name, value) for name, value in known.items()):
+            return cls()
+        return cls(**{**known, "sent": tuple(known.get("sent", ()))})
 
 
 class Turn(NamedTuple):
@@ -123,8 +139,9 @@ class Wait(NamedTuple):
     ----------
     seconds : float
         From now.
-    reason : {"pace", "refused", "quota"}
-        The ordinary pace, a refusal that is being waited out, or the spent daily quota.
+    reason : {"pace", "refused", "busy", "quota"}
+        The ordinary pace, a refusal that is being waited out, a failing service that asked to
+        wait, or the spent daily quota.
     """
 
     seconds: float
@@ -145,6 +162,14 @@ def gap(lane: Lane, endpoint: Endpoint, now: float) -> float:
     return seconds * (1 + SAFETY) + min(lane.margin, seconds)
 
 
+def opens_at(lane: Lane, endpoint: Endpoint) -> float:
+    """Return when interval and window allow the next request."""
+    window = endpoint.window
+    if window is None or len(lane.sent) < window.most:
+        return lane.next_at
+    return max(lane.next_at, lane.sent[-window.most] + window.seconds * (1 + SAFETY))
+
+
 def claim(
     lane: Lane, endpoint: Endpoint, now: float, *, probe: bool = False
 ) -> tuple[Lane, Turn | Wait]:
@@ -159,26 +184,28 @@ def claim(
     """
     lane = _clamped(lane, endpoint, now)
     closed = closed_seconds(lane, now)
+    pace = opens_at(lane, endpoint) - now
+    if closed > 0 and not (probe and lane.reason == "quota" and now >= lane.probe_at):
+        return lane, Wait(max(closed, pace), lane.reason)
     if closed > 0:
-        if not (probe and lane.reason == "quota" and now >= lane.probe_at):
-            return lane, Wait(max(closed, lane.next_at - now), lane.reason)
         lane = lane._replace(probe_at=now + PROBE_EVERY)
-    elif now < lane.next_at:
-        return lane, Wait(lane.next_at - now, "pace")
+    elif pace > 0:
+        return lane, Wait(pace, "pace")
     taken = lane._replace(next_at=now + gap(lane, endpoint, now), sent_at=now)
-    return taken, Turn(now, lane)
+    return _noted(taken, endpoint, now), Turn(now, lane)
 
 
 def give_back(lane: Lane, turn: Turn) -> Lane:
     """Undo a turn that was not used, unless somebody has used the lane since."""
     if lane.sent_at != turn.at or lane.closed_at != turn.before.closed_at:
         return lane
-    return lane._replace(next_at=turn.before.next_at, sent_at=turn.before.sent_at)
+    before = turn.before
+    return lane._replace(next_at=before.next_at, sent_at=before.sent_at, sent=before.sent)
 
 
 def answered(lane: Lane, endpoint: Endpoint, turn: Turn, now: float) -> Lane:
     """Note that the service took the request; `now` is when its answer was whole."""
-    lane = lane._replace(next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
+    lane = lost(lane, endpoint, turn, now)
     if lane.closed_at == turn.before.closed_at:
         lane = lane._replace(strikes=0, closed_for=0.0, reason="")
     if lane.clean + 1 < CLEAN_RUN:
@@ -187,9 +214,23 @@ def answered(lane: Lane, endpoint: Endpoint, turn: Turn, now: float) -> Lane:
     return lane._replace(clean=0, margin=eased if eased > 0.001 else 0.0)
 
 
-def lost(lane: Lane, endpoint: Endpoint, now: float) -> Lane:
+def lost(lane: Lane, endpoint: Endpoint, turn: Turn, now: float) -> Lane:
     """Note that a request went out and may have arrived: it counts for the pace, not as clean."""
-    return lane._replace(next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
+    lane = lane._replace(next_at=max(lane.next_at, now + gap(lane, endpoint, now)))
+    if turn.at not in lane.sent:
+        return lane
+    others = list(lane.sent)
+    others.remove(turn.at)
+    return _noted(lane._replace(sent=tuple(others)), endpoint, now)
+
+
+def busy(lane: Lane, turn: Turn, now: float, seconds: float) -> Lane:
+    """Close the lane for the time that a failing service asks for (a 503 with Retry-After)."""
+    if lane.closed_at != turn.before.closed_at:
+        return lane
+    return lane._replace(
+        closed_at=now, closed_for=min(seconds, LONGEST_CLOSING), reason="busy", clean=0
+    )
 
 
 def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusal) -> Lane:
@@ -206,10 +247,9 @@ def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusa
     if lesson <= current and paced_right:
         margin = min(current, max(2 * margin, 0.05 * current))
     pause = said.retry_after if said.retry_after is not None else PENALTY * learned
-    pause = max(pause, learned, endpoint.penalty)
-    # A time that the service names is obeyed however long; our own growth of it is bounded.
-    grown = pause * 1.5 ** min(strikes - 1, 8)
-    closed_for = max(pause, min(grown, LONGEST_CLOSING)) + SAFETY * learned + margin
+    growth = 2.0 if said.retry_after is None else 1.5
+    pause = max(pause, learned, endpoint.penalty) * growth ** min(strikes - 1, 10)
+    closed_for = min(pause, LONGEST_CLOSING) + SAFETY * learned + margin
     return lane._replace(
         learned=learned if learned > (endpoint.interval or 0.0) else None,
         learned_at=now,
@@ -225,7 +265,7 @@ def refused(lane: Lane, endpoint: Endpoint, turn: Turn, now: float, said: Refusa
 
 def quota_spent(lane: Lane, now: float, reset_at: float) -> Lane:
     """Close the lane until the day's quota begins anew."""
-    closed_for = min(max(reset_at - now, 60.0), 25 * 3600.0)
+    closed_for = min(max(reset_at - now, 60.0), LONGEST_QUOTA)
     return lane._replace(
         closed_at=now,
         closed_for=closed_for,
@@ -241,6 +281,24 @@ def closed_seconds(lane: Lane, now: float) -> float:
     return max(0.0, lane.closed_at + lane.closed_for - now)
 
 
+def merged(one: Lane, other: Lane) -> Lane:
+    """Return what two kernels know together that have paced the same lane apart for a while."""
+    both = (one, other)
+    later = max(both, key=lambda lane: lane.sent_at or 0.0)
+    closed = max(both, key=lambda lane: lane.closed_at + lane.closed_for)
+    taught = max(both, key=lambda lane: lane.learned_at)
+    return closed._replace(
+        next_at=max(one.next_at, other.next_at),
+        sent_at=later.sent_at,
+        learned=taught.learned,
+        learned_at=taught.learned_at,
+        margin=max(one.margin, other.margin),
+        strikes=max(one.strikes, other.strikes),
+        clean=min(one.clean, other.clean),
+        sent=tuple(sorted({*one.sent, *other.sent})),
+    )
+
+
 def polite_delay(endpoint_gap: float, losses: int) -> float:
     """Return the seconds by which a waiter comes late to its turn.
 
@@ -252,10 +310,11 @@ def polite_delay(endpoint_gap: float, losses: int) -> float:
 
 def _lesson(endpoint: Endpoint, current: float, elapsed: float | None, said: Refusal) -> float:
     """Return the interval that a refusal teaches, 0 if none."""
-    if said.threshold is not None:
+    # "limit" may be a number of requests: as an interval it must also explain the refusal.
+    longest = LONGEST_GUESS if endpoint.interval is None else NEAR * endpoint.interval
+    if said.threshold is not None and said.threshold <= max(longest, LONGEST_GUESS):
         return said.threshold
-    # "limit" is taken for an interval only where it explains the refusal.
-    if said.limit is not None and 0.05 <= said.limit <= 60 and (elapsed or 0.0) < said.limit:
+    if said.limit is not None and max(0.05, elapsed or 0.0) <= said.limit <= longest:
         return said.limit
     unknown = endpoint.interval is None
     if unknown and elapsed is not None and elapsed < 10 * current:
@@ -270,13 +329,27 @@ def _sound(name: str, value: object) -> bool:
         return value in get_args(Reason)
     if value is None:
         return name in {"sent_at", "learned"}
-    return isinstance(value, int | float) and math.isfinite(value)
+    if name == "sent":
+        return isinstance(value, list) and all(_sound("", one) for one in value)
+    # No time or count is anywhere near this; an int beyond all floats is not even finite.
+    return isinstance(value, int | float) and -1e12 < value < 1e12
+
+
+def _noted(lane: Lane, endpoint: Endpoint, at: float) -> Lane:
+    """Remember a request for the window."""
+    most = endpoint.window.most if endpoint.window else 0
+    return lane._replace(sent=tuple(sorted((*lane.sent, at)))[-most:] if most else ())
 
 
 def _clamped(lane: Lane, endpoint: Endpoint, now: float) -> Lane:
     """Mend what a clock that was set back has made of the times: no wait exceeds what was meant."""
     if lane.closed_at > now + 1:
         lane = lane._replace(closed_at=now, probe_at=min(lane.probe_at, now + PROBE_EVERY))
+    most = LONGEST_QUOTA if lane.reason == "quota" else 1.5 * LONGEST_CLOSING
+    if lane.closed_for > most:
+        lane = lane._replace(closed_for=most)
+    if lane.sent and lane.sent[-1] > now:
+        lane = lane._replace(sent=tuple(min(one, now) for one in lane.sent))
     longest = gap(lane, endpoint, now)
     ahead = max(closed_seconds(lane, now), longest)
     if lane.next_at - now > ahead + 0.001:
@@ -298,14 +371,11 @@ class Pace:
         Where lanes are kept.
     identity : str
         Whose lanes.
-    clock : Clock
-        The time.
     """
 
-    def __init__(self, state: State, identity: str, clock: Clock) -> None:
+    def __init__(self, state: State, identity: str) -> None:
         self._state = state
         self._identity = identity
-        self._clock = clock
 
     def claim(self, endpoint: Endpoint, *, probe: bool = False) -> Turn | Wait:
         """Take the turn, or learn how long to wait."""
@@ -327,7 +397,9 @@ class Pace:
             if isinstance(verdict, Refused):
                 return refused(lane, endpoint, turn, now, verdict.said), None
             if isinstance(verdict, Trouble):
-                return lost(lane, endpoint, now), None
+                lane = lost(lane, endpoint, turn, now)
+                asked = verdict.retry_after
+                return (busy(lane, turn, now, asked) if asked else lane), None
             lane = answered(lane, endpoint, turn, now)
             if isinstance(verdict, QuotaSpent):
                 lane = quota_spent(lane, now, verdict.reset_at)
@@ -367,27 +439,31 @@ class Pace:
         # The time is read inside the transaction: the wait for the file is part of the wait.
         def change(text: str | None) -> tuple[str | None, T]:
             old = Lane.load(text)
-            new, result = rule(old, self._clock.time())
+            new, result = rule(old, self._state.time())
             return (text if new == old else new.dump()), result
 
-        key = f"lane {self._identity} {endpoint.method} {endpoint.path}"
+        key = f"{KEY}{self._identity} {endpoint.method} {endpoint.path}"
         return self._state.update(key, change)
 
 
 __all__ = [
     "FIRST_GUESS",
+    "KEY",
     "Lane",
     "Pace",
     "Reason",
     "Turn",
     "Wait",
     "answered",
+    "busy",
     "claim",
     "closed_seconds",
     "gap",
     "give_back",
     "interval",
     "lost",
+    "merged",
+    "opens_at",
     "polite_delay",
     "quota_spent",
     "refused",

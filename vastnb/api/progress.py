@@ -196,10 +196,10 @@ class Nap:
             while self.passed < seconds:
                 self._check()
                 step = min(SLICE, seconds - self.passed)
-                before = self._clock.time()
+                before = self._clock.steady()
                 self._clock.sleep(step)
-                # By the clock, so that slices do not add up; but not by one that is being set.
-                step = min(max(self._clock.time() - before, step), step + 1.0)
+                # By the clock, so that slices do not add up.
+                step = max(self._clock.steady() - before, step)
                 self.passed += step
                 tick(step)
                 if self.passed - peeked >= 1.0:

@@ -38,8 +38,10 @@ class PendingCall(NamedTuple):
         Whether answers are kept at all.
     refresh : bool
         Whether the user request for a new answer.
-    started, deadline : float
-        When the call began, and when its patience ends; seconds since the epoch.
+    started : float
+        When the call began, seconds since the epoch.
+    deadline : float
+        When its patience ends, by the clock that nobody sets (`Clock.steady`).
     """
 
     endpoint: Endpoint

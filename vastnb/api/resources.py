@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vastnb.api import lane
 from vastnb.api.cache import Store, open_store
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.files import PACE, cache_dir
@@ -23,6 +24,7 @@ from vastnb.api.progress import SHOW_FROM, SLICE, Tick
 from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.shared import State, file_state
+from vastnb.api.usage import merged_rows
 from vastnb.api.wire import Wire
 from vastnb.clock import Clock
 
@@ -87,14 +89,21 @@ def open_resources(settings: Settings) -> Resources:
     if isinstance(settings.cache, str) and settings.cache.startswith(("redis://", "rediss://")):
         from vastnb.api.shared_redis import open_redis
 
-        store, state = open_redis(settings.cache)
+        store, state = open_redis(settings.cache, settings.clock, _merged)
     else:
         store = open_store(settings.cache, now())
         # The pace is shared whatever the cache is: the service counts per account.
-        state = file_state(cache_dir() / PACE, now)
+        state = file_state(cache_dir() / PACE, now, _merged)
     wire = Wire(base_url=settings.base_url, key=settings.key, timeout=settings.timeout)
-    pace = Pace(state, identity, settings.clock)
+    pace = Pace(state, identity)
     return Resources(os.getpid(), identity, wire, store, state, pace)
+
+
+def _merged(key: str, shared: str | None, before: str | None, ours: str | None) -> str | None:
+    """Put together what kernels have learned apart; see `KeptState`."""
+    if key.startswith(lane.KEY):
+        return lane.merged(lane.Lane.load(shared), lane.Lane.load(ours)).dump()
+    return merged_rows(shared, before, ours)
 
 
 class KeyLocks:

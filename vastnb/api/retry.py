@@ -83,7 +83,7 @@ def after(
         # Never below the lane's own wait: with a random part of it, half the retries are early.
         if at.lane_wait > at.left or at.refusals >= MOST_REFUSALS:
             return no_turn(endpoint, at.lane_wait, "refused", at.now, at.left)
-        return Again(at.lane_wait, "the service asked for patience (429)")
+        return Again(at.lane_wait, _LATER["refused"])
     return _after_trouble(endpoint, verdict, at)
 
 
@@ -91,20 +91,24 @@ def no_turn(endpoint: Endpoint, wait: float, reason: Reason, now: float, left: f
     """Give up because the turn comes later than the caller is willing to wait."""
     if reason == "quota":
         return quota_closed(endpoint, wait, now)
-    why = (
-        "the service asked for patience (429)"
-        if reason == "refused"
-        else "requests are paced, and other calls or kernels come first"
-    )
+    why = _LATER[reason]
     error = RateLimited(
         f"{endpoint.name} may be sent in {words(wait)}: {why}. That is longer than the "
         f"{words(max(left, 0))} that this call may still wait. Nothing was done or charged. Try "
         "again then, or allow a longer max_wait.",
         retry_after=wait,
         reset_at=utc(now + wait),
-        status=429 if reason == "refused" else None,
+        status={"refused": 429, "busy": 503}.get(reason),
     )
     return GiveUp(error, stale_ok=True, reason=f"{why}; the next turn comes in {words(wait)}")
+
+
+_LATER: dict[Reason, str] = {
+    "": "requests are paced",
+    "pace": "requests are paced, and other calls or kernels come first",
+    "refused": "rate limited by Vast.ai (429)",
+    "busy": "Vast.ai is overloaded and asked to wait",
+}
 
 
 def quota_closed(endpoint: Endpoint, wait: float, now: float) -> GiveUp:

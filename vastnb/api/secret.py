@@ -8,10 +8,12 @@ Authorization header calls that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 HIDDEN = "<secret>"
+_SECRET_NAME = re.compile(r"key|token|secret|password")
 
 
 class Secret:
@@ -79,4 +81,17 @@ class Secret:
         raise TypeError("A Secret is not pickled: whoever opened the file would have the key.")
 
 
-__all__ = ["HIDDEN", "Secret"]
+def without_secrets(data: Any) -> Any:
+    """Return JSON without the entries, at any depth, that are named like a key or a token."""
+    if isinstance(data, Mapping):
+        return {
+            name: without_secrets(value)
+            for name, value in data.items()
+            if not _SECRET_NAME.search(str(name).lower())
+        }
+    if isinstance(data, list):
+        return [without_secrets(one) for one in data]
+    return data
+
+
+__all__ = ["HIDDEN", "Secret", "without_secrets"]

@@ -3,7 +3,7 @@
 Everything is a text under a key, changed by `State.update`: read, apply a function, write, all in
 one short transaction. `FileState` keeps it in SQLite; `KeptState` puts memory behind it, which
 takes over for a while when the file is locked, broken or gone. It has seen every state that this
-process has seen, so pacing goes on where it was.
+process has seen, so pacing goes on where it was; and what it learned is handed back to the file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vastnb.api.files import private_file, write_ahead
+from vastnb.api.files import Inodes, inodes, leave, private_file, write_ahead
+from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
 
 T = TypeVar("T")
 Change = Callable[[str | None], tuple[str | None, T]]
+Merge = Callable[[str, str | None, str | None, str | None], str | None]
+"""From a key, the shared text, and the text in memory before and after it stood in: one text."""
 
 PATIENCE = 2.0
 """Seconds to wait for a locked file."""
@@ -35,8 +38,28 @@ KEEP = 3 * 86400.0
 """Seconds after which an untouched text is dropped."""
 
 
+class Rest:
+    """How long a file or server that failed is left alone, while memory stands in for it."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self.error: Exception | None = None
+
+    def begin(self, error: Exception) -> None:
+        """Leave it alone for `REST` real seconds, because of `error`."""
+        self.error = bare(error)
+        self._until = time.monotonic() + REST
+
+    def over(self) -> bool:
+        """Say whether it may be tried."""
+        return time.monotonic() >= self._until
+
+
 class State(Protocol):
     """Texts by key, each changed by one caller at a time."""
+
+    def time(self) -> float:
+        """Return seconds since the epoch by the clock that all who share the state go by."""
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
@@ -46,11 +69,22 @@ class State(Protocol):
 
 
 class MemoryState:
-    """For one process."""
+    """For one process.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    now : callable
+        Seconds since the epoch.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.time = now
         self._lock = threading.Lock()
         self._texts: dict[str, str | None] = {}
+
+    def peek(self, key: str) -> str | None:
+        """Return the text under `key`."""
+        return self._texts.get(key)
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
@@ -80,9 +114,10 @@ class FileState:
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._path = path
-        self._now = now
-        self._lock = threading.Lock()
+        self.time = now
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._inodes: Inodes = ()
         self.update("probe", lambda text: (None, text))
         with self._lock:
             self._open().execute("DELETE FROM state WHERE touched < ?", (now() - KEEP,))
@@ -93,22 +128,22 @@ class FileState:
             raise sqlite3.OperationalError("another thread holds the file")
         try:
             connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 row = connection.execute("SELECT text FROM state WHERE key=?", (key,)).fetchone()
-                old = row[0] if row else None
+                old = row[0] if row and isinstance(row[0], str) else None
                 new, result = change(old)
                 if new is not None and new != old:
                     connection.execute(
                         "INSERT OR REPLACE INTO state (key, text, touched) VALUES (?, ?, ?)",
-                        (key, new, self._now()),
+                        (key, new, self.time()),
                     )
                 connection.execute("COMMIT")
-            except BaseException:
-                # Ctrl-C included: a transaction left open would stop every other kernel.
+            finally:
+                # A Ctrl-C while the file is waited for arrives when the transaction has begun; left
+                # open, it would stop every other kernel.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                raise
             return result
         finally:
             self._lock.release()
@@ -121,10 +156,10 @@ class FileState:
                 self._connection = None
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and not self._path.exists():
-            # Somebody emptied the cache: the other kernels are about to make a new file.
-            self._connection.close()
-            self._connection = None
+        if self._connection is not None and (found := inodes(self._path)) != self._inodes:
+            # Somebody emptied the cache: the other kernels have made a new file, or will.
+            left, self._connection = self._connection, None
+            leave(left, self._inodes, found)
         if self._connection is None:
             private_file(self._path)
             connection = sqlite3.connect(
@@ -141,7 +176,7 @@ class FileState:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._inodes = connection, inodes(self._path)
         return self._connection
 
 
@@ -154,31 +189,52 @@ class KeptState:
         Opens the shared state; called again after a failure, at most every `REST` seconds.
     errors : tuple of exception classes
         What the shared state raises when it fails.
-    name : str
-        What to call it in the warning.
+    now : callable
+        Seconds since the epoch by this machine's clock.
+    merge : callable
+        Puts together what the shared state and memory know of a key.
+    name, advice : str
+        What to call it in the warning, and what to do about it.
+    rest : Rest, optional
+        Shared with others that use the same server.
     """
 
     def __init__(
         self,
         opener: Callable[[], State],
+        now: Callable[[], float],
+        merge: Merge,
         *,
         errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError),
         name: str = "pace file",
+        advice: str = "Set VASTNB_CACHE_DIR to a directory that can be written.",
+        rest: Rest | None = None,
     ) -> None:
         self._opener = opener
         self._errors = errors
         self._name = name
-        self._memory = MemoryState()
+        self._advice = advice
+        self._now = now
+        self._merge = merge
+        self._memory = MemoryState(self.time)
         self._shared: State | None = None
-        self._retry_at = 0.0
+        self._rest = rest or Rest()
         self._warned = False
+        self._lock = threading.Lock()
+        self._alone: dict[str, str | None] = {}
+
+    def time(self) -> float:
+        """Return seconds since the epoch by the clock that all who share the state go by."""
+        return self._now() if self._shared is None else self._shared.time()
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
-        if time.monotonic() >= self._retry_at:
+        if self._rest.over():
             try:
                 if self._shared is None:
                     self._shared = self._opener()
+                if self._alone:
+                    self._hand_back(self._shared)
                 seen: list[str | None] = []
                 result = self._shared.update(key, _watched(change, seen))
             except self._errors as error:
@@ -186,6 +242,10 @@ class KeptState:
             else:
                 self._memory.update(key, lambda _: (seen[-1], None))
                 return result
+        if not self._warned and self._rest.error is not None:
+            self._warn(self._rest.error)
+        with self._lock:
+            self._alone.setdefault(key, self._memory.peek(key))
         return self._memory.update(key, change)
 
     def close(self) -> None:
@@ -197,17 +257,31 @@ class KeptState:
                 log.debug("Closing the %s: %s", self._name, type(error).__name__)
             self._shared = None
 
+    def _hand_back(self, shared: State) -> None:
+        """Tell the shared state what memory has learned while it stood in."""
+        with self._lock:
+            for key, before in list(self._alone.items()):
+                ours = self._memory.peek(key)
+
+                def both(
+                    text: str | None, key: str = key, before: str | None = before
+                ) -> tuple[str | None, None]:
+                    return self._merge(key, text, before, ours), None  # noqa: B023 - called at once
+
+                shared.update(key, both)
+                del self._alone[key]
+
     def _trouble(self, error: Exception) -> None:
         log.debug("The %s failed: %s", self._name, error)
-        self._retry_at = time.monotonic() + REST
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); "
-                "this kernel paces itself, without knowing of your other kernels. Set "
-                "VASTNB_CACHE_DIR to a directory that can be written.",
-                stacklevel=2,
-            )
+        self._rest.begin(error)
+
+    def _warn(self, error: Exception) -> None:
+        self._warned = True
+        warnings.warn(
+            f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); this "
+            f"kernel paces itself, without knowing of your other kernels. {self._advice}",
+            stacklevel=3,
+        )
 
 
 def _watched(change: Change[T], seen: list[str | None]) -> Change[T]:
@@ -219,9 +293,18 @@ def _watched(change: Change[T], seen: list[str | None]) -> Change[T]:
     return both
 
 
-def file_state(path: os.PathLike[str], now: Callable[[], float]) -> KeptState:
+def file_state(path: os.PathLike[str], now: Callable[[], float], merge: Merge) -> KeptState:
     """Return the shared state in the file `path`, with memory behind it."""
-    return KeptState(lambda: FileState(Path(path), now))
+    return KeptState(lambda: FileState(Path(path), now), now, merge)
 
 
-__all__ = ["Change", "FileState", "KeptState", "MemoryState", "State", "file_state"]
+__all__ = [
+    "Change",
+    "FileState",
+    "KeptState",
+    "MemoryState",
+    "Merge",
+    "Rest",
+    "State",
+    "file_state",
+]

@@ -17,6 +17,7 @@ What is not cached does 3, 5 and 6. Every decision is made by a function of valu
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -31,10 +32,12 @@ from vastnb.api.answers import (
     Good,
     QuotaSpent,
     Refused,
+    decode,
     judge,
+    misshapen,
     utc,
 )
-from vastnb.api.cache import KEPT_HEADERS, Entry
+from vastnb.api.cache import KEPT_HEADERS, MOST_ENTRIES, Entry
 from vastnb.api.endpoints import ENDPOINTS, Endpoint
 from vastnb.api.lane import Turn
 from vastnb.api.progress import Nap, WaitHook, wait_line
@@ -57,7 +60,8 @@ SHORTEST_EXCHANGE = 5.0
 
 _WHY = {
     "pace": "waiting for its turn",
-    "refused": "the service asked for patience (429)",
+    "refused": "rate limited by Vast.ai (429)",
+    "busy": "Vast.ai is overloaded and asked to wait",
     "quota": "today's quota is spent",
 }
 
@@ -156,6 +160,7 @@ class Transport:
         self._chance = chance
         self._traffic = Traffic()
         self._closed = False
+        self._sound: dict[str, float] = {}
         self.why_keyless = why_keyless
         self.simulated = False
         self._opened = open_resources(self._settings)
@@ -215,7 +220,6 @@ class Transport:
         url = url_of(self._settings.base_url, row, path or {})
         request = Request(row.method, url, params_of(row, params), body_of(row, body))
         patience = self._settings.max_wait if max_wait is None else max_wait
-        started = self._settings.clock.time()
         call = PendingCall(
             endpoint=row,
             request=request,
@@ -223,8 +227,8 @@ class Transport:
             ttl=self._settings.cache_ttl if row.fresh == "cache_ttl" else row.fresh,
             cached=row.fresh != 0 and resources.store is not None,
             refresh=refresh,
-            started=started,
-            deadline=started + patience,
+            started=resources.state.time(),
+            deadline=self._settings.clock.steady() + patience,
         )
         self._traffic.add(endpoint, calls=1)
         try:
@@ -250,11 +254,11 @@ class Transport:
 
     def quota(self) -> Quota:
         """Return how many rows of today's quota this account has used, in all kernels."""
-        resources, now = self._resources(), self._settings.clock.time()
+        resources = self._resources()
         counting = [row for row in self._settings.endpoints.values() if row.counts_rows]
         closed = [resources.pace.closed_until(row) for row in counting]
         latest = max((moment for moment in closed if moment is not None), default=None)
-        return quota(resources.state, resources.identity, now, latest)
+        return quota(resources.state, resources.identity, resources.state.time(), latest)
 
     def close(self) -> None:
         """Close connections and files; calls that wait end with an error."""
@@ -270,7 +274,7 @@ class Transport:
         hit, older = self._look(resources, call)
         if hit:
             return hit
-        left = call.deadline - self._settings.clock.time()
+        left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
         waiting = partial(self._on_wait, call.endpoint.name, reason="another thread asks the same")
         with resources.locks.holding(call.key, patience, waiting) as held:
@@ -285,7 +289,7 @@ class Transport:
         endpoint, clock = call.endpoint, self._settings.clock
         deadline = call.deadline
         if older is not None and not call.refresh:
-            deadline = min(deadline, clock.time() + PATIENCE_WITH_OLDER)
+            deadline = min(deadline, clock.steady() + PATIENCE_WITH_OLDER)
         tries = refusals = 0
         while True:
             turn = self._turn(resources, call, deadline)
@@ -296,9 +300,9 @@ class Transport:
             least = min(self._settings.timeout, SHORTEST_EXCHANGE)
             if not endpoint.repeatable:
                 least = self._settings.timeout
-            within = max(call.deadline - clock.time(), least)
+            within = max(call.deadline - clock.steady(), least)
             outcome = resources.wire.exchange(call.request, within)
-            now = clock.time()
+            now = resources.state.time()
             verdict = judge(endpoint, outcome, now, self._settings.key.redact)
             tries += 1
             refusals += isinstance(verdict, Refused)
@@ -312,7 +316,7 @@ class Transport:
             at = Situation(
                 tries=tries,
                 refusals=refusals,
-                left=deadline - now,
+                left=deadline - clock.steady(),
                 lane_wait=resources.pace.wait(endpoint),
                 now=now,
                 chance=self._chance(),
@@ -336,9 +340,10 @@ class Transport:
                 if hit:
                     resources.pace.give_back(call.endpoint, got)
                 return hit or got
-            now = self._settings.clock.time()
-            if got.seconds > deadline - now:
-                given_up = no_turn(call.endpoint, got.seconds, got.reason, now, deadline - now)
+            left = deadline - self._settings.clock.steady()
+            if got.seconds > left:
+                now = resources.state.time()
+                given_up = no_turn(call.endpoint, got.seconds, got.reason, now, left)
                 return self._hit(resources, call) or given_up
             late = resources.pace.politeness(call.endpoint, losses)
             hit = self._wait(resources, call, got.seconds + late, _WHY[got.reason])
@@ -368,10 +373,30 @@ class Transport:
         if not call.cached or resources.store is None:
             return None, None
         entry = resources.store.get(call.key)
-        if entry is None or not call.accepts(entry, self._settings.clock.time()):
+        if entry is None or not self._is_answer(call, entry):
+            return None, None
+        if not call.accepts(entry, resources.state.time()):
             return None, entry
         self._traffic.add(call.endpoint.name, cache_hits=1)
         return kept_answer(call, entry), entry
+
+    def _is_answer(self, call: PendingCall, entry: Entry) -> bool:
+        """Say whether a kept body is what the table promises; looked at once.
+
+        Whoever can write to the cache's file can put anything there.
+        """
+        if self._sound.get(call.key) != entry.created_at:
+            try:
+                wrong = misshapen(call.endpoint, decode(entry.body))
+            except ValueError:
+                wrong = "no JSON"
+            if wrong:
+                log.debug("%s: what is kept is %s", call.endpoint.name, wrong)
+                return False
+            if len(self._sound) > MOST_ENTRIES:
+                self._sound.clear()
+            self._sound[call.key] = entry.created_at
+        return True
 
     def _hit(self, resources: Resources, call: PendingCall) -> Answer | None:
         return self._look(resources, call)[0]
@@ -382,12 +407,13 @@ class Transport:
         rows = good.data.get("offers") if isinstance(good.data, dict) else None
         if call.endpoint.counts_rows and isinstance(rows, list):
             add_rows(resources.state, resources.identity, now, len(rows))
-        # A service that echoes the key must not bring it into the file.
-        safe = not self._settings.key.found_in(reply.body)
-        if call.cached and resources.store is not None and reply.status == 200 and safe:
-            headers = {name: str(reply.headers.get(name, "")) for name in KEPT_HEADERS}
-            kept = {name: value for name, value in headers.items() if value}
-            resources.store.put(call.key, Entry(reply.body, kept, now))
+        if call.cached and resources.store is not None and reply.status == 200:
+            # A service that echoes the key must not bring it into the file, however it spells it.
+            spelt = json.dumps(good.data, ensure_ascii=False) if b"\\" in reply.body else ""
+            if not self._settings.key.found_in(reply.body + spelt.encode("utf-8", "replace")):
+                kept = {name: "1" for name in KEPT_HEADERS if name in reply.headers}
+                self._sound[call.key] = now
+                resources.store.put(call.key, Entry(reply.body, kept, now))
         answer = Answer(
             status=reply.status,
             body=reply.body,

@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -29,15 +30,18 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 
 from vastnb._version import __version__
 from vastnb.api.credentials import is_loopback
 from vastnb.api.secret import Secret
+from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
 
-LARGEST_ANSWER = 64 * 2**20
-"""Bytes. The whole market is about 40 MB; anything larger is not an answer."""
+LARGEST_ANSWER = 16 * 2**20
+"""Bytes, unpacked. An answer of 1,000 offers has 3 MB; anything larger than this is not one."""
 
 CHUNK = 2**16
 
@@ -116,9 +120,8 @@ class Wire:
         key: Secret,
         timeout: float,
     ) -> None:
-        self._host = urlsplit(base_url).netloc.lower()
         self._local = is_loopback(urlsplit(base_url).hostname or "")
-        self._auth = _Bearer(key, self._host)
+        self._auth = _Bearer(key, _origin(base_url))
         self._timeout = timeout
         # Not a session of requests-cache: that one keeps what it likes, polling GETs and errors
         # too. What is kept is decided by the caller, after the answer has been judged.
@@ -145,7 +148,7 @@ class Wire:
             )
         )
 
-    def exchange(self, request: Request, within: float) -> Response | Failure:
+    def exchange(self, request: Request, within: float, *, cut: bool = False) -> Response | Failure:
         """Send a request and read the whole answer.
 
         Parameters
@@ -154,6 +157,8 @@ class Wire:
             What to send.
         within : float
             Real seconds that sending and reading may take together.
+        cut : bool
+            Return the beginning of an answer that is larger than `LARGEST_ANSWER`.
 
         Returns
         -------
@@ -166,16 +171,16 @@ class Wire:
         timer.start()
         _current.watch = watch
         started = time.monotonic()
-        interrupted = False
+        thrown: BaseException | None = None
         try:
-            result = self._exchange(request, within, watch)
-        except KeyboardInterrupt:
-            interrupted = True
+            result = self._exchange(request, within, watch, cut=cut)
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C, or what a signal's handler raised
+            thrown = error
         finally:
             timer.cancel()
             _current.watch = None
-        if interrupted:
-            raise KeyboardInterrupt  # anew, without the library's frames
+        if thrown is not None:
+            raise bare(thrown)  # without the library's frames
         log.debug(
             "%s %s: %s in %.3f s",
             request.method,
@@ -190,25 +195,29 @@ class Wire:
         for adapter in self.session.adapters.values():
             adapter.close()
 
-    def _exchange(self, request: Request, within: float, watch: Watch) -> Response | Failure:
+    def _exchange(
+        self, request: Request, within: float, watch: Watch, *, cut: bool
+    ) -> Response | Failure:
         step = max(0.05, min(self._timeout, within))
         response = None
+        bundle: Any = None
         try:
             prepared = self.prepare(request)
             environment = self.session.merge_environment_settings(
                 prepared.url or "", {}, True, None, None
             )
+            bundle = environment["verify"]
             if self._local:
                 environment["proxies"] = {}  # a proxy's "localhost" is not ours
             response = self.session.send(
                 prepared, timeout=(step, step), allow_redirects=False, **environment
             )
-            body = _read(response, watch)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            body = _read(response, watch, cut=cut)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break, is a value
+            if isinstance(bundle, str) and not watch.touched and not Path(bundle).exists():
+                return Failure("unsendable", f"the file of certificates {bundle} does not exist")
             headers_came = response is not None
             return _failure(error, watch, headers_came=headers_came, within=within, step=step)
-        except ValueError as error:
-            return Failure("unsent" if not watch.sent else "broken", type(error).__name__)
         finally:
             if response is not None:
                 response.close()
@@ -220,16 +229,17 @@ class Wire:
 # -- reading ----------------------------------------------------------------------------------
 
 
-def _read(response: requests.Response, watch: Watch) -> bytes | None:
+def _read(response: requests.Response, watch: Watch, *, cut: bool) -> bytes | None:
     """Return the whole body; None if it is too large. Raises if it is cut short."""
     raw = response.raw
     raw.enforce_content_length = True
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     for part in raw.stream(CHUNK, decode_content=True):
         size += len(part)
         if size > LARGEST_ANSWER:
             raw.close()
-            return None
+            return b"".join(parts) if cut else None
         parts.append(part)
     # A socket that the timer closed looks like the end of an answer without a length.
     if watch.expired:
@@ -246,10 +256,7 @@ def _failure(
         return Failure("unsendable", what)
     if headers_came:
         return Failure("broken", what)
-    certainly_unsent = (watch.touched and not watch.sent) or isinstance(
-        error, requests.ConnectTimeout
-    )
-    return Failure("unsent" if certainly_unsent else "lost", what)
+    return Failure("lost" if watch.sent or watch.blind else "unsent", what)
 
 
 _UNSENDABLE = (
@@ -316,16 +323,22 @@ class _Session(requests.Session):
 
 
 class _Bearer(AuthBase):
-    """Writes the Authorization header, for one host only."""
+    """Writes the Authorization header, for one server only."""
 
-    def __init__(self, key: Secret, host: str) -> None:
+    def __init__(self, key: Secret, origin: tuple[str, str, int | None]) -> None:
         self._key = key
-        self._host = host
+        self._origin = origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._key and urlsplit(request.url or "").netloc.lower() == self._host:
+        if self._key and _origin(request.url or "") == self._origin:
             request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Return what makes a server the same one: scheme, host, port."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port
 
 
 # -- connections: they tell the watch of the exchange that their thread carries out what has left --
@@ -336,6 +349,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.touched = False  # one of our connections was asked to carry it
+        self.blind = False  # another's connection carries it, of which nothing is known
         self.sent = False  # its first byte may have left
         self.expired = False
         self.sock: Any = None
@@ -373,6 +387,33 @@ class Watched(HTTPConnection):
             super().connect()
         finally:
             self._connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to one of the name's addresses; its time is for all of them together.
+
+        The library gives each address the whole time-out, and a name may have eight.
+        """
+        host, timeout = self._dns_host, self.timeout
+        if not isinstance(timeout, int | float):
+            return super()._new_conn()
+        until = time.monotonic() + timeout
+        try:
+            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except OSError as error:
+            raise NameResolutionError(self.host, self, error) from None  # type: ignore[arg-type]
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        try:
+            for left in range(len(addresses), 0, -1):
+                self._dns_host = addresses[-left]
+                self.timeout = max(0.05, (until - time.monotonic()) / left)
+                try:
+                    return super()._new_conn()
+                except HTTPError:
+                    if left == 1:
+                        raise
+        finally:
+            self._dns_host, self.timeout = host, timeout
+        raise NewConnectionError(self, "the name has no address")
 
     def send(self, data: Any) -> None:
         watch = _current.watch
@@ -416,6 +457,8 @@ class Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = _POOLS
+        elif _current.watch:
+            _current.watch.blind = True
         return manager
 
 

@@ -9,23 +9,17 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-
+from vastnb.api.secret import Secret
+from vastnb.api.wire import Failure, Request, Wire
 from vastnb.clock import Clock
 from vastnb.errors import ServerError, WaitTimeout
-
-LARGEST: Final = 16 * 2**20
-"""Bytes."""
 
 FIRST_WAIT: Final = 0.3
 LONGEST_WAIT: Final = 3.0
 
 
-class _Nobody(requests.auth.AuthBase):
-    """No credentials. Without it, requests would look for some in ``~/.netrc``."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
+SOCKET: Final = 10.0
+"""Seconds for each step on the socket."""
 
 
 def fetch_log(url: str, clock: Clock, *, timeout: float = 30.0) -> str:
@@ -52,46 +46,40 @@ def fetch_log(url: str, clock: Clock, *, timeout: float = 30.0) -> str:
             "The service gave no address for the logs. Nothing was changed. Try again in a while.",
             code="no_result_url",
         )
-    deadline, wait, last = clock.time() + timeout, FIRST_WAIT, "it is not there"
-    while True:
-        try:
-            found = _get(url)
-        except requests.RequestException as error:
-            found, last = None, type(error).__name__
-        if found is not None:
-            return found
-        if clock.time() + wait > deadline:
-            raise WaitTimeout(
-                f"The logs did not appear within {timeout:g} s ({last}). Nothing was changed. The "
-                "machine may be busy or away; try again in a while."
-            )
-        clock.sleep(wait)
-        wait = min(LONGEST_WAIT, wait * 1.5)
+    deadline, wait, last = clock.steady() + timeout, FIRST_WAIT, "it is not there"
+    wire = Wire(base_url=url, key=Secret(""), timeout=SOCKET)
+    try:
+        while True:
+            # The whole exchange is bounded: a storage that sends a byte a second is too slow.
+            found = _get(wire, url, max(deadline - clock.steady(), 0.1))
+            if isinstance(found, str):
+                return found
+            last = found.what if found else last
+            if clock.steady() + wait > deadline:
+                raise WaitTimeout(
+                    f"The logs did not appear within {timeout:g} s ({last}). Nothing was changed. "
+                    "The machine may be busy or away; try again in a while."
+                )
+            clock.sleep(wait)
+            wait = min(LONGEST_WAIT, wait * 1.5)
+    finally:
+        wire.close()
 
 
-def _get(url: str) -> str | None:
-    """Return the text; None if it is not there yet."""
-    with (
-        requests.Session() as session,
-        session.get(
-            url, auth=_Nobody(), timeout=(10, 10), allow_redirects=False, stream=True
-        ) as answer,
-    ):
-        if answer.status_code in (403, 404):
-            return None  # storage services say 403 for what is not there
-        if answer.status_code != 200:
-            raise ServerError(
-                f"The storage of the logs answered HTTP {answer.status_code}. Nothing was "
-                "changed. Ask for the logs again.",
-                status=answer.status_code,
-            )
-        parts, size = [], 0
-        for part in answer.iter_content(2**16):
-            parts.append(part)
-            size += len(part)
-            if size > LARGEST:
-                break
-    return b"".join(parts).decode("utf-8", "replace")
+def _get(wire: Wire, url: str, within: float) -> str | Failure | None:
+    """Return the text; why there is none; None if it is not there yet."""
+    got = wire.exchange(Request("GET", url, {}, None), within, cut=True)
+    if isinstance(got, Failure):
+        return got
+    if got.status in (403, 404):
+        return None  # storage services say 403 for what is not there
+    if got.status != 200:
+        raise ServerError(
+            f"The storage of the logs answered HTTP {got.status}. Nothing was changed. Ask for the "
+            "logs again.",
+            status=got.status,
+        )
+    return got.body.decode("utf-8", "replace")
 
 
 __all__ = ["fetch_log"]

@@ -16,10 +16,10 @@ import pandas as pd
 from vastnb.errors import InvalidRequest
 from vastnb.market import gpus
 from vastnb.market.cells import STRING, array_of
-from vastnb.market.history.asked import days_of, step_of
 from vastnb.market.offers import LAST_SECOND
 from vastnb.market.problems import refusal
 from vastnb.market.schema import Dtype
+from vastnb.market.spans import days_of, step_of
 
 Verified = Literal["yes", "no", "all"]
 Hosting = Literal["all", "secure_cloud", "community"]

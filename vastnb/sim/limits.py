@@ -2,20 +2,21 @@
 
 A token bucket for each identity, method and route: it holds one request, and refills in
 `threshold` seconds. A request that comes too early is refused *and puts the bucket into debt*, so
-that hammering prolongs the ban. The buckets run on the wall clock, never on the sped-up time of
-the market.
+that hammering prolongs the ban. Search has a window as well: 10 requests in any 60 s. Both run on
+the wall clock, never on the sped-up time of the market.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from vastnb.api.endpoints import ENDPOINTS
+from vastnb.api.endpoints import ENDPOINTS, Window
 
 RefusalForm = Literal["json", "plain", "colon", "detail", "legacy", "http-date"]
 """How a 429 looks: today's JSON with headers, or one of the older forms."""
@@ -39,15 +40,23 @@ class Rule:
         Seconds until the bucket is full again.
     penalty : float
         Seconds for which a violation closes the bucket at most; twice the threshold if smaller.
+    window : Window, optional
+        At most so many requests in any span of so many seconds.
     """
 
     threshold: float
     penalty: float = 0.0
+    window: Window | None = None
 
     @property
     def floor(self) -> float:
         """The deepest debt, in requests."""
         return 1.0 - max(2.0, self.penalty / self.threshold)
+
+    def scaled(self, scale: float) -> Rule:
+        """Return the rule with every time multiplied by `scale`."""
+        window = self.window and Window(self.window.most, self.window.seconds * scale)
+        return Rule(self.threshold * scale, self.penalty * scale, window)
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,14 @@ class Refusal:
 def published_rules() -> dict[str, Rule]:
     """Return the published rule of every endpoint."""
     rules = {
-        name: Rule(endpoint.interval or UNPUBLISHED.get(name, 1.0), endpoint.penalty)
+        name: Rule(
+            endpoint.interval or UNPUBLISHED.get(name, 1.0), endpoint.penalty, endpoint.window
+        )
         for name, endpoint in ENDPOINTS.items()
     }
     rules.update(
         search_offers_get=Rule(0.8),
-        search_asks=Rule(6.0),
+        search_asks=Rule(2.0, window=rules["search_offers"].window),
         launch_instance=Rule(5.0),
         list_instances_v0=Rule(20.0),
         manage_instances=Rule(4.0),
@@ -111,8 +122,7 @@ class Limits:
         seed: int = 0,
     ) -> None:
         self.rules: dict[str, Rule | None] = {
-            name: Rule(rule.threshold * scale, rule.penalty * scale)
-            for name, rule in published_rules().items()
+            name: rule.scaled(scale) for name, rule in published_rules().items()
         }
         for name, rule in (rules or {}).items():
             self.rules[name] = rule if isinstance(rule, Rule) or rule is None else Rule(rule)
@@ -121,6 +131,7 @@ class Limits:
         self.refused: dict[str, int] = {}
         self._rng = random.Random(seed)
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self._admitted: dict[tuple[str, str], deque[float]] = {}
 
     def admit(self, identity: str, endpoint: str, now: float) -> Refusal | None:
         """Take a token, or say when to come back.
@@ -139,23 +150,36 @@ class Limits:
             return None
         tokens, then = self._buckets.get((identity, endpoint), (1.0, now))
         tokens = min(1.0, tokens + max(0.0, now - then) / rule.threshold)
-        if tokens >= 1.0 - JITTER:
-            tokens = 0.0 if tokens >= 1.0 else tokens - 1.0
+        full = self._window_left(identity, endpoint, rule, now)
+        loose = self.probability < 1.0 and self._rng.random() >= self.probability
+        if (tokens >= 1.0 - JITTER and not full) or loose:
+            tokens = 0.0 if tokens >= 1.0 or tokens < 1.0 - JITTER else tokens - 1.0
             self._buckets[identity, endpoint] = (tokens, now)
+            if rule.window:
+                self._admitted[identity, endpoint].append(now)
             return None
-        if self.probability < 1.0 and self._rng.random() >= self.probability:
-            self._buckets[identity, endpoint] = (0.0, now)
-            return None
-        tokens = max(rule.floor, tokens - 1.0)
+        if tokens < 1.0 - JITTER:
+            tokens = max(rule.floor, tokens - 1.0)
         self._buckets[identity, endpoint] = (tokens, now)
         self.refused[endpoint] = self.refused.get(endpoint, 0) + 1
         self._forget(now)
-        return Refusal((1.0 - tokens) * rule.threshold, rule.threshold, now)
+        wait = max((1.0 - tokens) * rule.threshold, full)
+        return Refusal(wait, rule.threshold, now)
+
+    def _window_left(self, identity: str, endpoint: str, rule: Rule, now: float) -> float:
+        """Return the seconds until the window has room, 0 if it has."""
+        if rule.window is None:
+            return 0.0
+        seen = self._admitted.setdefault((identity, endpoint), deque(maxlen=rule.window.most))
+        if len(seen) < rule.window.most:
+            return 0.0
+        return max(0.0, seen[0] + rule.window.seconds - now)
 
     def _forget(self, now: float) -> None:
         """Drop buckets that are long full, so that many visitors do not fill the memory."""
         if len(self._buckets) > 4096:
             self._buckets = {k: v for k, v in self._buckets.items() if now - v[1] < 3600}
+            self._admitted = {k: v for k, v in self._admitted.items() if k in self._buckets}
 
 
 @dataclass

@@ -6,13 +6,13 @@ The search comes first: whatever goes wrong here costs it nothing but this colum
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 if TYPE_CHECKING:
     from vastnb.client import Client
+    from vastnb.market.history import History
 
 COLUMN: Final = "percentile"
 DAYS: Final = 14
@@ -41,7 +41,7 @@ def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     try:
         history = client.history
-        if not _remembers(history.path, pd.Timestamp(frame.attrs["vastnb"]["fetched_at"])):
+        if not _remembers(history, pd.Timestamp(frame.attrs["vastnb"]["fetched_at"])):
             return frame
         found = history.percentiles(frame, days=DAYS)
     except ImportError:  # without the extra there is no history
@@ -56,9 +56,7 @@ def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _remembers(folder: Path, now: pd.Timestamp) -> bool:
-    """Whether a day before today was kept. The names of directories tell; no file is opened."""
-    from vastnb.market.history.dataset import Dataset
-
+def _remembers(history: History, now: pd.Timestamp) -> bool:
+    """Whether a day before today was kept. No file is opened but the store."""
     first, today = (now - pd.Timedelta(days=DAYS)).date(), now.date()
-    return any(first <= day < today for day, _ in Dataset(folder).days())
+    return any(first <= day < today for day in history.days())

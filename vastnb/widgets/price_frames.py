@@ -115,6 +115,8 @@ def empty_trend() -> pd.DataFrame:
         "gpu_ram_gb": pd.Series(dtype="Int64"),
         **{name: pd.Series(dtype="Float64") for name in _TREND},
         **{name: pd.Series(dtype="Int64") for name in ("machines", "offers", "snapshots")},
+        "matched_index": pd.Series(dtype="Float64"),
+        "matched": pd.Series(dtype="Int64"),
     }
     return pd.DataFrame(columns)
 

@@ -28,6 +28,7 @@ from vastnb.market.cost import hourly
 from vastnb.market.local import column_of, is_local, matches
 from vastnb.market.problems import refusal
 from vastnb.market.query import QueryLike, parse_query
+from vastnb.market.sane import believed
 
 log = logging.getLogger("vastnb.history")
 
@@ -92,12 +93,14 @@ class Watch:
     storage: float
 
     def candidates(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the machines of an answer that fit, with ``price``; the cheapest first."""
+        """Return the machines of an answer that fit, with ``price``; the cheapest first.
+
+        Those with a price that cannot be true are left out.
+        """
         fits = frame[matches(self.filters, frame)]
         price: Any = hourly(fits, self.storage).array
         if self.per == "gpu":
-            gpus = fits["num_gpus"].astype("Float64")
-            price = price / gpus.where(gpus > 0).array
+            price = price / believed(fits, "num_gpus").values
         names = ["machine_id", "id", "gpu_name", "num_gpus"]
         found = fits[names].assign(price=price).dropna()
         return found.sort_values("price", kind="stable")
@@ -277,9 +280,15 @@ def _news(
         (int(machine), int(offer), str(name), int(gpus), float(price))
         for machine, offer, name, gpus, price in found.itertuples(index=False)
     ]
+    below = [row for row in rows if row[4] < watch.below]
+    low = {row[0] for row in below}
     connection.executemany(
-        "DELETE FROM low WHERE watch=? AND machine_id=? AND num_gpus=?",
-        [(number, row[0], row[3]) for row in rows if row[4] >= watch.below],
+        "DELETE FROM low WHERE watch=? AND machine_id=? AND num_gpus BETWEEN ? AND ?",
+        [
+            (number, row[0], *_risen(watch, row[3], mixed=row[0] in low))
+            for row in rows
+            if row[4] >= watch.below
+        ],
     )
     told = {
         machine
@@ -287,7 +296,6 @@ def _news(
             "SELECT DISTINCT machine_id FROM low WHERE watch=?", (number,)
         )
     }
-    below = [row for row in rows if row[4] < watch.below]
     connection.executemany(
         "INSERT OR IGNORE INTO low VALUES (?,?,?)", [(number, row[0], row[3]) for row in below]
     )
@@ -306,6 +314,17 @@ def _news(
         (number, number, HITS_KEPT),
     )
     return list(news.values())
+
+
+def _risen(watch: Watch, gpus: int, *, mixed: bool) -> tuple[int, int]:
+    """Return which slices of a machine have risen, by their least and greatest number of GPUs.
+
+    One that is at or above the price now tells of those that are not to be seen as well: a larger
+    one costs no less, and per GPU all of them cost about the same, unless another one is below.
+    """
+    if watch.per == "offer":
+        return gpus, 2**31
+    return (gpus, gpus) if mixed else (0, 2**31)
 
 
 class Alert:

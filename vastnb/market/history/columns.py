@@ -1,9 +1,8 @@
-"""The one table of what a snapshot keeps of an offer, and how it becomes an Arrow table.
+"""The one table of what a snapshot keeps of an offer, and how it becomes a frame again.
 
 Few columns, each as the service gave it: prices, what they are prices of, and how the sample came
 about. Types are wide (64 bits) because strangers' values must survive; Parquet's dictionaries and
-zstd make them small on disk. A schema that changes gets a directory of its own (`VERSION`), so
-that all files below it can be read as one table.
+zstd make them small on disk.
 """
 
 from __future__ import annotations
@@ -11,18 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from vastnb.market.cells import STRING
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-VERSION: Final = "v1"
 
 
 class Kept(NamedTuple):
@@ -98,6 +91,9 @@ def _parse(table: str) -> dict[str, Kept]:
 KEPT: Final[dict[str, Kept]] = _parse(_TABLE)
 """Every column by name, in the order of the files."""
 
+OF_SNAPSHOT: Final = tuple(column for column in KEPT.values() if column.whole)
+OF_OFFER: Final = tuple(column for column in KEPT.values() if not column.whole)
+
 SORTED_BY: Final = ("gpu_name", "machine_id", "seen_at")
 """How the rows of a finished day lie, so that a question about one GPU skips the rest."""
 
@@ -130,101 +126,100 @@ class Sample:
     simulated: bool
 
 
-@cache
-def schema() -> pa.Schema:
-    """Return the Arrow schema of the files."""
-    import pyarrow as pa
-
-    types = {
-        "Int64": pa.int64(),
-        "Float64": pa.float64(),
-        "boolean": pa.bool_(),
-        "string": pa.string(),
-        "datetime64[us, UTC]": pa.timestamp("us", "UTC"),
-    }
-    return pa.schema([(column.name, types[column.dtype]) for column in KEPT.values()])
-
-
-def table_of(frame: pd.DataFrame, sample: Sample) -> pa.Table:
-    """Return what is kept of an answer.
+def cells_of(frame: pd.DataFrame) -> list[list[Any]]:
+    """Return what is kept of an answer's offers: a list of values for each of `OF_OFFER`.
 
     Parameters
     ----------
     frame : DataFrame
         Offers, as `frame_of_offers` gives them.
-    sample : Sample
-        How they came about.
     """
-    import pyarrow as pa
-
-    arrays = []
-    for column, kind in zip(KEPT.values(), schema().types, strict=True):
-        if column.whole:
-            value: Any = getattr(sample, column.name)
-            if isinstance(value, str):
-                value = _writable(value)
-            arrays.append(pa.repeat(pa.scalar(value, kind), len(frame)))
-        else:
-            arrays.append(_arrow(frame, column, kind))
-    return pa.Table.from_arrays(arrays, schema=schema())
+    return [_cells(frame, column) for column in OF_OFFER]
 
 
-def sorted_table(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return tables as one, in the order in which finished days are kept."""
-    import pyarrow as pa
-
-    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in SORTED_BY])
-
-
-def _arrow(frame: pd.DataFrame, column: Kept, kind: pa.DataType) -> pa.Array:
-    import pyarrow as pa
-
+def _cells(frame: pd.DataFrame, column: Kept) -> list[Any]:
     if column.name == "verified":
-        words = _texts(frame["verification"])
-        return pa.array([None if word is None else word == "verified" for word in words], kind)
+        return [None if w is None else w == "verified" for w in _plain(frame["verification"])]
+    series = frame[column.name]
     if column.dtype != "string":
-        return pa.array(
-            frame[column.name].astype(cast(Any, column.dtype)).array, kind, from_pandas=True
+        return _plain(
+            series if series.dtype == column.dtype else series.astype(cast(Any, column.dtype))
         )
-    texts = _texts(frame[column.name])
+    texts = _plain(series)
     try:
-        return pa.array(texts, kind)
-    except UnicodeEncodeError:  # half of a pair of surrogates: JSON can say it, UTF-8 cannot
-        return pa.array([None if text is None else _writable(text) for text in texts], kind)
+        "".join(text for text in texts if text).encode()
+    except UnicodeEncodeError:
+        return [None if text is None else writable(text) for text in texts]
+    return texts
 
 
-def _texts(column: pd.Series[Any]) -> list[str | None]:
-    missing = column.isna().to_numpy()
-    return [None if none else text for text, none in zip(column.tolist(), missing, strict=True)]
+def _plain(series: pd.Series[Any]) -> list[Any]:
+    array: Any = series.array
+    cells: list[Any] = array.to_numpy(dtype=object, na_value=None).tolist()
+    return cells
 
 
-def _writable(text: str) -> str:
+def frame_of_cells(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Build a frame of kept columns from plain values, as `cells_of` gives them.
+
+    Times are microseconds since the epoch.
+    """
+    out = {name: _array(KEPT[name].dtype, values) for name, values in columns.items()}
+    return pd.DataFrame(out, copy=False)
+
+
+def _array(dtype: str, values: Sequence[Any]) -> Any:
+    if dtype == "string":
+        return pd.array(np.array(values, dtype=object), dtype=STRING)
+    if dtype.startswith("datetime"):
+        times: Any = pd.array(np.array(values, dtype="int64").view("M8[us]"), copy=False)
+        return times.tz_localize(UTC)
+    kind, build = _MASKED[dtype]
+    # Whole numbers beyond 2**53 must not pass through a float, as they would beside a None.
+    mask = np.fromiter((value is None for value in values), bool, len(values))
+    data = np.fromiter((0 if value is None else value for value in values), kind, len(values))
+    return build(data, mask)
+
+
+_MASKED: Final[dict[str, tuple[Any, Any]]] = {
+    "Int64": (np.int64, pd.arrays.IntegerArray),
+    "Float64": (np.float64, pd.arrays.FloatingArray),
+    "boolean": (np.bool_, pd.arrays.BooleanArray),
+}
+
+
+def writable(text: str) -> str:
+    """Return a text that UTF-8 can hold: JSON can say half of a pair of surrogates."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def frame_from(found: Mapping[str, Any]) -> pd.DataFrame:
+def frame_from(found: Mapping[str, Any], types: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Build a frame of what DuckDB found.
 
     Parameters
     ----------
     found : dict of str to ndarray
-        Columns, masked where a value is missing. Known ones get the dtypes of the table, others
-        the nullable one that fits.
+        Columns, masked where a value is missing; they get the nullable dtype that fits.
+    types : dict, optional
+        SQL types: a time without a time zone stays one.
     """
-    out = {name: column_of(name, values) for name, values in found.items()}
+    local = {
+        name
+        for name, kind in (types or {}).items()
+        if kind == "DATE" or (kind.startswith("TIMESTAMP") and "TIME ZONE" not in kind)
+    }
+    out = {name: column_of(values, utc=name not in local) for name, values in found.items()}
     length = len(next(iter(out.values()))) if out else 0
     return pd.DataFrame(out, index=pd.RangeIndex(length), copy=False)
 
 
-def column_of(name: str, values: Any) -> Any:
-    """Return a column that DuckDB found as an array for a frame."""
-    known = KEPT.get(name)
+def column_of(values: Any, *, utc: bool = True) -> Any:
+    """Return a column that DuckDB found as an array for a frame; times are UTC or local."""
     data = np.ma.getdata(values)
     mask = np.ma.getmaskarray(values)
     if data.dtype.kind == "M":
         times: Any = pd.array(data.astype("M8[us]"), copy=False)
         times[mask] = pd.NaT
-        utc = known is None or known.dtype.endswith("UTC]")
         return times.tz_localize(UTC) if utc else times
     if data.dtype.kind == "f":
         return pd.arrays.FloatingArray(data.astype("float64"), mask | np.isnan(data))
@@ -239,5 +234,5 @@ def column_of(name: str, values: Any) -> Any:
     return pd.Series(cells, dtype=object).array
 
 
-__all__ = ["KEPT", "SORTED_BY", "VERSION", "Kept", "Sample", "column_of", "frame_from", "schema",
-           "sorted_table", "table_of"]  # fmt: skip
+__all__ = ["KEPT", "OF_OFFER", "OF_SNAPSHOT", "SORTED_BY", "Kept", "Sample", "cells_of",
+           "column_of", "frame_from", "frame_of_cells", "writable"]  # fmt: skip

@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
+import shutil
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pandas as pd
 
-from vastnb.errors import InvalidRequest
+from vastnb.api.files import private_file
+from vastnb.errors import HistoryError, InvalidRequest
 from vastnb.market.history.alerts import Alert, Alerts, Hit, Per, told, watch_of
-from vastnb.market.history.asked import Kind, days_of, kind_of
-from vastnb.market.history.asking import Asking
-from vastnb.market.history.columns import Sample, frame_from, table_of
-from vastnb.market.history.needs import need
-from vastnb.market.history.place import Place
-from vastnb.market.history.questions import Which
-from vastnb.market.history.upkeep import Upkeep
+from vastnb.market.history.arguments import Kind, Moment, kind_of
+from vastnb.market.history.columns import Sample, frame_from
+from vastnb.market.history.days import SUFFIX, Days, Upkeep
+from vastnb.market.history.keep import Keep
+from vastnb.market.history.questions import Questions
+from vastnb.market.history.simulated import Past, write_past
+from vastnb.market.history.sql import Engine, Which, need
+from vastnb.market.history.store import NAME, Store
 from vastnb.market.query import QueryLike
-from vastnb.recording import Keep, Line
+from vastnb.market.spans import days_of
 
 if TYPE_CHECKING:
+    from vastnb.api.transport import Call
     from vastnb.clock import Clock
     from vastnb.market.metrics import Hosting, Verified
-    from vastnb.sim.world import World
 
 log = logging.getLogger("vastnb.history")
 
+VERSION: Final = "v1"
+ALERTS: Final = "alerts.sqlite"
 
-class History(Asking):
+
+class Line(Protocol):
+    """A way to the service that knows whether it is a simulated one."""
+
+    simulated: bool
+
+    @property
+    def call(self) -> Call:
+        """Asks the service."""
+
+
+class History(Questions):
     """The market's past, as your own searches have seen it.
 
-    Every search that is really sent adds its offers to Parquet files on this machine; nothing is
-    asked of the service for it. ``client.history`` is one of these.
+    Every search that is really sent adds its offers to files on this machine; nothing is asked of
+    the service for it. ``client.history`` is one of these.
 
     Parameters
     ----------
@@ -54,39 +73,101 @@ class History(Asking):
 
     Attributes
     ----------
-    world : vastnb.sim.World or None
-        The simulated world, if this process runs it.
+    past : callable or None
+        The past of the simulated market, if this process runs it; see `simulate`.
     """
 
     def __init__(
         self, folder: Path, source: str, clock: Clock, line: Line, *, keep: Keep | None = None
     ) -> None:
-        self._place = Place(folder, source, line)
+        self._folder = folder
+        self._source = source
         self._clock = clock
         self._line = line
         self._keep = keep or Keep()
-        self._lock = threading.Lock()
-        self._upkeep: dict[Path, Upkeep] = {}
-        place = self._place
-        self._alerts = Alerts(lambda: place.alerts)
+        self._lock = threading.RLock()
+        self._engine = Engine()
+        self._temporary: Path | None = None
+        self._end: Callable[[], object] = lambda: None
+        self._made: dict[Path, tuple[Days, Upkeep]] = {}
+        self._migrated: set[Path] = set()
+        self._alerts = Alerts(lambda: self._root / ALERTS)
         self._callbacks: dict[int, tuple[Callable[[Hit], object], int]] = {}
-        self.world: World | None = None
+        self.past: Past | None = None
 
     # -- where it is ---------------------------------------------------------------------------
 
     @property
     def path(self) -> Path:
-        """The directory with the Parquet files, for others to open as it is.
+        """The directory with a Parquet file for each finished day, for others to open as it is.
 
         ``duckdb.sql(f"from read_parquet('{client.history.path}/**/*.parquet')")``; Polars, Dask,
-        Spark and pyarrow take the directory or the same pattern.
+        Spark and pyarrow take the directory or the same pattern. The latest searches are not in it
+        yet: `frame` has them, and `export` writes everything to one file.
         """
-        return self._place.offers.folder
+        return self._root / "offers"
 
     @property
     def simulated(self) -> bool:
         """Whether this is the past of a simulated market."""
-        return self._place.simulated
+        return self._line.simulated
+
+    @property
+    def _root(self) -> Path:
+        real = self._folder / VERSION / folder_name(self._source)
+        if not self.simulated:
+            return real
+        with self._lock:
+            if self._temporary is None:
+                made = Path(tempfile.mkdtemp(prefix="vastnb-simulated-"))
+                self._temporary = made / VERSION / "simulated"
+                self._end = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+                if (real / ALERTS).exists():  # set before the market said that it is simulated
+                    shutil.copyfile(real / ALERTS, private_file(self._temporary / ALERTS))
+            return self._temporary
+
+    def _parts(self) -> tuple[Days, Upkeep]:
+        path = self.path
+        with self._lock:
+            if path not in self._made:
+                # What ends with its client need not outlive a power failure.
+                durable = not self.simulated
+                store = Store(path.with_name(NAME), durable=durable, first=lambda: _highest(path))
+                days = Days(path, store, self._engine, durable=durable)
+                self._made[path] = days, Upkeep(days, self._keep, self._clock)
+            return self._made[path]
+
+    def _store(self) -> Store:
+        return self._parts()[0].store
+
+    def _open(self) -> Days:
+        """Return the rows, once those of an earlier layout are among them."""
+        days, upkeep = self._parts()
+        with self._lock:
+            if days.folder not in self._migrated:
+                need()
+                days.migrate(upkeep.today)
+                self._adopt_metrics(days)
+                self._migrated.add(days.folder)
+        return days
+
+    def _adopt_metrics(self, days: Days) -> None:
+        """Take over the service's figures from files of an earlier layout."""
+        from vastnb.market.history.earlier import adopt_metrics
+
+        adopt_metrics(self._root / "metrics", days.store, self._engine)
+
+    def _about(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "source": self._source,
+            "path": str(self.path),
+            "simulated": self.simulated,
+            **more,
+        }
+
+    def days(self) -> list[Any]:
+        """Return the days (UTC) of which something was recorded, oldest first."""
+        return list(self._parts()[0].days())
 
     def info(self) -> dict[str, Any]:
         """Return how much is kept, and where.
@@ -103,28 +184,34 @@ class History(Asking):
             Without the extra ``history``.
         """
         need()
+        days = self._open()
         sql = (
             "SELECT count(*) AS n, count(DISTINCT seen_at) AS snapshots, min(seen_at) AS first,"
             " max(seen_at) AS last FROM {rows}"
         )
-        found = frame_from(*self._place.ask(Which(), (sql, {}))).iloc[0]
-        paths = self._place.offers.files()
+        found = frame_from(days.ask(Which(), sql, {}, ["seen_at"])).iloc[0]
+        paths = [file.path for file in days.files()]
+        store = days.store.path
         return {
             "path": str(self.path),
             "rows": int(found["n"]),
             "snapshots": int(found["snapshots"]),
-            "days": len(self._place.offers.days()),
+            "days": len(days.days()),
             "files": len(paths),
-            "bytes": sum(path.stat().st_size for path in paths if path.exists()),
+            "bytes": sum(
+                one.stat().st_size
+                for one in (*paths, store, store.with_name(f"{store.name}-wal"))
+                if one.exists()
+            ),
             "first": None if pd.isna(found["first"]) else found["first"].to_pydatetime(),
             "last": None if pd.isna(found["last"]) else found["last"].to_pydatetime(),
-            "simulated": self._place.simulated,
+            "simulated": self.simulated,
         }
 
     # -- what was seen -------------------------------------------------------------------------
 
-    def add(self, frame: pd.DataFrame, sample: Sample) -> Path | None:
-        """Keep an answer. Searches call it themselves.
+    def add(self, frame: pd.DataFrame, sample: Sample) -> None:
+        """Keep an answer; it is on the disk when this returns. Searches call it themselves.
 
         Parameters
         ----------
@@ -133,38 +220,105 @@ class History(Asking):
         sample : Sample
             How they came about.
 
+        Raises
+        ------
+        OSError, HistoryError
+            If it cannot be written.
+        """
+        if not len(frame):
+            return
+        days, upkeep = self._parts()
+        days.store.add(frame, sample)
+        upkeep.added()
+
+    def tidy(self) -> None:
+        """Write finished days to their files, and drop what is more than this client's `Keep`, now.
+
+        The first happens by itself, a little after searches, and so does the second, one day at a
+        time and only down to the largest `Keep` that any of your kernels was given. From this call
+        on, this client's own counts for all of them.
+        """
+        need()
+        self._parts()[1].now()
+
+    def export(
+        self,
+        path: str | Path,
+        gpu: str | Sequence[str] | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        *,
+        type: Kind | None = None,
+        **equal: Any,
+    ) -> int:
+        """Write what was seen to one file: for other tools, or for `merge` on another computer.
+
+        Parameters
+        ----------
+        path : str or Path
+            A new file, ``.parquet`` or ``.csv``.
+        gpu, since, until, type, **equal
+            Which rows, as for `frame`; by default all.
+
         Returns
         -------
-        Path or None
-            The new file; None for an empty answer.
+        int
+            Rows written.
 
         Raises
         ------
-        ImportError
-            Without pyarrow.
-        OSError
+        QueryError, InvalidRequest
+            If an argument makes no sense, or there is such a file already.
+        HistoryError
             If it cannot be written.
+        ImportError
+            Without the extra ``history``.
         """
-        need("pyarrow")
-        path = self._place.offers.add(table_of(frame, sample), sample.seen_at)
-        if path is not None:
-            self._keeper().added()
-        return path
+        need()
+        target = Path(path).expanduser()
+        if target.suffix.lower() not in (SUFFIX, ".csv"):
+            raise InvalidRequest(
+                f"export writes .parquet or .csv, and {target.name!r} is neither. Nothing was "
+                "written."
+            )
+        if target.exists():
+            raise InvalidRequest(
+                f"{target} exists already. Remove it, or choose another name. Nothing was written."
+            )
+        if not target.parent.is_dir():
+            raise InvalidRequest(f"There is no directory {target.parent}. Nothing was written.")
+        which = self._which(gpu, since, until, type, equal)
+        return self._open().export(which, *which.where(), target)
 
-    def tidy(self) -> None:
-        """Put the files of each finished day together, and drop what is too much, now.
+    def merge(self, path: str | Path) -> int:
+        """Take over what another history has, such as another computer's.
 
-        It happens by itself, a little after searches; there is no need to call this.
+        A search that is here already does not come in again, so doing it twice changes nothing.
+
+        Parameters
+        ----------
+        path : str or Path
+            A Parquet file that `export` wrote, or a copy of the directory of a history (the one
+            above its `path`).
+
+        Returns
+        -------
+        int
+            Searches (snapshots) that came in.
+
+        Raises
+        ------
+        HistoryError
+            If there is nothing that can be read, or one market is simulated and the other is not.
+        ImportError
+            Without the extra ``history``.
         """
-        need("pyarrow")
-        keeper = self._keeper()
-        keeper.wait()
-        keeper.tidy()
-
-    def _keeper(self) -> Upkeep:
-        dataset = self._place.offers
-        with self._lock:
-            return self._upkeep.setdefault(dataset.folder, Upkeep(dataset, self._keep, self._clock))
+        need()
+        days = self._open()
+        other = Path(path).expanduser()
+        if other.resolve() in (self.path.resolve(), self._root.resolve()):
+            raise HistoryError("That is this history itself. Nothing was merged.")
+        return days.merge(other, self._parts()[1].today, simulated=self.simulated)
 
     def simulate(self, days: float = 30, a_day: int = 4) -> int:
         """Give a simulated market its past, as if it had been searched all the time.
@@ -187,16 +341,12 @@ class History(Asking):
             If this is not the history of a market from `vastnb.demo`.
         """
         need()
-        if self.world is None:
+        if self.past is None:
             raise InvalidRequest(
-                "Only the past of a simulated market can be made up, and only by the client that "
-                "runs it: vastnb.demo(history_days=30). Nothing was written."
+                "Only a simulated market has a past that can be written, and only in the client "
+                "that runs it: vastnb.demo(history_days=30). Nothing was written."
             )
-        from vastnb.market.history.made_up import write_past
-
-        return write_past(
-            self.world, self._place.offers, self._clock.time(), days_of(days), int(a_day)
-        )
+        return write_past(self.past, self._open(), self._clock.time(), days_of(days), int(a_day))
 
     # -- alerts --------------------------------------------------------------------------------
 
@@ -321,11 +471,7 @@ class History(Asking):
             Without a key, or if this account may not see them.
         InvalidRequest
             If an argument makes no sense.
-        ImportError
-            Without the extra ``history``.
         """
-        need("pyarrow")
-        from vastnb.market.history.imported import table_of_metrics
         from vastnb.market.metrics import history_frame, over_time, population
 
         now = self._clock.time()
@@ -333,21 +479,35 @@ class History(Asking):
         answer = self._line.call(
             "gpu_metrics_history", params=over_time(gpu, days, every, whom, now)
         )
-        table = table_of_metrics(history_frame(answer.data), whom, answer.fetched_at)
-        self._place.metrics.add(table, datetime.fromtimestamp(now, UTC))
-        return int(table.num_rows)
+        frame = history_frame(answer.data)
+        self._store().add_metrics(frame, whom, answer.fetched_at)
+        return len(frame)
 
     # -- the end -------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Forget connections; a simulated market's history is removed."""
-        for upkeep in self._upkeep.values():
+        for days, upkeep in self._made.values():
             upkeep.close()
-        self._place.close()
+            days.store.close()
+        self._engine.close()
+        self._end()
 
     def __repr__(self) -> str:
-        what = "a simulated market" if self.simulated else self._place.source
+        what = "a simulated market" if self.simulated else self._source
         return f"<price history of {what}: {self.path}>"
 
 
-__all__ = ["History"]
+def folder_name(source: str) -> str:
+    """Return the name of a server's directory: readable, and different for different servers."""
+    host = re.sub(r"[^a-z0-9.-]+", "-", source.lower().partition("://")[2]).strip("-.") or "server"
+    return f"{host[:60]}-{hashlib.blake2b(source.encode(), digest_size=4).hexdigest()}"
+
+
+def _highest(folder: Path) -> int:
+    """Return the highest number that a file of a day has."""
+    numbers = (path.stem.partition("-")[2] for path in folder.glob(f"day=*/offers-*{SUFFIX}"))
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
+
+
+__all__ = ["ALERTS", "History", "Line", "folder_name"]

@@ -1,182 +1,534 @@
-"""What is asked of the history, as SQL: rows, trends, and samples of prices to compare with.
-
-A price is that of one GPU without disk, $/h. In each span of time a machine counts once, with the
-mean of what was seen of it: its overlapping slices, all at one price, and a market that was looked
-at often say no more than that. What no price can be (missing, zero, absurd) is left out.
-"""
+"""What can be asked of the history: offers as they were seen, trends, and how cheap one is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
-MOST: Final = 10_000.0
-"""$/h for one GPU above which a price is a mistake."""
+import numpy as np
+import pandas as pd
 
-BOUGHT: Final = {
-    "on-demand": ("dph_base", ("on-demand",)),
-    "reserved": ("dph_base", ("reserved",)),
-    # A search on demand tells the least bid as well.
-    "bid": ("min_bid", ("bid", "on-demand")),
-}
-"""By kind of rental: the column with its price, and the searches that show it."""
+from vastnb.errors import QueryError
+from vastnb.market import gpus
+from vastnb.market.cells import array_of
+from vastnb.market.history.arguments import (
+    Kind,
+    Moment,
+    check_column,
+    day_of,
+    kind_of,
+    moment_of,
+    shares_of,
+    values_of,
+)
+from vastnb.market.history.columns import KEPT, frame_from
+from vastnb.market.history.results import Percentile, Prices, diff_frame, priced, trend_frame
+from vastnb.market.history.sql import (
+    BOUGHT,
+    DAY,
+    Which,
+    diff_sql,
+    need,
+    own_sql,
+    rows_sql,
+    sample_sql,
+    trend_sql,
+)
+from vastnb.market.problems import refusal
+from vastnb.market.spans import days_of, step_of
+from vastnb.market.terms import rental_types
 
+if TYPE_CHECKING:
+    from vastnb.clock import Clock
+    from vastnb.market.history.days import Days
+    from vastnb.market.history.store import Store
+    from vastnb.market.metrics import Hosting, Verified
 
-@dataclass(frozen=True, slots=True)
-class Which:
-    """Which rows a question is about. Empty is any.
-
-    Parameters
-    ----------
-    gpus : tuple of str
-        GPU names.
-    types : tuple of str
-        Kinds of search.
-    since, until : datetime, optional
-        When they were seen; `until` is left out.
-    restricted : bool
-        Whether searches that chose by price count too.
-    equal : dict
-        Column and the value that it has: ``{"num_gpus": 8, "verified": True}``.
-    """
-
-    gpus: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    restricted: bool = True
-    equal: Mapping[str, Any] = field(default_factory=dict)
-
-    def where(self) -> tuple[str, dict[str, Any]]:
-        """Return a condition in SQL, and its parameters."""
-        parts: list[str] = []
-        params: dict[str, Any] = {}
-
-        def any_of(column: str, values: Sequence[Any]) -> None:
-            marks = []
-            for value in values:
-                params[f"p{len(params)}"] = value
-                marks.append(f"${list(params)[-1]}")
-            # One value by itself is compared with each row group's statistics.
-            parts.append(f"{column} = {marks[0]}" if len(marks) == 1
-                         else f"{column} IN ({', '.join(marks)})")  # fmt: skip
-
-        if self.gpus:
-            any_of("gpu_name", self.gpus)
-        if self.types:
-            any_of("type", self.types)
-        for op, moment in ((">=", self.since), ("<", self.until)):
-            if moment is not None:
-                params[f"p{len(params)}"] = moment
-                parts.append(f"seen_at {op} ${list(params)[-1]}")
-        if not self.restricted:
-            parts.append("NOT restricted")
-        for column, value in self.equal.items():
-            any_of(column, [value])
-        return " AND ".join(parts) or "true", params
+QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
+OF_PRICES: Final = (
+    "seen_at", "gpu_name", "gpu_ram_gb", "machine_id", "num_gpus", "dph_base", "min_bid", "query",
+    "restricted", "truncated",
+)  # fmt: skip
+"""Columns that questions about prices read."""
+CHOOSING: Final = ("seen_at", "type", "gpu_name", "restricted")
+"""Columns that every question may choose by."""
+OF_MACHINE: Final = (
+    "seen_at", "type", "gpu_name", "gpu_ram_gb", "num_gpus", "dph_base", "min_bid", "storage_cost",
+    "dlperf", "reliability", "verified", "host_id", "query",
+)  # fmt: skip
 
 
-def rows_sql(which: Which, columns: Sequence[str], limit: int | None) -> tuple[str, dict[str, Any]]:
-    """Return the question for plain rows, oldest first; with `limit`, the newest of them."""
-    where, params = which.where()
-    rows = f"(SELECT * FROM {{rows}} WHERE {where})"
-    if limit is not None:
-        rows = f"(SELECT * FROM {rows} ORDER BY seen_at DESC LIMIT {int(limit)})"
-    order = "seen_at, gpu_name, machine_id, num_gpus"
-    return f"SELECT {', '.join(columns)} FROM {rows} ORDER BY {order}", params
+class Questions:
+    """Questions to the history. A part of `History`."""
 
+    _clock: Clock
 
-def own_sql(which: Which, sql: str) -> tuple[str, dict[str, Any]]:
-    """Return the user's own question, to a table ``history``."""
-    where, params = which.where()
-    own = sql.strip().rstrip(";")
-    return (
-        f"WITH history AS NOT MATERIALIZED (SELECT * FROM {{rows}} WHERE {where}) "
-        f"SELECT * FROM (\n{own}\n)",
-        params,
-    )
+    if TYPE_CHECKING:
 
+        @property
+        def simulated(self) -> bool:
+            """Whether this is the past of a simulated market."""
 
-def trend_sql(
-    which: Which, kind: str, step: int, quantiles: Sequence[float]
-) -> tuple[str, dict[str, Any]]:
-    """Return the question for prices over time.
+        def _open(self) -> Days: ...
+        def _store(self) -> Store: ...
+        def _about(self, more: Mapping[str, Any]) -> dict[str, Any]: ...
 
-    Parameters
-    ----------
-    which : Which
-        Its `types` are set by `kind`.
-    kind : str
-        Of `BOUGHT`.
-    step : int
-        Length of a span, microseconds.
-    quantiles : sequence of float
-        Shares, 0 to 1.
-    """
-    price, _ = BOUGHT[kind]
-    where, params = which.where()
-    shares = ", ".join(f"{float(q)!r}" for q in quantiles)
-    middle = f"quantile_cont(price, [{shares}])" if shares else "[]"
-    sql = f"""
-        SELECT gpu_name, gpu_ram_gb, span, min(price) AS low, {middle} AS quantiles,
-            max(price) AS high, count(*) AS machines, CAST(sum(offers) AS BIGINT) AS offers
-        FROM ({_machines(price, where)})
-        GROUP BY gpu_name, gpu_ram_gb, span
-        ORDER BY gpu_name, gpu_ram_gb, span
-    """
-    return sql, {**params, "step": step}
+    def frame(
+        self,
+        gpu: str | Sequence[str] | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        *,
+        type: Kind | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        sql: str | None = None,
+        **equal: Any,
+    ) -> pd.DataFrame:
+        """Return offers as they were seen.
 
+        Parameters
+        ----------
+        gpu : str or list of str, optional
+            GPU model, in any spelling; a family (``"H100"``) is all of its models.
+        since, until : datetime, date, text, timedelta or number, optional
+            From when and until when (UTC); a timedelta or a number of days counts back from now.
+        type : {"on-demand", "bid", "interruptible", "reserved"}, optional
+            Kind of search.
+        columns : list of str, optional
+            Which columns; by default all of them.
+        limit : int, optional
+            Most rows to return, the newest.
+        sql : str, optional
+            A question of your own, in DuckDB's SQL, to a table ``history`` that holds the rows
+            chosen by the other arguments: ``"select country, count(*) from history group by 1"``.
+            Its time zone is UTC, whatever the machine's; a time that you turn into another zone
+            (``seen_at at time zone 'Europe/Oslo'``) comes back without one.
+        **equal
+            Values of columns: ``num_gpus=8``, ``country=["SE", "NO"]``, ``verified=True``.
 
-def sample_sql(which: Which, kind: str, step: int) -> tuple[str, dict[str, Any]]:
-    """Return the question for single prices, one for each machine and span."""
-    price, _ = BOUGHT[kind]
-    where, params = which.where()
-    sql = f"SELECT gpu_name, gpu_ram_gb, machine_id, span, price FROM ({_machines(price, where)})"
-    return sql, {**params, "step": step}
+        Returns
+        -------
+        DataFrame
+            One row per offer and snapshot, oldest first: ``seen_at`` (UTC), ``machine_id``,
+            ``gpu_name``, ``num_gpus``, ``dph_base`` ($/h, without disk) and so on; all of them in
+            `vastnb.market.history.columns`. ``attrs["vastnb"]`` says where it comes from and
+            whether it is `simulated`.
 
+        Raises
+        ------
+        QueryError
+            If a GPU, column or time cannot be understood.
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        which = self._which(gpu, since, until, type, equal)
+        if sql is not None:
+            return self._told(self._own(which, sql), {})
+        names = list(columns) if columns is not None else list(KEPT)
+        for name in names:
+            check_column(name)
+        found = self._asked(which, rows_sql(which, names, limit), tuple(KEPT))
+        return self._told(frame_from(found), {})
 
-def _machines(price: str, where: str) -> str:
-    return f"""
-        SELECT gpu_name, gpu_ram_gb, epoch_us(seen_at) // $step AS span, machine_id,
-            avg({price} / num_gpus) AS price, count(*) AS offers
-        FROM {{rows}}
-        WHERE {where} AND machine_id IS NOT NULL AND num_gpus > 0
-            AND {price} > 0 AND {price} / num_gpus < {MOST}
-        GROUP BY ALL
-    """
+    def trend(
+        self,
+        gpu: str | Sequence[str],
+        days: float = 90,
+        every: str | timedelta = "1d",
+        type: Kind = "on-demand",
+        quantiles: Sequence[float] = QUANTILES,
+        *,
+        restricted: bool = False,
+        **equal: Any,
+    ) -> pd.DataFrame:
+        """Return how the price of a GPU moved.
 
+        Parameters
+        ----------
+        gpu : str or list of str
+            GPU model, in any spelling; a family (``"H100"``) is all of its models.
+        days : float
+            How far to look back.
+        every : str or timedelta
+            Length of a span: ``"1d"``, ``"6h"``, ``"30min"``; spans begin at midnight UTC or a
+            whole multiple after it.
+        type : {"on-demand", "bid", "interruptible", "reserved"}
+            Kind of rental. For bids the price is the least bid, which searches on demand tell too.
+        quantiles : sequence of float
+            Shares of the machines, 0 to 1.
+        restricted : bool
+            Count searches too that chose by price (a filter such as ``dph<0.4``, or a limit that
+            cut the answer): they show cheap machines only, and draw the figures down.
+        **equal
+            Values of columns: ``num_gpus=8``, ``country=["SE", "NO"]``, ``verified=True``.
 
-def behind_sql(which: Which, step: int) -> tuple[str, dict[str, Any]]:
-    """Return the question for what stands behind a figure, in two tables on top of each other.
+        Returns
+        -------
+        DataFrame
+            One row per model, VRAM and span in which one was seen: ``at`` (UTC, its beginning),
+            ``gpu_name``, ``gpu_ram_gb``, ``low``, one column per quantile (``q10``, ``q25``,
+            ``median``, ...), ``high`` (all in $/h for one GPU, without disk), ``machines``,
+            ``offers`` and ``snapshots`` (how many stand behind it). Each machine counts once in a
+            span, with the mean of what was seen of it. These figures move with what you searched
+            for, too; ``matched_index`` does not: it follows the prices of the ``matched`` machines
+            that were seen in the span before as well (100 is the first span, and begins anew where
+            there are none). ``attrs["vastnb"]`` tells which searches it was sampled from, and how
+            many were left out because they chose by price.
 
-    Where ``of_span`` is 0, how many snapshots a GPU has in a span; where it is 1, how many there
-    are by search. Searches that chose by price are told, whether or not they count.
-    """
-    where, params = replace(which, restricted=True).where()
-    counted = "true" if which.restricted else "NOT restricted"
-    sql = f"""
-        SELECT grouping(span) AS of_span, gpu_name, gpu_ram_gb, span, query, restricted, truncated,
-            count(DISTINCT seen_at) FILTER (WHERE {counted}) AS snapshots,
-            count(DISTINCT seen_at) AS found
-        FROM (
-            SELECT gpu_name, gpu_ram_gb, seen_at, epoch_us(seen_at) // $step AS span,
-                any_value(query) AS query, any_value(restricted) AS restricted,
-                any_value(truncated) AS truncated
-            FROM {{rows}} WHERE {where} GROUP BY gpu_name, gpu_ram_gb, seen_at
+        Raises
+        ------
+        QueryError
+            If an argument cannot be understood.
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        kind, step = kind_of(type), step_of(every)
+        shares = shares_of(quantiles)
+        which = self._sampled(gpu, days, kind, restricted, equal)
+        found = self._asked(which, trend_sql(which, kind, step, shares))
+        frame, rests_on = trend_frame(found, step, shares)
+        return self._told(frame, {"type": kind, "days": days, **rests_on})
+
+    def diff(
+        self,
+        day1: Moment,
+        day2: Moment = 0,
+        gpu: str | Sequence[str] | None = None,
+        type: Kind = "on-demand",
+        *,
+        restricted: bool = False,
+        **equal: Any,
+    ) -> pd.DataFrame:
+        """Return what changed between two days, machine by machine.
+
+        Parameters
+        ----------
+        day1, day2 : date, text or number
+            Days (UTC): ``"2026-11-01"``, or a number of days back; today by default.
+        gpu, type, restricted, **equal
+            As for `trend`.
+
+        Returns
+        -------
+        DataFrame
+            One row per machine and number of GPUs: ``gpu_name``, ``gpu_ram_gb``, ``machine_id``,
+            ``num_gpus``, ``price1`` and ``price2`` (mean of the day, $/h for one GPU without disk;
+            missing if it was not seen), ``change`` ($/h), ``change_percent``, and ``what``:
+            "cheaper", "more expensive", "same", "new" or "gone". "gone" means not seen: rented,
+            taken off the market, or outside of what you searched for.
+
+        Raises
+        ------
+        QueryError
+            If an argument cannot be understood.
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        kind, now = kind_of(type), self._now()
+        days = (day_of("day1", day1, now), day_of("day2", day2, now))
+        chosen = self._which(gpu, min(days), max(days) + timedelta(days=1), None, equal)
+        which = replace(chosen, types=BOUGHT[kind][1], restricted=restricted)
+        frame = diff_frame(self._asked(which, diff_sql(which, kind, days)))
+        return self._told(frame, {"type": kind, "days": [f"{day:%Y-%m-%d}" for day in days]})
+
+    def machine(self, machine_id: int, since: Moment = None, until: Moment = None) -> pd.DataFrame:
+        """Return everything that was seen of one machine.
+
+        Parameters
+        ----------
+        machine_id : int
+            The machine (``machine_id`` of an offer, not its ``id``).
+        since, until : datetime, date, text, timedelta or number, optional
+            From when and until when, as for `frame`.
+
+        Returns
+        -------
+        DataFrame
+            One row per snapshot and offer, oldest first: ``seen_at``, ``type``, ``gpu_name``,
+            ``gpu_ram_gb``, ``num_gpus``, ``price`` ($/h for one GPU without disk, on demand),
+            ``dph_base``, ``min_bid``, ``storage_cost``, ``dlperf``, ``reliability``, ``verified``,
+            ``host_id``, ``query``.
+
+        Raises
+        ------
+        QueryError
+            If an argument cannot be understood.
+        ImportError
+            Without the extra ``history``.
+        """
+        frame = self.frame(since=since, until=until, columns=OF_MACHINE, machine_id=machine_id)
+        gpus_ = frame["num_gpus"].astype("Float64")
+        price = frame["dph_base"] / gpus_.where(gpus_ > 0)
+        frame.insert(frame.columns.get_loc("dph_base"), "price", price)  # type: ignore[arg-type]
+        return frame
+
+    def percentiles(
+        self,
+        offers: pd.DataFrame,
+        days: float = 14,
+        type: Kind | None = None,
+        *,
+        restricted: bool = False,
+    ) -> pd.Series[float]:
+        """Return how cheap offers are, compared with what was seen of their GPUs lately.
+
+        Parameters
+        ----------
+        offers : DataFrame
+            Offers, as a search returns them.
+        days : float
+            How far to look back.
+        type : {"on-demand", "bid", "interruptible", "reserved"}, optional
+            Kind of rental; by default that of each row (``rental_type``), else of the search.
+        restricted : bool
+            Count searches too that chose by price, see `trend`.
+
+        Returns
+        -------
+        Series of Float64, on the frame's index
+            ``percentile``: how many percent of the prices were higher. Compared is $/h for one
+            GPU without disk, with those of the same model, VRAM and number of GPUs, one for each
+            machine and day; with those of any number of GPUs where fewer than five such machines
+            were seen. Missing where there is nothing to compare.
+
+        Raises
+        ------
+        QueryError
+            If the frame lacks a column, or an argument makes no sense.
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        kinds = _kinds_of(offers, type)
+        found = np.full(len(offers), np.nan)
+        for kind in dict.fromkeys(kinds):
+            mine = np.array([one == kind for one in kinds], dtype=bool)
+            wanted = priced(offers[mine], kind)
+            prices = self._prices(wanted["gpu_name"], days, kind, restricted)
+            found[mine] = [
+                prices.of(name, _int(size), _int(count)).percent(price)
+                for name, size, count, price in zip(
+                    *(wanted[name].tolist() for name in wanted), strict=True
+                )
+            ]
+        series = pd.Series(
+            pd.arrays.FloatingArray(found, np.isnan(found)), index=offers.index, name="percentile"
         )
-        GROUP BY GROUPING SETS ((gpu_name, gpu_ram_gb, span), (query, restricted, truncated))
-    """
-    return sql, {**params, "step": step}
+        about = self._about({"type": next(iter(kinds), kind_of(type or "on-demand")), "days": days})
+        series.attrs["vastnb"] = about
+        return series
+
+    def percentile(
+        self,
+        offer: Any,
+        days: float = 14,
+        type: Kind | None = None,
+        *,
+        restricted: bool = False,
+    ) -> Percentile:
+        """Return how cheap an offer is, compared with what was seen of its GPU lately.
+
+        Parameters
+        ----------
+        offer : row of a frame, or dict
+            An offer with its price.
+        days, type, restricted
+            As for `percentiles`.
+
+        Returns
+        -------
+        Percentile
+            ``float(...)`` is how many percent of the prices were higher, ``str(...)`` says so in
+            words: "cheaper than 83 % of the last 14 days (412 machines)".
+
+        Raises
+        ------
+        QueryError
+            If `offer` is no offer with a price.
+        ImportError
+            Without the extra ``history``.
+        """
+        need()
+        row = _row(offer)
+        (kind,) = _kinds_of(row, type)
+        name, size, count, price = priced(row, kind).iloc[0].tolist()
+        if pd.isna(name) or pd.isna(price):
+            raise refusal(
+                "This offer has no GPU name, or no credible price, to compare with others."
+            )
+        sampled = self._prices([name], days, kind, restricted).of(name, _int(size), _int(count))
+        covered, median = 0.0, math.nan
+        if len(sampled.prices):
+            covered = min(days, self._clock.time() / 86_400 - sampled.oldest)
+            median = float(np.median(sampled.prices))
+        return Percentile(
+            sampled.percent(price), float(price), median, name, _int(size), kind, days, covered,
+            sampled.machines, len(sampled.prices), self.simulated, sampled.num_gpus,
+        )  # fmt: skip
+
+    def metrics(
+        self,
+        gpu: str | Sequence[str] | None = None,
+        *,
+        days: float = 90,
+        verified: Verified = "yes",
+        hosting_type: Hosting = "all",
+        num_gpus: int | str = "all",
+    ) -> pd.DataFrame:
+        """Return the service's own figures that were imported with `import_metrics`.
+
+        Parameters
+        ----------
+        gpu : str or list of str, optional
+            GPU models in any spelling; by default all.
+        days : float
+            How far to look back.
+        verified, hosting_type, num_gpus
+            Which machines are counted, as they were imported.
+
+        Returns
+        -------
+        DataFrame
+            As from ``client.gpu_trends``; each model and moment once, as last imported.
+
+        Raises
+        ------
+        QueryError, InvalidRequest
+            If an argument makes no sense.
+        ImportError
+            Without the extra ``history``.
+        """
+        from vastnb.market.metrics import OVER_TIME, population
+
+        whom = population(verified, hosting_type, num_gpus)
+        since = self._now() - timedelta(days=days_of(days))
+        names = self._names(gpu)
+        self._open()
+        rows = self._store().metrics(names, whom, since)
+        cells = [*zip(*rows, strict=True)] or [()] * (2 + len(OVER_TIME))
+        at: Any = pd.array(np.array(cells[0], dtype="int64").view("M8[us]"), copy=False)
+        frame = pd.DataFrame(
+            {
+                "at": at.tz_localize(UTC),
+                "gpu_name": array_of(cells[1], "string")[0],
+                **{
+                    name: array_of(values, dtype)[0]
+                    for (name, dtype), values in zip(OVER_TIME.items(), cells[2:], strict=True)
+                },
+            }
+        )
+        return self._told(frame, {**whom, "days": days})
+
+    # -- in private ----------------------------------------------------------------------------
+
+    def _asked(
+        self,
+        which: Which,
+        question: tuple[str, Mapping[str, Any]],
+        columns: Sequence[str] = OF_PRICES,
+    ) -> dict[str, Any]:
+        names = dict.fromkeys((*CHOOSING, *columns, *which.equal))
+        return self._open().ask(which, *question, tuple(names))
+
+    def _told(self, frame: pd.DataFrame, more: Mapping[str, Any]) -> pd.DataFrame:
+        frame.attrs["vastnb"] = self._about(more)
+        return frame
+
+    def _prices(self, names: Iterable[Any], days: float, kind: str, restricted: bool) -> Prices:
+        since = moment_of("days", days_of(days), self._now())
+        # Without a name nothing fits, which is what an empty frame needs.
+        known = tuple(dict.fromkeys(name for name in names if isinstance(name, str))) or ("",)
+        which = Which(known, BOUGHT[kind][1], since, None, restricted)
+        return Prices(
+            *(self._asked(which, sample_sql(which, kind, DAY, sizes=s)) for s in (True, False))
+        )
+
+    def _own(self, which: Which, sql: str) -> pd.DataFrame:
+        import duckdb
+
+        try:
+            return self._open().ask_freely(which, *own_sql(which, sql))
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+            raise refusal(f"DuckDB does not understand this SQL: {error}") from None
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.time(), UTC)
+
+    def _which(
+        self,
+        gpu: str | Sequence[str] | None,
+        since: Moment,
+        until: Moment,
+        kind: str | None,
+        equal: Mapping[str, Any],
+    ) -> Which:
+        now = self._now()
+        return Which(
+            gpus=self._names(gpu),
+            types=() if kind is None else (kind_of(kind),),
+            since=moment_of("since", since, now),
+            until=moment_of("until", until, now),
+            equal={name: values_of(name, value) for name, value in equal.items()},
+        )
+
+    def _sampled(
+        self,
+        gpu: str | Sequence[str] | None,
+        days: float,
+        kind: str,
+        restricted: bool,
+        equal: Mapping[str, Any],
+    ) -> Which:
+        chosen = self._which(gpu, days_of(days), None, None, equal)
+        return Which(chosen.gpus, BOUGHT[kind][1], chosen.since, None, restricted, chosen.equal)
+
+    def _names(self, gpu: str | Sequence[str] | None) -> tuple[str, ...]:
+        if gpu is None:
+            return ()
+        spellings = [gpu] if isinstance(gpu, str) else list(gpu)
+        names: dict[str, None] = {}
+        for spelling in spellings:
+            try:
+                found = gpus.resolve(spelling)
+            except QueryError:
+                # A card that is newer than this package, and was seen all the same.
+                found = gpus.resolve(spelling, self._seen_names())
+            names.update(dict.fromkeys(found))
+        return tuple(names)
+
+    def _seen_names(self) -> list[str]:
+        found = self._asked(Which(), ("SELECT DISTINCT gpu_name FROM {rows}", {}), ["gpu_name"])
+        return [name for name in np.ma.getdata(found["gpu_name"]) if isinstance(name, str)]
 
 
-__all__ = [
-    "BOUGHT",
-    "Which",
-    "behind_sql",
-    "own_sql",
-    "rows_sql",
-    "sample_sql",
-    "trend_sql",
-]
+def _row(offer: Any) -> pd.DataFrame:
+    if isinstance(offer, pd.DataFrame) and len(offer) == 1:
+        return offer
+    if isinstance(offer, pd.Series):
+        row = pd.DataFrame([offer.to_dict()])
+        row.attrs = dict(offer.attrs)
+        return row
+    if isinstance(offer, Mapping):
+        return pd.DataFrame([dict(offer)])
+    raise refusal("An offer with its price is needed: a row of a frame (df.iloc[0]), or a dict.")
+
+
+def _kinds_of(offers: pd.DataFrame, kind: str | None) -> list[str]:
+    """Return the kind of rental of each row: as asked, as the row says, or as searched for."""
+    searched = offers.attrs.get("vastnb", {}).get("type") or "on-demand"
+    said = [kind] * len(offers) if kind is not None else rental_types(offers).tolist()
+    return [kind_of(one or searched) for one in said]
+
+
+def _int(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)
+
+
+__all__ = ["QUANTILES", "Questions"]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
 from vastnb.market.history.columns import KEPT
-from vastnb.market.history.questions import BOUGHT
+from vastnb.market.history.sql import BOUGHT
 from vastnb.market.problems import nearest, refusal
 
 Kind = Literal["on-demand", "bid", "interruptible", "reserved"]
 Moment = str | date | datetime | timedelta | float | None
-_SHORTEST = 60_000_000
 
 
 def kind_of(kind: str) -> str:
@@ -28,30 +25,6 @@ def kind_of(kind: str) -> str:
             f'type={kind!r}: there are "on-demand", "bid" (or "interruptible") and "reserved".'
         )
     return name
-
-
-def step_of(every: str | timedelta) -> int:
-    """Return the length of a span in microseconds."""
-    if isinstance(every, str):
-        every = re.sub(r"(?<=\d)\s*d$", "D", every.strip())  # pandas wants a large one
-    try:
-        step = pd.Timedelta(every) // pd.Timedelta(microseconds=1)
-    except (ValueError, TypeError):
-        step = 0
-    if not step >= _SHORTEST:
-        raise refusal(
-            f'every={every!r}: a length such as "1d", "6h" or "30min" is needed, from a minute on.'
-        )
-    return int(step)
-
-
-def days_of(days: float) -> float:
-    """Return a number of days."""
-    if isinstance(days, bool) or not isinstance(days, int | float | np.number):
-        raise refusal(f"days={days!r}: a number is needed.")
-    if not (days > 0 and math.isfinite(days)):
-        raise refusal(f"days={days!r}: a number above 0 is needed.")
-    return float(days)
 
 
 def shares_of(quantiles: Sequence[float]) -> tuple[float, ...]:
@@ -81,6 +54,45 @@ def moment_of(name: str, value: Moment, now: datetime) -> datetime | None:
         ) from None
 
 
+def values_of(name: str, value: Any) -> tuple[Any, ...]:
+    """Return the values that a column may have: one, or several in a list."""
+    check_column(name)
+    kind = KEPT[name].dtype
+    if kind.startswith("datetime"):
+        raise refusal(f"{name}={value!r}: use since= and until= for times.")
+    several = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    out = []
+    for one in several:
+        plain = one.item() if isinstance(one, np.generic) else one
+        fits = isinstance(plain, _TAKES[kind]) and (isinstance(plain, bool) == (kind == "boolean"))
+        if not fits or (kind == "Int64" and not -(2**63) <= plain < 2**63):
+            raise refusal(
+                f"{name}={value!r}: {_WORDS[kind]} is needed, or a list of them, such as "
+                f"{name}={_SAMPLES[kind]!r}."
+            )
+        out.append(plain)
+    if not out:
+        raise refusal(f"{name}=[]: an empty list fits nothing. Leave it out, or name a value.")
+    return tuple(out)
+
+
+_TAKES: Final[dict[str, Any]] = {
+    "Int64": int, "Float64": (int, float), "boolean": bool, "string": str,
+}  # fmt: skip
+_WORDS: Final = {
+    "Int64": "a whole number", "Float64": "a number", "boolean": "True or False", "string": "a text"
+}  # fmt: skip
+_SAMPLES: Final = {"Int64": [1, 2], "Float64": [0.5, 1.0], "boolean": True, "string": ["SE", "NO"]}
+
+
+def day_of(name: str, value: Moment, now: datetime) -> datetime:
+    """Return the midnight (UTC) that begins a day."""
+    moment = moment_of(name, value, now)
+    if moment is None:
+        raise refusal(f'{name}={value!r}: a day such as "2026-11-01" is needed.')
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def check_column(name: str) -> None:
     """Refuse a column that the history does not have."""
     if name not in KEPT:
@@ -90,5 +102,5 @@ def check_column(name: str) -> None:
         )
 
 
-__all__ = ["Kind", "Moment", "check_column", "days_of", "kind_of", "moment_of", "shares_of",
-           "step_of"]  # fmt: skip
+__all__ = ["Kind", "Moment", "check_column", "day_of", "kind_of", "moment_of", "shares_of",
+           "values_of"]  # fmt: skip

@@ -2,33 +2,30 @@
 
 A `Recorder` is called with every frame that was built from an answer that was really sent. It must
 never cost a search its result: whatever goes wrong is told once and then stays in the log. The
-history itself, with pyarrow and DuckDB, is imported when it is first needed.
+history itself is imported when it is first needed.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.clock import Clock
-from vastnb.errors import InvalidRequest
+from vastnb.market.history.keep import Keep
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from vastnb.api.answers import Answer
-    from vastnb.api.transport import Call
-    from vastnb.market.history import History
     from vastnb.market.history.columns import Sample
+    from vastnb.market.history.history import History, Line
 
 log = logging.getLogger("vastnb.history")
 
-OFF: Final = frozenset({"0", "off", "no", "false"})
 REMEMBERED: Final = 64
 
 PRICED: Final = frozenset(
@@ -43,70 +40,8 @@ PRICED: Final = frozenset(
 NAMED: Final = frozenset({"id", "ask_contract_id", "bundle_id", "machine_id"})
 """Fields that name offers: whoever asks for these has chosen them, and likely for their price."""
 
-
-class Keep(NamedTuple):
-    """How much of the price history is kept; the oldest days go first.
-
-    Parameters
-    ----------
-    days : int
-        Days.
-    gb : float
-        Size on the disk, in 10**9 bytes.
-    """
-
-    days: int = 400
-    gb: float = 2.0
-
-    @classmethod
-    def usual(cls) -> Keep:
-        """Return what ``VASTNB_HISTORY_DAYS`` and ``VASTNB_HISTORY_GB`` say, or the defaults.
-
-        Raises
-        ------
-        InvalidRequest
-            If they are no numbers above 0.
-        """
-        return cls(
-            int(_number("VASTNB_HISTORY_DAYS", cls._field_defaults["days"])),
-            _number("VASTNB_HISTORY_GB", cls._field_defaults["gb"]),
-        )
-
-
-def _number(variable: str, default: float) -> float:
-    text = os.environ.get(variable, "").strip()
-    try:
-        number = float(text or default)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise InvalidRequest(f"{variable}={text!r}: a number above 0 is needed. Nothing was sent.")
-    return number
-
-
-def wanted(history: bool | Keep | None) -> Keep | None:
-    """Say how much of the searches is to be kept; None for nothing.
-
-    Parameters
-    ----------
-    history : bool or Keep, optional
-        The client's argument; by default ``VASTNB_HISTORY`` decides, and without it, yes.
-
-    Raises
-    ------
-    InvalidRequest
-        If it is neither.
-    """
-    if isinstance(history, Keep):
-        return history
-    if history is not None and not isinstance(history, bool):
-        raise InvalidRequest(
-            f"history={history!r}: True, False or a Keep(days=..., gb=...) is needed. Nothing was "
-            "sent."
-        )
-    if history is None and os.environ.get("VASTNB_HISTORY", "").strip().lower() in OFF:
-        history = False
-    return None if history is False else Keep.usual()
+NEEDED: Final = ("gpu_name", "machine_id", "num_gpus", "gpu_ram", "dph_base", "min_bid")
+"""Columns without which an offer counts in no figure."""
 
 
 def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
@@ -129,16 +64,6 @@ def restricts(body: Mapping[str, Any], rows: int, *, truncated: bool) -> bool:
     return bool((PRICED | NAMED) & body.keys()) or (
         truncated and limit is not None and rows >= limit
     )
-
-
-class Line(Protocol):
-    """A way to the service that knows whether it is a simulated one."""
-
-    simulated: bool
-
-    @property
-    def call(self) -> Call:
-        """Asks for the answer of an endpoint."""
 
 
 class Recorder:
@@ -211,6 +136,7 @@ class Recorder:
                 sample = _sample(frame, body, answers)
                 if self._keep is not None and self._is_able():
                     self.history.add(frame, sample)
+                    self._check(frame)
                 self.history.look_for_alerts(frame, sample)
         except Exception as error:  # noqa: BLE001  (the search has succeeded, whatever this is)
             self._tell(error)
@@ -229,24 +155,40 @@ class Recorder:
 
     def _is_able(self) -> bool:
         if self._able is None:
-            from vastnb.market.history.needs import missing
+            from vastnb.market.history.sql import able
 
-            self._able = "pyarrow" not in missing()
+            self._able = able()
         return self._able
+
+    def _check(self, frame: pd.DataFrame) -> None:
+        """Say so if the service sends a price, or what it is a price of, in another type."""
+        unfit = frame.attrs["vastnb"].get("unfit") or {}
+        lost = [name for name in NEEDED if 2 * unfit.get(name, 0) > len(frame)]
+        if lost:
+            self._warn(
+                f"The service sent {', '.join(lost)} in a type that is not understood, in most of "
+                f"{len(frame)} offers: they are missing in the price history from now on. Please "
+                "update vastnb."
+            )
 
     def _tell(self, error: Exception) -> None:
         log.debug("A search was not recorded.", exc_info=error)
+        self._warn(
+            f"The price history cannot be written ({type(error).__name__}: {error}). Searches "
+            "are not affected. history=False switches the price history off."
+        )
+
+    def _warn(self, text: str) -> None:
+        """Warn, once; then only the log is told."""
         with self._lock:
             first, self._told = not self._told, True
-        if first:
-            text = (
-                f"The price history cannot be written ({type(error).__name__}: {error}). Searches "
-                "are not affected. This is told once; history=False switches it off."
-            )
-            try:
-                warnings.warn(text, UserWarning, stacklevel=4)
-            except UserWarning:  # somebody made errors of warnings
-                log.warning(text)
+        if not first:
+            log.debug(text)
+            return
+        try:
+            warnings.warn(f"{text} You are told once.", UserWarning, stacklevel=5)
+        except UserWarning:  # somebody made errors of warnings
+            log.warning(text)
 
     def close(self) -> None:
         """Close the history, if there is one."""
@@ -271,4 +213,4 @@ def _sample(frame: pd.DataFrame, body: Mapping[str, Any], answers: Sequence[Answ
     )
 
 
-__all__ = ["NAMED", "PRICED", "Keep", "Recorder", "restricts", "wanted"]
+__all__ = ["NAMED", "PRICED", "Recorder", "restricts"]
