@@ -1,4 +1,6 @@
-"""The clients of the pace benchmark: ``python -m bench.callers CLIENT URL ENDPOINT CALLS LONGEST``.
+"""The clients of the pace benchmark.
+
+``python -m bench.callers CLIENT URL ENDPOINT CALLS LONGEST SCALE``
 
 Each makes the same calls in its own way. A process says ``ready`` when it has imported and set up
 what it needs, starts when it reads a line, and prints one line of JSON at its end.
@@ -7,9 +9,11 @@ what it needs, starts when it reads a line, and prints one line of JSON at its e
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 KEY = "bench-0123456789"
@@ -17,11 +21,20 @@ LONGEST_CALL = 900.0
 Call = Callable[[], object]
 
 
-def ours(url: str, endpoint: str) -> Call:
+def ours(url: str, endpoint: str, scale: float) -> Call:
     """The transport of vastnb; pace and cache are shared by the processes of one directory."""
+    from vastnb.api.endpoints import ENDPOINTS, Window
     from vastnb.api.transport import Transport
 
-    transport = Transport(base_url=url, api_key=KEY, cache="sqlite", max_wait=LONGEST_CALL)
+    row = ENDPOINTS[endpoint]
+    if scale != 1 and row.interval is not None:
+        window = row.window and Window(row.window.most, row.window.seconds * scale)
+        row = row._replace(interval=row.interval * scale, window=window)
+    transport = Transport(base_url=url, api_key=KEY, cache="sqlite", max_wait=LONGEST_CALL,
+                          endpoints={**ENDPOINTS, endpoint: row})  # fmt: skip
+    if endpoint == "search_offers":  # each a different one: the cache is not what is measured
+        number = count()
+        return lambda: transport.call(endpoint, body={"n": [os.getpid(), next(number)]})
     arguments: dict[str, dict[str, Any]] = {
         "show_instance": {"path": {"id": 1}},
         "create_instance": {"path": {"id": 1}, "body": {"image": "x", "disk": 8}},
@@ -29,7 +42,7 @@ def ours(url: str, endpoint: str) -> Call:
     return lambda: transport.call(endpoint, refresh=True, **arguments.get(endpoint, {}))
 
 
-def official(url: str, endpoint: str) -> Call:
+def official(url: str, endpoint: str, scale: float) -> Call:
     """The official client's Python interface, as it is installed."""
     from vastai import VastAI  # type: ignore[import-untyped]
 
@@ -69,7 +82,7 @@ class Simple:
         raise RuntimeError("still refused after five tries")
 
 
-def simple(url: str, endpoint: str) -> Call:
+def simple(url: str, endpoint: str, scale: float) -> Call:
     """The simple client."""
     where = {
         "show_user": ("GET", "/api/v0/users/current/"),
@@ -81,7 +94,7 @@ def simple(url: str, endpoint: str) -> Call:
     return lambda: client.call(*where[endpoint])
 
 
-CLIENTS: dict[str, Callable[[str, str], Call]] = {
+CLIENTS: dict[str, Callable[[str, str, float], Call]] = {
     "ours": ours,
     "official": official,
     "simple": simple,
@@ -89,8 +102,8 @@ CLIENTS: dict[str, Callable[[str, str], Call]] = {
 
 
 def main() -> None:
-    client, url, endpoint, calls, longest = sys.argv[1:]
-    call = CLIENTS[client](url, endpoint)
+    client, url, endpoint, calls, longest, scale = sys.argv[1:]
+    call = CLIENTS[client](url, endpoint, float(scale))
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.monotonic()

@@ -1,9 +1,9 @@
 """A strict limiter as a process of its own: ``python -m bench.limiter --interval 1 --form today``.
 
-A minimum interval for each (method, route, key). A request that comes too early is a violation,
-which closes the lane for `PENALTY` intervals; requests that meet a closed lane are refused and do
-not prolong it. Accepted requests get the smallest answer that is one. It prints its port, tells
-its counts at ``/counts``, and ends when its input does.
+A minimum interval for each (method, route, key), and a window if one is given. A request that comes
+too early is a violation, which closes the lane for `PENALTY` intervals; requests that meet a closed
+lane are refused and do not prolong it. Accepted requests get the smallest answer that is one. It
+prints its port, tells its counts at ``/counts``, and ends when its input does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 import time
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,8 +27,10 @@ FORMS = ("today", "text", "bare")
 class Lanes:
     """What was accepted when, and what was refused."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, window: tuple[int, float] | None = None) -> None:
         self.interval = interval
+        self.window = window
+        self._sent: deque[float] = deque(maxlen=window[0] if window else 1)
         self._lock = threading.Lock()
         self._open_at: dict[tuple[str, str, str], float] = {}
         self._closed: dict[tuple[str, str, str], bool] = {}
@@ -40,13 +43,16 @@ class Lanes:
         with self._lock:
             now = time.monotonic()
             opens = self._open_at.get(lane, 0.0)
+            if self.window and len(self._sent) == self.window[0]:
+                opens = max(opens, self._sent[0] + self.window[1])
             if now >= opens:
                 self._open_at[lane] = now + self.interval
                 self._closed[lane] = False
+                self._sent.append(now)
                 self.accepted += 1
                 return None
             self.refused += 1
-            if not self._closed[lane]:
+            if not self._closed.get(lane):
                 self.violations += 1
                 self._closed[lane] = True
                 opens = self._open_at[lane] = now + PENALTY * self.interval
@@ -131,8 +137,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.limiter")
     parser.add_argument("--interval", type=float, default=1.0)
     parser.add_argument("--form", choices=FORMS, default="today")
+    parser.add_argument("--window", type=float, nargs=2, metavar=("MOST", "SECONDS"))
     options = parser.parse_args()
-    lanes = Lanes(options.interval)
+    window = (int(options.window[0]), options.window[1]) if options.window else None
+    lanes = Lanes(options.interval, window)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler(lanes, options.form))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

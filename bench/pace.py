@@ -20,6 +20,7 @@ from typing import Any
 
 from bench import report
 from bench.limiter import FORMS
+from vastnb.api.endpoints import ENDPOINTS, Window
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = {1.0: "show_instances", 2.0: "show_instance", 4.5: "create_instance"}
@@ -39,13 +40,29 @@ class Row:
     endpoint: str
     interval: float
     form: str
-    processes: int
-    calls: int
+    shares: tuple[int, ...]
     longest: float
+    window: Window | None = None
+    scale: float = 1.0
+
+    @property
+    def calls(self) -> int:
+        return sum(self.shares)
 
     @property
     def ideal(self) -> float:
-        return (self.calls * self.processes - 1) * self.interval
+        return least(self.calls, self.interval, self.window)
+
+
+def least(calls: int, interval: float, window: Window | None) -> float:
+    """Return the least seconds from the first call to the last."""
+    sent: list[float] = [0.0]
+    while len(sent) < calls:
+        opens = sent[-1] + interval
+        if window and len(sent) >= window.most:
+            opens = max(opens, sent[-window.most] + window.seconds)
+        sent.append(opens)
+    return sent[-1]
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
@@ -62,6 +79,10 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         help="what a refusal says: Retry-After; the interval in its text; nothing",
     )  # fmt: skip
     group.add_argument(
+        "--search-scale", type=float, default=1.0,
+        help="of the published 2 s and 60 s in the table of searches (default 1)",
+    )  # fmt: skip
+    group.add_argument(
         "--longest", type=float, default=200.0, help="seconds after which a row is cut (200)"
     )
 
@@ -76,6 +97,8 @@ def run(options: argparse.Namespace) -> None:
             ]
             results = _side_by_side(rows)
             _print(interval, processes, rows, results)
+    searches = _searches(options)
+    _print_searches(searches, _side_by_side(searches), options.search_scale)
     report.note("A ratio is given only where every call got its answer.")
 
 
@@ -83,13 +106,43 @@ def _rows(options: argparse.Namespace, interval: float, processes: int, form: st
     known = PUBLISHED[interval]
     # At the first guess itself there would be nothing to learn.
     unknown = interval if interval > FIRST_GUESS else 1.5 * FIRST_GUESS
-    bounds = {"processes": processes, "calls": options.calls, "longest": options.longest}
+    bounds = {"shares": (options.calls,) * processes, "longest": options.longest}
     return [
         Row("vastnb, published interval", "ours", known, interval, form, **bounds),
         Row("vastnb, learning", "ours", UNPUBLISHED, unknown, form, **bounds),
         Row("simple client, 0.5 s and 2^n", "simple", known, interval, form, **bounds),
         Row("official client", "official", known, interval, form, **bounds),
     ]
+
+
+def _searches(options: argparse.Namespace) -> list[Row]:
+    row, scale = ENDPOINTS["search_offers"], options.search_scale
+    assert row.interval is not None
+    assert row.window is not None
+    window = Window(row.window.most, row.window.seconds * scale)
+    return [
+        Row(
+            label, "ours", "search_offers", row.interval * scale, "today",
+            tuple(calls // processes + (n < calls % processes) for n in range(processes)),
+            options.longest, window, scale,
+        )
+        for label, calls in (("burst", 8), ("in a row", 25))
+        for processes in options.processes
+    ]  # fmt: skip
+
+
+def _print_searches(rows: list[Row], results: list[dict[str, Any]], scale: float) -> None:
+    cells: list[list[report.Cell]] = []
+    for row, result in zip(rows, results, strict=True):
+        failed = result["failed"] + result["left"]
+        ratio = "-" if failed else report.ratio(result["seconds"], row.ideal)
+        cells.append(
+            [f"{row.calls} {row.label}", len(row.shares), f"{row.ideal:.1f}",
+             f"{result['seconds']:.2f}", ratio, result["refused"], failed]
+        )  # fmt: skip
+    columns = ["searches", "processes", "ideal s", "seconds", "to ideal", "429s", "failed"]
+    title = f"Searches: 2 s apart and 10 in any 60 s, both x {scale:g}"
+    report.table(title, columns, cells)
 
 
 def _print(interval: float, processes: int, rows: list[Row], results: list[dict[str, Any]]) -> None:
@@ -114,7 +167,7 @@ def _print(interval: float, processes: int, rows: list[Row], results: list[dict[
             ]
         )
     columns = ["client", "a 429", "interval", "ideal s", "seconds", "to ideal", "429s", "failed"]
-    calls = rows[0].calls
+    calls = rows[0].shares[0]
     plural = "processes" if processes > 1 else "process"
     report.table(f"{processes} {plural} x {calls} calls, interval {interval:g} s", columns, cells)
 
@@ -152,12 +205,16 @@ class _Race:
     def prepare(self) -> None:
         self.folder.mkdir()
         row = self.row
-        limiter = self._run("bench.limiter", "--interval", str(row.interval), "--form", row.form)
+        window = [str(part) for part in row.window] if row.window else []
+        limiter = self._run(
+            "bench.limiter", "--interval", str(row.interval), "--form", row.form,
+            *(["--window", *window] if window else []),
+        )  # fmt: skip
         assert limiter.stdout is not None
         self._url = f"http://127.0.0.1:{int(limiter.stdout.readline())}"
-        for _ in range(row.processes):
-            arguments = [row.client, self._url, row.endpoint, str(row.calls), str(row.longest)]
-            self._run("bench.callers", *arguments)
+        for share in row.shares:
+            numbers = [str(share), str(row.longest), str(row.scale)]
+            self._run("bench.callers", row.client, self._url, row.endpoint, *numbers)
 
     def _run(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         environment = {k: v for k, v in os.environ.items() if not k.upper().endswith("_PROXY")}
@@ -185,8 +242,8 @@ class _Race:
                 process.wait(10)
                 errors = (self.folder / "errors.txt").read_text().strip().splitlines()
                 report.note(f"{self.row.label} did not start: {errors[-1] if errors else '?'}")
-                calls = self.row.calls * self.row.processes
-                self.result = {"seconds": 0.0, "refused": 0, "done": 0, "failed": calls, "left": 0}
+                failed = self.row.calls
+                self.result = {"seconds": 0.0, "refused": 0, "done": 0, "failed": failed, "left": 0}
                 return False
         return True
 

@@ -6,6 +6,7 @@ import _thread
 import json
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -84,6 +85,17 @@ def test_a_name_with_eight_silent_addresses_takes_no_longer_than_one(
         transport.call("show_instances")
     assert time.monotonic() - begun < 7, "five seconds is what an exchange gets at least"
     assert "Nothing was done" in str(caught.value)
+
+
+def test_a_resolver_that_is_silent_is_not_waited_for_longer_than_asked(make, monkeypatch):
+    done = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait(60) and [])
+    transport = make(base_url="https://silent.test", timeout=0.5, max_wait=0.5, clock=SystemClock())
+    begun = time.monotonic()
+    with pytest.raises(ServerError, match=r"cannot be resolved|no whole answer"):
+        transport.call("create_instance", path={"id": 1}, body={})
+    assert time.monotonic() - begun < 3
+    done.set()
 
 
 def test_certificates_that_are_not_there_are_named_and_nothing_was_sent(make, monkeypatch, clock):

@@ -211,7 +211,7 @@ PLANTED = [
     '{"closed_for": 1e18, "closed_at": 1790000000, "reason": "refused"}',
     '{"next_at": 1e308}', '{"strikes": 1e300}', '{"sent": {"a": 1}}', '{"sent": [null]}',
     '{"sent": [1e300, 1e300, 1e300, 1e300, 1e300, 1e300, 1e300, 1e300, 1e300, 1e300]}',
-    '{"learned": 1e9, "learned_at": 1790000000}', "9" * 5000,
+    '{"margin": -1e9}', '{"learned": 1e9, "learned_at": 1790000000}', "9" * 5000,
 ]  # fmt: skip
 
 

@@ -164,6 +164,16 @@ def test_a_failing_service_that_asks_to_wait_closes_the_lane_for_every_kernel(
     assert make().call("show_instances").data == {"instances": []}
 
 
+def test_a_failing_service_does_not_open_what_a_spent_quota_has_closed():
+    lane, turn = rules.claim(Lane(), SEARCH, NOW)
+    lane = rules.quota_spent(rules.answered(lane, SEARCH, turn, NOW), NOW, NOW + 7200)
+    lane, turn = rules.claim(lane, SEARCH, NOW + 1000, probe=True)
+    assert isinstance(turn, Turn)
+    lane = rules.busy(rules.lost(lane, SEARCH, turn, NOW + 1001), turn, NOW + 1001, 30.0)
+    _, got = rules.claim(lane, SEARCH, NOW + 1100)
+    assert isinstance(got, Wait) and got.reason == "quota"
+
+
 def test_destroying_is_possible_again_after_a_refusal_of_a_week(make, peer, clock):
     peer.script = [answer("", 429, Retry_After="604800")]
     peer.default = answer({"success": True})

@@ -71,6 +71,9 @@ _OWN_MESSAGE = re.compile(r"error 4\d\d/\d+|input should be ")
 _NEVER_REFUSALS = frozenset([408, 425, 429, 499])
 """Statuses below 500 that a gateway gives for a request which may have run."""
 
+LONGEST_QUOTA = 25 * 3600.0
+"""Seconds until a day's quota begins anew at most."""
+
 LONGEST_WAIT = 7 * 86400.0
 """Seconds. A longer Retry-After is a mistake, and is read as none."""
 
@@ -549,7 +552,7 @@ def quota_reset(headers: Mapping[str, str], data: Any, now: float) -> float:
         _seconds_or_date(headers.get("Retry-After"), now),
     ]
     for wait in named:
-        if wait is not None and 0 < wait <= 25 * 3600:
+        if wait is not None and 0 < wait <= LONGEST_QUOTA:
             return now + wait
     return next_midnight(now)
 

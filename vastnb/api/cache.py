@@ -32,6 +32,7 @@ from requests_cache.backends.base import BaseCache, DictStorage
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
 from requests_cache.models.response import CachedResponse
 
+from vastnb.api.answers import SIMULATED
 from vastnb.api.files import (
     Inodes,
     abandon,
@@ -57,7 +58,7 @@ MOST_IN_MEMORY = 48 * 2**20
 MOST_UNPACKED = 16 * 2**20
 """Bytes of bodies that are kept in memory instead of a file, and beside it."""
 
-KEPT_HEADERS = ("x-vastnb-simulated",)
+KEPT_HEADERS = (SIMULATED,)
 """Everything else that a header says is a stranger's text."""
 
 

@@ -24,7 +24,7 @@ import json
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeVar, get_args
 
-from vastnb.api.answers import QuotaSpent, Refusal, Refused, Trouble, Verdict
+from vastnb.api.answers import LONGEST_QUOTA, QuotaSpent, Refusal, Refused, Trouble, Verdict
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.shared import State
 from vastnb.api.wire import Failure, Response
@@ -51,7 +51,6 @@ published penalty (12 s) to its interval (4.5 s)."""
 LONGEST_CLOSING = 600.0
 """Seconds for which a refusal closes a lane at most, whatever it says."""
 
-LONGEST_QUOTA = 25 * 3600.0
 LONGEST_GUESS = 15.0
 NEAR = 4.0
 """Times the published interval up to which an interval that a refusal names is believed."""
@@ -226,7 +225,7 @@ def lost(lane: Lane, endpoint: Endpoint, turn: Turn, now: float) -> Lane:
 
 def busy(lane: Lane, turn: Turn, now: float, seconds: float) -> Lane:
     """Close the lane for the time that a failing service asks for (a 503 with Retry-After)."""
-    if lane.closed_at != turn.before.closed_at:
+    if lane.closed_at != turn.before.closed_at or closed_seconds(lane, now) > seconds:
         return lane
     return lane._replace(
         closed_at=now, closed_for=min(seconds, LONGEST_CLOSING), reason="busy", clean=0
@@ -331,8 +330,8 @@ def _sound(name: str, value: object) -> bool:
         return name in {"sent_at", "learned"}
     if name == "sent":
         return isinstance(value, list) and all(_sound("", one) for one in value)
-    # No time or count is anywhere near this; an int beyond all floats is not even finite.
-    return isinstance(value, int | float) and -1e12 < value < 1e12
+    # No time or count is negative, or anywhere near this.
+    return isinstance(value, int | float) and 0 <= value < 1e12
 
 
 def _noted(lane: Lane, endpoint: Endpoint, at: float) -> Lane:

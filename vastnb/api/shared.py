@@ -29,7 +29,7 @@ Merge = Callable[[str, str | None, str | None, str | None], str | None]
 """From a key, the shared text, and the text in memory before and after it stood in: one text."""
 
 PATIENCE = 2.0
-"""Seconds to wait for a locked file."""
+"""Seconds to wait for a locked file, or for a server."""
 
 REST = 30.0
 """Real seconds for which memory stands in before the file is tried again."""

@@ -15,15 +15,12 @@ from requests_cache.backends.base import BaseCache
 
 from vastnb.api.cache import FORMAT, MOST_ENTRIES, MOST_KEPT, Store
 from vastnb.api.shared import KEEP as KEEP_STATE
-from vastnb.api.shared import Change, KeptState, Merge, Rest
+from vastnb.api.shared import PATIENCE, Change, KeptState, Merge, Rest
 from vastnb.api.text import bare_url
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest
 
 T = TypeVar("T")
-
-PATIENCE = 2.0
-"""Seconds for each step to the server."""
 
 MOST_TRIES = 200
 NAMESPACE = "vastnb"
@@ -64,7 +61,7 @@ def open_redis(url: str, clock: Clock, merge: Merge) -> tuple[Store, KeptState]:
     try:
         connection = redis.Redis.from_url(
             url,
-            socket_timeout=PATIENCE,
+            socket_timeout=PATIENCE,  # for each step
             socket_connect_timeout=PATIENCE,
             retry=retry.Retry(backoff.NoBackoff(), 0),
         )

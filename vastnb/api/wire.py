@@ -397,11 +397,7 @@ class Watched(HTTPConnection):
         if not isinstance(timeout, int | float):
             return super()._new_conn()
         until = time.monotonic() + timeout
-        try:
-            found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        except OSError as error:
-            raise NameResolutionError(self.host, self, error) from None  # type: ignore[arg-type]
-        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        addresses = self._addresses(host, timeout)
         try:
             for left in range(len(addresses), 0, -1):
                 self._dns_host = addresses[-left]
@@ -414,6 +410,28 @@ class Watched(HTTPConnection):
         finally:
             self._dns_host, self.timeout = host, timeout
         raise NewConnectionError(self, "the name has no address")
+
+    def _addresses(self, host: str, timeout: float) -> list[str]:
+        """Return the addresses of a name. The system's resolver knows no time-out."""
+        found: list[Any] = []
+
+        def ask() -> None:
+            try:
+                found[:] = socket.getaddrinfo(
+                    host, self.port, allowed_gai_family(), socket.SOCK_STREAM
+                )
+            except OSError as error:  # (UnicodeError is a ValueError: a name that is none)
+                found[:] = [error]
+            except ValueError:
+                found[:] = [socket.gaierror("not a name")]
+
+        asking = threading.Thread(target=ask, name="vastnb-name", daemon=True)
+        asking.start()
+        asking.join(timeout)
+        if not found or isinstance(found[0], OSError):
+            error = found[0] if found else socket.gaierror("no answer in time")
+            raise NameResolutionError(self.host, self, error)
+        return list(dict.fromkeys(str(one[4][0]) for one in found))
 
     def send(self, data: Any) -> None:
         watch = _current.watch

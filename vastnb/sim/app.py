@@ -7,19 +7,24 @@ its handler. What a mishap looks like on the wire is done here, on the real sock
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import socket
 import struct
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Map, RequestRedirect, Rule
 from werkzeug.wrappers import Request, Response
+
+from vastnb.api.endpoints import ENDPOINTS
 
 from .faults import Fault, FaultPlan
 from .http import Call, Failure, Reply, Route
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("vastnb.sim")
 
 SIMULATED = {"X-Vastnb-Simulated": "1", "Server": "simulated"}
+DRIP = 30.0
+"""Real seconds for which an answer drips."""
+
 ERROR_PAGE = (
     "<!DOCTYPE html><html><head><title>{status} (simulated)</title></head>"
     "<body><center><h1>{status}</h1></center><hr><center>simulated nginx</center></body></html>"
@@ -295,13 +303,28 @@ class App:
             return good
         if fault.kind == "truncate" and good is not None:
             _hang_up(request.environ, _half(good))
+        if fault.kind == "drip" and good is not None:
+            self._drip(request.environ, good, fault.seconds)
         if fault.kind == "answer":
             return self._response(_as_told(fault, good))
         if fault.kind == "echo":
             return self._response(_echo(fault, request, raw))
-        return self._response(self._spoilt(fault, self.world.clock.time()))
+        return self._response(self._spoilt(fault, self.world.clock.time(), route.name))
 
-    def _spoilt(self, fault: Fault, now: float) -> Reply:
+    def _drip(self, environ: dict[str, Any], response: Response, every: float) -> NoReturn:
+        """Send an answer slower than anybody waits, then hang up."""
+        connection: socket.socket | None = environ.get("werkzeug.socket")
+        until = time.monotonic() + DRIP
+        for byte in _half(response):
+            if connection is None or time.monotonic() > until or self._closing.wait(every):
+                break
+            try:
+                connection.sendall(bytes([byte]))
+            except OSError:
+                break
+        _hang_up(environ, b"")
+
+    def _spoilt(self, fault: Fault, now: float, name: str) -> Reply:
         if fault.kind == "429":
             threshold = self.limits.rules.get(fault.endpoint) if self.limits else None
             headers, text = refusal_answer(
@@ -318,6 +341,13 @@ class App:
             return Reply(b'{"offers": [{"id": 1, ', 200, content_type="application/json")
         if fault.kind == "hollow":
             return Reply({"success": True})
+        asked = (ENDPOINTS[name].expects if name in ENDPOINTS else None) or "new_contract"
+        if fault.kind == "null":
+            return Reply({"success": True, asked: None})
+        if fault.kind == "rows":
+            return Reply({"success": True, asked: [1, None, "x"]})
+        if fault.kind == "bomb":
+            return Reply(_bomb(asked), 200, {"Content-Encoding": "gzip"})
         status = _status_of(fault)
         return Reply(ERROR_PAGE.format(status=status), status, content_type="text/html")
 
@@ -370,6 +400,12 @@ def _half(response: Response) -> bytes:
     head = [f"HTTP/1.1 {response.status}"]
     head += [f"{name}: {value}" for name, value in response.headers.items()]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body[: max(1, len(body) // 2)]
+
+
+@cache
+def _bomb(field: str) -> bytes:
+    """Return 64 MB of rows in 64 kB."""
+    return gzip.compress(b'{"%s":[' % field.encode() + b"{}," * (21 * 2**20) + b"{}]}", 9)
 
 
 def _hang_up(environ: dict[str, Any], last_words: bytes, *, reset: bool = False) -> NoReturn:

@@ -30,6 +30,10 @@ Kind = Literal[
     "empty",
     "garbage",
     "hollow",
+    "null",
+    "rows",
+    "bomb",
+    "drip",
     "500",
     "502",
     "503",
@@ -45,7 +49,9 @@ Kind = Literal[
 call took effect; ``reset-*`` do so with a TCP reset. ``delay`` lets real seconds pass before the
 call takes effect, ``delay-after`` afterwards. ``truncate`` sends half of the answer, ``html`` an
 error page, ``empty`` no body, ``garbage`` no JSON, ``hollow`` JSON
-without the field that was asked for. The numbers are statuses; ``429`` has a `form`,
+without the field that was asked for, ``null`` with null in it, ``rows`` with a list of things that
+are no rows. ``bomb`` is a small answer that unpacks to 64 MB, ``drip`` one that sends a byte every
+`seconds`, for half a minute. The numbers are statuses; ``429`` has a `form`,
 and ``quota`` is the 429 of a spent daily quota. ``answer`` sends `status`, `body` and `headers` as
 they are given; ``echo`` is a refusal with `status` that repeats the key and all that was sent.
 """
@@ -63,7 +69,7 @@ RANDOM_KINDS: tuple[Kind, ...] = (
     "504",
     "429",
 )
-_ALWAYS = {"drop-after", "reset-after", "delay", "delay-after", "truncate"}
+_ALWAYS = {"drop-after", "reset-after", "delay", "delay-after", "truncate", "drip"}
 _NEVER = {"drop-before", "reset-before"}
 HOSTILE: dict[str, tuple[int, Any]] = {
     "a gateway's page": (502, "<html><body>Bad gateway: upstream said no_such_ask</body></html>"),
@@ -87,7 +93,8 @@ HOSTILE: dict[str, tuple[int, Any]] = {
 }
 """Answers to a create that are no refusals: the machine may exist. `Fault.hostile` makes them."""
 
-_BY_DEFAULT = {*_ALWAYS, "empty", "garbage", "hollow"}
+_SHAPES = {"empty", "garbage", "hollow", "null", "rows", "bomb"}
+_BY_DEFAULT = {*_ALWAYS, *_SHAPES}
 
 
 @dataclass(frozen=True)

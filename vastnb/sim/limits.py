@@ -17,12 +17,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from vastnb.api.endpoints import ENDPOINTS, Window
+from vastnb.api.usage import ROWS_A_DAY
 
 RefusalForm = Literal["json", "plain", "colon", "detail", "legacy", "http-date"]
 """How a 429 looks: today's JSON with headers, or one of the older forms."""
 
 FORMS: tuple[RefusalForm, ...] = ("json", "plain", "colon", "detail", "legacy", "http-date")
-ROWS_A_DAY = 20_000
 JITTER = 0.02
 """Share of a threshold by which a request may be early: the network's jitter, not impatience."""
 
