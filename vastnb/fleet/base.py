@@ -154,7 +154,7 @@ def id_of(value: Any) -> int:
     except (TypeError, ValueError):
         whole = 0
     if whole <= 0 or isinstance(value, bool):
-        raise InvalidRequest(f"{value!r} is no instance's id. Nothing was sent.", code="no_id")
+        raise InvalidRequest(f"{value!r} is not an instance id. Nothing was sent.", code="no_id")
     return whole
 
 

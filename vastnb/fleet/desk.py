@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 120.0
 """Seconds that a create may wait for its turn, other kernels and refusals (429) included."""
 
-GONE: Final = (GONE_AFTER, "seeing that it stays gone")
+GONE: Final = (GONE_AFTER, "confirming that it stays destroyed")
 """What the last part of a destroy takes at least, seconds; and what it is."""
 
 _flying: dict[str, threading.Thread] = {}

@@ -42,7 +42,7 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
         if closed:
             raise InvalidRequest(
                 f"This client is closed, so instances {', '.join(closed)} were not asked to be "
-                "destroyed: they bill on. A new client does it: client.reconcile() for those "
+                "destroyed: they keep billing. A new client does it: client.reconcile() for those "
                 "rented by vastnb, client.destroy_instance(id) for any.",
                 code="closed",
             )
@@ -53,9 +53,9 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
     except KeyboardInterrupt:
         open_ = [str(one.contract) for one in cases if one.state is not State.DESTROYED]
         sys.stderr.write(
-            f"Interrupted while destroying instances {', '.join(open_)}: not seen gone yet, so "
-            "they may still bill. client.reconcile() goes on with those rented by vastnb; "
-            "client.destroy_instance(id) begins again.\n"
+            f"Interrupted while destroying instances {', '.join(open_)}: not confirmed as "
+            "destroyed yet, so they may still bill. client.reconcile() goes on with those rented "
+            "by vastnb; client.destroy_instance(id) begins again.\n"
         )
         raise
     left = [case for case in cases if case.state is not State.DESTROYED]
@@ -66,8 +66,9 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True) -> None:
     if left:
         raise OutcomeUnknown(
             f"Instances {', '.join(str(one.contract) for one in left)} were asked to be destroyed "
-            "and have not been seen gone: they may still bill. Run client.reconcile(), which goes "
-            f"on with them, or look at https://cloud.vast.ai/instances/. {left[0].error}".rstrip(),
+            "and are not confirmed as destroyed: they may still bill. Run client.reconcile(), "
+            "which goes on with them, or check https://cloud.vast.ai/instances/. "
+            f"{left[0].error}".rstrip(),
             code="not_seen_gone",
         )
 

@@ -139,11 +139,11 @@ def unknown(attempt: Attempt) -> OutcomeUnknown:
 
 def still_there(case: Case) -> OutcomeUnknown:
     """Return the error for a machine that should be gone and was not seen to be."""
-    seen = "is still listed" if case.seen.found else "has not been seen gone for long enough"
+    seen = "is still listed" if case.seen.found else "is not confirmed as destroyed yet"
     last = f" Last trouble: {case.error}" if case.error else ""
     return OutcomeUnknown(
         f"Instance {case.contract} was asked to be destroyed and {seen}: it may still bill. Run "
-        "client.reconcile(), which goes on with it, or look at https://cloud.vast.ai/instances/."
+        "client.reconcile(), which goes on with it, or check https://cloud.vast.ai/instances/."
         f"{last}",
         code="not_seen_gone",
     )

@@ -262,8 +262,9 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     elif case.state in OPEN:
         yield say(
             "unsettled",
-            f"Unsettled: instance {number} ({offer}) is to be destroyed and was not seen gone; it "
-            f"may bill {cost}. Run client.reconcile() again. {case.error}".rstrip(),
+            f"Unsettled: instance {number} ({offer}) was told to be destroyed, which is "
+            f"not confirmed; it may bill {cost}. Run client.reconcile() again. "
+            f"{case.error}".rstrip(),
         )
 
 

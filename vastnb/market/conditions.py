@@ -46,7 +46,7 @@ def field_of(name: str, place: Place) -> tuple[str, Kind]:
     if field in place.fields:
         return field, "text"
     if name in ARGUMENTS:
-        raise place.refusal(f"{name!r} is no filter, but an argument: give {ARGUMENTS[name]}.")
+        raise place.refusal(f"{name!r} is an argument, not a filter: give {ARGUMENTS[name]}.")
     from vastnb.market.schema import COLUMNS
 
     if field in COLUMNS:

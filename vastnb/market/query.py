@@ -281,7 +281,7 @@ def _sortable(name: str) -> str:
         return field
     if field in COLUMNS:
         raise refusal(
-            f"order={name!r}: this column is worked out here, so the service cannot sort by it. "
+            f"order={name!r}: this column is calculated here, so the service cannot sort by it. "
             f"Sort the frame: df.sort_values({name!r})."
         )
     raise refusal(

@@ -154,7 +154,7 @@ def unknown(what: str, name: Any, known: Iterable[str]) -> QueryError:
     near = nearest(str(name), known)
     hint = f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
     return QueryError(
-        f"There is no {what} {name!r} here.{hint} Nothing was worked out or rented.",
+        f"There is no {what} {name!r} here.{hint} Nothing was calculated or rented.",
         suggestions=near,
     )
 

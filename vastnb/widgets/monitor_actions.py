@@ -39,7 +39,7 @@ DOING: Final = {
     "reboot": "rebooting",
     "label": "naming",
     "bid": "bidding",
-    "destroy": "destroying, and seeing that it stays gone",
+    "destroy": "destroying, and confirming that it stays destroyed",
     "next": "destroying, then renting the next offer",
     "logs": "fetching the log",
     "jupyter": "asking for its address",

@@ -18,6 +18,7 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.history import number
+from vastnb.fleet.status import TO_DO
 
 from .monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from .monitor_rows import code_of, figures_of, row_of
@@ -322,7 +323,9 @@ def as_of_now(change: Change, watched: Watched | None) -> Change:
     if now not in ("running", "gone"):
         return change
     how = "It runs again" if now == "running" else "It is gone"
-    then = change.text.partition(" What to do: ")[0]
+    then = change.text
+    for advised in filter(None, TO_DO.values()):
+        then = then.removesuffix(f" {advised}.")
     return replace(change, level="info", text=f"{how}. Earlier: {then}")
 
 
