@@ -46,7 +46,7 @@ def test_two_cheap_24_gb_cards_in_the_eu_for_three_hours_and_five_dollars(
     hands.click("input[aria-label='Min VRAM']")
     hands.type("24")
     hands.press("Tab")
-    hands.click("input[aria-label='Min download']")
+    hands.click("input[aria-label='Min Mbit/s']")
     hands.type("500")
     hands.press("Enter")
     hands.click("input[aria-label='Region or country']")
@@ -70,7 +70,7 @@ def test_two_cheap_24_gb_cards_in_the_eu_for_three_hours_and_five_dollars(
     page.wait_for_selector("text=/Destroyed after 3 h or before \\$5.00/")
     assert page.input_value("input[aria-label='Machines']") == "2"
     assert page.input_value("input[aria-label='Priced for']") == "3"
-    assert "for all 2 machines" in page.text_content(".vnb-ratenote")
+    assert "for both machines" in page.text_content(".vnb-ratenote")
     hands.click("button:has-text('Review and rent')")
     page.wait_for_selector(".vnb-question:visible")
     page.wait_for_timeout(600)

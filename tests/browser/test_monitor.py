@@ -58,7 +58,7 @@ def test_states_change_on_screen_and_an_action_works(open_notebook: Opener) -> N
     assert page.locator(MACHINE).count() == 3
     assert page.text_content(f"{card('train')} .vnb-mstate b") == "running"
     assert "$" in page.text_content(".vnb-figure b")
-    assert "again in" in page.text_content(".vnb-age")
+    assert "next in" in page.text_content(".vnb-age")
 
     # What happens elsewhere is seen without anybody pressing anything.
     nb.evaluate("0", code="stop(server, first)")
@@ -97,7 +97,7 @@ def test_nothing_is_asked_while_nobody_looks(open_notebook: Opener) -> None:
     before = nb.evaluate(LISTS)
     page.wait_for_timeout(2500)
     assert nb.evaluate(LISTS) == before
-    page.click("button:text-is('Go on')")
+    page.click("button:text-is('Resume')")
     until(nb, f"{LISTS} > {before}")
     page.evaluate(
         """() => { Object.defineProperty(document, 'visibilityState',
@@ -150,9 +150,9 @@ def test_a_busy_kernel_is_waited_for_and_a_late_click_does_nothing(
     assert page.locator(f"{card('train')} [data-verb=stop]").is_disabled()
     page.wait_for_timeout(2000)
     (nb.server.work / f"enough-{server}").touch()
-    page.wait_for_selector("text=/This click is [\\d.]+ s old/", timeout=15_000)
+    page.wait_for_selector("text=/You clicked [\\d.]+ s ago/", timeout=15_000)
     assert nb.evaluate("world.instances[first].intended") == "running"
-    page.wait_for_selector("text=/asked (just now|\\d s ago), again in/", timeout=10_000)
+    page.wait_for_selector("text=/Updated (just now|\\d s ago); next in/", timeout=10_000)
     assert page.text_content(".vnb-warn") == ""
     assert 1 <= nb.evaluate(LISTS) - before <= 5  # nothing has piled up
 
@@ -161,13 +161,14 @@ def test_a_kernel_that_restarts_leaves_a_readable_picture(open_notebook: Opener)
     nb = opened(open_notebook)
     page = nb.page
     page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-    page.wait_for_selector("text=/Not connected to a kernel any more/", timeout=20_000)
+    page.wait_for_selector(".vnb-lost", timeout=20_000)
     assert page.locator(MACHINE).count() == 3
-    assert "seen at" in page.text_content(".vnb-age")
+    assert "As of" in page.text_content(".vnb-age")
     assert page.locator(".vnb-machine button:visible:not(:disabled)").count() == 0
+    assert page.locator(".vnb-monitor[inert]").count() == 1
 
     nb.run_all()
-    page.wait_for_selector("text=/again in/", timeout=20_000)
+    page.wait_for_selector("text=/next in/", timeout=20_000)
     saved = nb.save()
     text = json.dumps(saved)
     assert "train" in text and "jupyter_token" not in text

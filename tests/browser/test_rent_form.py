@@ -69,15 +69,17 @@ def test_from_an_offer_in_the_explorer_to_a_line_that_logs_in_and_to_its_end(ope
 
     # A form that lacks something says so where it is missing.
     page.click("button:has-text('Review and rent')")
-    page.wait_for_selector("text=Say what is to run")
+    page.wait_for_selector("text=Enter an image")
+    assert page.input_value("input[aria-label=Machines]") == "2"  # as many as were selected
+    page.fill("input[aria-label=Machines]", "1")
     page.fill("input[aria-label=Image]", "pytorch/pytorch")
     page.fill("input[aria-label='End after']", "5")
     page.press("input[aria-label='End after']", "Enter")
-    page.wait_for_selector("text=No limit is set", state="detached")
+    page.wait_for_selector("text=No limit set", state="detached")
     review(nb)
     asked = page.text_content(".vnb-asked")
     limit = nb.evaluate("explorer.rent_form.max_dph")
-    assert f"${limit:.4f}/h at most" in asked and "Destroyed after 5 h" in asked
+    assert f"Up to ${limit:.4f}/h each" in asked and "Destroyed after 5 h" in asked
     page.keyboard.press("Escape")
     page.wait_for_selector(".vnb-question", state="hidden")
     assert nb.evaluate("client.server.calls('create_instance')") == 0
@@ -151,7 +153,7 @@ def test_a_click_made_while_a_cell_runs_rents_nothing(open_notebook) -> None:
     page.click(".vnb-rentgo")
     assert page.locator(".vnb-rentgo").is_disabled()
     page.wait_for_selector("text=The kernel is busy")
-    page.wait_for_selector("text=/This click was made \\d+ s ago/", timeout=15_000)
+    page.wait_for_selector("text=/You clicked \\d+ s ago/", timeout=15_000)
     assert nb.evaluate("client.server.calls('create_instance')") == 0
     assert nb.evaluate("form.phase") == "plan"
 

@@ -19,8 +19,9 @@ from tests.market.histories import DAY, NOW, frame, history, recorded, row, samp
 from vastnb.errors import HistoryError, InvalidRequest
 from vastnb.market.history import History, Keep
 from vastnb.market.history.columns import KEPT
-from vastnb.market.history.days import Days, Upkeep, sole
-from vastnb.market.history.keep import surplus
+from vastnb.market.history.days import Days, sole
+from vastnb.market.history.earlier import migrate
+from vastnb.market.history.keep import Upkeep, surplus
 from vastnb.market.history.store import NAME
 from vastnb.market.offers import frame_of_offers
 
@@ -247,7 +248,7 @@ def test_a_write_that_fails_leaves_everything_as_it_was(
     fill(past, 1)
     days = days_of(past)
     with monkeypatch.context() as patch:
-        patch.setattr(days._engine, "copy", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        patch.setattr(days.engine, "copy", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         with pytest.raises(OSError, match="full"):
             days.fold(TODAY)
     assert machines(past) == [1]
@@ -261,7 +262,7 @@ def test_a_reader_asks_again_when_a_file_is_replaced_meanwhile(
     fill(past, *range(5), back=1)
     past.tidy()
     days = days_of(past)
-    ask, asked = days._engine.ask, []
+    ask, asked = days.engine.ask, []
 
     def replaced_first(*words: Any) -> Any:
         asked.append(words)
@@ -269,7 +270,7 @@ def test_a_reader_asks_again_when_a_file_is_replaced_meanwhile(
             days.fold(TODAY - timedelta(days=1))
         return ask(*words)
 
-    monkeypatch.setattr(days._engine, "ask", replaced_first)
+    monkeypatch.setattr(days.engine, "ask", replaced_first)
     assert machines(past) == [0, 1, 2, 3, 4]
     assert len(asked) == 2
 
@@ -621,8 +622,8 @@ def test_a_migration_that_was_cut_short_counts_nothing_twice(
     old: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:  # killed before the old files were removed
-        patch.setattr("vastnb.market.history.days._unlink", lambda path: None)
-        days_of(old).migrate(TODAY)
+        patch.setattr("vastnb.market.history.earlier.unlink", lambda path: None)
+        migrate(days_of(old), TODAY)
     left = [path for path in files(old) if not path.name.startswith("offers-")]
     assert len(left) == 12
     assert machines(later(old, 0)) == expected()

@@ -284,6 +284,7 @@ def test_percentiles_are_what_pandas_says_of_the_same_rows(
         lambda p: p.frame(since="the other day"),
         lambda p: p.frame(columns=["price"]),
         lambda p: p.frame(sql="select nothing at all"),
+        lambda p: p.frame(sql="select cast('x' as integer) from range(3)"),
         lambda p: p.percentile(38_000_001),
         lambda p: p.percentile({"gpu_name": "RTX 4090"}),
         lambda p: p.percentiles(pd.DataFrame({"gpu_name": ["RTX 4090"]})),
@@ -401,13 +402,13 @@ def test_an_equal_price_is_not_cheaper(past: History) -> None:
 def test_a_young_history_says_that_it_is_young(past: History) -> None:
     seen(past, NOW - DAY, [per_gpu(1, 0.5)])
     text = str(past.percentile(row(**per_gpu(2, 0.1))))
-    assert text == "cheaper than 100 % of the 2 days that were recorded (1 machine)"
+    assert text == "cheaper than 100 % of the 2 days recorded so far (1 machine)"
 
 
 def test_where_nothing_was_seen_nothing_is_claimed(past: History) -> None:
     found = past.percentile(row())
     assert math.isnan(float(found))
-    assert str(found) == "no RTX 4090 was seen in the last 14 days to compare with"
+    assert str(found) == "no RTX 4090 was seen in the last 14 days: nothing to compare with"
     seen(past, NOW - 20 * DAY, [per_gpu(1, 0.5)])
     seen(past, NOW, [per_gpu(1, 0.5, gpu_ram=49_140), per_gpu(1, 0.5, gpu_name="RTX 3090")])
     assert math.isnan(float(past.percentile(row())))

@@ -146,7 +146,7 @@ def test_a_machine_is_destroyed_only_after_it_was_confirmed(
     market.world.advance(minutes=5)
     page = open_monitor()
     page.clicks("destroy", foreign)
-    assert "has to be typed" in page.row(foreign)["said"]["text"]
+    assert "to destroy it" in page.row(foreign)["said"]["text"]
     page.clicks("destroy", mine)
     settled(page.widget)
     page.clicks("destroy", foreign, typed=str(foreign))
@@ -163,7 +163,7 @@ def test_a_click_that_is_late_sends_nothing(client, market, clock, open_monitor:
     calls = market.calls()
     clock.advance(45)
     page.clicks("destroy", id)
-    assert "45 s old" in page.row(id)["said"]["text"]
+    assert "clicked 45 s ago" in page.row(id)["said"]["text"]
     assert market.calls() == calls
     assert market.world.instances[id].alive
 
@@ -362,7 +362,7 @@ def test_a_notice_whose_cause_has_passed_asks_for_nothing_any_longer(
     text = "Outbid; its disk is billed. Raise the bid."
     outbid = Change(1.0, id, None, "notice", None, "outbid", text, "warn")
     now = as_of_now(outbid, runs)
-    assert (now.level, now.text) == ("info", "It runs again. Earlier: Outbid; its disk is billed.")
+    assert (now.level, now.text) == ("info", "Running again. Earlier: Outbid; its disk is billed.")
     assert as_of_now(outbid, None) == outbid
     late = Change(1.0, id, None, "notice", None, "running", "Past its deadline by 5 min.", "bad")
     assert as_of_now(late, runs) == late

@@ -71,14 +71,14 @@ def test_a_click_is_carried_out_once_however_often_it_is_sent() -> None:
     model = seen(watched())
     assert isinstance(model.take(click("stop"), NOW), Click)
     assert model.take(click("stop"), NOW) is None
-    assert model.picture(NOW)["rows"][0]["busy"]["text"] == "stopping"
+    assert model.picture(NOW)["rows"][0]["busy"]["text"] == "Stopping"
 
 
 def test_a_click_that_waited_for_the_kernel_is_refused_with_words() -> None:
     model = seen(watched())
     assert model.take(click("destroy", at=NOW - 42), NOW) is None
     said = model.picture(NOW)["rows"][0]["said"]
-    assert "42 s old" in said["text"] and "Nothing was done" in said["text"]
+    assert "clicked 42 s ago" in said["text"] and "Nothing was done" in said["text"]
     assert model.busy == {}
 
 
@@ -110,7 +110,7 @@ def test_a_machine_without_our_marker_is_destroyed_only_with_its_id_typed(verb: 
     foreign = watched("stuck", ours=False, advice="destroy and try the next offer")
     for typed in ("", "8", "train"):
         made = read_click(click(verb, typed=typed, shown=1.1))
-        assert made and "has to be typed" in refusal_of(made, foreign, NOW)
+        assert made and "to destroy it" in refusal_of(made, foreign, NOW)
     made = read_click(click(verb, typed=" 7 ", shown=1.1))
     assert made and refusal_of(made, foreign, NOW) == ""
 
@@ -119,7 +119,7 @@ def test_a_start_is_refused_at_another_price_than_was_shown() -> None:
     stands = watched("stopped", **STOPPED)
     for shown in (0.8, None):
         made = read_click(click("start", shown=shown))
-        assert made and "more than was shown" in refusal_of(made, stands, NOW)
+        assert made and "more than shown" in refusal_of(made, stands, NOW)
     made = read_click(click("start", shown=1.0))
     assert made and refusal_of(made, stands, NOW) == ""
 
@@ -127,8 +127,8 @@ def test_a_start_is_refused_at_another_price_than_was_shown() -> None:
 def test_what_does_not_fit_the_state_or_the_machine_is_refused() -> None:
     made = read_click(click("start", shown=9.0))
     assert made and "running now" in refusal_of(made, watched(), NOW)
-    assert "no instance 7" in refusal_of(made, None, NOW)
-    assert "no instance 7" in refusal_of(made, watched("gone"), NOW)
+    assert "7 is gone" in refusal_of(made, None, NOW)
+    assert "7 is gone" in refusal_of(made, watched("gone"), NOW)
     made = read_click(click("bid"))
     assert made and "bid" in refusal_of(made, watched("outbid", is_bid=True), NOW)
 
@@ -267,3 +267,14 @@ def test_hostile_text_stays_one_short_line_of_text(text: str) -> None:
 def test_a_log_is_shown_without_what_moves_a_terminals_cursor() -> None:
     raw = "a\x1b[31mred\x1b[0m\x1b]0;title\x07b\r\nc\rd\te\x00\u202ef\n"
     assert readable(raw) == "aredb\nc\nd\tef\n"
+
+
+def test_advice_in_a_notice_is_a_sentence() -> None:
+    from vastnb.widgets.monitor_model import _advised
+
+    said = _advised("Stuck: nothing new for 10 min. What to do: destroy and try the next offer.")
+    assert said == "Stuck: nothing new for 10 min. Destroy it and try the next offer."
+    assert _advised("Outbid. What to do: billed for storage.") == (
+        "Outbid. Start it, or destroy it to end disk charges."
+    )
+    assert _advised("Anything else.") == "Anything else."

@@ -19,6 +19,7 @@ from vastnb.errors import VastError
 from vastnb.fleet.history import number
 
 from .monitor_rows import verbs_of
+from .searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -34,15 +35,16 @@ LOG_CHARACTERS: Final = 120_000
 Level = Literal["info", "good", "warn", "bad"]
 
 DOING: Final = {
-    "stop": "stopping",
-    "start": "starting",
-    "reboot": "rebooting",
-    "label": "naming",
-    "bid": "bidding",
-    "destroy": "destroying, and confirming that it stays destroyed",
-    "next": "destroying, then renting the next offer",
-    "logs": "fetching the log",
-    "jupyter": "asking for its address",
+    "stop": "Stopping",
+    "start": "Starting",
+    "reboot": "Rebooting",
+    "label": "Renaming",
+    "bid": "Changing the bid",
+    "extend": "Extending",
+    "destroy": "Confirming that it stays destroyed",
+    "next": "Destroying it, then renting the next offer",
+    "logs": "Fetching the log",
+    "jupyter": "Fetching its link",
 }
 """Every verb of a click, and what is said while it is carried out."""
 
@@ -143,27 +145,24 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
     age = now - click.at
     if not -AHEAD <= age <= OLDEST:
         return (
-            f"This click is {seconds(abs(age))} old: it had to wait for the kernel. Nothing was "
-            "done. Click again if you still want it."
+            f"You clicked {seconds(abs(age))} ago, while the kernel was busy. Nothing was done; "
+            "click again if you still want it."
         )
     if watched is None or watched.verdict.state == "gone":
-        return f"There is no instance {click.id} any more. Nothing was done."
+        return f"Instance {click.id} is gone. Nothing was done."
     allowed = verbs_of(watched)
-    if click.verb not in (*allowed, "jupyter"):
-        return f"It is {watched.verdict.state} now, and that cannot be done. Nothing was done."
+    if click.verb not in (*allowed, "jupyter", "extend"):
+        return f"It is {watched.verdict.state} now, so that is not possible. Nothing was done."
     if click.verb in ("destroy", "next") and not watched.ours and click.typed != str(click.id):
-        return (
-            f"It was not rented by vastnb, so {click.id} has to be typed before it is destroyed. "
-            "Nothing was done."
-        )
+        return f"vastnb did not rent it: type {click.id} to destroy it. Nothing was done."
     price = number(watched.record.get("dph_total"))
     dearer = price is not None and (click.shown is None or price > click.shown * 1.001)
     if click.verb == "start" and dearer:
-        return f"It costs ${price:.4f}/h now, more than was shown. Nothing was done."
+        return f"It costs ${price:.4f}/h now, more than shown. Nothing was done."
     if click.verb == "next" and click.shown is None:
-        return "It was not shown what the next one may cost. Nothing was done."
+        return "The price of the next one was not shown. Nothing was done."
     if click.verb == "bid" and click.price is None:
-        return "A bid in $/h is needed. Nothing was done."
+        return "Enter a bid in $/h. Nothing was done."
     return ""
 
 
@@ -190,36 +189,44 @@ def carry_out(client: Client, click: Click, record: Mapping[str, Any]) -> Outcom
     except Exception as error:  # noqa: BLE001  (the thread would die silently; the page shows this)
         _log.exception("an action of the monitor failed")
         return Outcome(
-            f"Something unforeseen went wrong ({error.__class__.__name__}: {error}). What became "
-            "of it is not known: look at the machine's state. Please report it.",
+            f"{unexpected(error)} The action may or may not have worked: check the machine's "
+            "state.",
             "bad",
         )
 
 
 def _stop(client: Client, click: Click) -> Outcome:
     client.stop_instance(click.id)
-    return Outcome("It stops. Its disk is billed until it is destroyed.", "good")
+    return Outcome("Stopping. Its disk is billed until you destroy it.", "good")
 
 
 def _start(client: Client, click: Click) -> Outcome:
     client.start_instance(click.id)
-    return Outcome("It starts.", "good")
+    return Outcome("Starting.", "good")
 
 
 def _reboot(client: Client, click: Click) -> Outcome:
     client.reboot_instance(click.id)
-    return Outcome("It reboots.", "good")
+    return Outcome("Rebooting.", "good")
 
 
 def _label(client: Client, click: Click) -> Outcome:
     client.label_instance(click.id, click.label or None)
-    return Outcome("It has a new label." if click.label else "Its label was taken away.", "good")
+    return Outcome("Renamed." if click.label else "Label removed.", "good")
 
 
 def _bid(client: Client, click: Click) -> Outcome:
     assert click.price is not None
     client.change_bid(click.id, click.price)
-    return Outcome(f"The bid is ${click.price:.4g}/h now.", "good")
+    return Outcome(f"The bid is now ${click.price:.4g}/h.", "good")
+
+
+def _extend(client: Client, click: Click) -> Outcome:
+    from vastnb.fleet.guarding import extend
+
+    moment = extend(client, click.id, 1.0)
+    when = f" to {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+    return Outcome(f"Deadline extended by 1 h{when}.", "good")
 
 
 def _destroy(client: Client, click: Click) -> Outcome:
@@ -249,7 +256,7 @@ def _logs(client: Client, click: Click) -> Outcome:
 def _jupyter(client: Client, click: Click) -> Outcome:
     url = client.show_instance(click.id).jupyter_url
     if url is None:
-        return Outcome("It has no Jupyter, or none yet.", "warn")
+        return Outcome("No Jupyter link yet.", "warn")
     return Outcome("", "info", {"url": url})
 
 
@@ -259,6 +266,7 @@ _DO: Final = {
     "reboot": _reboot,
     "label": _label,
     "bid": _bid,
+    "extend": _extend,
     "destroy": _destroy,
     "logs": _logs,
     "jupyter": _jupyter,

@@ -22,6 +22,7 @@ from vastnb.fleet.status import TO_DO
 
 from .monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from .monitor_rows import code_of, figures_of, row_of
+from .rent_machines import ADVICE
 from .spending import Ledger
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class MonitorModel:
         why = refusal_of(click, self._watched(click.id), now)
         if not why and click.verb not in QUIET and click.id in self.busy:
             doing = DOING[self.busy[click.id][0].verb]
-            why = f"Something else is under way ({doing}). Nothing was done."
+            why = f"Still busy: {doing[:1].lower()}{doing[1:]}. Nothing was done."
         if why and click.verb in QUIET:
             return why
         if why:
@@ -201,6 +202,8 @@ class MonitorModel:
         rows = self.rows(now)
         for row in rows:
             row["deadline"] = client.watcher.deadline(row["id"]) if client else None
+            if row["deadline"] is not None and row["verbs"]:
+                row["verbs"].insert(-1, "extend")
             if "next" in row["verbs"]:
                 row |= self._again(row["id"], client)
         return {
@@ -272,6 +275,9 @@ class MonitorModel:
         return None if change.id is None else self._watched(change.id)
 
     def _hear(self, change: Change) -> None:
+        last = next((one for one in reversed(self.news) if one.id == change.id), None)
+        if last is not None and last.kind == change.kind == "action" and last.text == change.text:
+            return  # asked for twice, by a click and by what carries it out: one thing
         self.news.append(change)
         if change.kind == "notice":
             self._count += 1
@@ -322,7 +328,7 @@ def as_of_now(change: Change, watched: Watched | None) -> Change:
     now = watched.verdict.state
     if now not in ("running", "gone"):
         return change
-    how = "It runs again" if now == "running" else "It is gone"
+    how = "Running again" if now == "running" else "Gone"
     then = change.text
     for advised in filter(None, TO_DO.values()):
         then = then.removesuffix(f" {advised}.")
@@ -336,8 +342,15 @@ def _news(change: Change) -> dict[str, Any]:
         "label": plain(change.label, 80) if change.label else None,
         "kind": change.kind,
         "level": change.level,
-        "text": plain(change.text, 400),
+        "text": plain(_advised(change.text), 400),
     }
+
+
+def _advised(text: str) -> str:
+    """Return a notice whose advice is a sentence instead of the verdict's word."""
+    said, _, advice = text.partition(" What to do: ")
+    words = ADVICE.get(advice.rstrip("."))
+    return text if words is None else f"{said} {words}." if words else said
 
 
 def _urgent(notice: Notice) -> tuple[bool, float]:

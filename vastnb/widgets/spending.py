@@ -17,7 +17,9 @@ from vastnb.fleet.history import number
 DAY: Final = 86_400.0
 MB_PER_GB: Final = 1000.0
 
-How = Literal["as if its GPUs were billed since it was created", "its disk only, before that", ""]
+How = Literal[
+    "as if its GPUs were billed since it was created", "with its disk only before that", ""
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ class Ledger:
             how = (
                 "as if its GPUs were billed since it was created"
                 if rates.gpu
-                else "its disk only, before that"
+                else "with its disk only before that"
             )
         first_today = traffic if start >= self._day else 0.0
         return _Account(

@@ -20,10 +20,9 @@ import re
 import shutil
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -37,7 +36,7 @@ from vastnb.market.history.sql import Engine, Source, Which
 from vastnb.market.history.store import NUMBER, Store
 
 if TYPE_CHECKING:
-    from vastnb.clock import Clock
+    pass
 
 log = logging.getLogger("vastnb.history")
 
@@ -48,8 +47,6 @@ KEY: Final = ("seen_at", "type", "query")
 ROWS_A_GROUP: Final = 16_384
 """Rows that share statistics: small enough that a question about one GPU reads little else."""
 TRIES: Final = 5
-BUDGET: Final = 2.0
-"""Seconds of tidying at a time."""
 PATIENCE: Final = 60.0
 """Seconds to wait for another kernel that tidies up, where the user asked."""
 ABANDONED: Final = 3600.0
@@ -94,7 +91,7 @@ class Days:
     def __init__(self, folder: Path, store: Store, engine: Engine, *, durable: bool = True) -> None:
         self.folder = folder
         self.store = store
-        self._engine = engine
+        self.engine = engine
         self._durable = durable
 
     # -- what is there -------------------------------------------------------------------------
@@ -102,7 +99,7 @@ class Days:
     def files(self, since: date | None = None, until: date | None = None) -> list[DayFile]:
         """Return the files that count, of the days from `since` to `until` (both included)."""
         found = []
-        for day, folder in _folders(self.folder, since, until):
+        for day, folder in folders(self.folder, since, until):
             newest = _newest(day, folder)
             if newest is not None:
                 found.append(newest)
@@ -111,8 +108,8 @@ class Days:
     def days(self) -> list[date]:
         """Return the days of which there is something, oldest first. Needs no DuckDB."""
         waiting = self.store.days()
-        return sorted({*waiting, *(day for day, folder in _folders(self.folder)
-                                   if any(_parquet(folder)))})  # fmt: skip
+        return sorted({*waiting, *(day for day, folder in folders(self.folder)
+                                   if any(parquet_in(folder)))})  # fmt: skip
 
     def source(
         self,
@@ -137,20 +134,36 @@ class Days:
         Raises
         ------
         HistoryError
-            If a file is damaged. It is set aside then.
-        duckdb.Error
-            If the SQL is wrong.
+            If a file is damaged, which is set aside then, or cannot be read.
         """
-        found: dict[str, Any] = self._do(which, columns, lambda s: self._engine.ask(s, sql, params))
+        import duckdb
+
+        try:
+            found: dict[str, Any] = self._do(
+                which, columns, lambda source: self.engine.ask(source, sql, params)
+            )
+        except duckdb.Error as error:
+            raise HistoryError(
+                f"The price history at {self.folder} cannot be read now: {error}. Nothing was "
+                "changed. Try again."
+            ) from error
         return found
 
     def ask_freely(self, which: Which, sql: str, params: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the frame of the answer to a question of the user's own."""
+        """Return the frame of the answer to a question of the user's own.
+
+        Raises
+        ------
+        HistoryError
+            If a file is damaged, which is set aside then.
+        duckdb.Error
+            If the SQL is wrong.
+        """
         types: dict[str, str] = {}
 
         def asked(source: Source) -> dict[str, Any]:
-            types.update(self._engine.types(source, sql, params))
-            return self._engine.ask(source, sql, params)
+            types.update(self.engine.types(source, sql, params))
+            return self.engine.ask(source, sql, params)
 
         return frame_from(self._do(which, tuple(KEPT), asked), types)
 
@@ -168,11 +181,11 @@ class Days:
             except duckdb.Error:
                 if left > 1 and not all(file.path.exists() for file in files):
                     continue  # written anew meanwhile
-                self._check(file.path for file in files)
+                self.check(file.path for file in files)
                 raise
         raise AssertionError("unreachable")
 
-    def _check(self, paths: Iterable[Path]) -> None:
+    def check(self, paths: Iterable[Path]) -> None:
         """Set files aside that cannot be read, and raise if there is one."""
         for path in paths:
             problem = self._problem(path)
@@ -191,10 +204,16 @@ class Days:
         if not path.exists():
             return None
         try:
-            self._engine.run(
+            self.engine.run(
                 Source((str(path),), None, COLUMNS), "SELECT bit_xor(hash(r)) FROM {raw} AS r"
             )
+        except duckdb.OutOfMemoryException:
+            return None
         except duckdb.Error as error:
+            try:
+                path.read_bytes()
+            except OSError:  # what cannot be read just now is not damaged
+                return None
             return str(error).partition("\n")[0]
         return None
 
@@ -220,11 +239,11 @@ class Days:
         if not (files or others or (source.waiting is not None and len(source.waiting))):
             return
         folder = self.folder / f"day={day.isoformat()}"
-        target = folder / f"offers-{number:010d}{SUFFIX}"
+        target = folder / day_file(number)
         self._write(target, day, source, others)
         self.store.forget(day, number)
         for file in files:
-            _unlink(file.path)
+            unlink(file.path)
 
     def _write(self, target: Path, day: date, source: Source, others: Sequence[Path]) -> None:
         import duckdb
@@ -246,14 +265,14 @@ class Days:
         hidden = target.with_name(f".{target.name}.part")
         try:
             os.close(os.open(hidden, os.O_WRONLY | os.O_CREAT, 0o600))
-            self._engine.copy(source, rows, hidden, SORTED_BY, ROWS_A_GROUP)
+            self.engine.copy(source, rows, hidden, SORTED_BY, ROWS_A_GROUP)
             if self._durable:
                 _sync(hidden)
             hidden.replace(target)
             if self._durable and sys.platform != "win32":
                 _sync(target.parent)
         except duckdb.Error as error:
-            self._check([*map(Path, source.files), *others])
+            self.check([*map(Path, source.files), *others])
             raise HistoryError(f"{target} cannot be written: {error}. Nothing was lost.") from error
         finally:
             hidden.unlink(missing_ok=True)
@@ -277,7 +296,7 @@ class Days:
         try:
             count: int = self._do(
                 which, tuple(KEPT),
-                lambda source: self._engine.copy(
+                lambda source: self.engine.copy(
                     source, sql, hidden, ("seen_at", *SORTED_BY[:2]), ROWS_A_GROUP, params, kind
                 ),
             )  # fmt: skip
@@ -317,7 +336,7 @@ class Days:
 
         source = Source(tuple(map(str, files)), None, {**COLUMNS, "filename": "VARCHAR"})
         try:
-            found = self._engine.ask(
+            found = self.engine.ask(
                 source,
                 "SELECT CAST(seen_at AS DATE) AS day, filename, bool_or(simulated) AS some,"
                 " bool_and(simulated) AS every FROM {rows} WHERE seen_at IS NOT NULL GROUP BY 1, 2",
@@ -340,7 +359,7 @@ class Days:
             if day < today:
                 self.fold(day, inside)
             else:
-                rows = self._engine.ask(
+                rows = self.engine.ask(
                     Source(tuple(map(str, inside)), None, COLUMNS),
                     f"SELECT * FROM {{rows}} WHERE CAST(seen_at AS DATE) = '{day}'",
                 )
@@ -355,7 +374,7 @@ class Days:
             if self.files(day, day):
                 source, _ = self.source(day, day)
                 known = frame_from(
-                    self._engine.ask(source, f"SELECT DISTINCT {', '.join(KEY)} FROM {{rows}}")
+                    self.engine.ask(source, f"SELECT DISTINCT {', '.join(KEY)} FROM {{rows}}")
                 )
                 part = part.merge(known, on=list(KEY), how="left", indicator=True)
                 part = part[part["_merge"] == "left_only"].drop(columns="_merge")
@@ -364,7 +383,7 @@ class Days:
     def _snapshots(self) -> int:
         source, _ = self.source()
         sql = f"SELECT count(*) AS n FROM (SELECT DISTINCT {', '.join(KEY)} FROM {{rows}})"
-        return int(self._engine.run(source, sql)[0])
+        return int(self.engine.run(source, sql)[0])
 
     # -- tidying up ----------------------------------------------------------------------------
 
@@ -398,66 +417,18 @@ class Days:
     def _sweep(self) -> None:
         """Remove files that a killed process did not finish, and what no longer counts."""
         waiting = set(self.store.days())
-        for day, folder in _folders(self.folder):
+        for day, folder in folders(self.folder):
             newest = _newest(day, folder)
             for name in _names(folder):
                 match = _NAME.fullmatch(name)
                 if match and newest is not None and int(match[1]) < newest.number:
-                    _unlink(folder / name)
+                    unlink(folder / name)
                 elif name.startswith(".") and name.endswith(".part"):
                     with contextlib.suppress(OSError):
                         if time.time() - (folder / name).stat().st_mtime > ABANDONED:
                             (folder / name).unlink()
             if newest is not None and day in waiting:
                 self.store.forget(day, newest.number)
-
-    # -- histories of an earlier layout --------------------------------------------------------
-
-    def migrate(self, today: date) -> None:
-        """Take over files that were written one for each search: they become files of days.
-
-        Doing it twice, or being killed on the way, changes nothing: a snapshot comes in once.
-        """
-        if not any(self._loose()):
-            return
-        with sole(self.folder, PATIENCE) as alone:
-            if not alone:
-                return  # next time
-            number = self.store.tick()
-            waiting = set(self.store.days())
-            for day, paths in list(self._loose()):
-                try:
-                    self._adopt(day, paths, number, today, alone=day not in waiting)
-                except HistoryError as error:  # one file of this day; the rest of it next time
-                    log.warning("%s", error)
-
-    def _adopt(
-        self, day: date, paths: list[Path], number: int, today: date, *, alone: bool
-    ) -> None:
-        has_file = bool(self.files(day, day))
-        if len(paths) == 1 and alone and not has_file and day < today:
-            paths[0].rename(paths[0].with_name(f"offers-{number:010d}{SUFFIX}"))
-            return
-        self._check(paths)
-        if day < today or has_file:
-            self.fold(day, paths)
-        else:
-            columns = {**COLUMNS, "filename": "VARCHAR"}
-            key = ", ".join(KEY)
-            rows = self._engine.ask(
-                Source(tuple(map(str, paths)), None, columns),
-                f"SELECT * EXCLUDE (filename) FROM {{rows}}"
-                f" QUALIFY filename = min(filename) OVER (PARTITION BY {key})",
-            )
-            self.store.add_rows(frame_from(rows))
-        for path in paths:
-            _unlink(path)
-
-    def _loose(self) -> Iterator[tuple[date, list[Path]]]:
-        for day, folder in _folders(self.folder):
-            loose = [folder / name for name in _parquet(folder) if not _NAME.fullmatch(name)]
-            if loose:
-                yield day, sorted(loose)
 
 
 def _same_kind(kinds: list[Any], simulated: bool, path: Path) -> None:
@@ -481,9 +452,10 @@ def _uncounted(waiting: pd.DataFrame, files: Sequence[DayFile]) -> pd.DataFrame 
     return waiting
 
 
-def _folders(
+def folders(
     folder: Path, since: date | None = None, until: date | None = None
 ) -> list[tuple[date, Path]]:
+    """Return the days that have a directory, with it, oldest first."""
     found = []
     for name in sorted(_names(folder)):
         word, _, value = name.partition("=")
@@ -505,11 +477,22 @@ def _newest(day: date, folder: Path) -> DayFile | None:
         numbers = [int(match[1]) for name in _names(folder) if (match := _NAME.fullmatch(name))]
         if numbers:
             number = max(numbers)
-            return DayFile(day, number, folder / f"offers-{number:010d}{SUFFIX}")
+            return DayFile(day, number, folder / day_file(number))
     return None
 
 
-def _parquet(folder: Path) -> list[str]:
+def day_file(number: int) -> str:
+    """Return the name of the file of a day that holds its searches up to a number."""
+    return f"offers-{number:010d}{SUFFIX}"
+
+
+def is_day_file(name: str) -> bool:
+    """Return whether a file is one of a day, rather than of an earlier layout."""
+    return _NAME.fullmatch(name) is not None
+
+
+def parquet_in(folder: Path) -> list[str]:
+    """Return the names of the Parquet files in a directory."""
     return [name for name in _names(folder) if name.endswith(SUFFIX) and name[0] != "."]
 
 
@@ -520,7 +503,8 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _unlink(path: Path) -> None:
+def unlink(path: Path) -> None:
+    """Remove a file, unless the system does not let go of it."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:  # Windows: somebody reads it. It no longer counts.
@@ -566,75 +550,7 @@ def sole(folder: Path, patience: float = 0) -> Iterator[bool]:
         connection.close()
 
 
-class Upkeep:
-    """Tidies up beside the searches: in a thread of its own, once a day, in small portions.
-
-    Parameters
-    ----------
-    days : Days
-        What is tidied up.
-    keep : Keep
-        How much is kept.
-    clock : Clock
-        The time.
-    """
-
-    def __init__(self, days: Days, keep: Keep, clock: Clock) -> None:
-        self._days = days
-        self._keep = keep
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._done_on: date | None = None
-
-    @property
-    def today(self) -> date:
-        """The day (UTC)."""
-        return datetime.fromtimestamp(self._clock.time(), UTC).date()
-
-    def added(self) -> None:
-        """Tidy up beside the caller if that was not done today."""
-        with self._lock:
-            if self._done_on == self.today or self._thread is not None or self._stop.is_set():
-                return
-            # No daemon: a process that ends should not tear it out of a native call.
-            self._thread = threading.Thread(target=self._run, name="vastnb-history", daemon=False)
-            self._thread.start()
-
-    def _run(self) -> None:
-        until = time.monotonic() + BUDGET
-        try:
-            self._days.migrate(self.today)
-            done = self._days.tidy(
-                self.today, self._keep,
-                go_on=lambda: not self._stop.is_set() and time.monotonic() < until,
-            )  # fmt: skip
-            if done:
-                self._done_on = self.today
-        except Exception as error:  # noqa: BLE001  (nothing depends on it; tomorrow, perhaps)
-            log.warning("The price history was not tidied up: %s", error)
-            self._done_on = self.today
-        finally:
-            with self._lock:
-                self._thread = None
-
-    def now(self) -> None:
-        """Tidy up, all of it, by this client's own `Keep`."""
-        self.wait()
-        self._days.migrate(self.today)
-        self._days.tidy(self.today, self._keep, asked=True, go_on=lambda: True)
-
-    def close(self) -> None:
-        """Stop, and wait for what is running."""
-        self._stop.set()
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait for what is running."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-
-__all__ = ["BUDGET", "COLUMNS", "SUFFIX", "DayFile", "Days", "Upkeep", "sole"]
+__all__ = [
+    "COLUMNS", "KEY", "PATIENCE", "SUFFIX", "DayFile", "Days", "day_file", "folders", "is_day_file",
+    "parquet_in", "sole", "unlink",
+]  # fmt: skip

@@ -21,8 +21,9 @@ from vastnb.errors import HistoryError, InvalidRequest
 from vastnb.market.history.alerts import Alert, Alerts, Hit, Per, told, watch_of
 from vastnb.market.history.arguments import Kind, Moment, kind_of
 from vastnb.market.history.columns import Sample, frame_from
-from vastnb.market.history.days import SUFFIX, Days, Upkeep
-from vastnb.market.history.keep import Keep
+from vastnb.market.history.days import SUFFIX, Days
+from vastnb.market.history.earlier import adopt_metrics, migrate
+from vastnb.market.history.keep import Keep, Upkeep
 from vastnb.market.history.questions import Questions
 from vastnb.market.history.simulated import Past, write_past
 from vastnb.market.history.sql import Engine, Which, need
@@ -146,16 +147,10 @@ class History(Questions):
         with self._lock:
             if days.folder not in self._migrated:
                 need()
-                days.migrate(upkeep.today)
-                self._adopt_metrics(days)
+                migrate(days, upkeep.today)
+                adopt_metrics(self._root / "metrics", days.store, self._engine)
                 self._migrated.add(days.folder)
         return days
-
-    def _adopt_metrics(self, days: Days) -> None:
-        """Take over the service's figures from files of an earlier layout."""
-        from vastnb.market.history.earlier import adopt_metrics
-
-        adopt_metrics(self._root / "metrics", days.store, self._engine)
 
     def _about(self, more: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -455,8 +455,8 @@ class Questions:
 
         try:
             return self._open().ask_freely(which, *own_sql(which, sql))
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            raise refusal(f"DuckDB does not understand this SQL: {error}") from None
+        except duckdb.Error as error:
+            raise refusal(f"DuckDB cannot answer this SQL: {error}") from None
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.time(), UTC)

@@ -210,10 +210,11 @@ class Percentile:
 
     def __str__(self) -> str:
         if math.isnan(self.percent):
-            return f"no {self.gpu_name} was seen in the last {_days(self.days)} to compare with"
+            days = _days(self.days)
+            return f"no {self.gpu_name} was seen in the last {days}: nothing to compare with"
         young = self.covered < 0.8 * self.days - 1
         span = (
-            f"the {_days(max(1.0, math.ceil(self.covered)))} that were recorded"
+            f"the {_days(max(1.0, math.ceil(self.covered)))} recorded so far"
             if young
             else f"the last {_days(self.days)}"
         )

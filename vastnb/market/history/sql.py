@@ -153,11 +153,11 @@ def trend_sql(
                 {price} / num_gpus AS price, query, restricted, truncated
             FROM {{rows}} WHERE {where}
         ),
-        machines AS (
+        machines AS MATERIALIZED (
             SELECT gpu_name, gpu_ram_gb, span, machine_id, avg(price) AS price, count(*) AS offers
             FROM base WHERE machine_id IS NOT NULL AND {counted} GROUP BY ALL
         ),
-        figures AS (
+        figures AS MATERIALIZED (
             SELECT gpu_name, gpu_ram_gb, span, min(price) AS low, {middle} AS quantiles,
                 max(price) AS high, count(*) AS machines, CAST(sum(offers) AS BIGINT) AS offers
             FROM machines GROUP BY ALL
@@ -375,7 +375,8 @@ class Engine:
             # Of each cursor by itself; the machine's own zone would move days and spans.
             cursor.execute("SET TimeZone = 'UTC'")
             if source.waiting is not None:
-                cursor.register(WAITING, source.waiting)
+                cursor.execute("SET pandas_analyze_sample = 0")  # objects are texts
+                cursor.register(WAITING, _with_plain_texts(source.waiting))
             return take(cursor.execute(sql.replace("{rows}", source.sql()), dict(params or {})))
         finally:
             cursor.close()
@@ -392,6 +393,19 @@ class Engine:
             if self._connection is None or self._pid != os.getpid():
                 self._connection, self._pid = _connect(), os.getpid()
             return self._connection.cursor()
+
+
+def _with_plain_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose missing texts are None: DuckDB 1.3 reads others as the text "<NA>"."""
+    import pandas as pd
+
+    out: dict[Any, Any] = dict(frame.items())
+    for name, column in out.items():
+        if not isinstance(column.dtype, pd.StringDtype):
+            continue
+        cells = column.array.to_numpy(dtype=object, na_value=None)
+        out[name] = pd.Series(cells, dtype=object, index=frame.index)
+    return pd.DataFrame(out, copy=False)
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

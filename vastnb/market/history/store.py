@@ -296,7 +296,7 @@ class Store:
             yield
         except sqlite3.OperationalError as error:
             raise HistoryError(
-                f"{self.path} cannot be used now ({error}). Another kernel may hold it, or the "
+                f"{self.path} cannot be used now ({error}). Another kernel may be using it, or the "
                 "disk may be full. Try again; the price history is not damaged."
             ) from error
         except sqlite3.DatabaseError as error:

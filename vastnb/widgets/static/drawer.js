@@ -54,8 +54,11 @@ export class Drawer {
   }
 
   cover(open) {
+    const grid = this.shell.querySelector(".vnb-grid");
+    if (open && this.node.hidden) this.top = grid?.scrollTop ?? 0;
     this.node.hidden = !open;
     for (const part of this.shell.children) if (part !== this.node) part.inert = open;
+    if (!open && grid && this.top) grid.scrollTop = this.top;
     if (open) {
       this.node.tabIndex = -1;
       this.node.focus({ preventScroll: true });

@@ -63,8 +63,8 @@ export class FilterPanel {
         changes("disk"),
       ),
       min_down: stops(
-        "Min download",
-        { values: SPEEDS, any: "low", show: (v) => `${v} Mbit/s`, read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")), title: "Measured download speed" },
+        "Min Mbit/s",
+        { values: SPEEDS, any: "low", show: String, read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")), title: "Measured download speed, at least" },
         changes("min_down"),
       ),
       country: multiPick("Region or country", { hint: "Anywhere; EU, Germany…", noun: ["place", "places"] }, changes("country")),
@@ -72,7 +72,7 @@ export class FilterPanel {
       datacenter: toggle("Datacenter", "Only machines in datacenters", changes("datacenter")),
       text: queryField(
         "More, as a query",
-        { hint: "cuda_vers>=12.4 inet_down>500", title: "Anything else, in Vast.ai's query language" },
+        { hint: "e.g. cuda_vers>=12.4", title: "Anything else, in Vast.ai's query language" },
         changes("text"),
       ),
     };

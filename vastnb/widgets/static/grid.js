@@ -4,6 +4,9 @@ import { DASH, freshId, h, perFrame, setText } from "./dom.js";
 import { formatCell } from "./store.js";
 
 const ROW = 28;
+// On a phone a row is a card of two lines.
+const CARD = 52;
+const CARDS_BELOW = 520;
 const SPARE = 4;
 
 export class Grid {
@@ -11,6 +14,7 @@ export class Grid {
     this.store = store;
     this.signal = signal;
     this.pool = [];
+    this.row = ROW;
     this.active = { at: 0, col: 0 };
     this.anchor = null;
     this.gridId = freshId("grid");
@@ -59,7 +63,10 @@ export class Grid {
     this.canvas.addEventListener("click", (event) => this.onClick(event), { signal });
     this.body.addEventListener("mousemove", (event) => this.onHover(event), { signal });
     this.body.addEventListener("mouseleave", () => this.store.hover(null, this), { signal });
-    const sizes = new ResizeObserver(() => this.fitPool());
+    const sizes = new ResizeObserver(() => {
+      this.choose();
+      this.fitPool();
+    });
     sizes.observe(this.scroll);
     signal.addEventListener("abort", () => sizes.disconnect());
   }
@@ -81,7 +88,7 @@ export class Grid {
     const heads = looks.map((look, i) => {
       const cell = h(
         "div",
-        { class: `vnb-cell vnb-${look.form}`, role: "columnheader", title: look.title || look.name, "aria-colindex": i + 2 },
+        { class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`, role: "columnheader", title: look.title || look.name, "aria-colindex": i + 2 },
         h("span", { class: "vnb-label", text: look.label }),
         look.unit ? h("span", { class: "vnb-unit", text: look.unit }) : null,
         h("span", { class: "vnb-arrow", "aria-hidden": "true" }),
@@ -103,7 +110,7 @@ export class Grid {
     const pick = h("div", { class: "vnb-cell vnb-pick", role: "gridcell" }, h("span", { class: "vnb-check", "aria-hidden": "true" }));
     pick.dataset.col = "-1";
     const cells = this.looks.map((look, i) => {
-      const cell = h("div", { class: `vnb-cell vnb-${look.form}`, role: "gridcell" });
+      const cell = h("div", { class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`, role: "gridcell" });
       cell.dataset.col = String(i);
       if (look.form === "bar") cell.append(h("i", { class: "vnb-bar" }, h("b")), h("span"));
       else if (look.form === "verification" || look.form === "flag") cell.append(h("span"));
@@ -115,7 +122,7 @@ export class Grid {
 
   fitPool() {
     if (!this.looks || this.signal.aborted) return;
-    const fits = Math.ceil(this.scroll.clientHeight / ROW) + SPARE;
+    const fits = Math.ceil(this.scroll.clientHeight / this.row) + SPARE;
     while (this.pool.length < fits) {
       const item = this.makeRow();
       this.pool.push(item);
@@ -123,6 +130,17 @@ export class Grid {
     }
     while (this.pool.length > fits) this.pool.pop().row.remove();
     this.forget();
+  }
+
+  // Rows where there is room, cards where there is none.
+  choose() {
+    const row = this.scroll.clientWidth && this.scroll.clientWidth < CARDS_BELOW ? CARD : ROW;
+    if (row === this.row) return;
+    const first = this.scroll.scrollTop / this.row;
+    this.row = row;
+    this.frame.classList.toggle("vnb-cards", row === CARD);
+    this.body.style.height = `${this.store.view.length * row}px`;
+    this.scroll.scrollTop = first * row;
   }
 
   // Every row must be written anew.
@@ -133,7 +151,7 @@ export class Grid {
 
   onView() {
     const count = this.store.view.length;
-    this.body.style.height = `${count * ROW}px`;
+    this.body.style.height = `${count * this.row}px`;
     this.scroll.setAttribute("aria-rowcount", String(count + 1));
     this.empty.hidden = count > 0 || !this.store.loaded;
     if (this.store.notes.empty) {
@@ -151,7 +169,7 @@ export class Grid {
     this.frame.classList.toggle("vnb-more", more);
     this.frame.classList.toggle("vnb-scrolled", this.scroll.scrollLeft > 1);
     const { view } = this.store;
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - 1);
+    const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.row) - 1);
     const size = this.pool.length;
     for (let at = first; at < first + size; at++) {
       const item = this.pool[at % size];
@@ -162,7 +180,7 @@ export class Grid {
         continue;
       }
       item.row.style.display = "";
-      item.row.style.transform = `translateY(${at * ROW}px)`;
+      item.row.style.transform = `translateY(${at * this.row}px)`;
       this.write(item, at, view[at]);
     }
   }
@@ -269,10 +287,10 @@ export class Grid {
   }
 
   reveal(at) {
-    const top = at * ROW;
+    const top = at * this.row;
     const room = this.scroll.clientHeight - this.head.offsetHeight;
     if (top < this.scroll.scrollTop) this.scroll.scrollTop = top;
-    else if (top + ROW > this.scroll.scrollTop + room) this.scroll.scrollTop = top + ROW - room;
+    else if (top + this.row > this.scroll.scrollTop + room) this.scroll.scrollTop = top + this.row - room;
     this.paint();
   }
 
@@ -354,7 +372,7 @@ export class Grid {
 
   onKey(event) {
     const last = this.store.view.length - 1;
-    const page = Math.max(1, Math.floor(this.scroll.clientHeight / ROW) - 2);
+    const page = Math.max(1, Math.floor(this.scroll.clientHeight / this.row) - 2);
     const jump = event.ctrlKey || event.metaKey;
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
     const sideways = { ArrowRight: 1, ArrowLeft: -1 };

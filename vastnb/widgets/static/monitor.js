@@ -165,9 +165,9 @@ class MonitorView {
   sayEmpty() {
     const { picture, machines } = this;
     const none = machines.rows.length === 0;
-    if (!none) machines.say(machines.rows.some((row) => machines.passes(row)) ? "" : "None like this", "All machines are in another state.");
-    else if (picture.asked_at === null) machines.say("The machines are not known yet", picture.error || "The service is asked.");
-    else machines.say("No machines", "Nothing is rented, so nothing is billed for instances.");
+    if (!none) machines.say(machines.rows.some((row) => machines.passes(row)) ? "" : "No machines here", "All machines are in another state.");
+    else if (picture.asked_at === null) machines.say("Loading machines", picture.error || "Waiting for Vast.ai.");
+    else machines.say("No machines", "Nothing is rented, so nothing is billed.");
   }
 
   // -- time
@@ -182,33 +182,33 @@ class MonitorView {
     const now = this.now();
     if (!this.lost) this.machines.tick(now);
     const { asked_at: askedAt } = picture;
-    const ago = askedAt === null ? "never asked" : now - askedAt < 2 ? "asked just now" : `asked ${span(now - askedAt)} ago`;
+    const ago = askedAt === null ? "No data yet" : now - askedAt < 2 ? "Updated just now" : `Updated ${span(now - askedAt)} ago`;
     let text = ago;
     let mood = this.troubled || picture.doubted ? "bad" : "good";
     let line = "";
     if (this.lost) {
-      text = `seen ${askedAt === null ? "never" : `at ${clockTime(askedAt)}`}`;
+      text = askedAt === null ? "No data" : `As of ${clockTime(askedAt)}`;
       mood = "bad";
     } else if (this.waited > 0) {
       mood = "warn";
-      line = `The kernel is busy (for ${span(this.waited)}): it will be asked again when it is free.`;
+      line = `The kernel is busy (for ${span(this.waited)}); the monitor updates when it is free.`;
     } else if (pace.asking) {
       mood = "busy";
-      text = `${ago}, asking`;
+      text = `${ago}; updating`;
     } else if (pace.paused) {
       mood = "warn";
-      text = `${ago}, paused`;
-    } else text = `${ago}, again in ${span(pace.left)}`;
+      text = `${ago}; paused`;
+    } else text = `${ago}; next in ${span(pace.left)}`;
     setText(bar.fresh, text);
     bar.dot.dataset.mood = mood;
-    setText(bar.pause, pace.paused ? "Go on" : "Pause");
+    setText(bar.pause, pace.paused ? "Resume" : "Pause");
     bar.pause.disabled = this.lost;
     bar.now.disabled = this.lost || pace.pending !== null;
     const trouble = this.lost ? "" : this.troubled || picture.doubted;
     setText(this.warn, line || trouble);
     this.warn.title = this.warn.textContent;
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
-    setText(this.line, line || trouble ? "" : `${machines} machine${machines === 1 ? "" : "s"} · as frames: .df, .events, .history`);
+    setText(this.line, line || trouble ? "" : `${machines} machine${machines === 1 ? "" : "s"} · as DataFrames: .df, .events, .history`);
   }
 
   // -- for the user

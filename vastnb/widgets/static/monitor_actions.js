@@ -50,7 +50,7 @@ export class Actions {
     const body = [...asked.body];
     let typed = null;
     if ((act === "destroy" || act === "next") && !row.ours) {
-      typed = entry(`It was not rented by vastnb. Type ${row.id} to destroy it.`, "", { mono: true });
+      typed = entry(`vastnb did not rent this machine. Type ${row.id} to destroy it.`, "", { mono: true });
       body.push(typed.node);
       go.disabled = true;
       typed.input.addEventListener("input", () => (go.disabled = typed.input.value.trim() !== String(row.id)));
@@ -73,8 +73,8 @@ export class Actions {
     const go = h("button", { type: "button", class: "vnb-button vnb-go", text: bid ? "Bid" : "Rename" });
     const notes = [];
     if (bid) {
-      const least = row.min_bid === null ? "" : ` The least bid that runs now is ${hourly(row.min_bid)}.`;
-      notes.push(h("p", { text: `A bid is what it costs while it runs, at most the price on demand.${least} A higher one may start it, and it is billed then; a lower one may stop it.` }));
+      const least = row.min_bid === null ? "" : ` The minimum bid is ${hourly(row.min_bid)} now.`;
+      notes.push(h("p", { text: `While it runs you pay your bid, at most the on-demand price.${least} A higher bid may start the machine and its billing; a lower one may stop it.` }));
     }
     const run = () => {
       const price = Number(field.input.value.trim().replace("$", ""));
@@ -96,7 +96,7 @@ export class Actions {
   openConnect(row, opener) {
     const body = [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` })];
     body.push(h("p", { class: "vnb-over", text: "SSH, in a terminal" }));
-    body.push(row.ssh ? copyable(row.ssh) : h("p", { text: "It has no SSH address yet." }));
+    body.push(row.ssh ? copyable(row.ssh) : h("p", { text: "No SSH address yet." }));
     body.push(h("p", { class: "vnb-over", text: "From Python" }), copyable(`client.show_instance(${row.id})`));
     if (row.jupyter) body.push(h("p", { class: "vnb-over", text: "Jupyter" }), this.jupyterLink(row));
     this.dialog.panel({ title: `Connect to ${nameOf(row)}`, body, opener, id: row.id, onClose: () => (this.answer = null) });
@@ -108,13 +108,13 @@ export class Actions {
     const get = h("button", { type: "button", class: "vnb-button", text: "Get the link" });
     get.addEventListener("click", () => {
       get.disabled = true;
-      setText(get, "Asking");
+      setText(get, "Fetching…");
       const key = this.click(row, "jupyter");
       this.answer = (message) => {
         if (message.key !== key) return;
         const ok = message.url && /^https:\/\//.test(message.url);
-        const link = ok ? h("a", { href: message.url, target: "_blank", rel: "noopener noreferrer", class: "vnb-button", text: "Open Jupyter" }) : h("span", { text: message.failed ?? "It has no Jupyter, or none yet." });
-        place.replaceChildren(link, h("span", { class: "vnb-hint", text: ok ? "It holds a token: whoever has it runs code there." : "" }));
+        const link = ok ? h("a", { href: message.url, target: "_blank", rel: "noopener noreferrer", class: "vnb-button", text: "Open Jupyter" }) : h("span", { text: message.failed ?? "No Jupyter link yet." });
+        place.replaceChildren(link, h("span", { class: "vnb-hint", text: ok ? "It contains a token: anyone who has it can run code there." : "" }));
         link.focus?.();
       };
     });
@@ -124,10 +124,10 @@ export class Actions {
 
   openLog(row, opener) {
     const text = h("pre", { class: "vnb-log", tabindex: 0 });
-    const again = h("button", { type: "button", class: "vnb-button", text: "Fetch again" });
+    const again = h("button", { type: "button", class: "vnb-button", text: "Refresh" });
     const load = () => {
       again.disabled = true;
-      setText(text, text.textContent || "Fetching the log; it takes some seconds.");
+      setText(text, text.textContent || "Fetching the log; this takes a few seconds.");
       const key = this.click(row, "logs");
       this.answer = (message) => {
         if (message.key !== key) return;

@@ -11,16 +11,16 @@ export class MoneyBar {
       const note = h("span", { text: label });
       return { node: h("div", { class: "vnb-figure", title }, value, note), value, note };
     };
-    this.burn = figure("spending now", "What is charged now for all machines, without traffic. A machine that is starting is charged for its disk only, until it runs");
-    this.idle = figure("", "Machines that do not run go on costing their disks until they are destroyed");
+    this.burn = figure("spending now", "What all machines cost now, without traffic. A starting machine is billed for its disk only, until it runs");
+    this.idle = figure("", "Stopped machines are billed for their disks until they are destroyed");
     this.idle.node.classList.add("vnb-idle");
-    this.today = figure("today, estimated", "Estimated since midnight UTC: what the machines that are there, and those that were seen to go, have cost. What was destroyed before anybody looked is not in it");
-    this.credit = figure("credit", "What the account has left, and how long that lasts when all that are to run do so");
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "A made-up market: no machine here is real, and none costs money" });
+    this.today = figure("today, estimated", "Since midnight UTC, estimated. Machines destroyed before this monitor saw them are not included");
+    this.credit = figure("credit", "What is left on the account, and how long it lasts once all machines run");
+    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: no machine is real and nothing costs money" });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.fresh = h("span", { class: "vnb-age" });
     this.pause = h("button", { type: "button", class: "vnb-button", text: "Pause", onclick: onPause });
-    this.now = h("button", { type: "button", class: "vnb-button", text: "Ask now", onclick: onNow });
+    this.now = h("button", { type: "button", class: "vnb-button", text: "Refresh", onclick: onNow });
     this.node = h(
       "header",
       { class: "vnb-top" },
@@ -90,7 +90,7 @@ export class Notices {
 export class EventLog {
   constructor({ onShow }) {
     this.onShow = onShow;
-    this.list = h("ol", { class: "vnb-events", tabindex: 0, "aria-label": "What has happened, newest first" });
+    this.list = h("ol", { class: "vnb-events", tabindex: 0, "aria-label": "Events, newest first" });
     this.node = h("section", { class: "vnb-eventbox", hidden: true }, this.list);
     this.shown = null;
   }
@@ -100,7 +100,7 @@ export class EventLog {
     if (this.node.hidden || key === this.shown) return;
     this.shown = key;
     this.list.replaceChildren(
-      ...(news.length ? news : [{ at: null, id: null, level: "info", text: "Nothing has changed since the client began to watch." }]).map((one) =>
+      ...(news.length ? news : [{ at: null, id: null, level: "info", text: "No events yet." }]).map((one) =>
         h(
           "li",
           { "data-level": one.level },

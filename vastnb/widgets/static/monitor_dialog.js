@@ -111,27 +111,31 @@ export function question(row, verb, now) {
     return { title: `Destroy ${nameOf(row)}?`, body: [...held, state, lost], go: "Destroy it", danger: true };
   }
   if (verb === "stop") {
-    const gives = line("Its GPUs are given back, and somebody else may rent them. Its disk", size, " stays, and ", strong(`${hourly(row.dph_disk)} goes on being billed`), " until it is destroyed.");
+    const gives = line("Its GPUs are released and may be rented by others. Its disk", size, " stays, and ", strong(`${hourly(row.dph_disk)} is still billed`), " until you destroy it.");
     return { title: `Stop ${nameOf(row)}?`, body: [...held, state, gives], go: "Stop it" };
   }
   if (verb === "start") {
-    const costs = line("Running, it costs ", strong(hourly(row.dph_run)), ` (${hourly(row.dph)} now). If its GPUs are taken, the start is queued: it may then start, and bill, by itself later.`);
+    const costs = line("Running, it costs ", strong(hourly(row.dph_run)), ` (${hourly(row.dph)} now). If its GPUs are taken, the start is queued: it may start, and bill, by itself later.`);
     return { title: `Start ${nameOf(row)}?`, body: [...held, costs], go: `Start it for ${hourly(row.dph_run)}` };
   }
   if (verb === "reboot") {
-    return { title: `Reboot ${nameOf(row)}?`, body: [...held, state, line("Its container is stopped and started: what runs in it ends. Its GPUs are kept, and so is the price.")], go: "Reboot it" };
+    return { title: `Reboot ${nameOf(row)}?`, body: [...held, state, line("Its container restarts: everything running in it ends. It keeps its GPUs and its price.")], go: "Reboot it" };
+  }
+  if (verb === "extend") {
+    const costs = line("One more hour costs about ", strong(dollars(row.dph_run)), ", without traffic. It is then destroyed in ", strong(span(Math.max(0, row.deadline - now) + 3600)), ".");
+    return { title: `Extend ${nameOf(row)} by 1 hour?`, body: [...held, costs], go: "Extend by 1 h" };
   }
   if (verb === "next") {
     if (!row.again) return unknownPurpose(row, held, state);
     const { left, max_dph: most } = row.again;
-    const from = left ? `${left} offer${left === 1 ? " is" : "s are"} left of its rental` : "offers with the same GPUs are searched";
+    const from = left ? `${left} offer${left === 1 ? "" : "s"} left from its rental` : "from a search for the same GPUs";
     return {
       title: `Destroy ${nameOf(row)} and try the next offer?`,
       body: [
         ...held,
         state,
-        line("First it is destroyed, with ", strong("everything on its disk"), ", and seen gone: about a minute, so that two are never paid for."),
-        line(`Then the next offer is rented for the same image, environment and start script (${from}), for `, strong(`at most ${hourly(most)}`), ". If none can be had, there is no machine and no bill."),
+        line("First it is destroyed, with ", strong("everything on its disk"), ". That is confirmed first, in about a minute, so you never pay for two."),
+        line(`Then the next offer is rented with the same image, environment and start script (${from}), for `, strong(`up to ${hourly(most)}`), ". If none is available, you have no machine and no bill."),
       ],
       go: `Destroy, then rent for up to ${hourly(most)}`,
       danger: true,
@@ -146,7 +150,7 @@ function unknownPurpose(row, held, state) {
     body: [
       ...held,
       state,
-      line("It was not rented in this kernel, so its environment and its start script are not known here, and nothing is rented from here. ", strong("Destroy it"), ", and rent with:"),
+      line("It was not rented in this kernel, so its environment and start script are unknown here. ", strong("Destroy it"), ", then rent again with:"),
       copyable(row.code ?? ""),
     ],
     go: "Destroy it",

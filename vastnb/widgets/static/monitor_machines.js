@@ -56,11 +56,11 @@ export class MachineView {
     this.since = h("span", { class: "vnb-since" });
     this.name = h("strong", { class: "vnb-name" });
     this.id = h("span", { class: "vnb-mid" });
-    this.foreign = h("span", { class: "vnb-chip2", text: "not by vastnb", title: "It carries no mark of vastnb: somebody or something else has rented it" });
-    this.ends = h("span", { class: "vnb-chip2", hidden: true, title: "Its deadline: it is destroyed then" });
+    this.foreign = h("span", { class: "vnb-chip2", text: "not by vastnb", title: "Rented by something other than vastnb" });
+    this.ends = h("button", { type: "button", class: "vnb-chip2 vnb-endchip", hidden: true, title: "Its deadline: it is destroyed then. Click to extend it by 1 hour", onclick: (event) => this.act(this.row, "extend", event.currentTarget) });
     this.gpu = h("span", { class: "vnb-gpu" });
     this.more = h("span", { class: "vnb-more2" });
-    this.bid = h("span", { class: "vnb-chip2", text: "bid", title: "Interruptible: it runs as long as its bid is high enough" });
+    this.bid = h("span", { class: "vnb-chip2", text: "bid", title: "Interruptible: it runs while its bid is high enough" });
     this.age = h("span", { class: "vnb-mage" });
     this.spark = sparkline();
     this.util = h("span", { class: "vnb-util" });
@@ -112,26 +112,25 @@ export class MachineView {
     this.spark.draw(row.trend);
     this.spark.node.classList.toggle("vnb-nospark", row.trend.filter((value) => value !== null).length < 2);
     setText(this.util, row.util === null ? "" : `${Math.round(row.util)} %`);
-    this.util.title = "How busy the GPUs are";
+    this.util.title = "GPU utilization";
     setText(this.temp, row.temp === null ? "" : `${Math.round(row.temp)} °C`);
-    this.temp.title = "Temperature of the GPUs";
+    this.temp.title = "GPU temperature";
     setText(this.price, row.state === "gone" ? DASH : hourly(row.dph));
     const idle = row.state !== "gone" && row.dph > 0 && row.dph_run > row.dph * 1.01;
-    this.price.title = idle ? "What is charged now, without traffic" : "";
-    setText(this.runPrice, idle ? `${hourly(row.dph_run)} when it runs` : "");
+    this.price.title = idle ? "Billed now, without traffic" : "";
+    setText(this.runPrice, idle ? `${hourly(row.dph_run)} when running` : "");
     this.bid.hidden = !row.is_bid;
     node.classList.toggle("vnb-idlebill", row.tone === "off" && row.dph > 0);
     setText(this.spent, row.spent === null ? "" : `≈ ${dollars(row.spent)}`);
-    this.spent.title = `So far, estimated${row.spent_how ? `: counted ${row.spent_how}` : ""}. The bill is the service's.`;
+    this.spent.title = `So far, estimated${row.spent_how ? ` ${row.spent_how}` : ""}. The invoice in the Vast.ai console is what counts.`;
     this.showReason(row);
     this.showSaid(row, pending);
     this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
   }
 
   showReason(row) {
-    const needless = ["nothing to do", "wait", "billed for storage"].includes(row.advice);
     setText(this.why, row.reason === row.state ? "" : row.reason);
-    setText(this.advice, needless ? "" : row.advice);
+    setText(this.advice, row.advice_text);
     this.reason.hidden = !this.reason.textContent;
     this.reason.title = [row.reason, this.advice.textContent].filter(Boolean).join(": ");
   }
@@ -164,6 +163,7 @@ export class MachineView {
       );
     }
     for (const button of [...this.buttons.children, this.dots]) button.disabled = disabled;
+    this.ends.disabled = disabled || !row.verbs.includes("extend");
     this.dots.hidden = row.verbs.length === 0;
     this.dots.setAttribute("aria-label", `More for ${nameOf(row)}`);
   }
@@ -172,12 +172,12 @@ export class MachineView {
   tick(now) {
     const { row } = this;
     setText(this.since, row.state === "gone" ? "" : span(now - row.since));
-    this.since.title = "Seen so for this long";
+    this.since.title = "In this state for this long";
     setText(this.age, row.started ? span(now - row.started) : DASH);
     this.age.title = "Since it was created";
     this.ends.hidden = row.deadline === null || row.state === "gone";
     const left = (row.deadline ?? 0) - now;
-    setText(this.ends, left > 0 ? `ends in ${span(left)}` : `past its deadline by ${span(-left)}`);
+    setText(this.ends, left > 0 ? `ends in ${span(left)} +` : `past its deadline by ${span(-left)}`);
     this.ends.classList.toggle("vnb-late", left <= 0);
     if (this.busySince !== null) setText(this.said.firstChild, `${this.saidText} · ${span(now - this.busySince)}`);
   }

@@ -37,6 +37,7 @@ export const VERB_WORDS = {
   start: "Start",
   reboot: "Reboot",
   label: "Rename",
+  extend: "Extend +1 h",
   destroy: "Destroy",
 };
 

@@ -123,13 +123,14 @@ class RentView {
     const first = state.offers[0];
     const verb = phase === "rented" && state.machines.length ? "Rented" : phase === "renting" ? "Renting" : "Rent";
     const many = phase === "rented" && state.machines.length ? state.machines.length : state.values.count;
-    setText(this.title, first ? `${verb} ${many > 1 ? `${many} × ` : ""}${first.gpu}` : "Rent a machine");
+    setText(this.title, first ? `${verb} ${many > 1 ? `${many} × ` : ""}${many > 1 ? first.gpu.replace(/^1× /, "") : first.gpu}` : "Rent a machine");
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;
     setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
     const planning = phase === "plan" || phase === "confirm";
     this.empty.hidden = !planning || state.offers.length > 0 || Boolean(state.outcome);
     this.fields.node.hidden = !planning || !state.offers.length;
+    this.panel.node.hidden = planning && !state.offers.length && !state.machines.length;
     this.progress.node.hidden = planning;
     const settled = (state.acked?.[this.page] ?? 0) >= this.seq || this.seq === 0;
     this.fields.show(state);

@@ -27,6 +27,10 @@ function told(input, onChange) {
     get typing() {
       return document.activeElement === input || timer !== 0;
     },
+    // The kernel has refused what it was told: whatever comes next is told, even what is shown.
+    refused() {
+      last = null;
+    },
     shown(text) {
       last = text;
       if (input.value !== text) input.value = text;
@@ -61,6 +65,7 @@ export function entry(label, { unit = "", hint = "", mono = false, title = null,
       if (!state.typing) state.shown(value === null || value === undefined ? "" : String(value));
     },
     error(text) {
+      if (text) state.refused();
       setText(wrong, text ?? "");
       input.setAttribute("aria-invalid", String(Boolean(text)));
     },

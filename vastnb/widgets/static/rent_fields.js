@@ -22,7 +22,7 @@ export class RentFields {
     this.say = say;
     const change = (name) => (value) => say({ type: "change", field: name, value });
     this.controls = {
-      image: entry("Image", { hint: "pytorch/pytorch", mono: true, chips: true, title: "A Docker image, with its tag" }, change("image")),
+      image: entry("Image", { hint: "e.g. pytorch/pytorch", mono: true, chips: true, title: "A Docker image, with its tag" }, change("image")),
       rental: choice(
         "Rental",
         [
@@ -47,7 +47,7 @@ export class RentFields {
         onReveal: (name) => say({ type: "reveal", field: "env", name }),
       }),
       onstart: script("Start script", {
-        hint: "pip install -q lightning",
+        hint: "e.g. pip install -q lightning",
         onChange: change("onstart"),
         onReveal: () => say({ type: "reveal", field: "onstart" }),
       }),
@@ -98,7 +98,7 @@ export class RentFields {
       control.disable(off);
     }
     const template = values.template_hash;
-    this.controls.image.input.placeholder = template ? "from the template" : "pytorch/pytorch";
+    this.controls.image.input.placeholder = template ? "from the template" : "e.g. pytorch/pytorch";
     this.controls.max_dph.input.placeholder = state.price.max_dph === null ? "" : state.price.max_dph.toFixed(4);
     this.controls.image.suggest(template || values.image ? [] : IMAGES, (image) => image.split("/").pop());
     this.template.offer(state.templates ?? []);

@@ -12,6 +12,7 @@ function fixed(value, places) {
 const perHour = (value) => fixed(value, 4);
 const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
 const inHours = (hours) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
+const allOf = (count) => (count === 2 ? "both machines" : `all ${count} machines`);
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 export class RentPanel {
@@ -55,8 +56,9 @@ export class RentPanel {
     else if (phase === "rented" && gone.length) this.showReceipt(gone);
     else this.showPrice(state);
     this.showWarnings(state);
-    setText(this.guard, state.guard);
-    this.guard.hidden = !state.guard;
+    const over = phase === "rented" && !state.bill;
+    setText(this.guard, over ? "" : state.guard);
+    this.guard.hidden = over || !state.guard;
     setText(this.note, state.note ?? "");
     this.note.hidden = !state.note;
     this.review.hidden = phase !== "plan";
@@ -79,11 +81,11 @@ export class RentPanel {
     const many = price.count > 1;
     setText(this.rate, `${perHour(many ? price.dph_all : price.dph)}/h`);
     const bid = price.at_most ? " at most" : "";
-    setText(this.rateNote, `${bid ? "at most, " : ""}${many ? `for all ${price.count} machines` : "for one machine"}, with ${values.disk} GB disk${many ? " each" : ""}`);
+    setText(this.rateNote, `${bid ? "at most, " : ""}${many ? `for ${allOf(price.count)}` : "for one machine"}, with ${values.disk} GB disk${many ? " each" : ""}`);
     const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
     if (price.terms.length) {
       rows.push([many ? "First machine" : "Total", `${price.hours} h${bid}`, inAll(price.total), "vnb-sum"]);
-      if (many) rows.push([`All ${price.count} machines`, `${price.hours} h${bid}`, inAll(price.total_all), "vnb-sum"]);
+      if (many) rows.push([`${allOf(price.count)[0].toUpperCase()}${allOf(price.count).slice(1)}`, `${price.hours} h${bid}`, inAll(price.total_all), "vnb-sum"]);
     }
     this.setTerms(rows);
     setText(this.most, price.max_dph === null ? "" : `You approve up to ${perHour(price.max_dph)}/h${many ? " each" : ""}; offers above that are skipped.`);

@@ -38,7 +38,7 @@ export class RentProgress {
     let at = 0;
     if (sent) at = 1;
     if (rented) at = 2;
-    if (rented && up === machines.filter((one) => one.state !== "gone").length && up) at = 4;
+    if (rented && up === machines.filter((one) => one.state !== "gone").length) at = 4;
     const stopped = Boolean(run?.ended) && !rented;
     this.stages.forEach((stage, i) => {
       stage.dataset.state = i < at ? "done" : i === at ? (stopped ? "failed" : "now") : "next";

@@ -1,0 +1,234 @@
+"""Every widget in every state at phone, tablet and desk widths: nothing is cut off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .boxes import clipped
+from .conftest import Opener
+from .harness import OpenNotebook
+
+WIDTHS = (420, 700, 1000, 1400)
+PICTURES = os.environ.get("VASTNB_PICTURES")
+"""A directory that gets a picture of every state at every width."""
+
+MARKET = """\
+import vastnb
+from vastnb.sim import Fault
+client = vastnb.demo(seed=5, speed=60, cap=None, limits=None, machines=400, history_days=3)
+"""
+MACHINES = """\
+import vastnb
+from vastnb.clock import ManualClock
+from tests.widgets.machines import rent, stop
+clock = ManualClock()
+client = vastnb.demo(seed=7, speed=1, limits=None, clock=clock, machines=900)
+server = client.server
+server.world.account.credit = 90
+rent(server, label="llama-finetune-with-a-long-name", gpu="RTX 5090", num_gpus=4, disk=200)
+idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
+clock.advance(6.2 * 3600)
+rent(server, "outbid-running", label="sweep-07", gpu="RTX 4090", bid=1.25)
+rent(server, label="eval-nightly", gpu="H100 SXM", disk=80)
+stop(server, idle)
+clock.advance(3000)
+rent(server, "stuck", label="whisper-batch", gpu="RTX 4090", disk=60)
+for _ in range(30):
+    clock.advance(60)
+    client.watcher.look(at_once=True)
+rent(server, "pull", label="sd-render", gpu="RTX A6000", ours=False)
+for _ in range(2):
+    clock.advance(20)
+    client.watcher.look(at_once=True)
+"""
+
+
+def widen(nb: OpenNotebook, width: int) -> None:
+    """Make the widgets so many px wide, whatever stands beside the notebook."""
+    nb.page.add_style_tag(
+        content=f".vnb-root:not(.vnb-rentdrawer .vnb-root) {{ width: {width}px !important; }}"
+    )
+    nb.page.wait_for_timeout(500)
+
+
+def check(nb: OpenNotebook, state: str) -> None:
+    """Measure at every width."""
+    wrong: dict[str, Any] = {}
+    for width in WIDTHS:
+        widen(nb, width)
+        if found := clipped(nb.page):
+            wrong[f"{state} at {width} px"] = found
+        if PICTURES:
+            theme = nb.page.get_attribute(".vnb-root", "data-theme")
+            where = Path(PICTURES) / f"{state}-{width}-{theme}.png"
+            nb.page.locator(".jp-Cell:last-child .vnb-root").first.screenshot(path=where)
+    WRONG.update(wrong)
+
+
+WRONG: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_cut_off() -> Iterator[None]:
+    """Every state is measured before the test fails."""
+    WRONG.clear()
+    yield
+    assert WRONG == {}
+
+
+@pytest.fixture(autouse=True, params=["light", "dark"] if PICTURES else ["light"])
+def theme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def opened(opener: Opener, theme: str, *cells: str) -> OpenNotebook:
+    nb = opener(*cells, width=1900, height=1000)
+    nb.command("application:toggle-left-area")
+    nb.theme(f"JupyterLab {theme.title()}")
+    return nb
+
+
+def test_the_explorer(open_notebook: Opener, theme: str) -> None:
+    nb = opened(open_notebook, theme, MARKET, "explorer = vastnb.explore(client)\nexplorer")
+    page = nb.page
+    page.wait_for_selector(".vnb-rows .vnb-row:visible", timeout=20_000)
+    check(nb, "explorer")
+    nb.evaluate(
+        "0",
+        code="explorer.filter(gpu_name=['RTX 4090', 'RTX 3090', 'RTX 5090'], country=['EU', 'US'],"
+        " min_down=100, min_vram=24, disk=500)\n"
+        "explorer.selected_ids = explorer.df['id'].head(3).tolist()",
+    )
+    page.wait_for_timeout(500)
+    page.click("button:has-text('Alert…')")
+    check(nb, "explorer-filtered")
+    page.click(".vnb-bellbox button:has-text('Set alert')")
+    page.wait_for_selector(".vnb-bell")
+    nb.evaluate("0", code="explorer.filter(text='', max_price=0.01)")
+    check(nb, "explorer-empty")
+    page.fill(".vnb-query", "gpu_nam=RTX_4090 reliability>0.99 cuda_vers>=12")
+    page.press(".vnb-query", "Enter")
+    page.wait_for_selector(".vnb-notice:visible")
+    check(nb, "explorer-error")
+    nb.theme("JupyterLab Light")
+
+
+def test_the_rent_form(open_notebook: Opener, theme: str) -> None:
+    nb = opened(
+        open_notebook,
+        theme,
+        MARKET,
+        "form = vastnb.rent_form(client, 'gpu_name=RTX_4090', disk=20)\nform",
+    )
+    page = nb.page
+    page.wait_for_selector(".vnb-rentpanel:visible", timeout=20_000)
+    check(nb, "form")
+    page.click("text=No variables")
+    nb.evaluate(
+        "0",
+        code="form.set(image='pytorch/pytorch', count=2, bid='min+10%', max_hours=3, budget_usd=5,"
+        " env={'HF_TOKEN': 'x', '-p 8000:8000': '1'}, download_gb=100, label='a label')",
+    )
+    page.click("button:has-text('Review and rent')")
+    page.wait_for_selector(".vnb-question:visible")
+    check(nb, "form-confirm")
+    page.click(".vnb-question button:has-text('Back')")
+    page.fill("input[aria-label=Disk]", "tiny")
+    page.press("input[aria-label=Disk]", "Enter")
+    page.wait_for_selector(".vnb-wrong:not(:empty)")
+    check(nb, "form-wrong")
+    page.fill("input[aria-label=Disk]", "20")
+    page.press("input[aria-label=Disk]", "Enter")
+    nb.evaluate("0", code="form.set(bid=None, max_dph=5)")
+    nb.evaluate("0", code="client.server.faults.add(Fault('create_instance','drop-after'))")
+    page.click("button:has-text('Review and rent')")
+    page.wait_for_selector(".vnb-question:visible")
+    page.wait_for_timeout(600)
+    page.click(".vnb-rentgo")
+    page.wait_for_selector(".vnb-sshrow:visible >> nth=1", timeout=60_000)
+    page.click("button:has-text('SSH config') >> nth=0")
+    check(nb, "form-rented")
+    page.click("button:visible:has-text('Destroy…') >> nth=0")
+    check(nb, "form-destroy")
+    page.click("button:visible:has-text('Keep')")
+    for _ in range(2):
+        page.click("button:visible:has-text('Destroy…')")
+        page.click("button:visible:has-text('Destroy it and its disk')")
+    page.wait_for_selector("text=/nothing is billed any more/", timeout=60_000)
+    check(nb, "form-receipt")
+    nb.theme("JupyterLab Light")
+
+
+def test_the_form_without_offers_and_with_a_failed_query(open_notebook: Opener, theme: str) -> None:
+    nb = opened(open_notebook, theme, MARKET, "form = vastnb.rent_form(client)\nform")
+    nb.page.wait_for_selector(".vnb-rentempty:visible", timeout=20_000)
+    check(nb, "form-empty")
+    nb.theme("JupyterLab Light")
+    failed = "form = vastnb.rent_form(client, 'gpu_name=RTX_4090')\nform"
+    nb = opened(
+        open_notebook,
+        theme,
+        MARKET + "client.server.faults.add(Fault('search_offers', 'html', times=99))",
+        failed,
+    )
+    nb.page.wait_for_selector(".vnb-rentnotice:visible", timeout=60_000)
+    assert not nb.page.locator(".vnb-rentempty").is_visible()
+    check(nb, "form-failed")
+    nb.theme("JupyterLab Light")
+
+
+def test_the_form_in_the_explorer(open_notebook: Opener, theme: str) -> None:
+    nb = opened(
+        open_notebook,
+        theme,
+        MARKET,
+        "explorer = vastnb.explore(client, 'gpu_name=RTX_4090')\nexplorer",
+    )
+    page = nb.page
+    page.wait_for_selector(".vnb-rows .vnb-row:visible", timeout=20_000)
+    nb.evaluate("0", code="explorer.selected_ids = explorer.df['id'].head(2).tolist()")
+    page.click("button:has-text('Rent 2…')")
+    page.wait_for_selector(".vnb-rentpanel:visible", timeout=20_000)
+    check(nb, "drawer")
+    nb.theme("JupyterLab Light")
+
+
+def test_the_monitor(open_notebook: Opener, theme: str) -> None:
+    nb = opened(open_notebook, theme, MACHINES, "watching = vastnb.monitor(client)\nwatching")
+    page = nb.page
+    page.wait_for_selector(".vnb-machine:visible", timeout=20_000)
+    page.click("button:text-is('Pause')")
+    for look in ("cards", "rows"):
+        page.click(f"[data-look={look}]")
+        check(nb, f"monitor-{look}")
+    page.click("[data-look=cards]")
+    page.click("button:text-is('Events')")
+    check(nb, "monitor-events")
+    page.click(".vnb-machine:has-text('whisper') [data-verb=next]")
+    page.wait_for_selector(".vnb-dialog")
+    check(nb, "monitor-dialog")
+    page.keyboard.press("Escape")
+    page.click(".vnb-machine:has-text('llama') [data-verb=connect]")
+    check(nb, "monitor-connect")
+    page.keyboard.press("Escape")
+    page.click(".vnb-machine:has-text('llama') [data-verb=stop]")
+    page.click(".vnb-dialog .vnb-go")
+    page.wait_for_selector(".vnb-said:visible")
+    check(nb, "monitor-said")
+    nb.theme("JupyterLab Light")
+
+
+def test_the_prices(open_notebook: Opener, theme: str) -> None:
+    nb = opened(open_notebook, theme, MARKET, "charts = vastnb.prices(client)\ncharts")
+    page = nb.page
+    page.wait_for_selector(".vnb-chart svg:visible", timeout=20_000)
+    page.click("button:has-text('Alert…')")
+    check(nb, "prices")
+    page.click(".vnb-gpuchips .vnb-link")
+    check(nb, "prices-chips")
+    nb.theme("JupyterLab Light")
