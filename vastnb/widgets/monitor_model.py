@@ -22,7 +22,6 @@ from vastnb.fleet.status import TO_DO
 
 from .monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from .monitor_rows import code_of, figures_of, row_of
-from .rent_machines import ADVICE
 from .spending import Ledger
 
 if TYPE_CHECKING:
@@ -342,15 +341,8 @@ def _news(change: Change) -> dict[str, Any]:
         "label": plain(change.label, 80) if change.label else None,
         "kind": change.kind,
         "level": change.level,
-        "text": plain(_advised(change.text), 400),
+        "text": plain(change.text, 400),
     }
-
-
-def _advised(text: str) -> str:
-    """Return a notice whose advice is a sentence instead of the verdict's word."""
-    said, _, advice = text.partition(" What to do: ")
-    words = ADVICE.get(advice.rstrip("."))
-    return text if words is None else f"{said} {words}." if words else said
 
 
 def _urgent(notice: Notice) -> tuple[bool, float]:
