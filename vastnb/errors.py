@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
 class VastError(Exception):
@@ -43,7 +43,14 @@ class VastError(Exception):
         HTTP status of the answer, where there was one.
     code : str, optional
         The service's own word for it (the ``error`` field of the body).
+
+    Attributes
+    ----------
+    machines : tuple of Instance
+        Handles of the machines that were rented before it happened. They bill.
     """
+
+    machines: tuple[Any, ...] = ()
 
     def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)

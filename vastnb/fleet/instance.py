@@ -1,8 +1,7 @@
 """Handles: one machine, or several, that can be acted on and that end with their block.
 
 A handle holds an id and the last record that was seen; it acts through the client's verbs. As a
-context manager it destroys its machine at the end, whatever happens in the block, and sees to it
-that it stays gone.
+context manager it destroys its machine at the end, whatever happens in the block.
 """
 
 from __future__ import annotations
@@ -257,7 +256,7 @@ class Instance(Block):
         return self._client.logs(self._id, tail, **options)
 
     def destroy(self, *, verify: bool = True) -> None:
-        """Destroy it and its disk, and see that it stays gone; see `Client.destroy_instance`."""
+        """Destroy it and its disk; see `Client.destroy_instance`."""
         self._client.destroy_instance(self._id, verify=verify)
         self._wanted = "gone"
 
@@ -353,7 +352,7 @@ class Fleet(Block, Sequence[Instance]):
         return self
 
     def destroy(self, *, verify: bool = True) -> None:
-        """Destroy all of them, and see that they stay gone."""
+        """Destroy all of them; see `Client.destroy_instance`."""
         left = [one for one in self._instances if not one._is_over]
         if left:
             self._client.destroy_instance([one.id for one in left], verify=verify)

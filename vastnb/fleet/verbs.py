@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vastnb.api.secret import veil
 from vastnb.fleet.handling import FleetBase
 from vastnb.fleet.spending import Spending
 
@@ -93,6 +94,7 @@ class InstanceVerbs(Spending):
         JournalError
             It could not be written down, so nothing was sent.
         """
+        env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.deadline import Bounds
         from vastnb.fleet.offer import disk_for, offer_of
         from vastnb.fleet.order import Order
@@ -182,6 +184,7 @@ class InstanceVerbs(Spending):
         a kernel that starts later destroys what is overdue at its first use of a client, and
         guards the rest.
         """
+        env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.deadline import Bounds
         from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
         from vastnb.fleet.order import Order
