@@ -23,6 +23,7 @@ from vastnb.fleet.outcomes import still_there
 from vastnb.fleet.plan import State
 from vastnb.fleet.settle import CLOSED, DESTROY_BUDGET, Case
 from vastnb.fleet.warned import warn
+from vastnb.remote.verbs import put_away
 
 
 def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True, stays: bool = False) -> None:
@@ -75,6 +76,8 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True, stays: bool 
         if desk.guard is not None:
             desk.guard.arm(cases)
     left = [case for case in cases if not (case.is_ended or (case.accepted and not verify))]
+    gone = [case.contract for case in cases if case.contract is not None and case not in left]
+    put_away(desk.rights.account, gone)
     if left:
         raise still_there(left)
 

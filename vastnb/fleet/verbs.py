@@ -138,7 +138,8 @@ class InstanceVerbs(Spending):
             How many machines; each is another one.
         max_dph : float, optional
             The most that one may cost, $/h with its disk. Checked against prices that are asked
-            for at the last moment.
+            for at the last moment. Without it, an offer is passed over if its price has risen by
+            more than a fifth since you have seen it.
         bid : float or str, optional
             Rent interruptible machines: a bid in $/h for the GPUs, or ``"min"``, ``"min+10%"``,
             ``"min+0.05"``. Needed for offers of a bid search; those are never rented on demand.
