@@ -18,6 +18,7 @@ NAMES = {
     "pace": "paced calls against a strict limiter",
     "history": "the price history: recording a search, and ten million rows asked in DuckDB",
     "renting": "creates that meet mishaps, and kernels that are killed: what is left behind",
+    "remote": "calls, cells and copies on a machine, beside ssh, rsync and scp",
     "watching": "calls that watching takes, how soon mishaps are said, what a look leaves behind",
 }
 

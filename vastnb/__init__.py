@@ -58,6 +58,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'vastnb' has no attribute {name!r}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Give IPython ``%%on``: ``%load_ext vastnb``."""
+    from vastnb.remote.magic import register
+
+    register(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *_WIDGETS, "sim"})
 

@@ -22,6 +22,16 @@ decide (a status, a time to wait, the machines concerned).
     ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
     ├── HistoryError           a file of the price history cannot be read or written
     ├── JournalError           rentals cannot be recorded, so nothing is sent
+    ├── RemoteError            something on a rented machine, or on the way to it
+    │   ├── ConnectionLost     ... the connection broke, or could not be made
+    │   ├── LoginRefused       ... SSH accepts none of your keys
+    │   ├── HostKeyChanged     ... it is not the machine that was there before
+    │   ├── CommandFailed      ... a command ended with a code other than 0 (`result`)
+    │   ├── CopyFailed         ... files could not be copied
+    │   │   └── WouldOverwrite ... there are other files under these names (also FileExistsError)
+    │   ├── UnsafeValue        ... a value that only pickle can carry, from a machine
+    │   ├── CellFailed         ... a cell raised an error on the machine (`name`, `traceback`)
+    │   └── KernelDied         ... the kernel on the machine is gone, with its variables
     └── ServerError            the service or the network failed
 """
 
@@ -29,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
 class VastError(Exception):
@@ -43,7 +53,14 @@ class VastError(Exception):
         HTTP status of the answer, where there was one.
     code : str, optional
         The service's own word for it (the ``error`` field of the body).
+
+    Attributes
+    ----------
+    machines : tuple of Instance
+        Handles of the machines that were rented before it happened. They bill.
     """
+
+    machines: tuple[Any, ...] = ()
 
     def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -154,6 +171,98 @@ class JournalError(VastError):
     """The record of rentals cannot be written or read. Nothing is sent without it."""
 
 
+class RemoteError(VastError):
+    """Something went wrong on a rented machine, or on the way to it. The machine bills on.
+
+    Parameters
+    ----------
+    message : str
+        What happened, what is left on the machine and what it costs, and what to do.
+    instance_id : int, optional
+        The machine.
+    """
+
+    def __init__(self, message: str, *, instance_id: int | None = None) -> None:
+        super().__init__(message)
+        self.instance_id = instance_id
+
+
+class ConnectionLost(RemoteError):
+    """The SSH connection broke, or could not be made. What ran on the machine may run on.
+
+    Attributes
+    ----------
+    pid : int or None
+        The process group of the command that was running there.
+    """
+
+    pid: int | None = None
+
+
+class LoginRefused(RemoteError):
+    """The machine's SSH server accepts none of your keys."""
+
+
+class HostKeyChanged(RemoteError):
+    """The machine answers with another host key than the one remembered. Nothing was sent."""
+
+
+class CommandFailed(RemoteError):
+    """A command on the machine ended with a code other than 0.
+
+    Attributes
+    ----------
+    result : vastnb.remote.run.Result
+        Code and output.
+    """
+
+    result: Any = None
+
+
+class CopyFailed(RemoteError):
+    """Files could not be copied to or from the machine. No file is left half written."""
+
+
+class WouldOverwrite(CopyFailed, FileExistsError):
+    """Files that are not copies of these exist under the same names. Nothing was copied.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Their names.
+    """
+
+    paths: tuple[str, ...] = ()
+
+
+class UnsafeValue(RemoteError):
+    """Only pickle can carry this value, and unpickling runs code that the machine chooses."""
+
+
+class CellFailed(RemoteError):
+    """A cell raised an error on the machine.
+
+    Attributes
+    ----------
+    name, value : str
+        The error's class and text, as the machine gives them.
+    traceback : tuple of str
+        The lines of its traceback on the machine.
+    """
+
+    name: str = ""
+    value: str = ""
+    traceback: tuple[str, ...] = ()
+
+    def _render_traceback_(self) -> list[str]:
+        """Let IPython show the machine's traceback in place of ours."""
+        return [*self.traceback, str(self)]
+
+
+class KernelDied(RemoteError):
+    """The kernel on the machine is gone, and its variables with it."""
+
+
 class HistoryError(VastError):
     """A file of the price history cannot be read or written. Searches are not affected."""
 
@@ -180,10 +289,17 @@ def bare(error: E) -> E:
 __all__ = [
     "AuthError",
     "BadTemplate",
+    "CellFailed",
+    "CommandFailed",
+    "ConnectionLost",
+    "CopyFailed",
     "HistoryError",
+    "HostKeyChanged",
     "InstanceFailed",
     "InvalidRequest",
     "JournalError",
+    "KernelDied",
+    "LoginRefused",
     "NoCredit",
     "NoSSHKey",
     "OfferGone",
@@ -191,8 +307,11 @@ __all__ = [
     "QueryError",
     "QuotaExceeded",
     "RateLimited",
+    "RemoteError",
     "ServerError",
     "SpendLimit",
+    "UnsafeValue",
     "VastError",
     "WaitTimeout",
+    "WouldOverwrite",
 ]

@@ -24,6 +24,7 @@ from vastnb.fleet.plan import ABSENT_AFTER, GONE_AFTER, State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
+from .guarding import finish
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 10}
 
@@ -62,7 +63,7 @@ def test_an_error_of_the_service_says_nothing_about_what_it_did(
     assert len(alive(server)) == effect
 
 
-def test_absence_is_proved_by_complete_lists_over_half_a_minute(
+def test_absence_is_proved_by_complete_lists_for_as_long_as_one_may_be_listed_late(
     client: vastnb.Client, server: Server, offer: Any, clock: ManualClock
 ) -> None:
     server.faults.add(Fault("create_instance", "drop-before", nth=1))
@@ -92,7 +93,7 @@ def test_what_cannot_be_found_out_says_what_may_bill_and_how_to_settle_it(
     before = clock.time()
     with pytest.raises(OutcomeUnknown) as unknown:
         client.create_instance(offer, **ORDER)
-    assert 40 < clock.time() - before < 90
+    assert ABSENT_AFTER < clock.time() - before < 240
     text = str(unknown.value)
     (entry,) = entries(client)
     assert entry.state is State.UNKNOWN
@@ -138,7 +139,7 @@ def test_a_stopped_machine_that_would_bill_is_destroyed_and_told(
     assert alive(server) == []
     (machine,) = server.world.instances.values()
     assert str(machine.id) in str(failed.value)
-    assert entries(client)[-1].state is State.DESTROYED
+    assert entries(client)[-1].is_confirmed
 
 
 def test_a_bid_below_the_spot_price_leaves_nothing_behind(
@@ -225,16 +226,20 @@ def test_an_answer_that_names_no_machine_and_no_reason_is_unknown(
 
 
 def test_a_machine_that_comes_back_is_destroyed_again(
-    client: vastnb.Client, server: Server, offer: Any, clock: ManualClock
-) -> None:
+    client: vastnb.Client, server: Server, offer: Any, clock: ManualClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     server.world.fleet.expect("resurrects")
     box = client.create_instance(offer, **ORDER)
     before = clock.time()
     box.destroy()
+    assert clock.time() - before < 5, "that it stays gone is seen in the background"
+    finish(client, clock)
     assert alive(server) == []
     assert server.calls("destroy_instance") == 2
     assert clock.time() - before >= GONE_AFTER
     assert entries(client)[-1].state is State.DESTROYED
+    assert f"Instance {box.id} had come back" in capsys.readouterr().err
 
 
 def test_a_block_destroys_its_machine_whatever_happens(

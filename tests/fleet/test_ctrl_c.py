@@ -114,6 +114,8 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
         named = {one.instance_id for one in report.of("adopted", "bills", "destroyed")}
         assert {one.id for one in machines} <= named, where
         for entry in Journal().concerning(client._fleet_base.account):
+            if entry.is_confirmed:  # of a round before
+                continue
             assert entry.state in LIVE and guarded(entry.marker), where
         client.destroy_instance([one.id for one in alive(server)])
         client.close()

@@ -16,7 +16,7 @@ from vastnb.fleet.plan import State
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
-from .guarding import HOUR, ORDER, guard_of, pass_time, rent, threads, until
+from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, threads, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
 
@@ -33,7 +33,7 @@ def test_a_machine_ends_at_its_deadline(
         time.sleep(0.05)
         assert len(alive(server)) == 1
         pass_time(client, clock, 61)
-        until(lambda: not threads(), "the thread ends when there is nothing to guard")
+        finish(client, clock)
         assert alive(server) == []
         assert [one.state for one in entries(client)] == [State.DESTROYED]
         asked = server.calls("destroy_instance")
@@ -45,7 +45,7 @@ def test_a_machine_ends_at_its_deadline(
 def test_there_is_no_thread_without_a_deadline(client: vastnb.Client) -> None:
     rent(client)
     assert threads() == []
-    assert client._desk is not None and client._desk.guard is None
+    assert client._desk is not None and not guard_of(client).alive
 
 
 def test_one_that_comes_back_is_destroyed_again(
@@ -54,19 +54,19 @@ def test_one_that_comes_back_is_destroyed_again(
     server.world.fleet.expect("resurrects")
     rent(client, max_hours=1)
     pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == [] and server.calls("destroy_instance") == 2
 
 
 def test_one_that_was_destroyed_before_is_guarded_no_longer(
-    client: vastnb.Client, server: Server
+    client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:
     fleet = client.rent("num_gpus=1", count=2, max_hours=1, **ORDER)
     assert isinstance(fleet, Fleet)
     fleet[0].destroy()
     assert [one.id for one in guard_of(client).charges] == [fleet[1].id]
     fleet.destroy()
-    until(lambda: not threads(), "nothing is left to guard")
+    finish(client, clock)
 
 
 def test_a_budget_is_kept_with_the_disk_in_it(
@@ -80,7 +80,7 @@ def test_a_budget_is_kept_with_the_disk_in_it(
     hours = (box.deadline.timestamp() - entries(client)[0].created_at) / HOUR
     assert hours * dph == pytest.approx(0.5, rel=1e-3)
     pass_time(client, clock, hours * HOUR + 1)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     spent = machine.gpu_dollars + machine.storage_dollars
     assert 0.4 < spent <= 0.51, "what the service has billed, without traffic"
 
@@ -95,7 +95,7 @@ def test_a_fleet_has_one_budget_and_ends_together(
     assert deadline is not None
     machines = alive(server)
     pass_time(client, clock, deadline.timestamp() - clock.time() + 1)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
     assert 1.8 < sum(one.gpu_dollars + one.storage_dollars for one in machines) <= 2.02
 
@@ -137,7 +137,7 @@ def test_a_lost_answer_keeps_its_deadline(
     box = rent(client, max_hours=1)
     assert [one.id for one in guard_of(client).charges] == [box.id]
     pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -166,7 +166,7 @@ def test_a_deadline_that_nothing_survives_is_an_error(
         client.rent("num_gpus=1", count=2, max_hours=10 / HOUR, **ORDER)
     assert ended.value.code == "deadline"
     assert server.calls("create_instance") == 1
-    until(lambda: bool(clock.sleep(5)) or not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -190,7 +190,7 @@ def test_a_watcher_is_told_and_cannot_keep_a_machine_alive(
     box, watcher = rent(client, max_hours=1), Broken()
     monkeypatch.setitem(client.__dict__, "_watcher", watcher)
     pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
     assert watcher.told[0] == (box.id, "gone") and "deadline" in watcher.told[1][1]
 
@@ -208,7 +208,7 @@ def test_a_deadline_can_be_moved(client: vastnb.Client, server: Server, clock: M
     time.sleep(0.05)
     assert len(alive(server)) == 1
     pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -231,7 +231,7 @@ def test_a_machine_without_a_deadline_can_be_given_one(
     assert box.deadline is None
     box.extend(hours=1)
     pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 

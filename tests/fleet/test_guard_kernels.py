@@ -16,12 +16,12 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown, ServerError
 from vastnb.fleet.journal import Journal
+from vastnb.fleet.obligations import NEGLECTED
 from vastnb.fleet.owner import Owner, began, this_process
-from vastnb.fleet.reconcile import NEGLECTED
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
-from .guarding import HOUR, ORDER, guard_of, pass_time, rent, threads, until
+from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, threads, until
 from .test_journal import a_dead_process
 
 pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
@@ -46,7 +46,7 @@ def test_the_next_kernel_destroys_what_is_overdue_and_names_it(
     connect().show_instances()
     said = capsys.readouterr().out
     assert f"Destroyed: instance {box.id}" in said and "past its deadline" in said
-    assert alive(server) == [] and threads() == []
+    assert alive(server) == []
 
 
 def test_the_next_kernel_guards_what_is_not_due_yet(
@@ -62,7 +62,7 @@ def test_the_next_kernel_guards_what_is_not_due_yet(
     assert "destroyed at its deadline, " in str(report) and "in 2 h" in str(report)
     assert [one.id for one in guard_of(second).charges] == [box.id]
     pass_time(second, clock, 2 * HOUR)
-    until(lambda: not threads(), "ended")
+    finish(second, clock)
     assert alive(server) == []
 
 
@@ -101,11 +101,11 @@ def test_a_destroy_that_fails_is_loud_and_tried_again(
     box = rent(client, max_hours=1)
     server.faults.add(Fault("destroy_instance", "503", nth=1, times=10_000))
     pass_time(client, clock, HOUR)
-    until(lambda: any(one.failures for one in guard_of(client).charges), "a failure")
+    until(lambda: any(one.failures for one in guard_of(client).unfinished), "a failure")
     assert f"INSTANCE {box.id} IS PAST ITS DEADLINE AND MAY STILL BILL" in capsys.readouterr().err
     server.faults.clear()
     pass_time(client, clock, 600)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -118,7 +118,7 @@ def test_a_deadline_during_the_renting_ends_it(
     for _ in range(20):
         pass_time(client, clock, 30)
         time.sleep(0.02)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -135,7 +135,7 @@ def test_a_rental_that_breaks_off_leaves_its_machines_guarded(
     client.reconcile()
     assert len(guard_of(client).charges) == 2, "what was found is guarded too"
     pass_time(client, clock, HOUR)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -243,7 +243,7 @@ def test_a_thread_that_has_died_is_replaced(
         pass_time(client, clock, HOUR)
         until(lambda: not guard.alive, "died")
     client.reconcile()
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -256,7 +256,7 @@ def test_a_clock_that_is_set_back_puts_no_deadline_off(
     time.sleep(0.05)
     assert len(alive(server)) == 1
     pass_time(client, clock, 61)
-    until(lambda: not threads(), "ended")
+    finish(client, clock)
     assert alive(server) == []
 
 

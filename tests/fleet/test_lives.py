@@ -19,5 +19,7 @@ def test_every_fate_is_said_within_a_look_of_being_visible_and_nothing_flaps(fat
     life = live(fate, hours=HOURS.get(fate, 0.5))
     assert life.as_expected, [(one.state, one.truth, one.reason) for one in life.said]
     assert all(one.in_time for one in life.said), life.said
-    assert life.calls == life.looks and life.singles == 0
+    # A machine that comes back is found, and destroyed again, by the guard's looks as well.
+    assert life.calls == life.looks or (fate == "resurrects" and life.calls > life.looks)
+    assert life.singles == 0
     assert len(life.notices) == len(set(life.notices)) <= 2

@@ -44,8 +44,9 @@ def test_a_machine_that_is_created_after_its_absence_was_proved_is_told_at_once_
         client.watcher.look(at_once=True)
     (text,) = said(client)
     assert "though its rental was absent" in text and "client.reconcile()" in text
-    client.reconcile()
-    assert alive(server) == []
+    (machine,) = alive(server)
+    assert [one.instance_id for one in client.reconcile().of("adopted")] == [machine.id]
+    assert entries(client)[0].contract == machine.id, "it is known from now on"
 
 
 def test_what_a_living_rental_holds_is_not_spoken_of(

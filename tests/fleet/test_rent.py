@@ -21,6 +21,7 @@ from vastnb.fleet.plan import State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
+from .guarding import finish
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 
@@ -236,6 +237,7 @@ def test_a_fleet_ends_with_its_block(
     with client.rent("num_gpus=1", count=3, **ORDER) as fleet:
         assert isinstance(fleet, Fleet)
         fleet[2].destroy()
+    finish(client, clock)
     assert alive(server) == []
     assert {one.state for one in entries(client)} == {State.DESTROYED}
 

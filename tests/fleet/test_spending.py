@@ -29,6 +29,7 @@ from vastnb.fleet.order import Order
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
+from .guarding import finish
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 
@@ -156,13 +157,14 @@ def test_several_are_destroyed_with_one_request(
 
 @pytest.mark.parametrize("kind", ["drop-after", "drop-before", "503", "truncate", "garbage"])
 def test_a_lost_bulk_destroy_is_seen_through(
-    client: vastnb.Client, server: Server, kind: Any
+    client: vastnb.Client, server: Server, kind: Any, clock: ManualClock
 ) -> None:
     server.world.fleet.expect("cached", "resurrects", "cached")
     fleet = client.rent("num_gpus=1", count=3, **ORDER)
     assert isinstance(fleet, Fleet)
     server.faults.add(Fault("destroy_instances", kind, nth=1, times=5))
     fleet.destroy()
+    finish(client, clock)
     assert alive(server) == []
 
 
@@ -302,17 +304,17 @@ def test_a_machine_can_be_connected_to_in_every_way(client: vastnb.Client, serve
         assert token not in text
 
 
-def test_another_computers_machines_are_burnt_and_swept_too(
+def test_another_computers_machines_are_burnt_and_never_swept(
     client: vastnb.Client, server: Server
 ) -> None:
     ids = client.search_offers("num_gpus=1")["id"].tolist()
     body = {"image": "a", "disk": 10, "env": {MARKER: "0" * 32}}
     client._fleet_base.call("create_instance", path={"id": ids[0]}, body=body)
     frame = client.burn().machines
-    assert frame["ours"].tolist() == [True] and frame["deadline"].isna().all()
+    assert frame["ours"].tolist() == [False] and frame["deadline"].isna().all()
     assert isinstance(frame, pd.DataFrame)
-    client.sweep(dry_run=False)
-    assert alive(server) == []
+    assert client.sweep(dry_run=False).others == 1
+    assert len(alive(server)) == 1
 
 
 def test_renting_without_a_key_fails_before_anything_is_tried(

@@ -7,6 +7,7 @@ import json
 import threading
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pandas as pd
 import pytest
 
 import vastnb
+from tests.market import histories
 from tests.market.histories import NOW, history, recorded, seen
 from vastnb import Client
+from vastnb.api.answers import Answer
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest
@@ -23,7 +26,7 @@ from vastnb.market.history import Keep
 from vastnb.market.history.history import folder_name
 from vastnb.market.history.keep import Keep as SameKeep
 from vastnb.market.history.keep import wanted
-from vastnb.market.history.recorder import PRICED, restricts
+from vastnb.market.history.recorder import PRICED, Recorder, restricts
 from vastnb.sim import Fault, Server
 
 
@@ -169,6 +172,26 @@ def test_even_where_warnings_are_errors_the_search_succeeds(client: Client, data
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(client.search_offers())
+
+
+def test_a_price_that_is_sent_in_another_type_is_said_once(tmp_path: Path) -> None:
+    class Here:
+        simulated = False
+
+        def call(self, endpoint: str, **request: Any) -> Any:
+            raise AssertionError(endpoint)
+
+    recorder = Recorder(Here(), SameKeep(), "https://console.vast.ai", ManualClock(NOW))
+    recorder._history = history(tmp_path)
+    for number in range(3):
+        found = histories.frame(*({"machine_id": m, "dph_base": "0.4 USD"} for m in range(5)))
+        found.attrs["vastnb"] |= {"truncated": False, "query": ""}
+        answer = Answer(200, b"", fetched_at=datetime.fromtimestamp(NOW, UTC), key=str(number))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            recorder(found, {"type": "on-demand"}, [answer])
+        assert [("dph_base" in str(one.message)) for one in told] == ([True] if not number else [])
+    assert len(history(tmp_path).frame()) == 15, "all else is kept"
 
 
 def test_it_can_be_switched_off(

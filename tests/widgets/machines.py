@@ -1,7 +1,7 @@
 """Machines on a simulated market, rented past the client: at once, with a fate, in the past.
 
 For tests of the monitor and for its pictures. What is rented here is a machine like any other; it
-carries the marker, unless told otherwise.
+carries the marker and is in the journal, unless told otherwise.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from vastnb.api.request import identity_of
+from vastnb.api.secret import Secret
+from vastnb.fleet.journal import Entry, Journal
 from vastnb.fleet.marker import MARKER, new_marker
+from vastnb.fleet.plan import State
 from vastnb.sim import Server
 from vastnb.sim.orders import Order
 
@@ -37,7 +41,8 @@ def rent(
         query["gpu_name"] = {"eq": gpu}
     offer = json.loads(world.search(query).to_json())["offers"][0]
     price = None if bid is None else float(offer["min_bid"]) * bid
-    env = [(MARKER, new_marker())] if ours else []
+    marker = new_marker()
+    env = [(MARKER, marker)] if ours else []
     wish = Order(
         order.pop("image", "pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime"),
         order.pop("disk", 40.0),
@@ -50,7 +55,28 @@ def rent(
         world.settle()
         world.fleet.expect(fate)
         answer = world.fleet.rent(world.account, offer["id"], wish, world.elapsed())
-    return int(answer["new_contract"])
+    number = int(answer["new_contract"])
+    if ours:
+        now = world.clock.time()
+        Journal().begin(
+            Entry(
+                marker=marker,
+                account=identity_of(Secret(server.api_key), server.url),
+                base_url=server.url,
+                offer_id=int(offer["id"]),
+                machine_id=offer["machine_id"],
+                price=None,
+                bid=price,
+                disk=wish.disk,
+                label=wish.label,
+                created_at=now,
+                since=now,
+                updated_at=now,
+                state=State.CREATED,
+                contract=number,
+            )
+        )
+    return number
 
 
 def stop(server: Server, id: int) -> None:

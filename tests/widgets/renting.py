@@ -36,7 +36,8 @@ class Page:
     def say(self, kind: str, **content: Any) -> None:
         """Send a message to the kernel."""
         self.seq += 1
-        message = {"type": kind, "page": self.name, "seq": self.seq, **content}
+        made = {"at": time.time(), "page": self.name, "seq": self.seq}
+        message = {"type": kind, **made, **content}
         self.form._on_message(self.form, message, [])
 
     @property

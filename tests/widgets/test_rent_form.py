@@ -249,6 +249,8 @@ def test_machines_are_followed_to_running_connected_to_and_destroyed(
     token = sent[-1]["url"].split("token=")[1]
     assert token not in str(form.get_state()) and token not in str(page.state)
 
+    page.say("destroy", id=number, at=time.time() - 300)
+    assert page.state["machines"][0]["state"] == "running" and "5 min" in page.state["note"]
     page.say("destroy", id=number)
     page.say("destroy", id=number)
     assert page.state["machines"][0]["state"] == "destroying"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -193,7 +193,6 @@ def judge(
     endpoint: Endpoint,
     outcome: Response | Failure,
     now: float,
-    hide: Callable[[str], str] = lambda text: text,
 ) -> Verdict:
     """Say what came of one exchange.
 
@@ -205,8 +204,6 @@ def judge(
         What came back.
     now : float
         Seconds since the epoch.
-    hide : callable
-        Takes secrets out of a text that will stand in a message.
     """
     if isinstance(outcome, Failure):
         if outcome.kind == "unsendable":
@@ -218,17 +215,16 @@ def judge(
         is_json = True
     except ValueError:
         data, is_json = None, False
-    # Secrets are hidden before a text is cut: half a key is no longer found.
-    raw = "" if is_json else hide(outcome.body[:4000].decode("utf-8", "replace"))[:2000]
+    raw = "" if is_json else outcome.body[:2000].decode("utf-8", "replace")
     # An error page may hold any word; only the service's own JSON and plain text are read.
     own = "" if raw.lstrip().startswith("<") else raw
-    code, msg = (plain(hide(part)) for part in _words(data, own))
+    code, msg = (plain(part) for part in _words(data, own))
     succeeded = 200 <= status < 300
     limited = is_own_limit(status, f"{code} {msg}") and not _may_name_a_machine(data or raw)
     if limited and not endpoint.repeatable:
         return Refused(read_refusal(headers, data, f"{raw} {msg}", now))
     if endpoint.creates:
-        return _judge_create(status, data, hide)
+        return _judge_create(status, data)
     if status == 429 and not endpoint.repeatable:
         return Trouble("an answer that is not Vast.ai's own (HTTP 429)", True, status)
     if not succeeded or (isinstance(data, dict) and data.get("success") is False):
@@ -239,7 +235,7 @@ def judge(
     if succeeded:
         return _judge_success(endpoint, status, data, is_json, code, msg, outcome)
     if 300 <= status < 400:
-        return Definite(_redirected(status, headers.get("Location", ""), hide))
+        return Definite(_redirected(status, headers.get("Location", "")))
     if status >= 500 or status in {408, 425}:
         known = _known(status, code, msg)
         if known:
@@ -250,9 +246,7 @@ def judge(
     return Definite(_known(status, code, msg) or _refusal(status, code, msg, is_json=is_json))
 
 
-def own_refusal(
-    status: int, data: Any, hide: Callable[[str], str] = lambda text: text
-) -> VastError | None:
+def own_refusal(status: int, data: Any) -> VastError | None:
     """Return the error for a create that the service itself has refused; None for anything else.
 
     Parameters
@@ -261,8 +255,6 @@ def own_refusal(
         HTTP status.
     data : Any
         The decoded body.
-    hide : callable
-        Takes secrets out of a text that will stand in a message.
     """
     if not isinstance(data, Mapping) or _may_name_a_machine(data):
         return None
@@ -270,7 +262,7 @@ def own_refusal(
     refuses = 400 <= status < 500 and status not in _NEVER_REFUSALS and said in (None, False)
     if not (refuses or (status == 200 and said is False)):
         return None
-    code, msg = (plain(hide(part)) for part in _words(data, ""))
+    code, msg = (plain(part) for part in _words(data, ""))
     known = _known(status, code, msg)
     if known is None and not (code in _CREATE_CODES or _OWN_MESSAGE.search(msg.lower())):
         return None
@@ -327,11 +319,11 @@ def misshapen(endpoint: Endpoint, data: Any) -> str:
     return ""
 
 
-def _judge_create(status: int, data: Any, hide: Callable[[str], str]) -> Good | Definite | Trouble:
+def _judge_create(status: int, data: Any) -> Good | Definite | Trouble:
     """Judge the answer to a create: a machine, a refusal of the service's own, or unknown."""
     if isinstance(data, Mapping) and data.get("new_contract") is not None:
         return Good(data)  # whatever the status says, a machine may exist
-    refusal = own_refusal(status, data, hide)
+    refusal = own_refusal(status, data)
     if refusal is not None:
         return Definite(refusal)
     if 200 <= status < 300 and isinstance(data, Mapping):
@@ -473,8 +465,8 @@ def _invalid(what: str, status: int | None, code: str | None, hint: str = "") ->
     )
 
 
-def _redirected(status: int, location: str, hide: Callable[[str], str]) -> ServerError:
-    where = bare_url(hide(location)) if location else "nowhere"
+def _redirected(status: int, location: str) -> ServerError:
+    where = bare_url(location) if location else "nowhere"
     return ServerError(
         f"The service redirects to {where} (HTTP {status}), which is not followed: a redirect "
         "turns a POST into a GET, and the key goes to one server only. Nothing was done or "

@@ -104,9 +104,8 @@ ENDPOINTS: dict[str, Endpoint] = _table(
     Endpoint("show_charges", "GET", "/api/v0/charges/", 1.0, repeatable=True),
 
     # Renting. There is no idempotency key: an answer that was lost is reconciled, never re-sent.
+    # (There is a bulk create too: one lost answer would leave up to 64 machines.)
     Endpoint("create_instance", "PUT", "/api/v0/asks/{id}/", 4.5, penalty=12.0,
-             creates=True),
-    Endpoint("create_instances", "POST", "/api/v0/asks/bulk/", 4.5, penalty=12.0,
              creates=True),
 
     # Instances.
@@ -120,6 +119,7 @@ ENDPOINTS: dict[str, Endpoint] = _table(
     Endpoint("change_bid", "PUT", "/api/v0/instances/bid_price/{id}/", 5.5, repeatable=True),
     Endpoint("destroy_instance", "DELETE", "/api/v0/instances/{id}/", 3.0, repeatable=True),
     Endpoint("destroy_instances", "DELETE", "/api/v0/instances/", 3.0, repeatable=True),
+    Endpoint("fetch_contracts", "POST", "/api/v0/contracts/fetch/", None, repeatable=True),
     Endpoint("request_logs", "PUT", "/api/v0/instances/request_logs/{id}/", None, repeatable=True),
 )
 # fmt: on

@@ -37,7 +37,13 @@ def cache_dir() -> Path:
 def data_dir() -> Path:
     """Return where rentals are recorded: ``VASTNB_DATA_DIR``, or the system's usual place."""
     chosen = os.environ.get("VASTNB_DATA_DIR")
-    return at_home(chosen) if chosen else _usual(platformdirs.user_data_path)
+    if not chosen:
+        return _usual(platformdirs.user_data_path)
+    # A relative one stays where it was at first, whichever directory the kernel changes to.
+    return _chosen.setdefault(chosen, at_home(chosen).absolute())
+
+
+_chosen: dict[str, Path] = {}
 
 
 def at_home(path: str | os.PathLike[str]) -> Path:

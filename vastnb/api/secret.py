@@ -1,16 +1,19 @@
-"""A key that cannot be printed by accident.
+"""What must not be printed by accident: the key, and what a request carries.
 
-The text lives in a closure, so that neither ``repr``, ``vars``, a debugger's table of locals nor a
-verbose traceback shows it. Only `Secret.reveal` gives it back, and only the line that writes the
-Authorization header calls that.
+The text of a `Secret` lives in a closure, so that neither ``repr``, ``vars``, a debugger's table
+of locals nor a verbose traceback shows it. Only `Secret.reveal` gives it back, and only the line
+that writes the Authorization header calls that. `veil` hides the values of a request in the same
+places, and `Redactor` takes both out of whatever the service says.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 HIDDEN = "<secret>"
 _SECRET_NAME = re.compile(r"key|token|secret|password")
@@ -81,6 +84,160 @@ class Secret:
         raise TypeError("A Secret is not pickled: whoever opened the file would have the key.")
 
 
+class _VeiledText(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+class _VeiledDict(dict[Any, Any]):
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{name!r}: {HIDDEN}' for name in self)}}}"
+
+
+class _VeiledList(list[Any]):
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+def veil(value: Any) -> Any:
+    """Return the same value, whose `repr` shows no text in it: tracebacks show arguments.
+
+    Parameters
+    ----------
+    value : Any
+        Texts, mappings and sequences are hidden, down to the last one; the names of a mapping
+        stay, and anything else is returned as it is.
+    """
+    if isinstance(value, str):
+        return _VeiledText(value)
+    if isinstance(value, Mapping):
+        return _VeiledDict({name: veil(one) for name, one in value.items()})
+    if isinstance(value, list | tuple):
+        return _VeiledList(veil(one) for one in value)
+    return value
+
+
+SECRET_FIELDS = frozenset(
+    ["env", "onstart", "args", "args_str", "image_login", "extra", "ssh_key", "password", "token"]
+)
+"""Fields of a request's body whose texts are nobody else's business."""
+
+KEPT_FIELDS = ("new_contract", "success")
+"""Fields of an answer that money depends on: neither they nor their names are ever changed."""
+
+_ESCAPED = re.compile(rb"\\u00[2-7]|\\/")
+"""A key may be spelt with these in JSON, which have no need to be."""
+
+_FIELD = re.compile(r"[a-z_]{1,24}")
+_SHORT, _LONG = 3, 6
+_WORDS = frozenset(["true", "false", "none", "null", "yes", "off"])
+
+
+class Redactor:
+    """Takes the key and the secrets of one request out of what the service says.
+
+    Parameters
+    ----------
+    key : Secret
+        The API key.
+    body : bytes or None
+        The JSON that is sent: see `SECRET_FIELDS`. A text of fewer than six characters is taken
+        out where it stands as a word of its own, and one of fewer than three stays.
+    """
+
+    def __init__(self, key: Secret, body: bytes | None = None) -> None:
+        secrets = {key.reveal()} if key else set()
+        secrets |= set(_secrets_in(json.loads(body) if body else None))
+        found = {form for one in secrets for form in _forms(one)}
+        ordered = sorted(found, key=len, reverse=True)
+        whole = [re.escape(one) for one in ordered if len(one) >= _LONG]
+        words = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in ordered if len(one) < _LONG]
+        pattern = re.compile("|".join([*KEPT_FIELDS, *whole, *words]))
+
+        def text(said: str) -> str:
+            said = pattern.sub(lambda m: m[0] if m[0] in KEPT_FIELDS else HIDDEN, said)
+            return _without_cut_tail(said, ordered)
+
+        self._text = text
+        self._has_key = key.found_in
+        self._all = body is not None
+
+    def text(self, said: str) -> str:
+        """Return a text without the secrets."""
+        return self._text(said)
+
+    def body(self, body: bytes) -> bytes:
+        """Return an answer's body without the secrets; most are returned as they are.
+
+        An answer to a question can only repeat the key, and is looked through for that alone.
+        """
+        if not (self._all or self._has_key(body) or _ESCAPED.search(body)):
+            return body
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            return self._text(body.decode("utf-8", "replace")).encode()
+        clean = self._data(data)
+        return body if clean == data else json.dumps(clean).encode()
+
+    def _data(self, data: Any) -> Any:
+        if isinstance(data, str):
+            return self._text(data)
+        if isinstance(data, dict):
+            return {
+                name if _FIELD.fullmatch(name) else self._text(name): (
+                    one if name in KEPT_FIELDS else self._data(one)
+                )
+                for name, one in data.items()
+            }
+        return [self._data(one) for one in data] if isinstance(data, list) else data
+
+
+def _secrets_in(body: Any) -> Iterator[str]:
+    """Yield the texts of a request's body that must not come back."""
+    if not isinstance(body, dict):
+        return
+    for name, value in body.items():
+        if name in SECRET_FIELDS:
+            yield from _texts(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):  # an environment; "-p 80:80" is a port
+        for name, one in value.items():
+            if not name.startswith("-"):
+                yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str):
+        # A service that refuses a script may repeat one line of it, or what a line assigns.
+        for part in (value, *value.splitlines(), *re.findall(r"=\s*(\S+)", value)):
+            for one in (part.strip(), part.strip("'\"; ")):
+                if len(one) >= _SHORT and one.lower() not in _WORDS:
+                    yield one
+        if re.search(r"(^|\s)-\w\s", value):  # docker's flags, of a login for one
+            yield from (one for one in value.split() if len(one) >= _LONG)
+
+
+def _forms(secret: str) -> Iterable[str]:
+    """Return how a text may be written in a message: as it is, in JSON, in an address."""
+    return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1],
+            quote(secret), quote(secret, safe="")}  # fmt: skip
+
+
+def _without_cut_tail(text: str, secrets: Iterable[str]) -> str:
+    """Return a text that was cut in the middle of a secret, without its beginning."""
+    end = text.rstrip(" .\N{HORIZONTAL ELLIPSIS}")
+    for secret in secrets:
+        at = end.rfind(secret[:_LONG]) if len(secret) > _LONG else -1
+        if at >= 0 and secret.startswith(end[at:]):
+            return end[:at] + HIDDEN
+    return text
+
+
 def without_secrets(data: Any) -> Any:
     """Return JSON without the entries, at any depth, that are named like a key or a token."""
     if isinstance(data, Mapping):
@@ -94,4 +251,4 @@ def without_secrets(data: Any) -> Any:
     return data
 
 
-__all__ = ["HIDDEN", "Secret", "without_secrets"]
+__all__ = ["HIDDEN", "Redactor", "Secret", "veil", "without_secrets"]

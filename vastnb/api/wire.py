@@ -64,6 +64,10 @@ class Request(NamedTuple):
     params: Mapping[str, str]
     body: bytes | None
 
+    def __repr__(self) -> str:
+        size = 0 if self.body is None else len(self.body)
+        return f"<Request {self.method} {self.url}, {size} bytes>"
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

@@ -3,7 +3,8 @@
 What a machine was rented for (image, environment, start script, candidates, price) is known only
 in the kernel that rented it, for it may hold secrets and is written down nowhere. There, the same
 rental goes on with the offers that it has not tried; when there are none left, with offers of the
-same GPUs, cheapest first. Its limits of hours and dollars hold for the new machine anew.
+same GPUs, cheapest first. Its limit of hours holds for the new machine anew; of a budget it has
+what the old one has left.
 
 The old machine is destroyed first, and has stayed gone, before anything is rented: so two are
 never paid for, and if no offer can be had, there is no machine and no bill.
@@ -11,15 +12,21 @@ never paid for, and if no offer can be had, there is no machine and no bill.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from vastnb.errors import InvalidRequest, OfferGone, VastError
+from vastnb.errors import InstanceFailed, InvalidRequest, OfferGone, VastError
+from vastnb.fleet.deadline import Machine, spent_by
+from vastnb.fleet.ending import destroy
+from vastnb.fleet.guarding import guard_of
 from vastnb.fleet.history import number
 from vastnb.fleet.offer import Offer, bid_for, offers_of
 
 if TYPE_CHECKING:
+    from vastnb.fleet.desk import Desk
     from vastnb.fleet.instance import Instance
     from vastnb.fleet.rent import Rental
     from vastnb.fleet.verbs import InstanceVerbs
@@ -134,14 +141,61 @@ def rent_again(
             f"It is not known what instance {id} costs, so there is no limit for the next one. "
             "Nothing was sent. Give max_dph=."
         )
-    client.destroy_instance(id)
-    # From here on the old machine is gone: whatever fails, it is not billed.
-    _left_behind(client).update(_machines(rental, id, record))
+    with _replacing(client, id):
+        desk = client._fleet(acting=True)
+        guard_of(client, desk)
+        left = _dollars_left(desk, id)
+        client.watcher.expect(id, "gone")
+        try:
+            destroy(desk, [id], stays=True)
+        finally:
+            client.watcher.nudge()
+        # From here on the old machine is gone: whatever fails, it is not billed.
+        client.__dict__["_rented_here"].pop(id, None)
+        _left_behind(client).update(_machines(rental, id, record))
+        if left is not None:
+            if left <= 0:
+                raise InstanceFailed(
+                    f"Instance {id} was destroyed and is gone, and its budget is spent: nothing "
+                    "was rented in its place. Rent with client.rent(...).",
+                    code="budget_spent",
+                )
+            rental = replace(rental, bounds=replace(rental.bounds, budget_usd=left, count=1))
+        try:
+            return _rent(client, rental, record, limit)
+        except VastError as error:
+            error.add_note(f"Instance {id} was destroyed and is gone.")
+            raise
+
+
+@contextmanager
+def _replacing(client: InstanceVerbs, id: int) -> Iterator[None]:
+    """Replace a machine once: a second call for it, meanwhile, is refused."""
+    under_way: set[int] = client.__dict__.setdefault("_replacing", set())
+    with _lock:
+        if id in under_way:
+            raise InvalidRequest(
+                f"Instance {id} is being replaced already. Nothing was sent.", code="under_way"
+            )
+        under_way.add(id)
     try:
-        return _rent(client, rental, record, limit)
-    except VastError as error:
-        error.add_note(f"Instance {id} was destroyed and is gone.")
-        raise
+        yield
+    finally:
+        with _lock:
+            under_way.discard(id)
+
+
+_lock = threading.Lock()
+
+
+def _dollars_left(desk: Desk, id: int) -> float | None:
+    """Return what is left of a machine's share of a budget; None if it has none."""
+    entry = desk.journal.of_contract(desk.rights.account, id)
+    if entry is None or entry.budget is None:
+        return None
+    since = entry.created_at if entry.priced_at is None else entry.priced_at
+    spent = spent_by(desk.clock.time(), [Machine(since, entry.price or 0.0)])
+    return entry.budget - spent
 
 
 def _rent(

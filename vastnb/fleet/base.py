@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vastnb.api.progress import WaitHook, wait_line
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest, JournalError
+from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
     from vastnb.api.transport import Call
@@ -58,6 +58,9 @@ class Footing:
     @property
     def watcher(self) -> Watcher:
         """The one picture of all instances that widgets, waits and handles share."""
+        from vastnb.fleet.guarding import look_after
+
+        look_after(self)
         lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
         with lock:
             if self._watcher is None:
@@ -72,6 +75,7 @@ class Footing:
                     base.clock,
                     deadline_of=noted.deadline,
                     rental_of=noted.rental,
+                    is_known=noted.is_known,
                     local=is_local(base.base_url),
                 )
                 self.on_close(self._watcher.close)
@@ -106,37 +110,42 @@ class Footing:
     def _fleet(self, *, acting: bool = False, first: bool = True) -> Desk:
         """Return the desk; at its first use, settle what an earlier kernel left open."""
         from vastnb.fleet.desk import Desk, Rights
+        from vastnb.fleet.guarding import look_after
         from vastnb.fleet.journal import Journal
 
         lock = self.__dict__.setdefault("_first_use", threading.Lock())
-        fresh = False
         with lock:
             if self._desk is None:
                 base = self._fleet_base
                 rights = Rights(base.account, base.base_url, base.clock, base.timeout, base.on_wait)
                 self._desk = Desk(base.call, rights, Journal())
-                fresh = True
-        if fresh and first:
-            self._settle_the_past(self._desk, acting)
-        return self._desk
+            desk, begun = self._desk, self.__dict__.get("_begun", False)
+            self.__dict__["_begun"] = begun or first
+        if not first:
+            return desk
+        if not begun:
+            self._settle_the_past(desk, acting)
+        else:
+            look_after(self)
+        return desk
 
     def _settle_the_past(self, desk: Desk, acting: bool) -> None:
         from vastnb.fleet.guarding import take_up
         from vastnb.fleet.reconcile import needs_settling, reconcile
 
         try:
-            if needs_settling(desk):
-                report = reconcile(desk)
-                take_up(self, desk)
-                if report.findings or report.trouble:
-                    sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
+            settled = not needs_settling(desk)
+            report = None if settled else reconcile(desk)
+            take_up(self, desk)
+            if report is not None and (report.findings or report.trouble):
+                sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
         except JournalError as error:
             if acting:
-                self._desk = None
+                self.__dict__["_begun"] = False
                 raise
-            warnings.warn(error.message, RuntimeWarning, stacklevel=4)
+            warn(error.message, stacklevel=4)
         except BaseException:  # a Ctrl-C too
-            self._desk = None  # the next use tries again
+            self.__dict__["_begun"] = False  # the next use tries again
             raise
 
 
@@ -151,9 +160,10 @@ def id_of(value: Any) -> int:
     number = getattr(value, "id", value)
     try:
         whole = int(number)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         whole = 0
-    if whole <= 0 or isinstance(value, bool):
+    odd = isinstance(value, bool) or (not isinstance(number, str) and whole != number)
+    if whole <= 0 or odd:
         raise InvalidRequest(f"{value!r} is no instance's id. Nothing was sent.", code="no_id")
     return whole
 

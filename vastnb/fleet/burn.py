@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ import pandas as pd
 from vastnb import html
 from vastnb.api.text import plain, seconds
 from vastnb.fleet.history import number
-from vastnb.fleet.marker import marker_of
 from vastnb.fleet.status import judge
 from vastnb.market.cells import array_of
 from vastnb.market.offers import times_of
@@ -27,7 +26,7 @@ i num_gpus [] its GPUs
 f per_hour [$/h] what it costs as it is meant to be, without traffic
 f storage_per_hour [$/h] ... of which for its disk, stopped or not
 b runs [] whether it is meant to run
-b ours [] whether vastnb rented it
+b ours [] whether vastnb rented it on this computer
 t deadline [UTC] when it is to be destroyed
 """,
     default=True,
@@ -102,6 +101,7 @@ def burn_of(
     now: float,
     credit: float | None = None,
     deadlines: Mapping[int, float] | None = None,
+    known: Container[int] = (),
 ) -> Burn:
     """Reckon what machines cost.
 
@@ -115,13 +115,18 @@ def burn_of(
         What the account has left, $.
     deadlines : mapping of int to float, optional
         By instance, epoch seconds.
+    known : container of int
+        The instances that vastnb has rented on this computer.
 
     Returns
     -------
     Burn
         A machine that is meant to run counts with its full price, also while it loads.
     """
-    rows = [_row(record, now, deadlines or {}) for record in records]
+    rows = [
+        {**_row(record, now, deadlines or {}), "ours": record.get("id") in known}
+        for record in records
+    ]
     rows.sort(key=lambda row: -(row["per_hour"] or 0.0))
     running = sum(row["per_hour"] or 0.0 for row in rows if row["runs"])
     stopped = sum(row["per_hour"] or 0.0 for row in rows if not row["runs"])
@@ -151,7 +156,6 @@ def _row(record: Mapping[str, Any], now: float, deadlines: Mapping[int, float]) 
         "per_hour": number(record.get("dph_total")) if runs else disk,
         "storage_per_hour": disk,
         "runs": runs,
-        "ours": marker_of(record) is not None,
         "deadline": deadlines.get(record.get("id", 0)),
     }
 

@@ -23,6 +23,10 @@ LATEST: Final = 253_402_300_799.0
 """The end of the year 9999, epoch seconds: no budget lasts longer."""
 
 
+LONGEST: Final = 10 * 365 * 24 * HOUR
+"""Seconds: no deadline lies further ahead. A price of 0 would never spend a budget."""
+
+
 class Machine(NamedTuple):
     """What a machine costs, and since when.
 
@@ -85,6 +89,11 @@ class Bounds:
     def __bool__(self) -> bool:
         return self.max_hours is not None or self.budget_usd is not None
 
+    @property
+    def share(self) -> float | None:
+        """Dollars that one machine may cost, as long as all may be rented."""
+        return None if self.budget_usd is None else self.budget_usd / self.count
+
     def alone(self, now: float, dph: float | None) -> float | None:
         """Return the deadline of a machine that is rented now, with its share of the budget.
 
@@ -108,9 +117,8 @@ class Bounds:
                     "sent, nothing was rented. Give max_hours, or another offer.",
                     code="no_price",
                 )
-            share = self.budget_usd / self.count
-            moments.append(spent_at(share, [Machine(now, dph)]))
-        return min(moments) if moments else None
+            moments.append(spent_at(self.share or 0.0, [Machine(now, dph)]))
+        return min(*moments, now + LONGEST) if moments else None
 
     def together(self, machines: Sequence[Machine]) -> list[float]:
         """Return the deadlines of the machines that were rented in the end, epoch seconds.
@@ -122,7 +130,7 @@ class Bounds:
         """
         end = math.inf if self.budget_usd is None else spent_at(self.budget_usd, machines)
         hours = math.inf if self.max_hours is None else self.max_hours
-        return [min(end, one.since + hours * HOUR) for one in machines]
+        return [min(end, one.since + min(hours * HOUR, LONGEST)) for one in machines]
 
 
 def spent_at(budget: float, machines: Sequence[Machine]) -> float:
@@ -154,6 +162,28 @@ def spent_at(budget: float, machines: Sequence[Machine]) -> float:
     return min(LATEST, moment + max(0.0, budget - spent) / rate * HOUR)
 
 
+def repriced(
+    deadline: float, budget: float, since: float, price: float, now: float
+) -> tuple[float, float]:
+    """Return the deadline and what is left of a budget, after a look at what a machine costs.
+
+    Parameters
+    ----------
+    deadline : float
+        As it stands, epoch seconds; it only comes nearer.
+    budget : float
+        Dollars that were left at `since`.
+    since : float
+        Epoch seconds.
+    price : float
+        $/h that it costs now; it counts from `since` on.
+    now : float
+        Epoch seconds.
+    """
+    left = max(0.0, budget - max(0.0, price) * max(0.0, now - since) / HOUR)
+    return min(deadline, spent_at(left, [Machine(now, price)])), left
+
+
 def spent_by(moment: float, machines: Sequence[Machine]) -> float:
     """Return what machines have cost together at a moment, $."""
     return sum(max(0.0, one.dph) * max(0.0, moment - one.since) / HOUR for one in machines)
@@ -161,12 +191,16 @@ def spent_by(moment: float, machines: Sequence[Machine]) -> float:
 
 def utc(moment: float | None) -> datetime | None:
     """Return a deadline as a time (UTC)."""
-    return None if moment is None else datetime.fromtimestamp(moment, UTC)
+    return None if moment is None else _date(moment)
+
+
+def _date(moment: float) -> datetime:
+    return datetime.fromtimestamp(min(max(moment, 0.0), LATEST), UTC)
 
 
 def in_words(deadline: float, now: float) -> str:
     """Return ``"14:05 UTC (in 2 h)"``, with the date if that is another day."""
-    then, today = datetime.fromtimestamp(deadline, UTC), datetime.fromtimestamp(now, UTC)
+    then, today = _date(deadline), _date(now)
     shape = "%H:%M UTC" if then.date() == today.date() else "%Y-%m-%d %H:%M UTC"
     far = words(abs(deadline - now))
     if abs(deadline - now) < 1:
@@ -179,4 +213,14 @@ def _positive(value: Any) -> bool:
     return number and math.isfinite(value) and value > 0
 
 
-__all__ = ["HOUR", "LATEST", "Bounds", "Machine", "in_words", "spent_at", "spent_by", "utc"]
+__all__ = [
+    "HOUR",
+    "LATEST",
+    "Bounds",
+    "Machine",
+    "in_words",
+    "repriced",
+    "spent_at",
+    "spent_by",
+    "utc",
+]

@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import warnings
 import weakref
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vastnb.errors import InvalidRequest
+from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.deadline import HOUR, LATEST, utc
-from vastnb.fleet.guard import Guard, unguarded
+from vastnb.fleet.guard import REREAD, Guard, owed, undone, unguarded
+from vastnb.fleet.journal import Journal
 from vastnb.fleet.onmachine import move_command
-from vastnb.fleet.owner import this_process
 from vastnb.fleet.plan import LIVE
-from vastnb.fleet.reconcile import unwatched
+from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
     from vastnb.fleet.base import Footing
@@ -48,9 +47,12 @@ def guard_of(client: Footing, desk: Desk) -> Guard:
 
         def end() -> None:
             left = guard.close()
-            if left and outlasted:
-                text = unguarded(left, desk.clock.time(), "This client is closed")
-                warnings.warn(text, RuntimeWarning, stacklevel=6)
+            now = desk.clock.time()
+            why = "This client is closed"
+            if outlasted and (some := [one for one in left if not one.open]):
+                warn(unguarded(some, now, why), stacklevel=5)
+            if outlasted and (some := [one for one in left if one.open]):
+                warn(undone(some, why), stacklevel=5)
 
         there.on_close(end)
         if not outlasted:
@@ -59,10 +61,27 @@ def guard_of(client: Footing, desk: Desk) -> Guard:
 
 
 def take_up(client: Footing, desk: Desk) -> None:
-    """Guard what the journal has deadlines for, and nobody in this process guards."""
-    found = [one for one in desk.journal.entries(desk.rights.account, LIVE) if unwatched(one)]
-    if found:
-        guard_of(client, desk).arm(found)
+    """See to what the journal says is owed, and nobody in this process sees to."""
+    if owed(desk):
+        guard_of(client, desk).take_up()
+
+
+def look_after(client: Footing) -> None:
+    """Take up what is owed, in the background: for whoever only looks. Never raises or waits."""
+    there: Any = client
+    looked: float = client.__dict__.get("_looked_after", -math.inf)
+    now = client._clock_of_fleet().steady()
+    if now - looked < REREAD or not there.has_key:
+        return
+    client.__dict__["_looked_after"] = now
+    try:
+        if not Journal().path.exists():
+            return
+        desk = client._fleet(first=False)
+        if owed(desk):
+            guard_of(client, desk).take_up_soon()
+    except VastError as error:
+        warn(error.message)
 
 
 def deadline_of(client: Footing, id: int) -> datetime | None:
@@ -111,7 +130,7 @@ def extend(client: Footing, id: int, hours: float) -> datetime | None:
             "cannot be kept for it. Nothing was changed.",
             code="no_such_attempt",
         )
-    if entry.owner == this_process() and guard_of(client, desk).closed:
+    if guard_of(client, desk).closed:
         raise InvalidRequest(
             f"This client is closed, so nobody would enforce a deadline of instance {id}. It is as "
             "it was. Make a new client, and move it there.",
@@ -121,17 +140,15 @@ def extend(client: Footing, id: int, hours: float) -> datetime | None:
     begin = now if entry.deadline is None else max(entry.deadline, now)
     moment = min(LATEST, begin + hours * HOUR)
     desk.journal.set_deadlines({entry.marker: moment})
-    entry = replace(entry, deadline=moment)
-    if entry.owner == this_process():
-        guard_of(client, desk).arm([entry])
+    # Here, whoever rented it: another kernel that guards it reads the journal before it acts.
+    guard_of(client, desk).arm([replace(entry, deadline=moment, budget=None)])
     if entry.on_machine:
-        warnings.warn(
+        warn(
             f"Instance {id} also ends itself, at the deadline that stands in its start script. "
             f"That one is moved on the machine: {move_command(moment)}",
-            RuntimeWarning,
             stacklevel=3,
         )
     return utc(moment)
 
 
-__all__ = ["deadline_of", "extend", "guard_of", "has_ended", "take_up"]
+__all__ = ["deadline_of", "extend", "guard_of", "has_ended", "look_after", "take_up"]

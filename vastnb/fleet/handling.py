@@ -215,28 +215,37 @@ class Handling(Footing):
                 code="invalid_price",
             )
         self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
+        guard = self._desk.guard if self._desk is not None else None
+        if guard is not None:
+            guard.look_at_prices()
         self.watcher.nudge(id_of(id), f"bid changed to ${float(price):.4g}/h")
 
     def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
-        """Destroy instances, their disks included, and see that they stay gone.
+        """Destroy instances, their disks included.
+
+        Some machines come back after half a minute. That these stay gone is confirmed in the
+        background, and by the next kernel if this one ends; one that comes back is destroyed
+        again, and you are told.
 
         Parameters
         ----------
         id : int or sequence of int
             The instances.
         verify : bool
-            Look until they have been gone for 45 seconds: some come back after half a minute,
-            and are destroyed again. Without it, `reconcile` looks later.
+            Return when they have been seen gone; without it, as soon as the service has confirmed
+            the request.
 
         Raises
         ------
         OutcomeUnknown
-            If one was not seen gone: it may still bill.
+            If it is not confirmed: one may still bill. It is tried again in the background.
         """
         from vastnb.fleet.ending import destroy
+        from vastnb.fleet.guarding import guard_of
 
         ids = _several(id)
         desk = self._fleet()
+        guard_of(self, desk)
         for one in ids:  # first, for whoever looks meanwhile: whatever comes of it, that is meant
             self.watcher.expect(one, "gone")
         try:
@@ -269,6 +278,7 @@ class Handling(Footing):
         from vastnb.fleet.reconcile import reconcile
 
         desk = self._fleet(first=False)
+        self.__dict__["_begun"] = True
         report = reconcile(desk)
         take_up(self, desk)
         return report

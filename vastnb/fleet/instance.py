@@ -1,8 +1,7 @@
 """Handles: one machine, or several, that can be acted on and that end with their block.
 
 A handle holds an id and the last record that was seen; it acts through the client's verbs. As a
-context manager it destroys its machine at the end, whatever happens in the block, and sees to it
-that it stays gone.
+context manager it destroys its machine at the end, whatever happens in the block.
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ import pandas as pd
 from vastnb.fleet import connect
 from vastnb.fleet.ending import Block
 from vastnb.fleet.status import Verdict, Wanted
+from vastnb.remote.verbs import OnMachine, OnMachines
 
 if TYPE_CHECKING:
     from vastnb.fleet.handling import Handling
     from vastnb.fleet.picture import Watched
+    from vastnb.remote.jobs import Job
 
 
-class Instance(Block):
+class Instance(OnMachine, Block):
     """One rented machine.
 
     Parameters
@@ -230,10 +231,26 @@ class Instance(Block):
         await self._client.wait_async(self._id, until, timeout, reachable=reachable)
         return self
 
-    def start(self) -> None:
-        """Start it; see `Client.start_instance`."""
+    def start(self, command: str | None = None, **options: Any) -> Job | None:
+        """Start it; see `Client.start_instance`. With a command: let that run on it by itself.
+
+        Parameters
+        ----------
+        command : str, optional
+            What its shell is to run; it outlives the connection and this kernel.
+        **options
+            ``name`` (by which `job` finds it again), ``cwd`` (by default the workspace).
+
+        Returns
+        -------
+        Job or None
+            The command: ``.tail()``, ``.wait()``, ``.stop()``.
+        """
+        if command is not None:
+            return self._begin(command, **options)
         self._client.start_instance(self._id)
         self._wanted = "running"
+        return None
 
     def stop(self) -> None:
         """Stop it: its GPUs are given back, its disk is kept and billed."""
@@ -257,7 +274,7 @@ class Instance(Block):
         return self._client.logs(self._id, tail, **options)
 
     def destroy(self, *, verify: bool = True) -> None:
-        """Destroy it and its disk, and see that it stays gone; see `Client.destroy_instance`."""
+        """Destroy it and its disk; see `Client.destroy_instance`."""
         self._client.destroy_instance(self._id, verify=verify)
         self._wanted = "gone"
 
@@ -300,7 +317,7 @@ class Instance(Block):
         return self._verdict
 
 
-class Fleet(Block, Sequence[Instance]):
+class Fleet(OnMachines, Block, Sequence[Instance]):
     """Several machines that were rented together; a sequence of `Instance`.
 
     Parameters
@@ -353,7 +370,7 @@ class Fleet(Block, Sequence[Instance]):
         return self
 
     def destroy(self, *, verify: bool = True) -> None:
-        """Destroy all of them, and see that they stay gone."""
+        """Destroy all of them; see `Client.destroy_instance`."""
         left = [one for one in self._instances if not one._is_over]
         if left:
             self._client.destroy_instance([one.id for one in left], verify=verify)

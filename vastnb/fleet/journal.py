@@ -14,6 +14,7 @@ which succeeds once, so that two kernels that start together do not both settle 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
@@ -22,10 +23,18 @@ from typing import Any, Final, TypeVar
 
 from vastnb.api.files import data_dir, private_file
 from vastnb.errors import JournalError
+from vastnb.fleet.deadline import LATEST
+from vastnb.fleet.obligations import Holder, is_neglected
 from vastnb.fleet.owner import Owner, this_process
 from vastnb.fleet.plan import LIVE, OPEN, State
 
 T = TypeVar("T")
+
+FOUND: Final = "found in the background"
+"""The note of a machine that was found, and that `reconcile` has not told of yet."""
+
+CONFIRMED: Final = "seen gone"
+"""The note of a machine that was destroyed and seen gone once."""
 
 FILE: Final = "rentals.sqlite"
 PATIENCE: Final = 10.0
@@ -70,6 +79,12 @@ class Entry:
         When the machine is to be destroyed, seconds since the epoch; None is never.
     on_machine : int
         1 if its start script has a deadline of its own as well.
+    image : str
+        What it runs; empty if that is not known.
+    budget : float or None
+        Dollars that were left for it at `priced_at`; None if it has no budget.
+    priced_at : float or None
+        Up to when it is known what it has cost, seconds since the epoch.
     """
 
     marker: str
@@ -92,6 +107,14 @@ class Entry:
     began: str = field(default_factory=lambda: this_process().began)
     deadline: float | None = None
     on_machine: int = 0
+    image: str = ""
+    budget: float | None = None
+    priced_at: float | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether its machine was destroyed and seen gone, and has to stay gone only."""
+        return self.state is State.DESTROYING and self.note == CONFIRMED
 
     @property
     def owner(self) -> Owner:
@@ -105,6 +128,9 @@ class Entry:
 
 
 _COLUMNS: Final = tuple(one.name for one in fields(Entry))
+_INSERT: Final = (
+    f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
+)
 _TYPES: Final = {
     "marker": "TEXT PRIMARY KEY",
     "price": "REAL",
@@ -112,6 +138,9 @@ _TYPES: Final = {
     "disk": "REAL",
     "deadline": "REAL",
     "on_machine": "INTEGER NOT NULL DEFAULT 0",
+    "image": "TEXT NOT NULL DEFAULT ''",
+    "budget": "REAL",
+    "priced_at": "REAL",
 }
 
 
@@ -122,10 +151,27 @@ class Journal:
     ----------
     path : Path, optional
         The SQLite file; by default in `data_dir`.
+    me : Owner, optional
+        The process that writes; by default this one.
+    is_dead : callable
+        Whether a process is dead, given for how many seconds it has been silent.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        me: Owner | None = None,
+        is_dead: Callable[[Owner, float], bool] = Owner.is_dead,
+    ) -> None:
         self._path = path
+        self._me = me
+        self._is_dead = is_dead
+
+    @property
+    def me(self) -> Owner:
+        """The process that writes."""
+        return self._me or this_process()
 
     @property
     def path(self) -> Path:
@@ -140,12 +186,7 @@ class Journal:
         JournalError
             If it cannot be written; then nothing may be sent.
         """
-        marks = ", ".join("?" for _ in _COLUMNS)
-        self._write(
-            "Nothing was sent, and nothing was rented.",
-            f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({marks})",
-            [astuple(entry)],
-        )
+        self._write("Nothing was sent, and nothing was rented.", _INSERT, [astuple(entry)])
 
     def update(self, entry: Entry, **changes: Any) -> Entry:
         """Write what has become of an attempt, and return the entry as it is now.
@@ -158,50 +199,82 @@ class Journal:
         new = replace(entry, **changes)
         names = [*changes]
         sets = ", ".join(f"{name}=?" for name in names)
-        self._write(
-            "What was rented is not affected, but a new kernel will have to find it again.",
-            f"UPDATE attempts SET {sets} WHERE marker=?",
-            [[*(getattr(new, name) for name in names), entry.marker]],
+        values = [*(getattr(new, name) for name in names), entry.marker]
+
+        def work(connection: sqlite3.Connection) -> None:
+            sql = f"UPDATE attempts SET {sets} WHERE marker=?"
+            if not connection.execute(sql, values).rowcount:  # the file was taken away
+                connection.execute(_INSERT, astuple(new))
+
+        self._transact(
+            "What was rented is not affected, but a new kernel will have to find it again.", work
         )
         return new
 
-    def set_deadlines(self, deadlines: Mapping[str, float]) -> None:
+    def set_deadlines(
+        self, deadlines: Mapping[str, float], budgets: Mapping[str, float] | None = None
+    ) -> None:
         """Write the deadlines of several machines down, all or none.
 
         Parameters
         ----------
         deadlines : dict of str to float
             By marker, seconds since the epoch.
+        budgets : dict of str to float, optional
+            By marker, what is left of a budget, $; without it there is none any longer.
 
         Raises
         ------
         JournalError
             If it cannot be written; the earlier deadlines hold.
         """
-        self._write(
-            "The deadlines are as they were.",
-            "UPDATE attempts SET deadline=? WHERE marker=?",
-            [(moment, marker) for marker, moment in deadlines.items()],
-        )
+        left = budgets or {}
+        rows = [(moment, left.get(marker), marker) for marker, moment in deadlines.items()]
 
-    def claim(self, entry: Entry, now: float) -> Entry | None:
+        def work(connection: sqlite3.Connection) -> None:
+            sql = "UPDATE attempts SET deadline=?, budget=? WHERE marker=?"
+            if connection.executemany(sql, rows).rowcount < len(rows):
+                raise OSError("it no longer has these rentals: the file was replaced")
+
+        self._transact("The deadlines are as they were.", work)
+
+    def claim(self, entry: Entry, now: float, account: str | None = None) -> Entry | None:
         """Make the entry of a dead process ours; None if another kernel was quicker.
+
+        Parameters
+        ----------
+        entry : Entry
+            As it was read.
+        now : float
+            Seconds since the epoch.
+        account : str, optional
+            The account that it turned out to belong to, for a row that another key has written.
 
         Raises
         ------
         JournalError
             If it cannot be written.
         """
-        me = this_process()
+        me, account = self.me, account or entry.account
         changed = self._write(
             "Nothing was changed.",
-            "UPDATE attempts SET host=?, pid=?, began=?, updated_at=?"
+            "UPDATE attempts SET account=?, host=?, pid=?, began=?, updated_at=?"
             " WHERE marker=? AND host=? AND pid=? AND began=? AND state=?",
-            [(*me, now, entry.marker, *entry.owner, entry.state)],
+            [(account, *me, now, entry.marker, *entry.owner, entry.state)],
         )
         if not changed:
             return None
-        return replace(entry, host=me.host, pid=me.pid, began=me.began, updated_at=now)
+        return replace(
+            entry, account=account, host=me.host, pid=me.pid, began=me.began, updated_at=now
+        )
+
+    def holder(self, entry: Entry, account: str, now: float) -> Holder:
+        """Say to whom an entry belongs, as seen from this process and account."""
+        if entry.owner == self.me:
+            return Holder.HERE if entry.account == account else Holder.OTHER
+        if not self._is_dead(entry.owner, now - entry.updated_at) and not is_neglected(entry, now):
+            return Holder.ALIVE
+        return Holder.DEAD if entry.account == account else Holder.OTHER
 
     def entries(self, account: str, states: Iterable[State] | None = None) -> list[Entry]:
         """Return the attempts of an account, oldest first.
@@ -218,19 +291,12 @@ class Journal:
         JournalError
             If the file is there and cannot be read.
         """
-        if not self.path.exists():
-            return []
-        wanted = list(State if states is None else states)
-        marks = ", ".join("?" for _ in wanted)
-        rows = self._transact(
-            "Nothing was changed.",
-            lambda connection: connection.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE account=?"
-                f" AND state IN ({marks}) ORDER BY created_at, rowid",
-                (account, *wanted),
-            ).fetchall(),
-        )
-        return [_entry(row) for row in rows]
+        wanted = set(State if states is None else states)
+        return [one for one in self._read("account=?", account) if one.state in wanted]
+
+    def entries_at(self, base_url: str) -> list[Entry]:
+        """Return the attempts of every key at a server, oldest first."""
+        return self._read("base_url=?", base_url)
 
     def concerning(self, account: str) -> list[Entry]:
         """Return the attempts that something may still have to be done about, or that bill."""
@@ -240,6 +306,19 @@ class Journal:
         """Return the attempt that made a machine, if this package made it."""
         found = [one for one in self.entries(account) if one.contract == contract]
         return found[-1] if found else None
+
+    def _read(self, where: str, value: str) -> list[Entry]:
+        if not self.path.exists():
+            return []
+        rows = self._transact(
+            "Nothing was changed.",
+            lambda connection: connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE {where}"
+                " ORDER BY created_at, rowid",
+                (value,),
+            ).fetchall(),
+        )
+        return [_entry(row) for row in rows]
 
     def _write(self, so_far: str, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """Do one statement for several rows, for all or none; return how many it changed."""
@@ -310,8 +389,34 @@ def _column(name: str) -> str:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
+    """Return a row as an entry; nothing that stands in the file may break a start."""
     entry = Entry(*row)
-    return replace(entry, state=State(entry.state))
+    contract = entry.contract if type(entry.contract) is int and entry.contract > 0 else None
+    try:
+        state = State(entry.state)
+    except ValueError:  # of a later version: it may bill
+        state = State.UNKNOWN if contract is None else State.CREATED
+    return replace(
+        entry,
+        state=state,
+        contract=contract,
+        deadline=_moment(entry.deadline),
+        price=_number(entry.price),
+        budget=_number(entry.budget),
+        created_at=_moment(entry.created_at) or 0.0,
+        since=_moment(entry.since) or 0.0,
+        updated_at=_moment(entry.updated_at) or 0.0,
+    )
 
 
-__all__ = ["FILE", "Entry", "Journal"]
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if known else None
+
+
+def _moment(value: Any) -> float | None:
+    number = _number(value)
+    return None if number is None else min(max(number, 0.0), LATEST)
+
+
+__all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal"]

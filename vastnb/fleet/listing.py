@@ -1,8 +1,7 @@
 """The list of instances, whole or not at all.
 
-A page that is missing, a total that does not add up or a record without its environment would make
-a machine look absent that is there. Any of them is an error; only a list that is complete can
-prove that something does not exist.
+A page that is missing or a total that does not add up would make a machine look absent that is
+there. Either is an error; only a list that is complete can prove that something does not exist.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any, Final
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import ServerError
-from vastnb.fleet.marker import marker_of
 
 PAGE: Final = 25
 MOST_PAGES: Final = 400
@@ -30,6 +28,8 @@ NEEDED: Final = (
     "num_gpus",
     "gpu_name",
     "machine_id",
+    "image_uuid",
+    "start_date",
 )
 """Columns by which a machine is recognised and named."""
 
@@ -49,14 +49,6 @@ class Listing:
 
     records: tuple[Mapping[str, Any], ...]
     asked_at: float
-
-    def ids_of(self, marker: str | None, contract: int | None) -> list[int]:
-        """Return the ids of the machines that carry a marker, or have an id."""
-        return [
-            int(record["id"])
-            for record in self.records
-            if record["id"] == contract or (marker is not None and marker_of(record) == marker)
-        ]
 
     def record(self, instance_id: int) -> Mapping[str, Any] | None:
         """Return the record of one machine."""
@@ -125,8 +117,8 @@ def _page(data: Any) -> Sequence[Mapping[str, Any]]:
         raise _broken("it has no 'instances'")
     for record in page:
         number = record.get("id") if isinstance(record, Mapping) else None
-        if not isinstance(number, int) or isinstance(number, bool) or "extra_env" not in record:
-            raise _broken("it holds an instance without its id or its environment")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise _broken("it holds an instance without its id")
     return page
 
 

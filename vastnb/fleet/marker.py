@@ -7,8 +7,9 @@ and a machine whose maker never heard the answer is still recognised.
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 MARKER: Final = "VASTNB_ATTEMPT"
@@ -25,29 +26,61 @@ def with_marker(env: Mapping[str, str], marker: str) -> dict[str, str]:
     return {**env, MARKER: marker}
 
 
+def label_of(marker: str) -> str:
+    """Return the label of a machine for which the user has given none: a second way to find it."""
+    return f"vastnb-{marker[:12]}"
+
+
 def marker_of(record: Mapping[str, Any]) -> str | None:
-    """Return the marker of an instance record; None if it was not rented by this package.
+    """Return the marker of an instance record; None if it shows none."""
+    return read_marker(record) or None
+
+
+def read_marker(record: Mapping[str, Any]) -> str | None:
+    """Return the marker in the environment of an instance record.
 
     Parameters
     ----------
     record : mapping
-        As the service lists it: ``extra_env`` is a list of pairs (an object in older answers, and
-        null for an instance without any).
+        As the service lists it. ``extra_env`` is a list of pairs; an object, texts ``"K=V"`` and
+        either of them as JSON text have been met as well.
+
+    Returns
+    -------
+    str or None
+        Empty if the environment has no marker; None if there is none or it is not understood,
+        which proves nothing.
     """
-    for name, value in _pairs(record.get("extra_env")):
-        if name == MARKER:
-            return value
-    return None
+    env = record.get("extra_env")
+    pairs = _pairs(env)
+    if pairs is None or (not pairs and env is None):
+        return None
+    return next((value for name, value in pairs if name == MARKER), "")
 
 
-def _pairs(env: Any) -> Iterator[tuple[str, str]]:
+def _pairs(env: Any) -> list[tuple[str, str]] | None:
+    if isinstance(env, str):
+        text = env.strip()
+        if text[:1] in ("[", "{"):
+            try:
+                return _pairs(json.loads(text))
+            except ValueError:
+                return None
+        env = text.replace("-e ", " ").split()
     if isinstance(env, Mapping):
-        env = list(env.items())
-    if not isinstance(env, Sequence) or isinstance(env, str):
-        return
-    for pair in env:
-        if isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
-            yield str(pair[0]), str(pair[1])
+        return [(str(name), str(value)) for name, value in env.items()]
+    if not isinstance(env, Sequence):
+        return None
+    pairs = []
+    for one in env:
+        if isinstance(one, str) and "=" in one:
+            name, _, value = one.partition("=")
+            pairs.append((name.strip(), value.strip().strip("'\"")))
+        elif isinstance(one, Sequence) and not isinstance(one, str) and len(one) == 2:
+            pairs.append((str(one[0]), str(one[1])))
+        else:
+            return None
+    return pairs
 
 
-__all__ = ["MARKER", "marker_of", "new_marker", "with_marker"]
+__all__ = ["MARKER", "label_of", "marker_of", "new_marker", "read_marker", "with_marker"]

@@ -15,7 +15,8 @@ from vastnb.clock import Clock
 from vastnb.errors import JournalError
 from vastnb.fleet.journal import Entry, Journal
 from vastnb.fleet.notices import Rental
-from vastnb.fleet.plan import LIVE, OVER
+from vastnb.fleet.obligations import due_at, known_contracts
+from vastnb.fleet.plan import OVER
 
 FRESH: Final = 15.0
 """Seconds for which what was read holds."""
@@ -39,6 +40,7 @@ class Noted:
         self._read_at: float | None = None
         self._entries: dict[str, Entry] = {}
         self._deadlines: dict[int, float] = {}
+        self._known: dict[int, Entry] = {}
 
     def deadline(self, id: int) -> float | None:
         """Return when a machine is to be destroyed, epoch seconds; None if that is not known."""
@@ -67,6 +69,12 @@ class Noted:
             None if entry.bid is not None else entry.price, str(entry.state) if over else ""
         )
 
+    def is_known(self, id: int) -> bool:
+        """Say whether a machine was rented by vastnb on this computer."""
+        with self._lock:
+            self._refresh()
+            return id in self._known
+
     def _refresh(self) -> None:
         now = self._clock.time()
         if self._read_at is not None and 0 <= now - self._read_at < FRESH:
@@ -76,10 +84,11 @@ class Noted:
         with contextlib.suppress(JournalError):
             entries = Journal().entries(self._account)
             self._entries = {entry.marker: entry for entry in entries}
+            self._known = known_contracts(entries)
             self._deadlines = {
-                entry.contract: entry.deadline
+                entry.contract: due_at(entry) or 0.0
                 for entry in entries
-                if entry.state in LIVE and entry.contract is not None and entry.deadline is not None
+                if entry.contract is not None and due_at(entry) is not None
             }
 
 

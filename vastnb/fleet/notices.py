@@ -187,9 +187,9 @@ def _rented(
         dph = dph_now(record) or number(record.get("dph_total"))
         cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
         why = f"though its rental was {rental.given_up}: it was created late, or came back"
-        what = "destroys it"
+        what = "destroys it again" if rental.given_up == "destroyed" else "takes it up"
         if rental.given_up == "gone":  # lists have left it out; nobody here has destroyed it
-            why, what = "though lists did not show it", "takes it up again"
+            why = "though lists did not show it"
         yield (
             "given up",
             "bad",

@@ -14,6 +14,7 @@ import math
 import shlex
 from typing import Final
 
+from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
 
 FILE: Final = "/root/.vastnb_deadline"
@@ -28,7 +29,7 @@ _LINE: Final = (
     "(P() {{ tr '\\0' '\\n' </proc/1/environ|sed -n \"s/^$1=//p\"; }};"
     "I=${{CONTAINER_ID:-$(P CONTAINER_ID)}};K=${{CONTAINER_API_KEY:-$(P CONTAINER_API_KEY)}};"
     'U={url}/api/v0/instances/$I/;A="Authorization: Bearer $K";'
-    "while :;do D=$(cat {file} 2>/dev/null);"
+    'while [ -n "$I" ];do D=$(cat {file} 2>/dev/null);'
     'if [ "$(date +%s)" -ge "${{D:-{deadline}}}" ];then '
     'curl -fsS -m 20 -X DELETE -H "$A" -H "Content-Type: application/json" -d "{{}}" "$U"'
     '||wget -qO- -T 20 -t 1 --method=DELETE --header="$A" "$U"'
@@ -77,8 +78,8 @@ def with_line(onstart: str | None, deadline: float, base_url: str) -> str:
     """
     added = line(deadline, base_url)
     if not onstart or not onstart.startswith("#!"):
-        return added + (onstart or "")
-    first, _, rest = onstart.partition("\n")
+        return _hidden(added + (onstart or ""))
+    first, _, rest = veil(onstart.partition("\n"))
     if not first.split("/")[-1].split()[-1].endswith("sh"):
         raise InvalidRequest(
             f"onstart is a script for {first[2:].strip()!r}, so the line that ends the machine "
@@ -86,7 +87,12 @@ def with_line(onstart: str | None, deadline: float, base_url: str) -> str:
             "deadline_on_machine, or give a shell script.",
             code="invalid_args",
         )
-    return f"{first}\n{added}{rest}"
+    return _hidden(f"{first}\n{added}{rest}")
+
+
+def _hidden(script: str) -> str:
+    hidden: str = veil(script)
+    return hidden
 
 
 def move_command(deadline: float) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any, Final
 
+from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.marker import MARKER, with_marker
+from vastnb.fleet.marker import MARKER, label_of, with_marker
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768
@@ -151,7 +152,7 @@ class Order:
             "env": with_marker(env, marker),
             "price": None if self.price is None else float(self.price),
             "disk": self.disk,
-            "label": self.label,
+            "label": self.label or label_of(marker),
             "onstart": self.onstart,
             "cancel_unavail": not self.interruptible if cancel is None else cancel,
             "template_hash_id": self.template_hash,
@@ -166,7 +167,8 @@ class Order:
             body["runtype"] = runtype
         if args is not None:
             body["args"] = args
-        return body
+        hidden: dict[str, Any] = veil(body)
+        return hidden
 
     def _run(self) -> tuple[str | None, list[str] | None]:
         args = None if self.args is None else [str(one) for one in self.args]
@@ -210,7 +212,11 @@ def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
     if env is None:
         return {}
     if isinstance(env, str):
-        return _flags(env)
+        try:
+            return veiled(_flags(env))
+        except InvalidRequest as error:
+            wrong = error
+        raise wrong.with_traceback(None)  # without the frames that have taken it to pieces
     if not isinstance(env, Mapping):
         raise _wrong("env is an object, such as {'KEY': 'value', '-p 8000:8000': '1'}")
     for name, value in env.items():
@@ -218,7 +224,13 @@ def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
             raise _wrong(f"env: the value of {name!r} must be a text")
         if not isinstance(value, str | int | float):
             raise _wrong(f"env: the value of {name!r} must be a text")
-    return {name: str(value) for name, value in env.items()}
+    return veiled({name: str(value) for name, value in env.items()})
+
+
+def veiled(env: dict[str, str]) -> dict[str, str]:
+    """Return an environment whose `repr` shows its names only."""
+    hidden: dict[str, str] = veil(env)
+    return hidden
 
 
 def is_kvm(image: Any) -> bool:

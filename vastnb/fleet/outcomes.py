@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -103,20 +103,20 @@ def outcome(attempt: Attempt, was: State) -> VastError | None:
         return unknown(attempt)
     if case.state is State.ABSENT:
         return ServerError(
-            f"The answer to renting {attempt.offer} was lost; complete lists of your instances "
-            f"over {case.seen.clean} looks show that nothing was created. Nothing was rented or "
-            "charged. It may be tried again.",
+            f"The answer to renting {attempt.offer} was lost; {case.seen.clean} complete lists of "
+            "your instances show that nothing was created. Nothing was rented or charged. You may "
+            "try it again.",
             code="proved_absent",
         )
-    if case.state is State.DESTROYED and was in (*UNSETTLED, State.STILLBORN, State.DESTROYING):
+    if case.is_ended and was in (*UNSETTLED, State.STILLBORN, State.DESTROYING):
         return InstanceFailed(
             f"{attempt.offer} gave a stopped machine (instance {case.contract}) that would have "
-            "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed "
-            "and is gone. Bid more, or try the next offer.",
+            "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed. "
+            "Bid more, or try the next offer.",
             code="created_stopped",
         )
     if case.state in (State.DESTROYING, State.STILLBORN):
-        return still_there(case)
+        return still_there([case])
     return attempt.error
 
 
@@ -125,26 +125,66 @@ def unknown(attempt: Attempt) -> OutcomeUnknown:
     case = attempt.case
     assert case is not None
     assert case.entry is not None
-    cost = "an unknown price" if attempt.price is None else f"${attempt.price:.4f}/h"
-    last = f" Last trouble: {case.error}" if case.error else ""
     return OutcomeUnknown(
-        f"A create for {attempt.offer} was sent and its answer was lost. One machine with a disk "
-        f"of {case.entry.disk:g} GB may exist and bill {cost}; it carries VASTNB_ATTEMPT="
-        f"{case.entry.marker} in its environment. Nothing else was sent for it. Run "
-        "client.reconcile() to find it or to prove that it does not exist, or look at "
-        f"https://cloud.vast.ai/instances/.{last}",
+        f"A create for {attempt.offer} was sent and its answer was lost. {_may_exist(case)} "
+        "Nothing else was sent for it. Run client.reconcile() to find it or to prove that it does "
+        f"not exist, or look at https://cloud.vast.ai/instances/.{_last(case)}",
         code="unsettled",
     )
 
 
-def still_there(case: Case) -> OutcomeUnknown:
-    """Return the error for a machine that should be gone and was not seen to be."""
-    seen = "is still listed" if case.seen.found else "has not been seen gone for long enough"
-    last = f" Last trouble: {case.error}" if case.error else ""
+def blocked(case: Case) -> OutcomeUnknown:
+    """Return the error for a create that was not sent, because an earlier one is open."""
+    assert case.entry is not None
     return OutcomeUnknown(
-        f"Instance {case.contract} was asked to be destroyed and {seen}: it may still bill. Run "
-        "client.reconcile(), which goes on with it, or look at https://cloud.vast.ai/instances/."
-        f"{last}",
+        f"What became of an earlier create, for offer {case.entry.offer_id}, is still not known, "
+        f"so this call sent nothing and rented nothing. {_may_exist(case)} Run client.reconcile() "
+        f"until it is found or proved absent, then rent again.{_last(case)}",
+        code="unsettled",
+    )
+
+
+def _may_exist(case: Case) -> str:
+    entry = case.entry
+    assert entry is not None
+    cost = "an unknown price" if entry.price is None else f"${entry.price:.4f}/h"
+    text = (
+        f"One machine with a disk of {entry.disk:g} GB may exist and bill {cost}; it carries "
+        f"VASTNB_ATTEMPT={entry.marker} in its environment."
+    )
+    if case.seen.maybe:
+        named = ", ".join(map(str, case.seen.maybe))
+        text += (
+            f" It may be instance {named}, which shows no marker and began after the request; if "
+            "so, client.destroy_instance(id) ends it."
+        )
+    return text
+
+
+def _last(case: Case) -> str:
+    return f" Last trouble: {case.error}" if case.error else ""
+
+
+def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
+    """Return the error for machines that should be gone, and are not known to be."""
+    ids = ", ".join(str(one.contract) for one in cases)
+    what = f"Instance {ids} was" if len(cases) == 1 else f"Instances {ids} were"
+    refused = next((one.refusal for one in cases if one.refusal is not None), None)
+    if refused is not None:
+        # Without the advice of a refusal: it is about a request that the user has made.
+        why = refused.message.partition("Nothing was")[0].strip()
+        return OutcomeUnknown(
+            f"{what} not destroyed: {why} It may still bill. While this kernel lives, it is tried "
+            "again in the background, as it is by the next one. Or destroy it at "
+            "https://cloud.vast.ai/instances/.",
+            status=refused.status,
+            code=refused.code or "destroy_refused",
+        )
+    return OutcomeUnknown(
+        f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. While this "
+        "kernel lives, it is tried again in the background, as it is by the next one. "
+        "client.reconcile() tells how it stands; or look at https://cloud.vast.ai/instances/."
+        f"{_last(cases[0])}",
         code="not_seen_gone",
     )
 
@@ -155,4 +195,4 @@ def _id(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-__all__ = ["Attempt", "Read", "outcome", "read_answer", "still_there", "unknown"]
+__all__ = ["Attempt", "Read", "blocked", "outcome", "read_answer", "still_there", "unknown"]

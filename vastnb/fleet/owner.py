@@ -46,11 +46,13 @@ class Owner(NamedTuple):
         """
         if self.host != platform.node():
             return silent_for >= SILENT_FOR_DEAD
-        if self.pid == os.getpid():
-            return self.began != began(self.pid)
-        if not _exists(self.pid):
+        if self.pid != os.getpid() and not _exists(self.pid):
             return True
-        return self.began != began(self.pid)
+        now = began(self.pid)
+        if not self.began or not now:
+            # Its id may be that of another process by now: silence has to tell.
+            return self.pid != os.getpid() and silent_for >= SILENT_FOR_DEAD
+        return self.began != now
 
 
 def this_process() -> Owner:
@@ -66,10 +68,24 @@ def began(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except (OSError, IndexError):
-        return ""
+        return _began_elsewhere(pid)
     if fields[0] == "Z":
         return "ended"  # killed, and its parent has not looked yet
     return f"{boot}:{fields[19]}"
+
+
+def _began_elsewhere(pid: int) -> str:
+    """Return it where there is no /proc: psutil is there with any Jupyter kernel."""
+    try:
+        import psutil  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        return ""
+    try:
+        process = psutil.Process(pid)
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return "ended" if ended else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""
 
 
 def _exists(pid: int) -> bool:

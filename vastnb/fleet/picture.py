@@ -60,7 +60,7 @@ class Watched:
     since : float
         When this state was first seen, epoch seconds.
     ours : bool
-        Whether it was rented by vastnb, on whichever computer.
+        Whether it was rented by vastnb on this computer.
     reached : bool or None
         Whether its SSH answered when it was last tried; `None` if nobody tried.
     """
@@ -231,6 +231,7 @@ def take_list(
     doubted: Doubt | None = None,
     reached: Mapping[int, bool] | None = None,
     credit: float | None = None,
+    ours: Collection[int] | None = None,
 ) -> dict[int, Known]:
     """Return the picture with a whole list of instances taken in.
 
@@ -250,6 +251,8 @@ def take_list(
         Of instances that somebody tried to connect to just now.
     credit : float, optional
         $, as last known.
+    ours : collection of int, optional
+        Those that vastnb has rented on this computer; without it, a marker says so.
     """
     shown = {record["id"]: trimmed(record) for record in records}
     new = {number for number, one in meant.items() if one.then(asked_at) == "running"}
@@ -269,6 +272,7 @@ def take_list(
             doubted=held,
             reached=(reached or {}).get(number),
             credit=credit,
+            ours=ours,
         )
         if not _over(one, asked_at):
             after[number] = one
@@ -285,6 +289,7 @@ def take_one(
     doubted: bool = False,
     reached: bool | None = None,
     credit: float | None = None,
+    ours: Collection[int] | None = None,
 ) -> Known:
     """Return what is known of one instance after one more look at it.
 
@@ -302,6 +307,8 @@ def take_one(
         Epoch seconds.
     doubted : bool
         Whether its absence proves nothing yet.
+    ours : collection of int, optional
+        See `take_list`.
     reached, credit
         See `vastnb.fleet.status.judge`.
     """
@@ -315,14 +322,17 @@ def take_one(
         reason = "missing from the last list, which is not believed yet; to be asked again"
         verdict = Verdict(state, reason, "wait", settled=False)
     seen = remember(history, record, verdict, now=now, reached=reached)
-    ours = bool(before and before.watched.ours) if record is None else bool(marker_of(record))
+    if record is None:
+        is_ours = bool(before and before.watched.ours)
+    else:
+        is_ours = bool(marker_of(record)) if ours is None else number in ours
     same = before is not None and before.watched.verdict.state == verdict.state
     watched = Watched(
         number,
         record if record is not None else before.watched.record if before else {"id": number},
         verdict,
         before.watched.since if before and same else now,
-        ours,
+        is_ours,
         seen[-1].reached,
     )
     there = record is not None

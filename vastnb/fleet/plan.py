@@ -1,21 +1,21 @@
 """What to do next about an attempt to rent: decisions, and nothing but decisions.
 
-An attempt is *open* while a machine may exist that nobody holds: it was sent and not answered, or
-a machine is to be destroyed and has not been seen gone. `next_step` says what an open attempt
-needs, `next_move` what a whole rental needs. Both take what is known and return a value; looking,
-sending and waiting are done elsewhere.
+Whose business an attempt is, and what proves its end, stands in `vastnb.fleet.obligations`. Here
+`next_step` says what one attempt needs now, `next_move` what a whole rental needs. Both take what
+is known and return a value; looking, sending and waiting are done elsewhere.
 
 ::
 
     sending ──answer──> created | refused | stillborn
        └──lost──> unknown ──seen──> adopted
-                     └──absent from enough complete lists──> absent
+                     └──absent from enough complete lists──> absent ──seen──> adopted
     stillborn, created, adopted ──> destroying ──gone from enough lists──> destroyed
+    destroyed ──seen──> destroying
     created, adopted ──absent from enough complete lists──> gone ──seen──> adopted
 
-The rules: nothing is sent while an attempt of the same rental is unknown. A list proves absence
-only if it is complete, and only when a request that is still under way would have arrived. What a
-living process does is its own business.
+The rules: nothing is sent while an attempt is unknown. A list proves absence only if it is
+complete, and only when a request that is still under way would have arrived. Only a machine whose
+id is known to be ours is destroyed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ from typing import Final
 CLEAN_LISTS: Final = 3
 """Complete lists without the machine that its absence takes."""
 
-ABSENT_AFTER: Final = 30.0
-"""Seconds from the loss of the answer to the last of them: the service may still be at work."""
+LISTED_WITHIN: Final = 75.0
+"""Seconds in which a machine that was made is shown by the lists: 30 to 60 were observed."""
+
+ABSENT_AFTER: Final = LISTED_WITHIN
+"""Seconds from the loss of the answer to the last list that proves absence."""
+
+ABSENT_BEHIND_GATEWAY: Final = 150.0
+"""... if a gateway answered instead of the service, which may still be at work."""
 
 GONE_AFTER: Final = 45.0
 """Seconds for which a destroyed machine must stay away. Some have come back after half a minute."""
@@ -38,7 +44,7 @@ FIRST_LOOKS: Final = (0.0, 2.0, 4.0, 8.0)
 """Seconds before each of the first looks; later ones are as far apart as the last."""
 
 DESTROY_AGAIN_AFTER: Final = 5.0
-"""Seconds from one destroy to the next, of a machine that is still listed."""
+"""Seconds from one destroy to the next, of a machine that is still there."""
 
 
 class State(StrEnum):
@@ -76,6 +82,8 @@ class Sightings:
     ----------
     found : tuple of int
         Ids of its machines in the newest list; one, unless something is badly wrong.
+    maybe : tuple of int
+        Machines that may be its own, and show no marker: none is taken, and none is called absent.
     clean : int
         Lists in a row without any.
     first_clean, last_clean : float or None
@@ -85,17 +93,18 @@ class Sightings:
     """
 
     found: tuple[int, ...] = ()
+    maybe: tuple[int, ...] = ()
     clean: int = 0
     first_clean: float | None = None
     last_clean: float | None = None
     looks: int = 0
 
-    def saw(self, ids: Sequence[int], asked_at: float) -> Sightings:
+    def saw(self, ids: Sequence[int], asked_at: float, maybe: Sequence[int] = ()) -> Sightings:
         """Return what is known after one more complete list."""
-        if ids:
-            return Sightings(found=tuple(sorted(ids)), looks=self.looks + 1)
+        if ids or maybe:
+            return Sightings(tuple(sorted(ids)), tuple(sorted(maybe)), looks=self.looks + 1)
         first = asked_at if self.first_clean is None else self.first_clean
-        return Sightings((), self.clean + 1, first, asked_at, self.looks + 1)
+        return Sightings((), (), self.clean + 1, first, asked_at, self.looks + 1)
 
     def failed(self) -> Sightings:
         """Return what is known after a list that failed: no more than before."""
@@ -111,17 +120,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The machine `keep` is ours; any in `destroy` must go."""
+    """The machine `keep` is ours."""
 
     keep: int
-    destroy: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Destroy:
-    """Destroy these machines."""
+    """Destroy this machine."""
 
-    ids: tuple[int, ...]
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Leave it as it is. `why` is ``"settled"``, ``"not ours"`` or ``"no time"``."""
+    """Leave it as it is. `why` is ``"settled"``, ``"confirmed"`` or ``"no time"``."""
 
     why: str
 
@@ -141,16 +149,47 @@ class Leave:
 Step = Look | Adopt | Destroy | Close | Leave
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one attempt, beside its state and what was seen.
+
+    Parameters
+    ----------
+    since : float
+        The moment after which nothing more was sent for it (seconds since the epoch): when the
+        answer was lost, or when the machine was last asked to be destroyed.
+    contract : int, optional
+        The machine's id, where it is known.
+    never_ran : bool
+        The machine that was found is meant to be stopped and has never been up: the lost answer
+        was a refusal that left a machine behind, which bills its disk.
+    listed_by : float
+        Until then its machine, if new, may be missing from the lists: absence proves nothing.
+    gateway : bool
+        The answer was lost behind a gateway.
+    accepted : bool
+        The service has confirmed the last request to destroy it.
+    foreign : bool
+        The machine that the answer named is somebody else's.
+    """
+
+    since: float
+    contract: int | None = None
+    never_ran: bool = False
+    listed_by: float = float("-inf")
+    gateway: bool = False
+    accepted: bool = True
+    foreign: bool = False
+
+
 def next_step(
     state: State,
     seen: Sightings,
+    facts: Facts,
     *,
-    since: float,
     now: float,
-    deadline: float,
-    ours: bool = True,
-    contract: int | None = None,
-    never_ran: bool = False,
+    deadline: float = float("inf"),
+    stays: bool = True,
 ) -> Step:
     """Say what one attempt needs.
 
@@ -159,70 +198,69 @@ def next_step(
     state : State
         From the journal.
     seen : Sightings
-        From the lists that were asked for after `since`.
-    since : float
-        The moment after which nothing more was sent for it (seconds since the epoch): when the
-        answer was lost, or when the machine was last asked to be destroyed.
+        From the lists that were asked for after `Facts.since`.
+    facts : Facts
+        What else is known.
     now, deadline : float
         When whoever settles it gives up.
-    ours : bool
-        False for an attempt of another process that lives.
-    contract : int, optional
-        The machine's id, where it is known.
-    never_ran : bool
-        The machine that was found is meant to be stopped and has never been up: the lost answer
-        was a refusal that left a machine behind, which bills its disk.
+    stays : bool
+        Whether to go on until a destroyed machine has stayed gone, or leave it as "confirmed" as
+        soon as it was once seen gone.
     """
-    if not ours:
-        return Leave("not ours")
+    contract = facts.contract
     if state in UNSETTLED:
         if seen.found:
-            return Destroy(seen.found) if never_ran else Adopt(seen.found[0], seen.found[1:])
-        if _proven(seen, since, ABSENT_AFTER):
-            return Close(State.ABSENT)
-        return _look(seen, since, ABSENT_AFTER, now, deadline)
+            return Destroy(seen.found[0]) if facts.never_ran else Adopt(seen.found[0])
+        span = ABSENT_BEHIND_GATEWAY if facts.gateway else ABSENT_AFTER
+        return _prove(State.ABSENT, seen, facts, span, now, deadline)
     if state is State.STILLBORN:
-        return Destroy((contract,)) if contract is not None else Leave("settled")
+        if contract is None:
+            return Leave("settled")
+        if facts.foreign:
+            return Close(State.REFUSED)
+        if contract in seen.found:
+            return Destroy(contract)
+        return _prove(State.GONE, seen, facts, ABSENT_AFTER, now, deadline)
     if state is State.DESTROYING:
-        if seen.found:
-            if now - since >= DESTROY_AGAIN_AFTER:
-                return Destroy(seen.found)
-            wait = DESTROY_AGAIN_AFTER - (now - since)
+        if contract is None:
+            return Leave("settled")
+        waited = now - facts.since
+        there = contract in seen.found or not facts.accepted
+        if there:
+            wait = max(0.0, DESTROY_AGAIN_AFTER - waited)
+            if wait == 0.0:
+                return Destroy(contract)
             return Look(wait) if now + wait <= deadline else Leave("no time")
-        if _proven(seen, since, GONE_AFTER):
-            return Close(State.DESTROYED)
-        return _look(seen, since, GONE_AFTER, now, deadline)
-    if state is State.GONE and contract in seen.found:
+        if not stays and seen.clean:
+            return Leave("confirmed")
+        return _prove(State.DESTROYED, seen, facts, GONE_AFTER, now, deadline)
+    if state is State.GONE and contract in seen.found and contract is not None:
         # Nobody here has destroyed it: lists have left it out, and somebody may be using it.
         return Adopt(contract)
-    if state in OVER and seen.found:
-        # It came after all, or came back. Whoever rented it was told that there is none.
-        return Destroy(seen.found)
+    if state is State.DESTROYED and contract in seen.found and contract is not None:
+        return Destroy(contract)  # it came back
+    if state in (State.ABSENT, State.REFUSED) and seen.found:
+        return Adopt(seen.found[0])  # it came after all
     if state in LIVE and contract is not None:
-        others = tuple(one for one in seen.found if one != contract)
-        if others:
-            return Adopt(contract, others)
-        if _proven(seen, since, ABSENT_AFTER):  # a list may be late to show what is new
-            return Close(State.GONE)
+        if contract in seen.found:
+            return Leave("settled")
         if seen.clean:
-            return _look(seen, since, ABSENT_AFTER, now, deadline)
+            return _prove(State.GONE, seen, facts, ABSENT_AFTER, now, deadline)
     return Leave("settled")
 
 
-def _proven(seen: Sightings, since: float, span: float) -> bool:
-    if seen.found or seen.clean < CLEAN_LISTS or seen.first_clean is None:
-        return False
-    assert seen.last_clean is not None
-    return seen.first_clean >= since and seen.last_clean - since >= span
-
-
-def _look(seen: Sightings, since: float, span: float, now: float, deadline: float) -> Step:
-    """Return when to look next: soon at first, and last when the look can be the proof."""
+def _prove(
+    end: State, seen: Sightings, facts: Facts, span: float, now: float, deadline: float
+) -> Step:
+    """Close the attempt if its absence is proved, or look: soon at first, last as the proof."""
+    proof = max(facts.since + span, facts.listed_by)
+    first, last = seen.first_clean, seen.last_clean
+    enough = seen.clean >= CLEAN_LISTS and first is not None and last is not None
+    if enough and first >= facts.since and last >= proof:  # type: ignore[operator]
+        return Close(end)
     wait = FIRST_LOOKS[min(seen.looks, len(FIRST_LOOKS) - 1)]
-    if seen.clean + 1 >= CLEAN_LISTS:
-        # The look that completes the proof must come late enough, and not later.
-        proof = since + span - now
-        wait = proof if 0 < proof <= wait else wait
+    if seen.clean + 1 >= CLEAN_LISTS and 0 < proof - now <= wait:
+        wait = proof - now  # the look that completes the proof comes late enough, and not later
     return Look(wait) if now + wait <= deadline else Leave("no time")
 
 
@@ -315,8 +353,10 @@ def next_move(wanted: int, tried: Sequence[Tried], candidates: Sequence[Candidat
 
 __all__ = [
     "ABSENT_AFTER",
+    "ABSENT_BEHIND_GATEWAY",
     "CLEAN_LISTS",
     "GONE_AFTER",
+    "LISTED_WITHIN",
     "LIVE",
     "OPEN",
     "OVER",
@@ -325,6 +365,7 @@ __all__ = [
     "Candidate",
     "Close",
     "Destroy",
+    "Facts",
     "Finish",
     "Leave",
     "Look",

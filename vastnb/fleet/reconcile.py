@@ -1,26 +1,33 @@
 """Settling what an earlier kernel left open, and saying what bills.
 
-The journal names every attempt of this account on this computer. Those of a process that is dead
-are taken over, one by one; those of one that lives are left alone. One list of instances then
-tells what each of them came to. A machine that is past its deadline is destroyed then; its kernel
-is not there to do it. Where a kernel lives and has not done it for long, it is done as well.
+The journal names every attempt of this account on this computer; the table of obligations says
+which of them are ours to settle. One list of instances then tells what each of them came to. A
+machine that is past its deadline is destroyed then; its kernel is not there to do it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from vastnb.errors import AuthError, RateLimited, ServerError, VastError
+from vastnb.errors import AuthError, VastError
 from vastnb.fleet.deadline import in_words
 from vastnb.fleet.desk import Desk, in_flight
-from vastnb.fleet.guard import guarded
-from vastnb.fleet.journal import Entry
+from vastnb.fleet.guard import guarded, needs_care, recognised
+from vastnb.fleet.journal import FOUND, Entry
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.marker import marker_of
-from vastnb.fleet.owner import this_process
-from vastnb.fleet.plan import LIVE, OPEN, OVER, UNSETTLED, State
+from vastnb.fleet.obligations import (
+    UNRENTED,
+    Holder,
+    due_at,
+    is_sought,
+    known_contracts,
+    match,
+    obligation,
+)
+from vastnb.fleet.plan import LIVE, OPEN, UNSETTLED, State
 from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, Case
 
 Kind = Literal["adopted", "bills", "destroyed", "absent", "gone", "unsettled", "elsewhere"]
@@ -35,7 +42,7 @@ class Finding:
     kind : str
         ``"adopted"`` (was unknown, exists, bills), ``"bills"`` (rented, exists), ``"destroyed"``,
         ``"absent"`` (proved never to have existed), ``"gone"`` (no longer exists), ``"unsettled"``
-        (may bill), ``"elsewhere"`` (of another kernel that lives, or rented on another computer).
+        (may bill), ``"elsewhere"`` (of another kernel that lives, or only marked: not known here).
     instance_id, offer_id : int or None
         The machine, and what it was rented from.
     dph : float or None
@@ -96,27 +103,23 @@ class Report:
     __repr__ = __str__
 
 
-NEGLECTED: Final = 900.0
-"""Seconds past a deadline after which it is enforced for a kernel that lives: its client is closed,
-or it is stopped. A guard that cannot destroy tries again within a third of that."""
-
-
 def needs_settling(desk: Desk) -> bool:
-    """Say whether there is something that this process should settle or tell of."""
-    now = desk.clock.time()
-    return any(
-        one.owner.is_dead(now - one.updated_at)
-        or _is_neglected(one, now)
-        or (one.is_open and one.owner == this_process() and one.marker not in in_flight())
-        or unwatched(one)
-        for one in desk.journal.concerning(desk.rights.account)
-    )
-
-
-def unwatched(entry: Entry) -> bool:
-    """Say whether a machine of this process has a deadline that nobody enforces."""
-    has_one = entry.deadline is not None and entry.state in LIVE
-    return has_one and entry.owner == this_process() and not guarded(entry.marker)
+    """Say whether there is something that this process should settle, or tell of, first of all."""
+    now, account, busy = desk.clock.time(), desk.rights.account, in_flight()
+    for entry in desk.journal.entries_at(desk.rights.base_url):
+        holder = desk.journal.holder(entry, account, now)
+        row = obligation(entry, holder)
+        if entry.marker in busy or row.at_start in ("leave", "verify"):
+            continue
+        if row.at_start == "settle" and not guarded(entry.marker):
+            return True
+        # Looked for: what a process that has ended left behind. Our own is told of only if a
+        # deadline stands that nobody keeps.
+        left = holder is not Holder.HERE or due_at(entry) is not None
+        sought = left and is_sought(entry, holder, now) and not guarded(entry.marker)
+        if row.at_start == "look" and sought:
+            return True
+    return False
 
 
 def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
@@ -140,57 +143,61 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
     JournalError
         If the journal cannot be used.
     """
-    now = desk.clock.time()
-    cases: list[Case] = []
-    others: list[Entry] = []
-    for entry in desk.journal.entries(desk.rights.account):
-        mine = _ours(desk, entry, now)
-        if mine is not None:
-            case = Case.of(mine)
-            if mine.state in UNSETTLED:
-                # Its process is dead or done with it: nothing is sent for it from now on.
-                case.since = min(mine.since, now)
-            cases.append(case)
-        elif entry.state in OPEN | LIVE:
-            others.append(entry)
-    was = [case.state for case in cases]
+    now, account = desk.clock.time(), desk.rights.account
     listing, trouble = _first_list(desk, budget)
+    mine: list[Entry] = []
+    theirs: list[Entry] = []
+    strange: list[Entry] = []
+    rows = desk.journal.entries_at(desk.rights.base_url)
+    for entry in rows:
+        holder = desk.journal.holder(entry, account, now)
+        settler = obligation(entry, holder).settler
+        if entry.marker in in_flight() or settler == "its process":
+            theirs += [entry] if entry.account == account and entry.state in OPEN | LIVE else []
+        elif settler == "who sees it":
+            strange.append(entry)
+        elif not (entry.is_open or entry.state in LIVE):
+            # What is over is only looked at: taking it over would rewrite history at every start.
+            mine += [entry] if is_sought(entry, holder, now) else []
+        elif holder is Holder.HERE:
+            mine.append(entry)
+        elif (claimed := desk.journal.claim(entry, now)) is not None:
+            mine.append(claimed)
+    if listing is not None:
+        mine += recognised(desk, strange, listing)
+    cases = [Case.of(one) for one in mine]
+    for case in cases:
+        if case.state in UNSETTLED:
+            # Its process is dead or done with it: nothing is sent for it from now on.
+            case.since = min(case.since, now)
+    was = [case.state for case in cases]
     if listing is not None or any(state in OPEN for state in was):
         longest = DESTROY_BUDGET if State.DESTROYING in was or State.STILLBORN in was else budget
+        if any(state in UNSETTLED for state in was):
+            longest = max(longest, budget)
         desk.settler.settle(_worth_it(cases, listing), longest, listing)
     for case, state in zip(cases, was, strict=True):
-        if state is State.GONE and case.state in LIVE and case.entry is not None:
+        if state not in OPEN and case.state in LIVE and case.entry is not None:
             case.entry = desk.journal.claim(case.entry, now) or case.entry
     overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
     if overdue and listing is not None:
         desk.settler.destroy_all(overdue)
         desk.settler.settle(overdue, DESTROY_BUDGET + 4 * len(overdue))
+    if desk.guard is not None:
+        desk.guard.arm([case for case in cases if case.entry and needs_care(case.entry)])
     findings = [
         finding
         for case, state in zip(cases, was, strict=True)
         for finding in _findings(case, state, desk.clock.time())
     ]
-    findings += [_elsewhere(entry) for entry in others]
-    findings += _strangers(desk, listing, [*(c.entry for c in cases if c.entry), *others])
+    for case in cases:
+        if case.state not in UNSETTLED:  # the user is told: another rent is another order
+            desk.orders.pop(case.marker or "", None)
+        if case.state in LIVE and case.entry is not None and case.entry.note == FOUND:
+            desk.settler.record(case, note="")
+    findings += [_elsewhere(entry) for entry in theirs]
+    findings += _strangers(listing, [*rows, *(c.entry for c in cases if c.entry)])
     return Report(tuple(findings), trouble)
-
-
-def _ours(desk: Desk, entry: Entry, now: float) -> Entry | None:
-    """Return the entry if it is this process's to settle, taken over if need be."""
-    if entry.marker in in_flight():
-        return None
-    if entry.owner == this_process():
-        return entry
-    if not entry.owner.is_dead(now - entry.updated_at) and not _is_neglected(entry, now):
-        return None
-    # What is over is only looked at: taking it over would rewrite history at every start.
-    return entry if entry.state in OVER else desk.journal.claim(entry, now)
-
-
-def _is_neglected(entry: Entry, now: float) -> bool:
-    """Say whether a machine is long past its deadline, whoever should see to it."""
-    deadline = entry.deadline
-    return entry.state in LIVE and deadline is not None and now - deadline >= NEGLECTED
 
 
 def _first_list(desk: Desk, budget: float) -> tuple[Listing | None, str]:
@@ -198,7 +205,7 @@ def _first_list(desk: Desk, budget: float) -> tuple[Listing | None, str]:
         return list_instances(desk.call, desk.clock, within=budget), ""
     except AuthError:
         raise
-    except (RateLimited, ServerError, VastError) as error:
+    except VastError as error:
         return None, error.message
 
 
@@ -209,22 +216,24 @@ def _worth_it(cases: list[Case], listing: Listing | None) -> list[Case]:
         for case in cases
         if case.state in OPEN
         or (listing is not None and case.state in LIVE)
-        or (listing is not None and listing.ids_of(case.marker, None))
+        or (listing is not None and case.entry is not None and _shown(case.entry, listing))
     ]
+
+
+def _shown(entry: Entry, listing: Listing) -> bool:
+    return any(match(entry, record) == "ours" for record in listing.records)
 
 
 def _is_overdue(case: Case, now: float) -> bool:
     """Say whether a machine should be gone by now, and nobody in this process sees to it."""
-    entry = case.entry
-    if entry is None or case.state not in LIVE or entry.deadline is None:
-        return False
-    return entry.deadline <= now and not guarded(entry.marker)
+    moment = None if case.entry is None or case.state not in LIVE else due_at(case.entry)
+    return moment is not None and moment <= now and not guarded(case.marker or "")
 
 
 def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     entry = case.entry
     assert entry is not None
-    offer = f"offer {entry.offer_id}"
+    offer = "not rented by vastnb" if entry.offer_id == UNRENTED else f"offer {entry.offer_id}"
     number, dph = case.contract, _dph(case.record, entry)
     cost = "at an unknown price" if dph is None else f"${dph:.4f}/h"
     when = "" if entry.deadline is None else in_words(entry.deadline, now)
@@ -233,7 +242,8 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     def say(kind: Kind, text: str) -> Finding:
         return Finding(kind, number, entry.offer_id, dph, text)
 
-    if case.state in LIVE and was in UNSETTLED:
+    found = entry.note == FOUND or (was not in LIVE and was is not State.GONE)
+    if case.state in LIVE and found:
         status = (case.record or {}).get("actual_status") or "starting"
         yield say(
             "adopted",
@@ -243,11 +253,11 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     elif case.state in LIVE:
         seen = "" if case.seen.found else " (not seen in the last list)"
         yield say("bills", f"Bills: instance {number} ({offer}) at {cost}{seen}.{end}")
-    elif case.state is State.DESTROYED and was is not State.DESTROYED:
+    elif case.is_ended and was is not State.DESTROYED:
         late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
         why = f" It was past its deadline, {when}." if late else ""
         yield say("destroyed", f"Destroyed: instance {number} ({offer}) is gone.{why}")
-    elif case.state is State.DESTROYED and case.destroyed:
+    elif case.is_ended and case.destroyed:
         yield say("destroyed", f"Destroyed again: instance {number} ({offer}) had come back.")
     elif case.state is State.ABSENT and was in UNSETTLED:
         yield say("absent", f"Proved absent: nothing was created for {offer}, nothing is charged.")
@@ -257,13 +267,13 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
         yield say(
             "unsettled",
             f"Unsettled: a machine for {offer} may exist and bill {cost}; its marker is "
-            f"{entry.marker}. Run client.reconcile() again. {case.error}".rstrip(),
+            f"{entry.marker}.{_maybe(case)} Run client.reconcile() again. {case.error}".rstrip(),
         )
     elif case.state in OPEN:
         yield say(
             "unsettled",
-            f"Unsettled: instance {number} ({offer}) is to be destroyed and was not seen gone; it "
-            f"may bill {cost}. Run client.reconcile() again. {case.error}".rstrip(),
+            f"Unsettled: instance {number} ({offer}) is to be destroyed, which is not confirmed; "
+            f"it may bill {cost}. Run client.reconcile() again. {case.error}".rstrip(),
         )
 
 
@@ -278,20 +288,26 @@ def _elsewhere(entry: Entry) -> Finding:
     )
 
 
-def _strangers(desk: Desk, listing: Listing | None, known: list[Entry]) -> Iterator[Finding]:
+def _maybe(case: Case) -> str:
+    ids = ", ".join(map(str, case.seen.maybe))
+    return ids and f" It may be instance {ids}, which shows no marker and began after the request."
+
+
+def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]:
     """Name the machines with a marker that this computer's journal does not know."""
-    markers = {entry.marker for entry in known}
-    markers |= {entry.marker for entry in desk.journal.entries(desk.rights.account)}
+    contracts = known_contracts(known)
+    expected = {one.marker for one in known if one.contract is None}
     for record in listing.records if listing else ():
+        number = int(record["id"])
         marker = marker_of(record)
-        if marker is not None and marker not in markers:
-            number = int(record["id"])
+        if marker is not None and marker not in expected and number not in contracts:
             yield Finding(
                 "elsewhere",
                 number,
                 None,
                 _number(record.get("dph_total")),
-                f"Left alone: instance {number} was rented by vastnb on another computer.",
+                f"Left alone: instance {number} was rented by vastnb on another computer, or its "
+                "environment was copied from a machine that was.",
             )
 
 
@@ -307,4 +323,4 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-__all__ = ["Finding", "Report", "needs_settling", "reconcile", "unwatched"]
+__all__ = ["Finding", "Report", "needs_settling", "reconcile"]

@@ -9,7 +9,6 @@ to be told apart by guesswork.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -19,13 +18,14 @@ import pandas as pd
 from vastnb.errors import (
     AuthError,
     InstanceFailed,
+    InvalidRequest,
     JournalError,
     OfferGone,
     OutcomeUnknown,
     VastError,
 )
 from vastnb.fleet.candidates import Candidates, PassedOver
-from vastnb.fleet.deadline import Bounds, Machine, in_words
+from vastnb.fleet.deadline import HOUR, Bounds, Machine, in_words, repriced
 from vastnb.fleet.desk import Desk
 from vastnb.fleet.offer import Offer, bid_for
 from vastnb.fleet.order import Order
@@ -43,9 +43,13 @@ from vastnb.fleet.plan import (
 )
 from vastnb.fleet.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.telling import Kind, Listener, RentEvent, Telling
+from vastnb.fleet.warned import warn
 from vastnb.html import ours
 
 T = TypeVar("T")
+
+DEARER: Final = 1.005
+"""How many times the agreed price is more than rounding."""
 
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
@@ -129,9 +133,8 @@ class Rental:
             try:
                 return work()
             finally:
-                for one in self.rented:  # an interruption may have come before
-                    if one.case and one.case.entry:
-                        self.desk.guard_machine(one.case.entry)
+                for one in self.attempts:  # an interruption may have come before
+                    self.desk.guard_machine(one)
                 self._telling.close()
         except KeyboardInterrupt:
             self.say(f"Interrupted. {self.what_runs()}")
@@ -167,7 +170,7 @@ class Rental:
         finally:
             self._see_the_stillborn_gone()
         self._tell("done", self.what_runs())
-        return attempt
+        return self.attempts[-1]
 
     def check(self) -> None:
         """Ask for the prices now, and keep the offers that may be rented."""
@@ -200,11 +203,11 @@ class Rental:
                 "machine_id": one.offer.machine_id,
                 "gpu": one.offer.gpu or None,
                 "dph": one.price,
-                "outcome": str(one.state) if one.state else "passed over",
+                "outcome": _outcome(one),
                 "instance_id": one.instance_id,
                 "reason": one.error.message if one.error else one.passed_over or None,
             }
-            for one in sorted(self.attempts, key=lambda one: places[one.offer.id])
+            for one in sorted(self.attempts, key=lambda one: places.get(one.offer.id, -1))
         ]
         return ours(pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES))
 
@@ -270,6 +273,8 @@ class Rental:
         self._attempt(Attempt(offer), order)
 
     def _attempt(self, attempt: Attempt, order: Order, *, settle: bool = False) -> None:
+        if self._take_earlier(order):
+            return
         self.attempts.append(attempt)
         attempt.price = attempt.offer.dph(order.disk, order.price)
         self._tell("sending", f"renting {attempt.offer}", attempt)
@@ -282,13 +287,75 @@ class Rental:
         case = attempt.case
         if attempt.state is State.CREATED:
             self._tell("created", f"instance {attempt.instance_id} is created", attempt)
+            self._check_price(attempt)
         elif attempt.state is State.REFUSED:
             self._tell("refused", f"{attempt.offer}: {attempt.error}", attempt)
+            if isinstance(attempt.error, OfferGone):
+                self._doubt(attempt)
         elif case is not None and case.state is State.STILLBORN and case.contract is not None:
-            # Its end is watched after the others have been sent.
-            self.desk.settler.destroy(case, [case.contract])
+            # Its end is confirmed after the others have been sent.
+            self.desk.settler.end_stillborn(case)
+            self._refused_by_name(attempt)
         elif settle:
             self._find_out(attempt)
+
+    def _refused_by_name(self, attempt: Attempt) -> None:
+        if attempt.state is State.REFUSED:
+            attempt.error = _named_another(attempt)
+
+    def _take_earlier(self, order: Order) -> bool:
+        """Settle what is open before a create is sent; take what was made for the same order."""
+        own = [one.case.marker for one in self.attempts if one.case and one.case.marker]
+        found = self.desk.clear_the_way(order, own)
+        for case in found:
+            assert case.entry is not None
+            offer = Offer(case.entry.offer_id, case.entry.machine_id)
+            one = Attempt(offer, case.entry.price, case)
+            self.attempts.append(one)
+            self._tell(
+                "adopted",
+                f"instance {case.contract} was made by an earlier create for the same order, whose "
+                "answer was lost: adopted",
+                one,
+            )
+        return bool(found)
+
+    def _doubt(self, attempt: Attempt) -> None:
+        """Look again for a machine that was called absent: now its offer is said to be rented."""
+        for entry in self.desk.doubted(attempt.offer.id):
+            case = Case.of(entry)
+            before = next(
+                (x for x in self.attempts if x.case and x.case.marker == case.marker), None
+            )
+            if before is not None:
+                before.case = case  # the next move settles it
+            if self.desk.guard is not None and before is None:
+                self.desk.guard.arm([case])
+
+    def _check_price(self, attempt: Attempt) -> None:
+        """See what a machine really costs, where a limit depends on it."""
+        case = attempt.case
+        budget = self.bounds.budget_usd is not None
+        if case is None or case.entry is None or (self.max_dph is None and not budget):
+            return
+        dph = self.desk.dph_of(case)
+        if dph is None:
+            return
+        attempt.price = max(attempt.price or 0.0, dph)
+        if self.max_dph is not None and dph > self.max_dph * DEARER:
+            self.desk.settler.destroy(case)
+            attempt.error = InstanceFailed(
+                f"Instance {case.contract} costs ${dph:.4f}/h, more than max_dph "
+                f"${self.max_dph:.4f}/h, though its offer was cheaper. It is being destroyed.",
+                code="too_expensive",
+            )
+            return
+        entry = case.entry
+        if entry.budget is not None and entry.deadline is not None:
+            now = self.desk.clock.time()
+            deadline, left = repriced(entry.deadline, entry.budget, entry.created_at, dph, now)
+            self.desk.settler.record(case, deadline=deadline, budget=left, priced_at=now)
+            self.desk.guard_machine(attempt)
 
     def _find_out(self, attempt: Attempt) -> None:
         self._tell("finding out", f"the answer for {attempt.offer} was lost: finding out", attempt)
@@ -308,12 +375,15 @@ class Rental:
             return
         self.desk.settler.settle(cases, DESTROY_BUDGET)
         for one in dying:
+            self.desk.guard_machine(one)
             assert one.case is not None
-            if one.case.state is State.DESTROYED:
-                one.error = _stillborn(one, one.case)
+            if one.case.state is State.REFUSED:
+                one.error = _named_another(one)
+            elif one.case.is_ended or one.case.state is State.GONE:
+                one.error = one.error or _stillborn(one, one.case)
                 self._tell("destroyed", one.error.message, one)
             else:
-                one.error = still_there(one.case)
+                one.error = still_there([one.case])
                 raise one.error
 
     def _tried(self, one: Attempt) -> Tried:
@@ -358,23 +428,32 @@ class Rental:
     def _end_together(self, finish: Finish) -> Finish:
         """Give the machines the deadlines that they have as a fleet."""
         entries = [one.case.entry for one in self.rented if one.case and one.case.entry]
-        known = [(entry, entry.price) for entry in entries if entry.price is not None]
+        known = [
+            (one.case.entry, one.price)
+            for one in self.rented
+            if one.case and one.case.entry and one.price is not None
+        ]
         # What stands in a start script cannot be changed: with that, each keeps its share.
         if self.bounds.budget_usd is None or self.bounds.on_machine or len(known) < len(entries):
             return finish
         machines = [Machine(entry.created_at, price) for entry, price in known]
         moments = self.bounds.together(machines)
         deadlines = {entry.marker: at for entry, at in zip(entries, moments, strict=True)}
+        budgets = {
+            entry.marker: max(0.0, deadlines[entry.marker] - (entry.priced_at or 0.0)) * dph / HOUR
+            for entry, dph in known
+        }
         try:
-            self.desk.journal.set_deadlines(deadlines)
+            self.desk.journal.set_deadlines(deadlines, budgets)
         except JournalError as error:
-            warnings.warn(error.message, RuntimeWarning, stacklevel=2)
-            return finish
+            warn(error.message)  # they hold in this kernel
         for one in self.rented:
             if one.case and one.case.entry:
                 marker = one.case.entry.marker
-                one.case.entry = replace(one.case.entry, deadline=deadlines[marker])
-                self.desk.guard_machine(one.case.entry)
+                one.case.entry = replace(
+                    one.case.entry, deadline=deadlines[marker], budget=budgets[marker]
+                )
+                self.desk.guard_machine(one)
         return finish
 
     # -- telling -----------------------------------------------------------------------------
@@ -388,10 +467,20 @@ class Rental:
     def _pass_over(self, over: Sequence[PassedOver]) -> None:
         """Note offers, and tell of all of them at once: a limit may rule out hundreds."""
         new = [Attempt(one.offer, one.price, passed_over=one.why) for one in over]
+        lost = {one.offer.id for one in self.attempts if one.state is State.ABSENT}
+        for one in new:
+            if one.offer.id in lost:  # the create that was called absent may have rented it
+                self._doubt(one)
         self.attempts += new
         first = f"{new[0].offer}: {new[0].passed_over}"
         more = f" (and {len(new) - 1} more, see .attempts)" if new[1:] else ""
         self._tell("passed over", f"{first}{more}", new[0])
+
+
+def _outcome(attempt: Attempt) -> str:
+    if attempt.case is None:
+        return "passed over"
+    return "destroyed" if attempt.case.is_ended else str(attempt.case.state)
 
 
 def _is_forbidden(error: VastError | None) -> bool:
@@ -403,10 +492,19 @@ def _until(attempt: Attempt, now: float) -> str:
     return "" if attempt.deadline is None else f", ends {in_words(attempt.deadline, now)}"
 
 
+def _named_another(attempt: Attempt) -> InvalidRequest:
+    note = attempt.case.entry.note if attempt.case and attempt.case.entry else ""
+    return InvalidRequest(
+        f"The service refused {attempt.offer}; {note}. Nothing was rented by this request, and "
+        "that machine was left alone.",
+        code="refused",
+    )
+
+
 def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:
     return InstanceFailed(
         f"{attempt.offer} gave a stopped machine (instance {case.contract}), which would have "
-        "billed its disk. It was destroyed and is gone.",
+        "billed its disk. It was destroyed.",
         code="created_stopped",
     )
 

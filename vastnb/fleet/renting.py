@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -34,9 +33,12 @@ from vastnb.fleet.outcomes import Attempt
 from vastnb.fleet.plan import LIVE
 from vastnb.fleet.rent import Rental
 from vastnb.fleet.telling import Listener
+from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
     from vastnb.fleet.verbs import InstanceVerbs
+
+T = TypeVar("T")
 
 MOST: Final = 256
 """Machines in one call."""
@@ -125,7 +127,17 @@ def prepare(
 
 def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     """Run a rental, and return handles for what it rented."""
-    return rental.minding(lambda: _result_of(client, rental))
+    return _minding(client, rental, lambda: _result_of(client, rental))
+
+
+def _minding(client: InstanceVerbs, rental: Rental, work: Callable[[], T]) -> T:
+    """Do the work; an error carries the machines that were rented before it."""
+    try:
+        return rental.minding(work)
+    except VastError as error:
+        frame = rental.frame()
+        error.machines = tuple(_handle(client, one, frame, rental) for one in rental.rented)
+        raise
 
 
 def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
@@ -137,11 +149,10 @@ def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
     if rental.count == 1:
         return handles[0]
     if len(handles) < rental.count:
-        warnings.warn(
+        warn(
             f"{len(handles)} of {rental.count} machines were rented: {rental.failure().message} "
             "Those that were rented bill; see .attempts.",
-            RuntimeWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
     return Fleet(client, handles, wanted=rental.count, attempts=attempts)
 
@@ -153,10 +164,10 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
     _check_on_machine(order, terms.bounds)
     desk = client._fleet(acting=True)
     _about_to_rent(client, desk, order, terms)
-    unpriced = terms.bounds.budget_usd is not None and chosen.dph(order.disk, order.price) is None
     # A price that was seen a while ago may have risen since. Of a bare id none was seen.
+    budget = terms.bounds.budget_usd is not None
     checked_at = _asked_at(offer, [chosen], order.price, desk)
-    check = unpriced or (checked_at is None and chosen.kind is not None)
+    check = budget or (checked_at is None and chosen.kind is not None)
     rental = Rental(
         desk,
         order,
@@ -171,7 +182,7 @@ def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) 
         rental.check()
     if not rental.candidates.at_hand:
         raise rental.failure()
-    return rental.minding(lambda: _result_of_one(client, rental))
+    return _minding(client, rental, lambda: _result_of_one(client, rental))
 
 
 def _result_of_one(client: InstanceVerbs, rental: Rental) -> Instance:
@@ -186,8 +197,7 @@ def _about_to_rent(client: InstanceVerbs, desk: Desk, order: Order, terms: Terms
     """See to what must be there before the first create is sent."""
     if terms.check_ssh_key:
         require_ssh_key(desk.account, order)
-    if terms.bounds:
-        guard_of(client, desk)
+    guard_of(client, desk)
 
 
 def _check_on_machine(order: Order, bounds: Bounds) -> None:
@@ -248,12 +258,11 @@ def _look_at_disk(client: InstanceVerbs, id: int, offer: Offer, disk: float) -> 
         return
     got = number(record.get("disk_space"))
     if got is not None and got < disk * DISK_SLACK:
-        warnings.warn(
+        warn(
             f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
             f"more. It runs and bills. If that is too small, client.destroy_instance({id}) ends "
             f'it; search with "disk_space>={disk:g}" for others.',
-            RuntimeWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

@@ -123,6 +123,7 @@ def with_list(
     credit: float | None = None,
     reached: Mapping[int, bool] | None = None,
     nudged: bool = False,
+    ours: Collection[int] | None = None,
 ) -> tuple[State, list[Change]]:
     """Take a whole list in.
 
@@ -140,6 +141,8 @@ def with_list(
         Of instances that somebody tried to connect to just now.
     nudged : bool
         Whether something was done since it was asked for, so that the next look is due.
+    ours : collection of int, optional
+        Those that vastnb has rented on this computer.
     """
     at, before = listing.asked_at, state.picture
     credit = state.credit if credit is None else credit
@@ -153,6 +156,7 @@ def with_list(
         doubted=doubted,
         reached=reached,
         credit=credit,
+        ours=ours,
     )
     first = state.asked_at is None and not before
     found = news.changes_between(before, after, state.meant, at, first=first)

@@ -35,6 +35,7 @@ class Spending(Handling):
         """
         from vastnb.fleet.burn import burn_of
         from vastnb.fleet.listing import list_instances
+        from vastnb.fleet.obligations import known_contracts
 
         desk = self._fleet()
         listing = list_instances(desk.call, desk.clock, columns=["*"])
@@ -52,10 +53,11 @@ class Spending(Handling):
             now=listing.asked_at,
             credit=credit,
             deadlines={k: v for k, v in deadlines.items() if v is not None},
+            known=known_contracts(entries),
         )
 
     def sweep(self, *, dry_run: bool = True) -> Sweep:
-        """Destroy every machine that vastnb rented for this account, from whichever computer.
+        """Destroy every machine that vastnb rented for this account, on this computer.
 
         Parameters
         ----------
@@ -65,13 +67,13 @@ class Spending(Handling):
         Returns
         -------
         Sweep
-            Printing it names the machines. Those without our marker are never among them;
-            `destroy_instance` ends one by its id.
+            Printing it names the machines. Those that were rented by other means, or by vastnb on
+            another computer, are never among them; `destroy_instance` ends one by its id.
 
         Raises
         ------
         OutcomeUnknown
-            If one was not seen gone: it may still bill.
+            If it is not confirmed: one may still bill.
         """
         from vastnb.fleet.sweep import sweep_of
 

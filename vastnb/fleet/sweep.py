@@ -1,7 +1,7 @@
-"""Ending everything that vastnb has rented, and nothing else.
+"""Ending everything that vastnb has rented on this computer, and nothing else.
 
-A machine is ours if it carries our marker in its environment. Anything else has to be named by its
-id: whoever rented it by other means may need it.
+A machine is swept if the journal knows its contract. Anything else has to be named by its id, be it
+marked by vastnb: whoever rented it elsewhere may need it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Sweep:
     Parameters
     ----------
     ids : tuple of int
-        The machines that carry our marker.
+        The machines that were rented by vastnb on this computer.
     per_hour : float
         What they cost, $/h.
     dry_run : bool
-        True if they were only named, False if they were destroyed and seen gone.
+        True if they were only named, False if they were destroyed.
     others : int
         Machines of the account that are left alone.
     machines : DataFrame
@@ -41,7 +41,7 @@ class Sweep:
     def __str__(self) -> str:
         rest = f" {self.others} other machines are left alone." if self.others else ""
         if not self.ids:
-            return f"No machine here was rented by vastnb.{rest}"
+            return f"No machine was rented by vastnb on this computer.{rest}"
         named = ", ".join(map(str, self.ids))
         if self.dry_run:
             return (

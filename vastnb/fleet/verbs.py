@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vastnb.api.secret import veil
 from vastnb.fleet.handling import FleetBase
 from vastnb.fleet.spending import Spending
 
@@ -93,6 +94,7 @@ class InstanceVerbs(Spending):
         JournalError
             It could not be written down, so nothing was sent.
         """
+        env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.deadline import Bounds
         from vastnb.fleet.offer import disk_for, offer_of
         from vastnb.fleet.order import Order
@@ -136,7 +138,8 @@ class InstanceVerbs(Spending):
             How many machines; each is another one.
         max_dph : float, optional
             The most that one may cost, $/h with its disk. Checked against prices that are asked
-            for at the last moment.
+            for at the last moment. Without it, an offer is passed over if its price has risen by
+            more than a fifth since you have seen it.
         bid : float or str, optional
             Rent interruptible machines: a bid in $/h for the GPUs, or ``"min"``, ``"min+10%"``,
             ``"min+0.05"``. Needed for offers of a bid search; those are never rented on demand.
@@ -182,6 +185,7 @@ class InstanceVerbs(Spending):
         a kernel that starts later destroys what is overdue at its first use of a client, and
         guards the rest.
         """
+        env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.deadline import Bounds
         from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
         from vastnb.fleet.order import Order

@@ -71,6 +71,9 @@ class Watcher(Audience):
     rental_of : callable, optional
         From a marker, and when the list was asked for that shows it, to what is written down of
         its rental, or None.
+    is_known : callable, optional
+        From an instance's id to whether vastnb has rented it on this computer; without it, a
+        marker says so.
     chance : callable, optional
         Random numbers from 0 to 1.
     """
@@ -83,6 +86,7 @@ class Watcher(Audience):
         local: bool = False,
         deadline_of: Callable[[int], float | None] | None = None,
         rental_of: Callable[[str, float], Rental | None] | None = None,
+        is_known: Callable[[int], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
@@ -90,6 +94,7 @@ class Watcher(Audience):
         self._clock = clock
         self._deadline_of = deadline_of
         self._rental_of = rental_of
+        self._is_known = is_known
         self._chance = chance
         self._lock = threading.Lock()  # held for moments, never while anybody is asked or told
         self._taking = threading.RLock()  # one list at a time is taken in, and told of
@@ -187,11 +192,14 @@ class Watcher(Audience):
             When it was asked for, epoch seconds.
         """
         kept = trimmed(record) if record else None
+        ours = self._known_in([id])
         with self._taking:
             with self._lock:
                 state = self._state
                 before, meant = state.picture.get(id), state.meant.get(id)
-                known = take_one(before, id, kept, meant, asked_at=asked_at, credit=state.credit)
+                known = take_one(
+                    before, id, kept, meant, asked_at=asked_at, credit=state.credit, ours=ours
+                )
                 self._state, found = with_known(state, known, asked_at)
             self._publish(found)
         return known.watched
@@ -312,6 +320,7 @@ class Watcher(Audience):
     ) -> None:
         """Take a list in, and tell of it."""
         deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
+        known = self._known_in([int(record["id"]) for record in listing.records])
         with self._taking:
             with self._lock:
                 state, now = self._state, self._clock.time()
@@ -324,6 +333,7 @@ class Watcher(Audience):
                     credit=credit,
                     reached=reached,
                     nudged=self._nudged,
+                    ours=known,
                 )
                 self._failure = None
             self._diary.sample(listing.asked_at, self._state.picture.values())
@@ -386,6 +396,11 @@ class Watcher(Audience):
             if rental is not None:
                 rentals[id] = rental
         return deadlines, rentals
+
+    def _known_in(self, ids: Sequence[int]) -> frozenset[int] | None:
+        if self._is_known is None:
+            return None
+        return frozenset(id for id in ids if self._is_known(id))
 
     def _note_action(self, id: int, text: str, now: float) -> None:
         known = self._state.picture.get(id)

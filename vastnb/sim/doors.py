@@ -1,9 +1,10 @@
 """Something that answers where a simulated instance is said to have SSH.
 
 Each instance that is shown as running gets a port of this computer. Whoever connects to one that
-could really be logged in to reads a banner, as from an SSH server, and is hung up on; at any other
-the connection ends without a word. Nobody can log in: it only makes the difference visible between
-an instance that is shown as running and one that can be reached.
+could really be logged in to meets an SSH server (`vastnb.sim.ssh`; where asyncssh is not installed,
+only its banner); at any other the connection ends without a word. So an instance that is shown as
+running differs from one that can be reached. The server is made at the first knock, since making
+it takes a moment.
 """
 
 from __future__ import annotations
@@ -12,18 +13,31 @@ import contextlib
 import selectors
 import socket
 import threading
-from typing import Any
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from .instances import Instance
+
+if TYPE_CHECKING:
+    from .ssh import SSH
 
 BANNER = b"SSH-2.0-simulated\r\n"
 HOST = "127.0.0.1"
 
 
 class Doors:
-    """The doors of all instances, watched over by one thread."""
+    """The doors of all instances, watched over by one thread.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    keys_of : callable
+        Returns the public keys of an instance's account.
+    """
+
+    def __init__(self, keys_of: Callable[[Instance], list[str]]) -> None:
+        self._keys_of = keys_of
+        self._ssh: SSH | None = None
         self._lock = threading.Lock()
         self._ports: dict[int, int] = {}
         self._selector = selectors.DefaultSelector()
@@ -42,11 +56,23 @@ class Doors:
                 record["ports"] = {**ports, "22/tcp": [{"HostIp": HOST, "HostPort": str(port)}]}
         return record
 
+    @property
+    def ssh(self) -> SSH | None:
+        """The servers behind the doors; None without asyncssh, and once closed."""
+        with self._lock:
+            if self._ssh is None and not self._closed and find_spec("asyncssh") is not None:
+                from .ssh import SSH
+
+                self._ssh = SSH(self._keys_of)
+            return self._ssh
+
     def close(self) -> None:
         """Close all of them, and wait for the thread."""
         with self._lock:
             self._closed = True
-            thread = self._thread
+            thread, ssh, self._ssh = self._thread, self._ssh, None
+        if ssh is not None:
+            ssh.close()
         with contextlib.suppress(OSError):
             self._wake.send(b".")
         if thread is not None and thread is not threading.current_thread():
@@ -86,9 +112,13 @@ class Doors:
             source.recv(64)
             return
         guest, _ = source.accept()
-        with guest:
-            if key.data.alive and key.data.container_up and key.data.reachable:
-                guest.send(BANNER)
+        if key.data.alive and key.data.container_up and key.data.reachable:
+            ssh = self.ssh
+            if ssh is not None:
+                ssh.welcome(guest, key.data)
+                return
+            guest.send(BANNER)
+        guest.close()
 
     def _shut(self) -> None:
         for key in list((self._selector.get_map() or {}).values()):

@@ -42,12 +42,29 @@ class Fleet(Living):
     ----------
     refuse_starts : int
         How many of the next starts are refused and queued, although the GPUs are free.
+    listed_after : float
+        World seconds until a new machine is shown, by lists and by its id.
+    lists_behind : float
+        World seconds by which lists are from the past: without what was made since, and with what
+        was destroyed.
+    lists_empty : bool
+        Whether lists say that there is nothing (``total_instances: 0``).
+    env_shape : str
+        How ``extra_env`` comes back: ``"pairs"``, ``"null"``, ``"texts"``, ``"object"``,
+        ``"json"``.
+    refuse_destroys : str
+        Why no machine is destroyed, in the service's words; empty if they are.
     """
 
     def __init__(self, market: Market, *, seed: int, start: float, trouble: float = 0.0) -> None:
         super().__init__(market, seed=seed, start=start)
         self.trouble = trouble
         self.refuse_starts = 0
+        self.listed_after = 0.0
+        self.lists_behind = 0.0
+        self.lists_empty = False
+        self.env_shape = "pairs"
+        self.refuse_destroys = ""
         self._planned: deque[str] = deque()
 
     def expect(self, *fates: str) -> None:
@@ -65,10 +82,17 @@ class Fleet(Living):
 
     def of(self, account: Account) -> list[Instance]:
         """Return the instances that an account is shown, oldest first."""
+        if self.lists_empty:
+            return []
+        at = self._elapsed - self.lists_behind
+        some = self.instances if self.lists_behind else self._existing
         return [
             i
-            for i in self._existing.values()
-            if i.owner == account.key and i.id not in self._hidden
+            for i in some.values()
+            if i.owner == account.key
+            and i.id not in self._hidden
+            and i.created + self.listed_after <= at
+            and (i.destroyed is None or i.destroyed > at)
         ]
 
     def get(self, account: Account, instance_id: int) -> Instance | None:
@@ -76,7 +100,7 @@ class Fleet(Living):
         instance = self._existing.get(instance_id)
         if instance is None or instance.owner != account.key or instance_id in self._hidden:
             return None
-        return instance
+        return None if instance.created + self.listed_after > self._elapsed else instance
 
     def with_key(self, key: str) -> Instance | None:
         """Return the instance whose own key this is, if it still exists."""

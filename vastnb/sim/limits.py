@@ -79,6 +79,7 @@ def published_rules() -> dict[str, Rule]:
     rules.update(
         search_offers_get=Rule(0.8),
         search_asks=Rule(2.0, window=rules["search_offers"].window),
+        create_instances=Rule(4.5, 12.0),
         launch_instance=Rule(5.0),
         list_instances_v0=Rule(20.0),
         manage_instances=Rule(4.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -108,7 +109,30 @@ def _records(call: Call) -> list[dict[str, Any]]:
 def _record(call: Call, instance: Instance) -> dict[str, Any]:
     world = call.world
     record = instance.record(world.elapsed(), world.opened())
+    record["extra_env"] = _shaped(record["extra_env"], world.fleet.env_shape)
     return world.doors.show(instance, record) if world.doors else record
+
+
+def _shaped(env: list[list[str]], shape: str) -> Any:
+    """Return an environment in one of the forms in which lists give it back."""
+    if shape == "null":
+        return None
+    if shape == "texts":
+        return [f"{name}={value}" for name, value in env]
+    if shape == "object":
+        return dict(env)
+    return json.dumps(env) if shape == "json" else env
+
+
+def contracts(call: Call) -> Reply:
+    """POST /contracts/fetch/: the contracts with a label."""
+    label = call.fields().get("label")
+    rows = [
+        {"id": one.id, "label": one.label, "machine_id": one.offer.get("machine_id")}
+        for one in call.world.fleet.of(call.owner)
+        if one.label == label
+    ]
+    return Reply({"success": True, "contracts": rows})
 
 
 def _limit(call: Call, default: int, most: int) -> int:
@@ -237,13 +261,20 @@ def _several(call: Call, ids: Any) -> list[Instance]:
 def destroy(call: Call) -> Reply:
     """DELETE /instances/{id}/."""
     instance = _instance(call, call.path["id"])
+    _refuse_to_destroy(call)
     call.world.fleet.destroy(instance, call.world.elapsed())
     return Reply({"success": True, "msg": "Instance destroyed successfully"})
+
+
+def _refuse_to_destroy(call: Call) -> None:
+    if why := call.world.fleet.refuse_destroys:
+        raise Failure(400, "destroy_failed", why)
 
 
 def destroy_many(call: Call) -> Reply:
     """DELETE /instances/: several, ``instance_ids``."""
     instances = _several(call, call.fields().get("instance_ids"))
+    _refuse_to_destroy(call)
     for instance in instances:
         call.world.fleet.destroy(instance, call.world.elapsed())
     return Reply({"success": True, "msg": f"{len(instances)} instances destroyed"})
@@ -292,6 +323,7 @@ ROUTES = (
     Route("reboot_instance", "PUT", V0 + "reboot/{id}/", reboot),
     Route("recycle_instance", "PUT", V0 + "recycle/{id}/", recycle),
     Route("change_bid", "PUT", V0 + "bid_price/{id}/", bid_price),
+    Route("fetch_contracts", "POST", "/api/v0/contracts/fetch/", contracts),
     Route("request_logs", "PUT", V0 + "request_logs/{id}/", request_logs),
     Route("log_file", "GET", "/simulated-storage/instance_logs/{name}", result_file, False),
 )

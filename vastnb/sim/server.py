@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,7 @@ from .accounts import FIRST_CREDIT, key_for
 from .app import App, Seen
 from .doors import Doors
 from .faults import Fault, FaultPlan
+from .instances import Instance
 from .limits import ROWS_A_DAY, Limits
 from .listing import Market
 from .market import MACHINES_FOR_A_MARKET
@@ -156,8 +157,8 @@ class Server:
     machines : int
         Size of the drawn market.
     doors : bool
-        Whether instances have a port on this computer at which something answers as an SSH server
-        would, if they can be reached; otherwise their addresses lead nowhere.
+        Whether instances have a port on this computer at which an SSH server answers, if they can
+        be reached (see `vastnb.sim.ssh`); otherwise their addresses lead nowhere.
 
     Attributes
     ----------
@@ -237,7 +238,7 @@ class Server:
         )
         self.world.admin_token = self.admin_token
         self.world.faults = self.faults
-        self.world.doors = Doors() if doors else None
+        self.world.doors = Doors(_keys_in(self.world)) if doors else None
         self._http = _HTTPServer(host, port, self._app)
         self._thread = threading.Thread(
             target=self._http.serve_forever,
@@ -262,6 +263,12 @@ class Server:
     def api_key(self) -> str:
         """The key of the first account."""
         return self.world.account.key
+
+    @property
+    def ssh_key_file(self) -> Path | None:
+        """The private key that opens its machines; None without doors, or without asyncssh."""
+        ssh = self.world.doors.ssh if self.world.doors is not None else None
+        return ssh.key_file if ssh is not None else None
 
     def calls(self, endpoint: str | None = None) -> int:
         """Return how many requests arrived, in all or for one endpoint."""
@@ -300,6 +307,16 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<simulated Vast at {self.url}, seed {self.world.seed}>"
+
+
+def _keys_in(world: World) -> Callable[[Instance], list[str]]:
+    """Return what looks up the keys of an instance's account, without holding the server."""
+
+    def keys_of(instance: Instance) -> list[str]:
+        account = world.accounts.get(instance.owner)
+        return [str(one.get("public_key") or "") for one in account.ssh_keys] if account else []
+
+    return keys_of
 
 
 def _end(

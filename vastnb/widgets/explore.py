@@ -19,6 +19,7 @@ import pandas as pd
 import traitlets
 
 from vastnb.errors import QueryError, VastError
+from vastnb.fleet.guarding import look_after
 from vastnb.market.query import Query, parse_query
 
 from . import registry
@@ -132,6 +133,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         model = ExplorerModel(state, limit=limit)
         super().__init__(filters=state.page())
         self._set_up(client)
+        look_after(client)
         self._drawer = Drawer(client)
         self._bells = Bells(client)
         self._model = model

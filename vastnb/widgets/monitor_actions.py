@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from vastnb.api.text import seconds
 from vastnb.errors import VastError
 from vastnb.fleet.history import number
 
+from .clicks import too_old
 from .monitor_rows import verbs_of
 from .searching import unexpected
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.watch import Watched
 
-OLDEST: Final = 30.0
-"""Seconds after which a click is not carried out any more."""
-AHEAD: Final = 10.0
-"""Seconds that a click may lie in the future: the page only estimates the kernel's clock."""
 LOG_LINES: Final = 400
 LOG_CHARACTERS: Final = 120_000
 
@@ -41,7 +37,7 @@ DOING: Final = {
     "label": "Renaming",
     "bid": "Changing the bid",
     "extend": "Extending",
-    "destroy": "Confirming that it stays destroyed",
+    "destroy": "Destroying",
     "next": "Destroying it, then renting the next offer",
     "logs": "Fetching the log",
     "jupyter": "Fetching its link",
@@ -142,19 +138,18 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
     now : float
         Epoch seconds.
     """
-    age = now - click.at
-    if not -AHEAD <= age <= OLDEST:
-        return (
-            f"You clicked {seconds(abs(age))} ago, while the kernel was busy. Nothing was done; "
-            "click again if you still want it."
-        )
+    if old := too_old(click.at, now):
+        return old
     if watched is None or watched.verdict.state == "gone":
         return f"Instance {click.id} is gone. Nothing was done."
     allowed = verbs_of(watched)
     if click.verb not in (*allowed, "jupyter", "extend"):
         return f"It is {watched.verdict.state} now, so that is not possible. Nothing was done."
     if click.verb in ("destroy", "next") and not watched.ours and click.typed != str(click.id):
-        return f"vastnb did not rent it: type {click.id} to destroy it. Nothing was done."
+        return (
+            f"vastnb did not rent it on this computer: type {click.id} to destroy it. Nothing was "
+            "done."
+        )
     price = number(watched.record.get("dph_total"))
     dearer = price is not None and (click.shown is None or price > click.shown * 1.001)
     if click.verb == "start" and dearer:
@@ -169,7 +164,7 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
 def carry_out(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
     """Do what a click asks for, and return what came of it. Never raises an `Exception`.
 
-    It may take a minute: destroying goes on until the machine has stayed gone.
+    Renting the next offer takes a minute: first the old machine must have stayed gone.
 
     Parameters
     ----------
@@ -230,10 +225,13 @@ def _extend(client: Client, click: Click) -> Outcome:
 
 
 def _destroy(client: Client, click: Click) -> Outcome:
-    # Said before: its end takes a minute to be sure of, and is no surprise meanwhile.
+    # Said before: its end is no surprise to whoever looks meanwhile.
     client.watcher.expect(click.id, "gone", acted=False)
     client.destroy_instance(click.id)
-    return Outcome(f"Instance {click.id} was destroyed and has stayed gone.", "good")
+    return Outcome(
+        f"Instance {click.id} was destroyed. Confirming in the background that it stays destroyed.",
+        "good",
+    )
 
 
 def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:

@@ -137,7 +137,7 @@ def extended(client: Client, number: int, hours: float) -> tuple[int, str]:
 
 
 def destroyed(client: Client, number: int) -> tuple[int, str]:
-    """Destroy a machine; return its id, and why it was not seen gone (empty if it was)."""
+    """Destroy a machine; return its id, and why that is not confirmed (empty if it is)."""
     try:
         client.destroy_instance(number)
     except VastError as error:

@@ -104,7 +104,7 @@ _HANDLERS: Final[dict[str, Callable[[RentSession, Content], None]]] = {
     "search": lambda session, _content: session.search_again(),
     "jupyter": lambda session, content: session.ask_jupyter(content.get("id")),
     "extend": lambda session, content: session.extend(content),
-    "destroy": lambda session, content: session.destroy(content.get("id")),
+    "destroy": lambda session, content: session.destroy(content.get("id"), content.get("at")),
 }
 
 

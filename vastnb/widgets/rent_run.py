@@ -120,7 +120,7 @@ class RentRun:
     def instances(self) -> list[Instance]:
         """The machines that were rented."""
         if self.result is None:
-            return []
+            return list(getattr(self.error, "machines", ()))
         return list(self.result) if isinstance(self.result, Sequence) else [self.result]
 
     @property

@@ -20,6 +20,7 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
 
+from .clicks import too_old
 from .main_thread import MainThread
 from .poller import Poller
 from .rent_aside import Aside
@@ -320,8 +321,16 @@ class RentSession:
             raise ClickRefused("That click came too late: the deadline is unchanged.")
         self._do(lambda: extended(self.client, machine.id, EXTENDED_BY), self._take_extended)
 
-    def destroy(self, number: Any) -> None:
-        """Destroy a machine of this form, and see that it stays gone."""
+    def destroy(self, number: Any, at: Any) -> None:
+        """Destroy a machine of this form.
+
+        Raises
+        ------
+        ClickRefused
+            If the click is too old.
+        """
+        if old := too_old(at, time.time()):
+            raise ClickRefused(old)
         machine = self.machines.get(number) if isinstance(number, int) else None
         if machine is None or machine.ending or machine.is_gone:
             return

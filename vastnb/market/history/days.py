@@ -279,11 +279,14 @@ class Days:
 
     def adopt(self, day: date, rows: pd.DataFrame, *, finished: bool) -> None:
         """Take rows over that came about elsewhere; snapshots that are known are left out."""
-        self._take_rows(rows)
-        if finished:
-            with sole(self.folder, PATIENCE) as alone:
-                if alone:
+        with sole(self.folder, PATIENCE) as alone:
+            if not (alone and finished) or self.files(day, day) or day in self.store.days():
+                self._take_rows(rows)
+                if alone and finished:
                     self.fold(day)
+            else:
+                target = self.folder / f"day={day.isoformat()}" / day_file(self.store.tick())
+                self._write(target, day, Source((), rows, COLUMNS), ())
 
     def export(self, which: Which, where: str, params: Mapping[str, Any], target: Path) -> int:
         """Write rows to one file for others, and return how many."""

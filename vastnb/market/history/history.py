@@ -11,6 +11,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -160,9 +161,9 @@ class History(Questions):
             **more,
         }
 
-    def days(self) -> list[Any]:
+    def days(self) -> list[date]:
         """Return the days (UTC) of which something was recorded, oldest first."""
-        return list(self._parts()[0].days())
+        return self._parts()[0].days()
 
     def info(self) -> dict[str, Any]:
         """Return how much is kept, and where.

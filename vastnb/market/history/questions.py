@@ -446,9 +446,7 @@ class Questions:
         # Without a name nothing fits, which is what an empty frame needs.
         known = tuple(dict.fromkeys(name for name in names if isinstance(name, str))) or ("",)
         which = Which(known, BOUGHT[kind][1], since, None, restricted)
-        return Prices(
-            *(self._asked(which, sample_sql(which, kind, DAY, sizes=s)) for s in (True, False))
-        )
+        return Prices(self._asked(which, sample_sql(which, kind, DAY)))
 
     def _own(self, which: Which, sql: str) -> pd.DataFrame:
         import duckdb

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -270,22 +271,22 @@ class Prices:
 
     Parameters
     ----------
-    sized, unsized : dict
-        Answers to `sample_sql`, with and without the number of GPUs.
+    found : dict
+        Answer to `sample_sql`.
     """
 
-    def __init__(self, sized: Mapping[str, Any], unsized: Mapping[str, Any]) -> None:
-        self._sampled: dict[tuple[Any, ...], Sampled] = {}
-        for found, names in ((unsized, _CARD), (sized, (*_CARD, "num_gpus"))):
-            frame = pd.DataFrame({name: column_of(values) for name, values in found.items()})
-            frame["gpu_ram_gb"] = frame["gpu_ram_gb"].fillna(-1)
-            key: Any
-            for key, part in frame.groupby(list(names)):
-                card, gpus = key[:2], key[2] if len(key) > 2 else None
-                self._sampled[(*card, gpus)] = Sampled(
-                    np.sort(part["price"].to_numpy("float64")),
-                    part["machine_id"].nunique(), int(part["span"].min()), gpus,
-                )  # fmt: skip
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        sized = pd.DataFrame({name: column_of(values) for name, values in found.items()})
+        sized["gpu_ram_gb"] = sized["gpu_ram_gb"].fillna(-1)
+        # The mean over all of a machine's offers, of any size.
+        sized["total"] = sized["price"] * sized["offers"]
+        unsized = sized.groupby([*_CARD, "machine_id", "span"], as_index=False)[
+            ["total", "offers"]
+        ].sum()
+        unsized["price"] = unsized["total"] / unsized["offers"]
+        self._sampled = {
+            **_by_key(unsized.assign(num_gpus=None)), **_by_key(sized)
+        }  # fmt: skip
 
     def of(self, gpu_name: Any, gpu_ram_gb: int | None, num_gpus: int | None) -> Sampled:
         """Return what an offer is compared with; empty if there is nothing."""
@@ -294,6 +295,26 @@ class Prices:
         if like is not None and like.machines >= LIKE:
             return like
         return self._sampled.get((*card, None), Sampled(np.empty(0), 0, 0, None))
+
+
+def _by_key(rows: pd.DataFrame) -> dict[tuple[Any, ...], Sampled]:
+    """Return prices by GPU model, VRAM and number of GPUs."""
+    names = [*_CARD, "num_gpus"]
+    group = rows.groupby(names, dropna=False).ngroup().to_numpy()
+    price = rows["price"].to_numpy("float64")
+    order = np.lexsort((price, group))
+    edges = [0, *(np.flatnonzero(np.diff(group[order])) + 1).tolist(), len(order)]
+    machine, span = rows["machine_id"].to_numpy("int64"), rows["span"].to_numpy("int64")
+    cells = [rows[name].tolist() for name in names]
+    found = {}
+    for begin, end in pairwise(edges):
+        if begin < end:
+            inside = order[begin:end]
+            name, size, gpus = (values[inside[0]] for values in cells)
+            found[name, size, gpus] = Sampled(
+                price[inside], len(np.unique(machine[inside])), int(span[inside].min()), gpus
+            )
+    return found
 
 
 _CARD: Final = ("gpu_name", "gpu_ram_gb")

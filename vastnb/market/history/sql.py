@@ -199,20 +199,10 @@ PARTS: Final = ("spans", "searches", "prices")
 """The tables in the answer to a question for a trend; the first two as GROUPING numbers them."""
 
 
-def sample_sql(
-    which: Which, kind: str, step: int, *, sizes: bool = False
-) -> tuple[str, dict[str, Any]]:
-    """Return the question for single prices, one for each machine and span.
-
-    With `sizes`, one for each number of GPUs as well.
-    """
+def sample_sql(which: Which, kind: str, step: int) -> tuple[str, dict[str, Any]]:
+    """Return the question for single prices: of each machine, number of GPUs, and span."""
     where, params = which.where()
-    size = "num_gpus, " if sizes else ""
-    return (
-        f"SELECT gpu_name, gpu_ram_gb, machine_id, {size}span, price"
-        f" FROM ({_machines(kind, where, sizes=sizes)})",
-        {**params, "step": step},
-    )
+    return _machines(kind, where), {**params, "step": step}
 
 
 def diff_sql(
@@ -223,7 +213,7 @@ def diff_sql(
     params |= {"step": DAY, "day1": int(days[0].timestamp() * 1e6) // DAY,
                "day2": int(days[1].timestamp() * 1e6) // DAY}  # fmt: skip
     sql = f"""
-        WITH machines AS ({_machines(kind, where, sizes=True)}),
+        WITH machines AS ({_machines(kind, where)}),
         one AS (SELECT * FROM machines WHERE span = $day1),
         two AS (SELECT * FROM machines WHERE span = $day2)
         SELECT coalesce(one.gpu_name, two.gpu_name) AS gpu_name,
@@ -240,11 +230,10 @@ def diff_sql(
     return sql, params
 
 
-def _machines(kind: str, where: str, *, sizes: bool = False) -> str:
+def _machines(kind: str, where: str) -> str:
     price = BOUGHT[kind][0]
-    size = "num_gpus, " if sizes else ""
     return f"""
-        SELECT gpu_name, gpu_ram_gb, epoch_us(seen_at) // $step AS span, machine_id, {size}
+        SELECT gpu_name, gpu_ram_gb, epoch_us(seen_at) // $step AS span, machine_id, num_gpus,
             avg({price} / num_gpus) AS price, count(*) AS offers
         FROM {{rows}}
         WHERE {where} AND machine_id IS NOT NULL AND {_credible(price)}

@@ -100,7 +100,7 @@ class RentView {
 
   say(message) {
     this.seq += 1;
-    this.model.send({ ...message, page: this.page, seq: this.seq });
+    this.model.send({ at: Date.now() / 1000 - this.offset, ...message, page: this.page, seq: this.seq });
     if (this.state) this.panel.show(this.state, { settled: false });
   }
 

@@ -1,0 +1,227 @@
+"""An instance's connection: its address and host key, when to wait, and what to say in errors.
+
+One session per account and instance in a process, whichever handle asks. It is closed when the
+machine is destroyed, with the client, and with the process.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from vastnb.api.files import data_dir
+from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
+from vastnb.fleet import connect
+from vastnb.fleet.diary import dph_now
+from vastnb.fleet.probe import is_local, may_be_tried
+from vastnb.remote.kernel import RemoteKernel
+from vastnb.remote.session import Session
+from vastnb.remote.ssh import Target
+
+if TYPE_CHECKING:
+    from vastnb.fleet.instance import Instance
+    from vastnb.remote.copying import Copied
+    from vastnb.remote.ports import Link
+
+PATIENCE: Final = 20.0
+"""Seconds for a server that has just said its first word to let somebody in."""
+
+_sessions: dict[tuple[str, int], Session] = {}
+_kernels: dict[tuple[str, int, str], RemoteKernel] = {}
+_lock = threading.Lock()
+
+
+def session_of(instance: Instance, timeout: float = 900.0) -> Session:
+    """Return an instance's session, connected.
+
+    Parameters
+    ----------
+    instance : Instance
+        The machine. One that is starting is waited for, with progress.
+    timeout : float
+        Seconds to wait.
+    """
+    client = instance._client
+    key = (client._fleet_base.account, instance.id)
+    with _lock:
+        session = _sessions.get(key)
+        if session is None:
+            places = Places(instance)
+            session = Session(places.targets, about=places.about, instance_id=instance.id)
+            _sessions[key] = session
+            client.on_close(lambda: _forget(key))
+    if session.is_open:
+        return session
+    try:
+        session.open()
+    except (ConnectionLost, LoginRefused) as refused:
+        # After a start the server comes late, and the keys a little later still.
+        if isinstance(refused, LoginRefused) and not _is_young(instance):
+            raise
+        instance.wait(timeout=timeout, reachable=True)
+        session.open(PATIENCE)
+    return session
+
+
+class Places:
+    """Where an instance can be reached, and what can be said of it.
+
+    Parameters
+    ----------
+    instance : Instance
+        The machine.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._local = is_local(instance._client._fleet_base.base_url)
+        self._asked = 0
+
+    def targets(self) -> list[Target]:
+        """Return the addresses that may be tried: the direct one first, the proxy's after it."""
+        instance = self._instance
+        if self._asked:  # a machine that was started again has other ports
+            instance.look()
+        self._asked += 1
+        record = instance._known()
+        key_file, place = self.keys()
+        found = []
+        for way in ("direct", "proxy"):
+            address = connect.ssh_address(record, way)
+            if address is not None and self._may(address.host):
+                found.append(
+                    Target(
+                        address.host,
+                        address.port,
+                        f"vast-{instance.id}",
+                        place / "known_hosts",
+                        key_file=key_file,
+                    )
+                )
+        return found
+
+    def keys(self) -> tuple[Path | None, Path]:
+        """Return the key to use, if it is not ssh's choice, and where to keep what is known of it.
+
+        A simulated machine's things go with its market: the next one has the same ids.
+        """
+        server = getattr(self._instance._client, "server", None)
+        key_file: Path | None = getattr(server, "ssh_key_file", None)
+        base = key_file.parent if key_file is not None else data_dir()
+        return key_file, base / "machines" / str(self._instance.id)
+
+    def about(self) -> str:
+        """Say how the machine is, and what it costs."""
+        instance = self._instance
+        try:
+            verdict = instance.look()
+        except VastError:
+            return "Vast.ai could not be asked how it is: it may bill on."
+        if verdict.state == "gone":
+            return "Vast.ai has no such instance any more: it bills nothing."
+        price = dph_now(instance._record or {})
+        what = "bills" if verdict.state == "running" else "is billed"
+        money = "an unknown price" if price is None else f"${price:.4f}/h"
+        shown = f"Vast.ai shows it as {verdict.state}"
+        if verdict.state != "running":
+            shown += f" ({verdict.reason.rstrip('.')})"
+        return f"{shown}; it {what} {money} until it is destroyed."
+
+    def _may(self, host: str) -> bool:
+        """Say whether an address may be tried: a host could name one of the user's network."""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return not self._local or host == "localhost"
+        return may_be_tried(host, local=self._local)
+
+
+def _is_young(instance: Instance) -> bool:
+    began = (instance._record or {}).get("start_date")
+    return isinstance(began, int | float) and time.time() - began < 300
+
+
+def kernel_of(
+    instance: Instance, name: str = "default", *, python: str | None = None, trust: bool = False
+) -> RemoteKernel:
+    """Return a kernel on an instance, connected; the same one for the same name."""
+    session = session_of(instance)
+    key = (instance._client._fleet_base.account, instance.id, name)
+    with _lock:
+        kernel = _kernels.get(key)
+        if kernel is None or kernel.session is not session:
+            kernel = _kernels[key] = RemoteKernel(session, name, python=python, trust=trust)
+    kernel.trust = trust
+    return kernel.open()
+
+
+def copy(
+    instance: Instance, here: str | Path | None, there: str | None, *, up: bool, **options: Any
+) -> Copied:
+    """Copy files to or from an instance; see `vastnb.remote.copying.copy`."""
+    from vastnb.remote.copying import copy as do_copy
+
+    session = session_of(instance)
+    record = instance._record or {}
+    price = record.get("inet_down_cost" if up else "inet_up_cost")
+    return do_copy(
+        session,
+        here,
+        there,
+        up=up,
+        memory=Places(instance).keys()[1] / "copied.json",
+        price=float(price) if isinstance(price, int | float) else None,
+        **options,
+    )
+
+
+def jupyter(instance: Instance) -> Link:
+    """Bring an instance's own Jupyter here."""
+    from vastnb.remote.ports import forward
+
+    session = session_of(instance)
+    token = instance.record().get("jupyter_token")
+    if connect.jupyter_url(instance._known()) is None or not isinstance(token, str):
+        raise InvalidRequest(
+            f"Instance {instance.id} has no Jupyter: it was rented without. Rent with "
+            "runtype='jupyter', or use box.install_kernel(), which needs none."
+        )
+    return forward(session, 8080, query=f"token={quote(token, safe='')}")
+
+
+def forget_host_key(instance: Instance) -> None:
+    """Forget an instance's host key."""
+    (Places(instance).keys()[1] / "known_hosts").unlink(missing_ok=True)
+    disconnect(instance)
+
+
+def disconnect(instance: Instance) -> None:
+    """End an instance's connection; the next call makes a new one."""
+    _forget((instance._client._fleet_base.account, instance.id))
+
+
+def put_away(account: str, number: int) -> None:
+    """Put away what belongs to a machine that is destroyed."""
+    from vastnb.remote.kernelspec import uninstall
+
+    _forget((account, number))
+    uninstall(number)
+    shutil.rmtree(data_dir() / "machines" / str(number), ignore_errors=True)
+
+
+def _forget(key: tuple[str, int]) -> None:
+    with _lock:
+        session = _sessions.pop(key, None)
+        kernels = [_kernels.pop(one) for one in list(_kernels) if one[:2] == key]
+    for kernel in kernels:
+        kernel.close()
+    if session is not None:
+        session.close()
+
+
+__all__ = ["Places", "kernel_of", "put_away", "session_of"]

@@ -1,0 +1,361 @@
+"""Run a command on a machine: output as it comes, a code at the end, Ctrl-C in between.
+
+Two threads read what it prints and a queue joins them, on every system alike; the calling thread
+shows it. Interrupted, the command gets the same signal as in a terminal, and five seconds to end by
+itself.
+"""
+
+from __future__ import annotations
+
+import codecs
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vastnb.errors import CommandFailed, WaitTimeout
+from vastnb.remote.session import Call, Session, uninterrupted
+
+KEEP: Final = 64 << 20
+"""Bytes of output that a result keeps; of more, the end."""
+SHOW: Final = 1 << 20
+"""Bytes that are shown: a notebook that holds a hundred megabytes does not open again."""
+GRACE: Final = 5.0
+"""Seconds that an interrupted command has to end."""
+
+Show = Callable[[str, bool], None]
+"""Shows text; the second argument says whether it is of the errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a command.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code: 0 is success.
+    stdout, stderr : bytes
+        What it wrote.
+    seconds : float
+        How long it took, the way there and back included.
+    left_out : int
+        Bytes of output before `stdout` or `stderr` that were too many to keep.
+    """
+
+    code: int
+    stdout: bytes = field(repr=False)
+    stderr: bytes = field(repr=False)
+    seconds: float
+    left_out: int = 0
+
+    @property
+    def out(self) -> str:
+        """Its output as text; what is not UTF-8 is replaced."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def err(self) -> str:
+        """Its errors as text."""
+        return self.stderr.decode(errors="replace")
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.code == 0
+
+    def __repr__(self) -> str:
+        return f"<exit code {self.code} after {self.seconds:.1f} s>"
+
+
+def run(
+    session: Session,
+    command: str,
+    *,
+    check: bool = False,
+    cwd: str | None = None,
+    input: str | bytes | None = None,
+    timeout: float | None = None,
+    show: bool | Show = True,
+    stop: threading.Event | None = None,
+) -> Result:
+    """Run a command and wait for it.
+
+    Parameters
+    ----------
+    session : Session
+        The connection.
+    command : str
+        What the machine's shell is to run. It is an argument of no process on this computer.
+    check : bool
+        Raise `CommandFailed` if it ends with another code than 0.
+    cwd : str, optional
+        Where; by default the workspace.
+    input : str or bytes, optional
+        Its standard input; by default there is none.
+    timeout : float, optional
+        Seconds, after which it is ended.
+    show : bool or callable
+        Whether its output is shown as it comes, or what shows it.
+    stop : Event, optional
+        Interrupts it when set, as Ctrl-C does.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ConnectionLost
+        If the connection breaks before it has ended: it may run on, and `ConnectionLost.pid` is
+        its process group.
+    CommandFailed
+        With `check`.
+    WaitTimeout
+        If it takes longer than `timeout`; it has been ended.
+    """
+    begun = time.monotonic()
+    until = None if timeout is None else begun + timeout
+    data = input.encode() if isinstance(input, str) else input
+    script = session.script(command, cwd)
+    call = session.call(script, stdin=data is not None)
+    reader = _Reader(call, data, _shower(show), stop)
+    timed_out = False
+    try:
+        try:
+            timed_out = reader.read(until)
+            if timed_out:
+                _end(session, reader)
+        except KeyboardInterrupt:
+            _end(session, reader, gently=True)
+            raise
+    finally:
+        reader.finish()
+        code = call.close()
+    if call.pid is None:
+        # Nothing has run, so it may be sent again, once.
+        if not session.dropped():
+            raise session.lost(
+                f"It refuses the command ({reader.errors.value[-200:].decode(errors='replace')})."
+            )
+        session.open()
+        return _again(session, command, check, cwd, input, timeout, show, stop)
+    if timed_out:
+        raise WaitTimeout(
+            f"The command took longer than {timeout:g} s on instance {session.instance_id} and was "
+            "ended there. The machine bills on."
+        )
+    if code < 0 or (code == 255 and session.dropped()):
+        raise session.lost(
+            f"The command may run on there, unheard (process group {call.pid}); what it printed "
+            f"meanwhile is lost. box.run('kill -- -{call.pid}') ends it. box.start(command) is for "
+            "what has to outlive a connection.",
+            call.pid,
+        )
+    result = Result(
+        code,
+        reader.output.value,
+        reader.errors.value,
+        time.monotonic() - begun,
+        reader.output.left_out + reader.errors.left_out,
+    )
+    if check and code:
+        error = CommandFailed(
+            f"The command ended with code {code} on instance {session.instance_id}: "
+            f"{result.err.strip()[-300:] or result.out.strip()[-300:] or 'it said nothing'}",
+            instance_id=session.instance_id,
+        )
+        error.result = result
+        raise error
+    return result
+
+
+def _again(session: Session, command: str, *rest: Any) -> Result:
+    check, cwd, input, timeout, show, stop = rest
+    call = session.call(session.script("exit 0"))
+    try:
+        call.head()  # the way is open: what is sent now arrives, or breaks anew
+    except EOFError:
+        raise session.lost("The command has not begun there.") from None
+    finally:
+        call.close()
+    return run(
+        session, command,
+        check=check, cwd=cwd, input=input, timeout=timeout, show=show, stop=stop,
+    )  # fmt: skip
+
+
+def _end(session: Session, reader: _Reader, *, gently: bool = False) -> None:
+    """End the command of a call: asked, told, killed."""
+    pid = reader.call.pid
+    if pid is None:
+        return
+    try:
+        for name in ("INT", "TERM", "KILL") if gently else ("TERM", "KILL"):
+            with uninterrupted():
+                session.kill(pid, name)
+            if not reader.read(time.monotonic() + GRACE):
+                return
+    except KeyboardInterrupt:
+        with uninterrupted():
+            session.kill(pid, "KILL")
+        raise
+
+
+class _Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self) -> None:
+        self._parts: deque[bytes] = deque()
+        self._size = 0
+        self.left_out = 0
+
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        while self._size - len(self._parts[0]) >= KEEP:
+            gone = len(self._parts.popleft())
+            self._size -= gone
+            self.left_out += gone
+
+    @property
+    def value(self) -> bytes:
+        return b"".join(self._parts)
+
+
+class _Reader:
+    """Reads a call's output and errors together, and shows them."""
+
+    def __init__(
+        self,
+        call: Call,
+        data: bytes | None,
+        show: Show | None,
+        interrupt: threading.Event | None = None,
+    ) -> None:
+        self.call = call
+        self._interrupt = interrupt
+        self.output, self.errors = _Tail(), _Tail()
+        self._show = show
+        self._shown = 0
+        self._quiet = False
+        self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in range(2)]
+        self._queue: queue.Queue[tuple[int, bytes]] = queue.Queue(64)
+        self._open = 2
+        self._stop = threading.Event()
+        self._data = data
+        self._threads = [
+            threading.Thread(target=work, args=args, name="vastnb run", daemon=True)
+            for work, args in ((self._out, ()), (self._drain, (1, call.process.stderr)))
+        ]
+        if data is not None:
+            self._threads.append(threading.Thread(target=self._feed, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def read(self, until: float | None = None) -> bool:
+        """Read to the end; return whether that moment came first."""
+        while self._open:
+            left = 3600.0 if until is None else until - time.monotonic()
+            left = left if self._interrupt is None else min(left, 0.25)
+            try:
+                which, part = self._queue.get(timeout=max(0.0, left))
+            except queue.Empty:
+                if self._interrupt is not None and self._interrupt.is_set():
+                    self._interrupt = None
+                    raise KeyboardInterrupt from None
+                if until is not None and time.monotonic() >= until:
+                    return True
+                continue
+            if not part:
+                self._open -= 1
+                self._put(which, b"", final=True)
+                continue
+            (self.errors if which else self.output).add(part)
+            self._put(which, part)
+        # A command may close its output and work on.
+        try:
+            self.call.process.wait(None if until is None else max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def finish(self) -> None:
+        """Let the threads end, whatever they wait for."""
+        self._stop.set()
+
+    def _put(self, which: int, part: bytes, *, final: bool = False) -> None:
+        if self._show is None or self._quiet:
+            return
+        if b"\0" in part:
+            self._say(f"[binary output is not shown; {_WHERE} has it]\n")
+            return
+        text = self._decoders[which].decode(part, final)
+        self._shown += len(part)
+        if text:
+            self._show(text, bool(which))
+        if self._shown > SHOW:
+            self._say(f"\n[more than {SHOW >> 20} MB of output: the rest is not shown; {_WHERE} "
+                      f"has up to {KEEP >> 20} MB of it]\n")  # fmt: skip
+
+    def _say(self, text: str) -> None:
+        self._quiet = True
+        if self._show is not None:
+            self._show(text, True)
+
+    def _out(self) -> None:
+        try:
+            self.call.head()
+        except (EOFError, OSError, ValueError):
+            self._pass(0, b"")
+            return
+        self._drain(0, self.call.process.stdout)
+
+    def _drain(self, which: int, stream: Any) -> None:
+        try:
+            while part := stream.read1(1 << 16):
+                self._pass(which, part)
+        except (OSError, ValueError):  # closed under us: the call is over
+            pass
+        self._pass(which, b"")
+
+    def _pass(self, which: int, part: bytes) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put((which, part), timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _feed(self) -> None:
+        stream = self.call.process.stdin
+        assert stream is not None
+        assert self._data is not None
+        try:
+            stream.write(self._data)
+            stream.close()
+        except (OSError, ValueError):  # the command reads no more of it
+            pass
+
+
+_WHERE: Final = "the result's .stdout"
+
+
+def _shower(show: bool | Show) -> Show | None:
+    if callable(show):
+        return show
+    return _to_cell if show else None
+
+
+def _to_cell(text: str, is_error: bool) -> None:
+    stream = sys.stderr if is_error else sys.stdout
+    stream.write(text)
+    stream.flush()
+
+
+__all__ = ["KEEP", "SHOW", "Result", "Show", "run"]

@@ -1,0 +1,187 @@
+"""How ``ssh`` is called, and what its words mean: pure functions.
+
+Options on the command line come before the user's ``~/.ssh/config``, which keeps its say in all
+that is not set here: keys, agent, jump hosts, ciphers. Nothing secret is ever an argument, since
+every user of a computer can read them: commands travel over the standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vastnb.errors import ConnectionLost, HostKeyChanged, LoginRefused, RemoteError
+
+ALIVE: Final = (5, 3)
+"""Seconds between two signs of life, and how many may be missed before a connection is dead."""
+CONNECT: Final = 10
+"""Seconds for a connection to be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a machine's SSH server is, and who it must be.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Its address.
+    alias : str
+        The name that its host key is remembered under: an address is given to another machine
+        later, an instance's id is not.
+    known_hosts : Path
+        The file that remembers it.
+    user : str
+        Who logs in.
+    key_file : Path, optional
+        The only key to offer; by default what ssh finds by itself.
+    """
+
+    host: str
+    port: int
+    alias: str
+    known_hosts: Path
+    user: str = "root"
+    key_file: Path | None = None
+
+
+def program() -> str:
+    """Return the path of ``ssh``.
+
+    Raises
+    ------
+    RemoteError
+        If there is none.
+    """
+    found = shutil.which("ssh")
+    if found is None:
+        raise RemoteError(
+            "There is no ssh on this computer, so machines cannot be reached. Install OpenSSH's "
+            "client (Debian: apt install openssh-client; Windows: Optional features)."
+        )
+    return found
+
+
+def multiplexes() -> bool:
+    """Say whether ssh can share one connection here: OpenSSH on Windows cannot."""
+    return os.name != "nt"
+
+
+def options(target: Target) -> list[str]:
+    """Return the options of a connection of its own."""
+    interval, missed = ALIVE
+    settings = {
+        "BatchMode": "yes",  # nobody could answer a question
+        "ClearAllForwardings": "no",
+        "ConnectTimeout": CONNECT,
+        "ControlMaster": "no",
+        "ControlPath": "none",
+        "ControlPersist": "no",
+        "ForwardAgent": "no",  # the host of the machine could use the agent
+        "ForwardX11": "no",
+        "GlobalKnownHostsFile": os.devnull,
+        "HostKeyAlias": target.alias,
+        "LogLevel": "ERROR",
+        "PermitLocalCommand": "no",
+        "RemoteCommand": "none",
+        "RequestTTY": "no",  # a terminal would land in tmux
+        "ServerAliveCountMax": missed,
+        "ServerAliveInterval": interval,
+        "StreamLocalBindUnlink": "yes",
+        "StrictHostKeyChecking": "accept-new",
+        "UpdateHostKeys": "no",
+        "UserKnownHostsFile": f'"{target.known_hosts}"',
+        "VerifyHostKeyDNS": "no",
+    }
+    given = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
+    if target.key_file is not None:
+        given += ["-i", str(target.key_file), "-o", "IdentitiesOnly=yes"]
+    return [*given, "-p", str(target.port), "-l", target.user]
+
+
+def master(target: Target, control: Path, command: str) -> list[str]:
+    """Return the line that opens a connection which others share at `control`."""
+    # The first value of an option counts, so these come before the others.
+    shared = ["-o", "ControlMaster=yes", "-o", f"ControlPath={control}"]
+    return [program(), *shared, *options(target), target.host, command]
+
+
+def rider(target: Target, control: Path | None) -> list[str]:
+    """Return the line, without a command, of a call that rides on a connection.
+
+    Parameters
+    ----------
+    target : Target
+        The machine.
+    control : Path or None
+        The connection's socket; None for a connection of its own.
+    """
+    if control is None:
+        return [program(), *options(target), target.host]
+    # Without the master this must fail at once, and not open a connection of its own. Reading no
+    # configuration saves a millisecond; what it says was settled by the master.
+    alone = ["-F", os.devnull, "-o", "ProxyCommand=false", "-o", "BatchMode=yes"]
+    return [program(), *alone, "-S", str(control), "-T", target.host]
+
+
+_MEANINGS: Final[Sequence[tuple[re.Pattern[str], type[RemoteError], str]]] = (
+    (
+        re.compile("IDENTIFICATION HAS CHANGED|Host key verification failed"),
+        HostKeyChanged,
+        "It shows another host key than when you first connected: a rebuilt container does that, "
+        "and so does somebody who listens in. Nothing was sent. If you have had it rebuilt, "
+        "call box.forget_host_key() and connect again; if not, destroy it.",
+    ),
+    (
+        re.compile("Too many authentication failures"),
+        LoginRefused,
+        "Your agent offers more keys than the machine will look at. Name the right one in "
+        "~/.ssh/config (IdentityFile with IdentitiesOnly yes).",
+    ),
+    (
+        re.compile("Permission denied|No supported authentication|sign_and_send_pubkey"),
+        LoginRefused,
+        "Its SSH server accepts none of your keys. A key has to be in your Vast.ai account before "
+        "a machine is rented, or be attached to the machine (the console's key symbol), and must "
+        "work without a question: load it into the agent (ssh-add) if it has a passphrase.",
+    ),
+    (
+        re.compile("Bad owner or permissions|Bad configuration option|terminating, "),
+        RemoteError,
+        "ssh does not accept your ~/.ssh/config; `ssh -G vast.ai` tells where it fails.",
+    ),
+)
+
+
+def meaning(said: str) -> tuple[type[RemoteError], str]:
+    """Return what a failed connection means.
+
+    Parameters
+    ----------
+    said : str
+        What ssh wrote to its standard error.
+
+    Returns
+    -------
+    type, str
+        The kind of error, and its meaning in words.
+    """
+    for pattern, kind, words in _MEANINGS:
+        if pattern.search(said):
+            return kind, words
+    last = said.strip().splitlines()[-1:] or ["no answer"]
+    return ConnectionLost, f"Its SSH server cannot be reached (ssh: {last[0][:200]})."
+
+
+def may_come(said: str) -> bool:
+    """Say whether a failed connection may succeed by waiting: no server yet, or no keys yet."""
+    kind, _ = meaning(said)
+    return kind is ConnectionLost
+
+
+__all__ = ["Target", "master", "may_come", "meaning", "multiplexes", "options", "program", "rider"]
