@@ -12,11 +12,14 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, NamedTuple
+
+import msgspec
 
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.text import bare_url, plain
@@ -283,6 +286,10 @@ def decode(body: bytes) -> Any:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
         raise ValueError("more values than an answer has")
     try:
+        # Three to eight times as fast; what it takes it reads alike. What it refuses (NaN, a lone
+        # surrogate, a number beyond floats) is left to the standard library.
+        with suppress(msgspec.MsgspecError, ValueError):
+            return msgspec.json.decode(body)
         try:
             return json.loads(body)
         except UnicodeDecodeError:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from vastnb.errors import QueryError
+from vastnb.market.fields import RENAMED, canonical
 from vastnb.market.schema import UNITS
 
 LONGEST: Final = 400
@@ -103,6 +104,12 @@ def parse(text: str) -> Formula:
         raise QueryError(
             f"A formula of {len(text):,} characters is too long ({LONGEST} are the most). "
             "Nothing was worked out."
+        )
+    if text.strip().endswith("/$") and text.strip() in RENAMED:
+        right = canonical(RENAMED[text.strip()])
+        raise QueryError(
+            f"There is no column {text!r}. Did you mean {right!r}? Nothing was worked out.",
+            suggestions=[right],
         )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
