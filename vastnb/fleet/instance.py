@@ -304,7 +304,7 @@ class Instance(OnMachine, Block):
     def __repr__(self) -> str:
         watched, verdict = self._watched, self.verdict
         record = watched.record if watched else self._record or {}
-        parts: list[str] = [verdict.state if verdict else "not looked at yet"]
+        parts: list[str] = [verdict.state if verdict else "not checked yet"]
         if record.get("gpu_name"):
             parts.append(f"{record.get('num_gpus')}x {str(record['gpu_name'])[:40]}")
         price = record.get("dph_total")
