@@ -2,7 +2,7 @@
 
 The truth is the simulated service's; the mishaps are those of `tests.fleet.harness`. Unknown are
 machines that exist and that the caller was not told of, after the error it got was dealt with as
-it says. All of these figures should be 0.
+it says; came back are those that were destroyed and exist again. All of these should be 0.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def _run(options: argparse.Namespace, directory: Path) -> None:
         rows["official client, the same mishaps"] = harness.many_creates(
             server, harness.official(server), options.official
         )
+        rows["vastnb, destroyed and came back"] = harness.destroyed_machines(server, clock, 20)
         # Its sessions are not closed by it.
         warnings.simplefilter("ignore", ResourceWarning)
         if hasattr(os, "fork"):
@@ -68,7 +69,7 @@ def _run(options: argparse.Namespace, directory: Path) -> None:
                 rows["vastnb, two kernels at once"] = harness.two_kernels(
                     server, clock, nursery, 25
                 )
-    heads = ["", "creates", "machines", "unknown", "twice", "stopped", "s"]
+    heads = ["", "creates", "machines", "unknown", "twice", "stopped", "came back", "s"]
     report.table("What is left behind", heads, harness.table(rows))
     for name, one in rows.items():
         counted = ", ".join(f"{what} {n}" for what, n in sorted(one.mishaps.items()))

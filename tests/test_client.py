@@ -180,6 +180,7 @@ def test_a_capped_answer_is_marked_and_can_be_completed(
     server.world.cap = None
     truth = server.world.search(whole.vast.provenance["body"]).to_rows(["id"])
     assert not whole.vast.provenance["truncated"]
+    assert whole.vast.provenance["whole"] == "proved"
     assert set(whole["id"]) == {row["id"] for row in truth}
     assert whole["id"].is_unique
     # The first part was still in the cache, and cost nothing again.
@@ -197,6 +198,40 @@ def test_what_was_read_before_the_quota_ended_is_kept(
     assert part.vast.provenance["truncated"]
     assert "quota" in part.vast.provenance["truncated_reason"]
     assert part["dph_total"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("cap", [64, 256, 300, 500])
+def test_an_answer_cut_at_an_unlisted_length_is_found_out_by_a_narrower_search(
+    client: vastnb.Client, server: Server, cap: int
+) -> None:
+    server.world.cap = cap
+    wide = client.search_offers()
+    assert wide.vast.provenance["whole"] == ("cut" if cap == 64 else "assumed")
+    narrow = client.search_offers("num_gpus=1")  # most of it is new
+    cut = len(narrow) == cap
+    assert narrow.vast.provenance["whole"] == ("cut" if cut else "proved")
+    assert narrow.vast.provenance["truncated"] is cut
+    again = client.search_offers()
+    assert again.vast.provenance["from_cache"] and again.vast.provenance["whole"] == "cut"
+    few = client.search_offers("gpu_name=RTX_4090 num_gpus=8 dph<2")
+    assert len(few) < cap and few.vast.provenance["whole"] == "proved"
+
+
+def test_a_small_number_of_calls_is_kept_to_and_told_before(
+    client: vastnb.Client, server: Server
+) -> None:
+    with pytest.warns(UserWarning, match=r"up to 3 calls \(max_calls=\)"):
+        part = client.search_offers(complete=True, max_calls=3)
+    assert server.calls("search_offers") == 3
+    assert part.vast.provenance["whole"] == "cut"
+    assert "3 calls" in part.vast.provenance["truncated_reason"]
+    with pytest.raises(InvalidRequest, match="max_calls"):
+        client.search_offers(complete=True, max_calls=0)
+
+
+def test_a_value_in_the_wrong_unit_is_a_warning(client: vastnb.Client) -> None:
+    with pytest.warns(UserWarning, match="Did you mean compute_cap>=800"):
+        client.search_offers("compute_cap>=8.0 gpu_name=RTX_4090")
 
 
 def test_a_limit_that_was_met_is_marked(client: vastnb.Client) -> None:

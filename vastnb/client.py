@@ -6,6 +6,7 @@ A verb becomes a call in `vastnb.api` (cached, paced, retried), and its JSON bec
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -163,6 +164,7 @@ class Client(InstanceVerbs, MarketVerbs):
         refresh: bool = False,
         columns: Columns = "default",
         complete: bool = False,
+        max_calls: int = 60,
         **keywords: Any,
     ) -> pd.DataFrame:
         """Search the market.
@@ -190,7 +192,9 @@ class Client(InstanceVerbs, MarketVerbs):
         complete : bool
             If the answer may have been cut short, read the rest as well by splitting the price
             range. Takes several paced calls and counts against the day's quota of rows; a
-            warning tells how many.
+            warning tells how many before they are made.
+        max_calls : int
+            Calls that ``complete=True`` may make; what was read by then is returned.
         **keywords
             Filters: ``gpu_name="4090"``, ``num_gpus=(2, None)``, ``gpu_ram_gb=24``,
             ``geolocation=["SE", "NO"]``, ``verified="any"``.
@@ -200,8 +204,8 @@ class Client(InstanceVerbs, MarketVerbs):
         DataFrame
             One row per offer, the same columns and dtypes in every answer; units in
             ``df.vast.units``. ``df.attrs["vastnb"]`` (also ``df.vast.provenance``) says what was
-            asked, how old the answer is, whether it is `stale` and why, and whether it may be
-            `truncated`.
+            asked, how old the answer is, whether it is `stale` and why, whether it may be
+            `truncated`, and whether it is `whole`: ``"proved"``, ``"assumed"`` or ``"cut"``.
 
         Raises
         ------
@@ -212,8 +216,10 @@ class Client(InstanceVerbs, MarketVerbs):
         """
         parsed = parse_query(query, **keywords)
         body = parsed.body(type=type, order=order, limit=limit, storage=storage)
-        search = Search(parsed.text, body, refresh=refresh, columns=columns)
+        search = Search(parsed.text, body, refresh, columns, max_calls)
         search.check()
+        for doubt in parsed.doubts:
+            warnings.warn(doubt, UserWarning, stacklevel=2)
         return self._offers.whole(search) if complete else self._offers.once(search)
 
     def search_many(
@@ -385,7 +391,7 @@ class Client(InstanceVerbs, MarketVerbs):
 
 
 def _filters_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    own = {"type", "order", "limit", "storage", "refresh", "columns", "complete"}
+    own = {"type", "order", "limit", "storage", "refresh", "columns", "complete", "max_calls"}
     return {name: value for name, value in options.items() if name not in own}
 
 

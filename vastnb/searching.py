@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
+import numpy as np
 import pandas as pd
 
 from vastnb.api.answers import Answer
 from vastnb.api.transport import Call
 from vastnb.api.usage import Quota
-from vastnb.errors import QueryError, RateLimited, ServerError
-from vastnb.market.offers import frame_of_offers, is_truncated
+from vastnb.errors import InvalidRequest, QueryError, RateLimited, ServerError
+from vastnb.market.caps import Caps
+from vastnb.market.local import narrowing
+from vastnb.market.offers import frame_of_offers
 
 Columns = Literal["default", "all"]
 
+RECENT = 8
+"""Answers that a new one is compared with, to see whether one of them was cut."""
+FEW_NEW = 8
+"""Fewer new offers than these may have come in the meantime."""
 FRAMES_KEPT = 32
 BYTES_KEPT = 48 * 2**20
 """Built frames that are remembered, and bytes of the answers behind them; one of 500 offers has
@@ -50,12 +58,15 @@ class Search(NamedTuple):
         Ask the service even if a fresh answer is in the cache.
     columns : {"default", "all"}
         Columns of the frame.
+    max_calls : int
+        Calls that reading it to its end may take.
     """
 
     text: str
     body: dict[str, Any]
     refresh: bool
     columns: Columns
+    max_calls: int = 60
 
     def check(self) -> None:
         """Refuse, before anything is sent, what would be found out when the rows have been paid.
@@ -112,9 +123,10 @@ class Offers:
         self._call = call
         self._quota = quota
         self._source = source
-        self._has_key = has_key
+        self._caps = Caps(has_key)
         self._record = record
         self._frames: OrderedDict[Hashable, tuple[pd.DataFrame, int]] = OrderedDict()
+        self._recent: deque[tuple[datetime, Mapping[str, Any], Any]] = deque(maxlen=RECENT)
         self._lock = threading.Lock()
 
     def once(self, search: Search) -> pd.DataFrame:
@@ -129,8 +141,27 @@ class Offers:
             ),
             len(answer.body),
         )
-        truncated = is_truncated(len(frame), search.body.get("limit"), self._has_key)
-        return self._found(frame, search, {"truncated": truncated}, [answer])
+        if not answer.from_cache:
+            self._learn(answer, search.body, frame)
+        whole = self._caps.whole(len(frame), search.body.get("limit"))
+        return self._found(frame, search, {"truncated": whole == "cut", "whole": whole}, [answer])
+
+    def _learn(self, answer: Answer, body: Mapping[str, Any], frame: pd.DataFrame) -> None:
+        """See what a new answer gives away about the length at which answers are cut.
+
+        A narrower search that finds what a wider one, minutes ago, did not: the wider was cut.
+        """
+        self._caps.saw(len(frame))
+        ids = frame["id"].dropna().to_numpy("int64")
+        with self._lock:
+            earlier = list(self._recent)
+            self._recent.append((answer.fetched_at, body, ids))
+        for at, its_body, its_ids in earlier:
+            minutes = abs((answer.fetched_at - at).total_seconds()) / 60
+            if minutes < 10 and len(its_ids) and narrowing(its_body, body) is not None:
+                new = int((~np.isin(ids, its_ids)).sum())
+                if new >= FEW_NEW and new > len(ids) / 4:
+                    self._caps.learn(len(its_ids))
 
     def whole(self, search: Search) -> pd.DataFrame:
         """Return the frame of all offers that fit, in as many calls as it takes.
@@ -138,14 +169,21 @@ class Offers:
         If the service stops answering half-way, what was read is returned and marked as
         truncated: it has used up its rows of the quota.
         """
-        from vastnb.market.enumerate import in_order, split_by_price
+        from vastnb.market.enumerate import in_order, split_by_price, without_price
 
         answers: list[Answer] = []
         trouble: list[str] = []
+        doubtful: list[str] = []
+        unpriced = without_price(search.body)
 
         def fetch(part: dict[str, Any]) -> list[dict[str, Any]] | None:
             try:
                 answer = self._call("search_offers", body=part, refresh=search.refresh)
+            except InvalidRequest as error:
+                if part != unpriced:
+                    raise
+                doubtful.append(error.message)  # it cannot be asked for offers without a price
+                return []
             except (RateLimited, ServerError) as error:
                 if not answers:
                     raise
@@ -158,7 +196,8 @@ class Offers:
         split = split_by_price(
             search.body,
             fetch,
-            has_key=self._has_key,
+            caps=self._caps,
+            max_calls=search.max_calls,
             max_rows=self._quota().remaining,
             warn=lambda text: warnings.warn(text, UserWarning, stacklevel=5),
         )
@@ -166,8 +205,10 @@ class Offers:
         frame = frame_of_offers(
             rows, columns=search.columns, provenance=search.provenance(self._source)
         )
+        proved = "proved" if split.proved and not doubtful else "assumed"
         found = {
             "truncated": not split.complete,
+            "whole": proved if split.complete else "cut",
             "truncated_reason": trouble[0] if trouble else split.reason,
             "rows_used": sum(len(a.data["offers"]) for a in answers if not a.from_cache),
         }

@@ -265,6 +265,7 @@ def test_running_the_cell_again_leaves_one_explorer(open_notebook) -> None:
             break
         nb.page.wait_for_timeout(200)
     assert nb.evaluate(count) == before
+    nb.page.wait_for_selector(".vnb-explorer:visible")
     assert nb.page.locator(".vnb-explorer:visible").count() == 1
     assert (
         nb.evaluate("sum(t.name == 'vastnb-search' for t in __import__('threading').enumerate())")

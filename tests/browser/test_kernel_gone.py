@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .conftest import Opener
+from .test_rent_form import saved_with_widget_state
 
 MARKET = """\
 import vastnb
@@ -64,16 +65,13 @@ def test_a_restored_widget_says_that_no_kernel_is_there_and_shows_its_copy(
     nb = open_notebook(f"{MARKET}{what} = vastnb.{call}\n{what}")
     page = nb.page
     page.wait_for_selector(shown, timeout=20_000)
-    nb.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
-    page.wait_for_timeout(500)
-    nb.save()
+    saved_with_widget_state(nb)
     nb.close()
     page.goto(nb.server.url(nb.name))
     page.wait_for_selector(".vnb-saved", timeout=30_000)
     assert "not connected to a kernel" in page.text_content(".vnb-saved")
     assert page.locator(f"{shown}:visible").count() == 0
     page.wait_for_selector(".jp-RenderedHTMLCommon:visible", timeout=5_000)
-    nb.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
 
 
 def test_a_first_search_that_fails_shows_the_panel_the_error_and_a_way_to_try_again(

@@ -142,4 +142,4 @@ def test_a_saved_notebook_keeps_pictures_and_numbers_and_no_key(open_notebook) -
     page.wait_for_selector("td", timeout=30_000)
     page.wait_for_timeout(500)
     assert page.locator("td", has_text="RTX 4090").first.is_visible()
-    assert page.locator("text=Run the cell for the living charts").is_visible()
+    assert page.locator("text=Run the cell for the live charts").is_visible()

@@ -69,6 +69,8 @@ class Tally:
     unknown: int = 0
     twice: int = 0
     stopped: int = 0
+    came_back: int = 0
+    """Machines that were destroyed, came back, and are still there."""
     wrong: int = 0
     """Machines that the client speaks of and that do not exist."""
     mishaps: dict[str, int] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Tally:
 
     @property
     def clean(self) -> bool:
-        return not (self.unknown or self.twice or self.stopped or self.wrong)
+        return not (self.unknown or self.twice or self.stopped or self.wrong or self.came_back)
 
 
 Create = Callable[[int, bool], set[int]]
@@ -356,9 +358,47 @@ def two_kernels(
     return tally
 
 
+def destroyed_machines(server: Server, clock: ManualClock, trials: int) -> Tally:
+    """Destroy machines that come back, some of them after their kernel has ended."""
+    rng, tally, started = random.Random(0), Tally(), time.perf_counter()
+    server.faults.clear()
+    server.world.fleet._planned.clear()
+    for number in range(trials):
+        before = set(server.world.instances)
+        server.world.fleet.expect("resurrects")
+        client, _ = ours(server, clock)
+        client.create_instance(free_offer(server, rng), image="a/b", disk=10).destroy()
+        guard = client._desk.guard if client._desk else None
+        if number % 2:
+            client.close()
+            client, _ = ours(server, clock)
+            client.show_instances()
+            guard = client._desk.guard if client._desk else None
+        for _ in range(40):
+            clock.advance(3)
+            if guard is not None:
+                guard.step()
+        client.close()
+        made = [one for one in server.world.instances.values() if one.id not in before]
+        tally.creates, tally.machines = tally.creates + 1, tally.machines + len(made)
+        tally.came_back += sum(one.alive for one in made)
+        clear(server)
+    tally.seconds = time.perf_counter() - started
+    return tally
+
+
 def table(rows: Mapping[str, Tally]) -> list[list[Any]]:
-    """Return the rows of a table: who, creates, machines, unknown, twice, stopped, seconds."""
+    """Return the rows of a table: who, creates, machines, what is left behind, seconds."""
     return [
-        [name, one.creates, one.machines, one.unknown, one.twice, one.stopped, round(one.seconds)]
+        [
+            name,
+            one.creates,
+            one.machines,
+            one.unknown,
+            one.twice,
+            one.stopped,
+            one.came_back,
+            round(one.seconds),
+        ]
         for name, one in rows.items()
     ]

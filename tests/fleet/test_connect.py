@@ -228,3 +228,20 @@ def test_recorded_records_are_connected_to(recorded_dir: Path) -> None:
         ("proxy", 37044),
         ("proxy", 18926),
     ]
+
+
+@pytest.mark.parametrize("more", [{"vm": True}, {"image_uuid": "docker.io/vastai/kvm:ubuntu"}])
+def test_the_proxy_does_not_lead_to_a_virtual_machine(more: dict[str, Any]) -> None:
+    record = {
+        "id": 5,
+        "image_runtype": "jupyter_proxy ssh_proxy",
+        "ssh_host": "ssh5.vast.ai",
+        "ssh_port": 20000,
+        "ssh_idx": "5",
+        "jupyter_token": "t",
+    }
+    assert ssh_address(record) is not None and jupyter_url(record) is not None
+    assert ssh_address({**record, **more}) is None and jupyter_url({**record, **more}) is None
+    mapped = {"public_ipaddr": "198.51.100.7", "ports": {"22/tcp": [{"HostPort": "43486"}]}}
+    direct = ssh_address({**record, **more, **mapped})
+    assert direct is not None and direct.way == "direct"

@@ -30,7 +30,7 @@ def _comparison(draw, field):
     if kind == "number":
         value = numbers
     elif kind == "version":
-        value = st.sampled_from(["535.86.05", "580.119.02", "535086005"])
+        value = st.sampled_from(["535.86.05", "580.119.02", "560.35.3"])
     elif kind == "flag":
         value = st.sampled_from(["true", "false", "True", "False"])
     elif kind == "gpu":

@@ -150,7 +150,6 @@ QUERIES = (
     "verified=false",
     "verified!=true",
     "verification=deverified",
-    "rented=false",
     "rentable=true",
     "has_avx=false",
     "static_ip=true",

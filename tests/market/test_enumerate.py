@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.caps import is_truncated
+from vastnb.market.caps import Caps, is_truncated
 from vastnb.market.enumerate import Split, split_by_price
 from vastnb.market.query import parse_query
 
@@ -63,6 +63,8 @@ class Market:
     @staticmethod
     def fit(row, field, body):
         value = row[field]
+        if body[field] == {"eq": None}:
+            return value is None
         compare = {"gt": lambda b: value > b, "lte": lambda b: value <= b,
                    "gte": lambda b: value >= b, "lt": lambda b: value < b}  # fmt: skip
         return value is not None and all(compare[op](float(b)) for op, b in body[field].items())
@@ -70,17 +72,62 @@ class Market:
 
 def read(market, query="", **options):
     told = []
-    split = split_by_price(
-        parse_query(query).body(), market, has_key=True, warn=told.append, **options
-    )
+    options = {"caps": Caps(True), **options}
+    split = split_by_price(parse_query(query).body(), market, warn=told.append, **options)
     return split, told
 
 
 def test_a_small_search_takes_one_call_and_no_warning():
-    market = Market([1.0] * 100)
+    market = Market([1.0] * 60)
     split, told = read(market)
-    assert split.complete and split.calls == 1 and len(split.rows) == 100 and not told
-    assert market.bodies == [parse_query("").body()]
+    assert split.complete and split.calls == 1 and len(split.rows) == 60 and not told
+    assert market.bodies == [parse_query("").body()] and not split.proved
+    caps = Caps(True)
+    caps.saw(61)
+    assert read(market, caps=caps)[0].proved
+
+
+@pytest.mark.parametrize("cap", [64, 256, 300, 500, 512, 1000])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_market_is_read_to_its_end_whatever_the_length_at_which_answers_are_cut(cap, ordered):
+    prices = random.Random(cap)
+    market = Market([round(prices.lognormvariate(-1, 1), 4) for _ in range(1500)], cap=cap,
+                    ordered=ordered)  # fmt: skip
+    caps = Caps(True)
+    split, told = read(market, caps=caps, max_calls=400)
+    assert split.complete and split.proved and len(told) == 2
+    assert len(split.rows) == 1500 and len({row["id"] for row in split.rows}) == 1500
+    assert caps.whole(cap) == "cut" and caps.whole(cap - 1) == "proved"
+
+
+def test_an_answer_of_an_unlisted_length_that_is_whole_is_proved_by_one_more_call():
+    market = Market([n / 100 for n in range(300)])
+    split, told = read(market)
+    assert split.complete and split.proved and split.calls == 2 and not told
+    assert len(split.rows) == 300
+
+
+def test_offers_without_a_price_are_read_as_well():
+    market = Market([n / 1000 for n in range(1400)] + [None] * 40)
+    split, _ = read(market)
+    assert split.complete and len(split.rows) == 1440
+    assert market.bodies[-1]["dph_total"] == {"eq": None}
+    priced, _ = read(market, "dph>0.2")
+    assert priced.complete and {"eq": None} not in [b["dph_total"] for b in market.bodies[-5:]]
+
+
+def test_the_cost_is_told_before_the_second_call():
+    market = Market([n / 1000 for n in range(3000)])
+    told = []
+    calls = []
+
+    def fetch(body):
+        calls.append(len(told))
+        return market(body)
+
+    split_by_price(parse_query("").body(), fetch, caps=Caps(True), max_calls=5, warn=told.append)
+    assert calls[:2] == [0, 0] or calls[:2] == [0, 1]
+    assert "up to 5 calls (max_calls=)" in told[0] and "2,560 rows" in told[0]
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -92,13 +139,13 @@ def test_a_market_of_4000_offers_is_read_in_few_calls(ordered):
     assert sorted(row["id"] for row in split.rows) == sorted(row["id"] for row in market.rows)
     assert split.calls == len(market.bodies) <= (30 if ordered else 18)
     assert split.rows_used <= (12_000 if ordered else 7_000)
-    assert len(told) == 1 and "rows of the day's quota" in told[0]
+    assert len(told) == 2 and all("rows of the day's" in text for text in told)
 
 
 def test_the_expected_rows_are_told_early_and_about_right():
     prices = random.Random(2)
     market = Market([prices.random() for _ in range(5000)])
-    split = Split(parse_query("").body(), has_key=True)
+    split = Split(parse_query("").body(), Caps(True))
     bodies = split.bodies()
     body = next(bodies)
     while split.expected_rows is None:
@@ -140,7 +187,7 @@ def test_the_users_own_price_range_and_filters_stay():
 )
 def test_every_offer_is_read_once_whatever_the_prices(prices, ordered, seed):
     market = Market(prices, cap=64, seed=seed, ordered=ordered)
-    split = split_by_price(parse_query("").body(), market, has_key=False, max_calls=500,
+    split = split_by_price(parse_query("").body(), market, caps=Caps(False), max_calls=500,
                            warn=lambda message: None)  # fmt: skip
     assert split.complete
     assert sorted(row["id"] for row in split.rows) == [row["id"] for row in market.rows]
@@ -179,8 +226,8 @@ def test_offers_without_price_or_number_do_not_stop_it():
 
 def test_without_a_listener_the_rows_are_a_warning():
     market = Market([i / 1000 for i in range(900)])
-    with pytest.warns(UserWarning, match="rows of the day's quota of 20,000"):
-        split_by_price(parse_query("").body(), market, has_key=True)
+    with pytest.warns(UserWarning, match="rows of the day's quota"):
+        split_by_price(parse_query("").body(), market, caps=Caps(True))
 
 
 def test_an_error_in_a_call_is_the_callers():

@@ -57,7 +57,6 @@ def ids(query, rows=ROWS):
         ("geolocation!=US", [1]),
         ("datacenter=true", [1]),
         ("datacenter=false", [2]),
-        ("rented=false", [1, 2]),
         ("has_avx=true", [1]),
         ("cpu_ghz>2", [2]),
         (f"id={2**53}", []),
@@ -76,13 +75,15 @@ def test_a_query_knows_its_rows():
 
 
 def test_a_whole_body_may_be_given_if_it_can_be_worked_out():
-    body = parse_query("external=any verified=any num_gpus=1").body(order="dph_total", limit=5)
+    body = parse_query("external=any verified=any rentable=any num_gpus=1").body(
+        order="dph_total", limit=5
+    )
     frame = frame_of_offers([{**ROWS[0], "rentable": True}])
     assert matches(body, frame).tolist() == [True]
 
 
 @pytest.mark.parametrize("query", ["external=false", "driver_version>=535.86.05", "cluster_id=None",
-                                   "ubuntu_version>=22.04"])  # fmt: skip
+                                   "ubuntu_version>=22.04", "rented=true"])  # fmt: skip
 def test_what_only_the_service_knows_is_not_guessed(query):
     with pytest.raises(InvalidRequest, match="Only the service"):
         ids(query)
@@ -241,6 +242,9 @@ def test_a_search_that_narrows_holds_no_row_that_the_wider_one_lacks(pair, offer
         ("geolocation in [US,SE]", "geolocation=SE"),
         ("verified=any", "verified=true"),
         ("verified=any", ""),
+        ("rentable=any", ""),
+        ("rentable=any", "rentable=true num_gpus=2"),
+        ("rented=true", "rented=false"),
         ("driver_version>=535.86.05", "driver_version>=535.86.05 num_gpus=2"),
         ("num_gpus=2", "num_gpus=2"),
     ],
@@ -260,7 +264,8 @@ def test_what_plainly_narrows_is_worked_out_here(old, new):
         ("", "verified=any"),
         ("", "driver_version>=535.86.05"),
         ("driver_version>=535.86.05", "driver_version>=550.86.05"),
-        ("", "rented=any"),
+        ("", "rentable=any"),
+        ("rentable=true", "rentable=any"),
         ("", "num_gpus!=3"),
         ("", "gpu_name notin [RTX_4090]"),
         ("external=any", ""),

@@ -299,3 +299,35 @@ def test_a_frame_takes_at_most_half_the_memory_of_an_untyped_one(offers_2024):
     with pd.option_context("mode.string_storage", "python"):
         untyped = pd.DataFrame(offers_2024).memory_usage(deep=True).sum()
     assert typed <= 0.5 * untyped
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_an_answer_is_decoded_as_the_standard_library_would(value):
+    from vastnb.api.answers import decode
+
+    for ascii_only in (True, False):
+        body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+        assert repr(decode(body)) == repr(json.loads(body.decode("utf-8", "replace")))
+
+
+@pytest.mark.parametrize(
+    "text", ["[NaN]", "[1e400]", "[-Infinity]", '["\\ud800"]', "[123456789012345678901234567890]",
+             '{"a":1,"a":2}', "[9007199254740993, 1E-7, -0.0]", "[1" + "0" * 400 + "]"],
+)  # fmt: skip
+def test_odd_json_is_decoded_as_the_standard_library_would(text):
+    from vastnb.api.answers import decode
+
+    assert repr(decode(text.encode())) == repr(json.loads(text))
+
+
+@given(JSON)
+def test_the_text_of_a_nested_value_is_its_json(value):
+    text = json_text([value])
+    assert repr(json.loads(text)) == repr(json.loads(json.dumps([value], sort_keys=True)))

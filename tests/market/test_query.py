@@ -128,6 +128,10 @@ def test_defaults_hold_unless_the_query_speaks_of_the_field():
     assert body["external"] == {"eq": False} and body["rentable"] == {"eq": True}
     assert not DEFAULTS.keys() & parse_query("dph<1").body(defaults=False).keys()
     assert parse_query("verified!=true").body()["verified"] == {"neq": True}
+    assert "rented" not in parse_query("").body()
+    for defaults in (True, False):  # left out, it would mean true
+        assert parse_query("rentable=any").body(defaults=defaults)["rentable"] == {"eq": "any"}
+        assert parse_query(rentable=None).body(defaults=defaults)["rentable"] == {"eq": "any"}
 
 
 def test_a_body_is_new_each_time_and_the_defaults_stay():
@@ -296,3 +300,126 @@ def test_single_quotes_are_quotes():
         "geolocation": {"notin": ["XV", "XZ"]},
         "gpu_name": {"eq": "RTX 4090"},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("compute_cap>=8.0", "compute_cap>=800"),
+        ("compute_cap>=70", "compute_cap>=700"),
+        ("gpu_ram>=20000", "gpu_ram>=20"),
+        ("gpu_total_ram>=80000", "gpu_total_ram>=80"),
+        ("cpu_ram>=32000", "cpu_ram>=32"),
+        ("duration>86400", "duration>1"),
+        ("reliability>=99", "reliability>=0.99"),
+        ("cpu_ghz>3500", "cpu_ghz>3.5"),
+    ],
+)
+def test_a_value_in_the_wrong_unit_is_told_with_what_is_meant(text, meant):
+    (doubt,) = parse_query(text).doubts
+    assert f"Did you mean {meant}?" in doubt and text in doubt
+    assert parse_query(meant).doubts == []
+
+
+@pytest.mark.parametrize(
+    "text", ["gpu_ram>=24 cpu_ram>=64 duration>=30 compute_cap>=890 reliability>0.99", "dlperf=0",
+             "inet_down>=500 disk_space>=2000 num_gpus>=0", "dph<1 rentable=any"],
+)  # fmt: skip
+def test_ordinary_values_raise_no_doubt(text):
+    assert parse_query(text).doubts == []
+
+
+def test_rented_is_told_to_filter_nothing():
+    assert "rentable=false" in parse_query("rented=true").doubts[0]
+    assert parse_query("rentable=false").doubts == []
+
+
+REFUSED = [
+    "reliability2>0.9", "driver_vers>1", "gpu_name~A100", "gpu_name:A100", "gpu_name : A100",
+    "dlperf/$>100", "price_per_hour<1", "bid_price<1", "direct=true", "driver_version>=560",
+    "driver_version>=560.35", "driver_version>=535086005", "vram>=24", "gpu=RTX_4090",
+    "gpu_nme=RTX_4090", "gpu_name=RTX_4009", "num_gpus=>2", "verified=yes", "gpu_ram_gb=23",
+    "relability>0.9", "num_gpu=2", "cuda>=12", "gpu_name ~ H100", "hosting_type=1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_every_refusal_names_something_that_works_when_tried(text):
+    import re
+
+    with pytest.raises(QueryError) as caught:
+        parse_query(text)
+    tried = 0
+    field = re.match(r"\w+(/\$)?", text).group()
+    for said in caught.value.suggestions:
+        if re.search(r"[=<>]", said.strip("=<>!")) and said[0] not in "=<>!":
+            parse_query(said)  # a whole filter
+        elif "driver" in field and said[0].isdigit():
+            parse_query(f"driver_version>={said}")
+        elif said[0] in "=<>!":
+            parse_query(f"{field}{said}2")
+        elif field in ("gpu_name", "verified"):
+            parse_query(f"{field}={said.replace(' ', '_')}")
+        else:
+            parse_query(
+                f"{said}={'true' if said in DEFAULTS else 24}"
+                if said not in ("gpu_name", "driver_version", "geolocation")
+                else f"{said}={ {'gpu_name': '4090', 'geolocation': 'SE'}.get(said, '560.35.3') }"
+            )
+        tried += 1
+    assert tried, str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["ssh=true", "entrypoint=x", "no_default=true", "jupyter=true"])
+def test_what_is_no_filter_is_refused_with_what_to_do_instead(text):
+    with pytest.raises(QueryError, match="is no filter") as caught:
+        parse_query(text)
+    import re
+
+    for said in re.findall(r"\w+(?:>=|=)\w+", str(caught.value).split("Nothing was")[0]):
+        if said != text:
+            parse_query(said)
+
+
+def test_a_column_that_cannot_be_searched_by_can_filter_the_frame_as_the_message_says():
+    import re
+
+    import vastnb.market.accessor  # noqa: F401
+    from vastnb.market.offers import frame_of_offers
+
+    for text in ("score>1", "dph_gpu<1"):
+        with pytest.raises(QueryError) as caught:
+            parse_query(text)
+        advice = re.search(r'where\("(.*)"\)', str(caught.value)).group(1)
+        assert len(frame_of_offers([]).vast.where(advice)) == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "right"),
+    [("dph asc", "dph_total"), ("dph desc", "dph_total-"), ("dlperf/$", "dlperf_usd"),
+     ("price_per_hour", "dph_total"), ("bid_price", "min_bid"), ("dph_totl", "dph_total")],
+)  # fmt: skip
+def test_an_order_that_is_refused_names_one_that_works(order, right):
+    with pytest.raises(QueryError) as caught:
+        parse_order(order)
+    assert right in caught.value.suggestions
+    assert parse_order(right)
+
+
+def test_a_region_is_its_countries_by_the_standard_of_the_united_nations():
+    europe = parse_query("georegion=true geolocation=EU").body()["geolocation"]["in"]
+    assert len(europe) == 51 and {"IE", "SE", "GB"} <= set(europe)
+    assert not {"KZ", "GE", "CY"} & set(europe)  # Asia by that standard
+    body = parse_query("georegion=true geolocation in [NA,SE]").body()
+    assert body["geolocation"]["in"] == ["BM", "CA", "GL", "PM", "US", "SE"]
+    assert "georegion" not in body
+    assert parse_query("geolocation=NA").body()["geolocation"] == {"eq": "NA"}  # Namibia
+    assert parse_query("georegion=true geolocation!=AS").body()["geolocation"]["notin"][0] == "AE"
+    assert "MO" in parse_query(georegion=True, geolocation="AS").filters["geolocation"]["in"]
+    from vastnb.market.regions import REGIONS
+
+    assert {code: len(found) for code, found in REGIONS.items()} == {
+        "AF": 60, "AS": 51, "EU": 51, "LC": 52, "NA": 5, "OC": 29,
+    }  # fmt: skip
+    every = [country for found in REGIONS.values() for country in found]
+    assert len(every) == len(set(every))

@@ -57,7 +57,7 @@ def test_advancing_and_a_sped_up_clock_are_one() -> None:
 
     def without_dates(of: World) -> Rows:
         dates = {"start_date", "duration"}  # they keep to the clients' calendar
-        rows = of.search({"order": [["id", "asc"]]}).to_rows()
+        rows = of.search({"rentable": {"eq": "any"}, "order": [["id", "asc"]]}).to_rows()
         return [{name: row[name] for name in row.keys() - dates} for row in rows]
 
     assert without_dates(advanced) == without_dates(sped_up)
@@ -295,3 +295,16 @@ def test_the_formula_gives_recorded_rows_to_the_last_bit(
             assert worked_out[name] == row[name]
         assert worked_out["flops_per_dphtotal"] == row["flops_per_dphtotal"]
         assert reprice(row, gb, "on-demand") == {}
+
+
+def test_a_search_that_does_not_speak_of_rentable_means_true_and_rented_filters_nothing() -> None:
+    market = world(4)
+
+    def ids(query: dict[str, Any]) -> set[int]:
+        return {row["id"] for row in market.search(query).to_rows(["id"])}
+
+    free, every = ids({"rentable": {"eq": True}}), ids({"rentable": {"eq": "any"}})
+    assert ids({}) == free < every
+    assert ids({"rentable": {"eq": False}}) == every - free
+    for value in (True, False):
+        assert ids({"rented": {"eq": value}}) == free

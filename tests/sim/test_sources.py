@@ -140,3 +140,10 @@ def test_recorded_offers_can_carry_mischief_too(make: MakeApi) -> None:
     rows = make(offers=ROWS, payloads=True).search()
     assert all(any(p in row["cpu_name"] for p in PAYLOADS) for row in rows)
     assert "cpu_name" not in ROWS[0]
+
+
+def test_a_dump_in_another_shape_loads_with_a_word_about_what_is_missing() -> None:
+    rows = [{"id": 1, "gpu_name": "A10", "num_gpus": 1, "machine_id": 5, "price_hour": 0.4,
+             "storage_cost": 0.1}]  # fmt: skip
+    with pytest.warns(UserWarning, match=r"no dph_total, dph_base.*price_hour"):
+        assert len(read_offers(rows)) == 1

@@ -12,11 +12,14 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, NamedTuple
+
+import msgspec
 
 from vastnb.api.endpoints import Endpoint
 from vastnb.api.text import bare_url, plain
@@ -283,6 +286,10 @@ def decode(body: bytes) -> Any:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
         raise ValueError("more values than an answer has")
     try:
+        # Three to eight times as fast; what it takes it reads alike. What it refuses (NaN, a lone
+        # surrogate, a number beyond floats) is left to the standard library.
+        with suppress(msgspec.MsgspecError, ValueError):
+            return msgspec.json.decode(body)
         try:
             return json.loads(body)
         except UnicodeDecodeError:
@@ -405,14 +412,14 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if _NO_CREDIT.search(text):
         return NoCredit(
-            f"The account has not enough credit{said}. Nothing was rented or charged. Add credit "
-            "at https://cloud.vast.ai/billing/.",
+            f"The account does not have enough credit{said}. Nothing was rented or charged. Add "
+            "credit at https://cloud.vast.ai/billing/.",
             status=status,
             code=code or "insufficient_credit",
         )
     if "deprecated_endpoint" in text:
         return InvalidRequest(
-            f"The service has given up this address{said}. Nothing was done. A newer vastnb will "
+            f"Vast.ai no longer serves this address{said}. Nothing was done. A newer vastnb will "
             "know the new one.",
             status=status,
             code="deprecated_endpoint",
@@ -428,7 +435,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if _SPEND_LIMIT.search(text):
         return SpendLimit(
-            f"A limit on spending is reached{said}. Nothing was rented or charged. Raise it at "
+            f"The spending limit is reached{said}. Nothing was rented or charged. Raise it at "
             "https://cloud.vast.ai/billing/, or rent less.",
             status=status,
             code=code or "spend_limit",

@@ -37,7 +37,7 @@ from vastnb.fleet.onmachine import with_line
 from vastnb.fleet.order import Order
 from vastnb.fleet.outcomes import Attempt, blocked, outcome, read_answer, unknown
 from vastnb.fleet.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
-from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, GATEWAY, Case, Settler
+from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
 
 if TYPE_CHECKING:
     from vastnb.fleet.guard import Guard
@@ -50,9 +50,6 @@ DOUBTED_FOR: Final = 3600.0
 
 CONFIRMING: Final = (2.0, "confirming that it is destroyed")
 """What the last part of a destroy takes, seconds; and what it is."""
-
-DOUBTED: Final = "doubted: its offer was rented by somebody"
-"""The note of an attempt that was called absent, and is looked for once more."""
 
 _flying: dict[str, threading.Thread] = {}
 """Markers of attempts that are being sent or settled, and by which thread."""

@@ -49,6 +49,9 @@ PRICED_EVERY: Final = 300.0
 BUSY: Final = 5.0
 """Seconds until an attempt that another thread is settling is looked at again."""
 
+STRANGE_AFTER: Final = 600.0
+"""Seconds after its last change until what another key has written is not looked for any more."""
+
 REREAD: Final = 60.0
 """Seconds from one reading of the journal to the next, for what other kernels have left."""
 
@@ -192,7 +195,7 @@ class Guard:
         self._charges: dict[str, Charge] = {}
         self._ended: set[int] = set()
         self._read_at = -math.inf
-        self._asked = False
+        self._asked = self._waiting = False
         self._unknown: set[str] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -228,6 +231,7 @@ class Guard:
         self._ours()
         desk = self._desk
         self._read_at = desk.clock.time()
+        self._waiting = False
         found: list[Entry] = []
         others: list[Entry] = []
         for entry, holder in owed(desk, self._unknown):
@@ -239,8 +243,12 @@ class Guard:
                 found.append(mine)
         self.arm(found)
         if others:
+            # A machine may be hidden for a while: what is new is looked for more than once.
+            now = desk.clock.time()
+            old = {one.marker for one in others if now - one.updated_at > STRANGE_AFTER}
+            self._waiting = len(old) < len(others)
             listing = list_instances(desk.call, desk.clock, within=20.0)
-            self._unknown |= {one.marker for one in others}
+            self._unknown |= old
             self.arm(recognised(desk, others, listing))
 
     def take_up_soon(self) -> None:
@@ -347,16 +355,16 @@ class Guard:
                 if (todo.wait is None and not self._asked) or self._closed:
                     self._thread = None
                     return
-                if not todo.due:
-                    if not self._asked:
-                        self._changed.wait(todo.wait)
-                    continue
+                if not todo.due and not self._asked:
+                    self._changed.wait(todo.wait)
             self.step()
 
     def step(self) -> float | None:
         """Do what is due; return the seconds until something else is, None if nothing is left."""
         with self._changed:
             todo = self._plan()
+            if self._closed:
+                return None
         try:
             if self._desk.clock.time() - self._read_at >= REREAD:
                 self._read_at = self._desk.clock.time()
@@ -379,7 +387,8 @@ class Guard:
             return todo.wait
 
     def _plan(self) -> Plan:
-        return plan(self._charges.values(), *self._time())
+        todo = plan(self._charges.values(), *self._time())
+        return Plan((), SLICE) if todo.wait is None and self._waiting else todo
 
     def _time(self) -> tuple[float, float]:
         now = self._desk.clock.time()

@@ -207,7 +207,7 @@ class Rental:
                 "instance_id": one.instance_id,
                 "reason": one.error.message if one.error else one.passed_over or None,
             }
-            for one in sorted(self.attempts, key=lambda one: places[one.offer.id])
+            for one in sorted(self.attempts, key=lambda one: places.get(one.offer.id, -1))
         ]
         return ours(pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES))
 
@@ -295,8 +295,13 @@ class Rental:
         elif case is not None and case.state is State.STILLBORN and case.contract is not None:
             # Its end is confirmed after the others have been sent.
             self.desk.settler.end_stillborn(case)
+            self._refused_by_name(attempt)
         elif settle:
             self._find_out(attempt)
+
+    def _refused_by_name(self, attempt: Attempt) -> None:
+        if attempt.state is State.REFUSED:
+            attempt.error = _named_another(attempt)
 
     def _take_earlier(self, order: Order) -> bool:
         """Settle what is open before a create is sent; take what was made for the same order."""
@@ -372,13 +377,8 @@ class Rental:
         for one in dying:
             self.desk.guard_machine(one)
             assert one.case is not None
-            note = one.case.entry.note if one.case.entry else ""
             if one.case.state is State.REFUSED:
-                one.error = InvalidRequest(
-                    f"The service refused {one.offer}; {note}. Nothing was rented by this request, "
-                    "and that machine was left alone.",
-                    code="refused",
-                )
+                one.error = _named_another(one)
             elif one.case.is_ended or one.case.state is State.GONE:
                 one.error = one.error or _stillborn(one, one.case)
                 self._tell("destroyed", one.error.message, one)
@@ -467,6 +467,10 @@ class Rental:
     def _pass_over(self, over: Sequence[PassedOver]) -> None:
         """Note offers, and tell of all of them at once: a limit may rule out hundreds."""
         new = [Attempt(one.offer, one.price, passed_over=one.why) for one in over]
+        lost = {one.offer.id for one in self.attempts if one.state is State.ABSENT}
+        for one in new:
+            if one.offer.id in lost:  # the create that was called absent may have rented it
+                self._doubt(one)
         self.attempts += new
         first = f"{new[0].offer}: {new[0].passed_over}"
         more = f" (and {len(new) - 1} more, see .attempts)" if new[1:] else ""
@@ -486,6 +490,15 @@ def _is_forbidden(error: VastError | None) -> bool:
 
 def _until(attempt: Attempt, now: float) -> str:
     return "" if attempt.deadline is None else f", ends {in_words(attempt.deadline, now)}"
+
+
+def _named_another(attempt: Attempt) -> InvalidRequest:
+    note = attempt.case.entry.note if attempt.case and attempt.case.entry else ""
+    return InvalidRequest(
+        f"The service refused {attempt.offer}; {note}. Nothing was rented by this request, and "
+        "that machine was left alone.",
+        code="refused",
+    )
 
 
 def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:

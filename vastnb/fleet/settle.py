@@ -61,6 +61,9 @@ ONE_DESTROY: Final = 40.0
 GATEWAY: Final = "answer lost behind a gateway"
 """The note of an attempt that a gateway answered for the service."""
 
+DOUBTED: Final = "doubted: its offer was rented by somebody"
+"""The note of an attempt that was called absent, and is looked for once more, for longer."""
+
 JOURNAL_PAUSE: Final = 30.0
 """Seconds for which a journal that cannot be written is not tried again."""
 
@@ -125,7 +128,7 @@ class Case:
             self.contract,
             never_ran(self.record),
             listed_by(self.entry) if self.state is not State.DESTROYED else -math.inf,
-            gateway=self.entry is not None and self.entry.note == GATEWAY,
+            gateway=self.entry is not None and self.entry.note in (GATEWAY, DOUBTED),
             accepted=self.accepted,
             foreign=self.foreign,
         )
@@ -508,6 +511,7 @@ __all__ = [
     "BUDGET",
     "CLOSED",
     "DESTROY_BUDGET",
+    "DOUBTED",
     "GATEWAY",
     "REFUSED",
     "Case",

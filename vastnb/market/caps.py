@@ -3,11 +3,17 @@
 The service gives no total and no mark: an answer as long as the limit, or as one of the
 lengths at which it is known to cut, may be a part of the truth, and a random part at that (the
 cheapest offer may be missing even from an answer ordered by price).
+
+Observers differ about the lengths, so `Caps` learns them: an answer that another one shows to be
+cut gives away a length, and an answer shorter than the longest one seen was not cut.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
+
+Whole = Literal["proved", "assumed", "cut"]
+"""Whether an answer holds every offer that fits: surely, as far as is known, or perhaps not."""
 
 CAP_WITHOUT_KEY: Final = 64
 CAPS_WITH_KEY: Final = (512, 1000)
@@ -35,3 +41,42 @@ def is_truncated(n_rows: int, limit: int | None = None, has_key: bool | None = N
         return True
     caps = CAPS_WITH_KEY if has_key else (CAP_WITHOUT_KEY, *CAPS_WITH_KEY)
     return n_rows in caps
+
+
+class Caps:
+    """What is known of the lengths at which the service cuts answers to one key.
+
+    Parameters
+    ----------
+    has_key : bool, optional
+        Whether a key is sent; `None` if that is not known.
+    """
+
+    def __init__(self, has_key: bool | None = None) -> None:
+        self._has_key = has_key
+        self._learned: set[int] = set()
+        self.longest = 0
+
+    def saw(self, rows: int) -> None:
+        """Take note of the length of an answer: the cap is no less."""
+        self.longest = max(self.longest, rows)
+
+    def learn(self, rows: int) -> None:
+        """Take note that an answer of this length was cut."""
+        self._learned.add(rows)
+
+    def whole(self, rows: int, limit: int | None = None) -> Whole:
+        """Judge an answer by its length.
+
+        Parameters
+        ----------
+        rows : int
+            Offers in the answer.
+        limit : int, optional
+            The limit that was asked for.
+        """
+        if rows in self._learned or is_truncated(rows, limit, self._has_key):
+            return "cut"
+        if rows < self.longest:
+            return "proved"
+        return "cut" if rows == CAP_WITHOUT_KEY else "assumed"

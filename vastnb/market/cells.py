@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
@@ -30,6 +31,7 @@ _EXACT = 2**53
 _NUMPY: dict[str, type] = {"Int64": np.int64, "Float64": np.float64, "boolean": np.bool_}
 _ARRAY: dict[str, Any] = {"Int64": IntegerArray, "Float64": FloatingArray, "boolean": BooleanArray}
 _MISSING = object()
+_FAST = msgspec.json.Encoder(order="sorted").encode
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 Unfit = list[tuple[int, Any]]
@@ -84,7 +86,8 @@ def _texts(values: Sequence[Any], types: set[type]) -> tuple[ExtensionArray, Unf
     unfit: Unfit = []
     cells = np.empty(len(values), dtype=object)
     if types <= {str}:
-        cells[:] = values
+        one: dict[str, str] = {}  # equal texts are kept once: JSON has one for each row
+        cells[:] = [one.setdefault(value, value) for value in values]
     else:
         for row, value in enumerate(values):
             if isinstance(value, str):
@@ -152,6 +155,12 @@ def json_text(value: Any) -> str:
     """Return the JSON text of a value, keys sorted; a text itself stays as it is."""
     if isinstance(value, str):
         return value
+    try:
+        text = _FAST(value)
+        if b"null" not in text:  # which it makes of NaN as well
+            return text.decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        pass  # the standard library's encoder, or else the plain text, will do
     try:
         return _ENCODE(value)
     except (TypeError, ValueError, RecursionError):

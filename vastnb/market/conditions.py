@@ -18,9 +18,12 @@ from vastnb.market.fields import (
     ARGUMENTS,
     DEFAULTS,
     FIELDS,
+    GEOREGION,
     MULTIPLIER,
+    NO_FILTERS,
     NOMINAL_VRAM,
     OPERATORS,
+    RENAMED,
     SYMBOLS,
     Kind,
     canonical,
@@ -45,14 +48,20 @@ def field_of(name: str, place: Place) -> tuple[str, Kind]:
         return field, "number"
     if field in place.fields:
         return field, "text"
+    if field == GEOREGION:
+        return field, "flag"
     if name in ARGUMENTS:
-        raise place.refusal(f"{name!r} is no filter, but an argument: give {ARGUMENTS[name]}.")
+        raise place.refusal(f"{name!r} is an argument, not a filter: give {ARGUMENTS[name]}.")
+    if name in RENAMED:
+        raise place.refusal(f"There is no field {name!r} to search by.", [RENAMED[name]])
+    if name in NO_FILTERS:
+        raise place.refusal(f"{name!r} is no filter. {NO_FILTERS[name]}")
     from vastnb.market.schema import COLUMNS
 
     if field in COLUMNS:
         raise place.refusal(
             f"{name!r} is a column of the answer, but nothing that the service searches by. "
-            f"Search without it, then filter the frame: df[df[{name!r}] ...]."
+            f'Search without it, then filter the frame: df.vast.where("{place.written}").'
         )
     every = [*FIELDS, *ALIASES, NOMINAL_VRAM, *place.fields]
     raise place.refusal(f"There is no field {name!r} to search by.", nearest(name, every))
@@ -196,15 +205,42 @@ def _convert(field: str, kind: Kind, op: str, word: Word, place: Place) -> tuple
 
 
 def _version(field: str, text: str, place: Place) -> tuple[Plain, Any]:
-    if "." not in text:
-        if not text.isdecimal():
-            raise place.refusal(f"{field!r} needs a version such as 535.86.05, not {text!r}.")
-        return int(text), text
     parts = text.split(".")
+    if text.isdecimal() and len(text) == 9:  # packed already
+        parts = [text[:3], text[3:6].lstrip("0").zfill(2), text[6:].lstrip("0").zfill(2)]
+        raise place.refusal(f"{field!r} needs three parts, not {text!r}.", [".".join(parts)])
     if len(parts) != 3 or not all(p.isdecimal() and len(p) <= 3 for p in parts):
-        raise place.refusal(f"{field!r} needs all three parts, such as 535.86.05, not {text!r}.")
+        whole = [p for p in parts[:3] if p.isdecimal() and len(p) <= 3]
+        near = [".".join([*whole, "00", "00"][:3])] if whole else []
+        raise place.refusal(
+            f"{field!r} needs all three parts, such as 535.86.05, not {text!r}.", near
+        )
     packed = int("".join(part.zfill(3) for part in parts))
     return packed, packed
+
+
+def in_regions(parts: list[Condition | Drop]) -> list[Condition | Drop]:
+    """Replace regions of the world by their countries, where ``georegion=true`` is among `parts`.
+
+    Without it, a code is a country. The directive itself is not sent.
+    """
+    said = [part for part in parts if isinstance(part, Condition) and part.field == GEOREGION]
+    rest = [part for part in parts if part.field != GEOREGION]
+    if not any(part.op == "eq" and part.value is True for part in said):
+        return rest
+    return [_regions(part) if isinstance(part, Condition) else part for part in rest]
+
+
+def _regions(part: Condition) -> Condition:
+    from vastnb.market.regions import REGIONS
+
+    values = part.value if isinstance(part.value, tuple) else (part.value,)
+    if part.field != "geolocation" or not any(value in REGIONS for value in values):
+        return part
+    countries = [c for value in values for c in REGIONS.get(str(value), (str(value),))]
+    countries = list(dict.fromkeys(countries))
+    op = {"eq": "in", "neq": "notin"}.get(part.op, part.op)
+    return Condition(part.field, op, tuple(countries), countries, part.written)
 
 
 def _country(text: str, place: Place) -> tuple[Plain, Any]:

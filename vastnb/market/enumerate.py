@@ -6,6 +6,10 @@ complete; a price that too many offers share is cut further by offer number. As 
 was read to its end, its share of the sample tells how large the whole is, and the other ranges are
 cut to size at once, without asking for what would not fit.
 
+A length at which answers are cut need not be a known one: an answer that is not proved whole is
+probed by the upper half of its prices, which must hold nothing new. Offers without a price lie in
+no range; they are asked for by themselves.
+
 It does no I/O: `Split.bodies` is a generator that gives the next request body and is sent the rows
 of its answer. Rows of cut answers count too (they are real offers); all are counted against the
 day's quota, and an offer is kept once. Offers whose price moves while the market is read may be
@@ -22,10 +26,14 @@ from itertools import pairwise
 from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.caps import is_truncated
+from vastnb.market.caps import CAP_WITHOUT_KEY, Caps
 
 PRICE: Final = "dph_total"
 MAX_CALLS: Final = 60
+_PACE: Final = 6.0
+"""Seconds from one search to the next in a long row of them, at the service's limit."""
+_ODD: Final = 0.1
+"""The share of a probe that may be new before the first answer counts as cut: markets move."""
 _FILL: Final = 0.75
 """How full an answer is planned to be, of the length at which answers are cut."""
 
@@ -71,8 +79,8 @@ class Split:
     ----------
     body : dict
         The request body; its ``limit`` is left out, its order kept.
-    has_key : bool, optional
-        Whether a key is sent; decides which lengths of an answer are suspect.
+    caps : Caps
+        Judges the lengths of answers, and learns from them.
     max_calls : int
         Calls after which it stops.
     max_rows : int, optional
@@ -90,12 +98,14 @@ class Split:
         Estimate of `rows_used` at the end; `None` while nothing is known.
     complete : bool
         Whether every part was read to its end.
+    proved : bool
+        Whether that is beyond doubt.
     reason : str or None
         Why it is not complete, in words.
     """
 
     body: Mapping[str, Any]
-    has_key: bool | None = None
+    caps: Caps = field(default_factory=Caps)
     max_calls: int = MAX_CALLS
     max_rows: int | None = None
     id_column: str = "ask_contract_id"
@@ -104,6 +114,7 @@ class Split:
     rows_used: int = 0
     expected_rows: int | None = None
     complete: bool = False
+    proved: bool = False
     reason: str | None = None
     _seen: set[Any] = field(default_factory=set, repr=False)
     _total: float | None = field(default=None, repr=False)
@@ -124,7 +135,20 @@ class Split:
                 return
             answer = list((yield part.body(self.body)))
             self._take(answer)
-            if not is_truncated(len(answer), None, self.has_key):
+            verdict = self.caps.whole(len(answer))
+            self.caps.saw(len(answer))
+            long = len(answer) >= CAP_WITHOUT_KEY
+            if self.calls == 1 and long and verdict == "assumed" and self._spent() is None:
+                known = set(self._seen)
+                half = list((yield self._probe(part, answer)))
+                self._take(half)
+                new = sum(row.get("id", row.get("ask_contract_id")) not in known
+                          for row in half)  # fmt: skip
+                verdict = "cut" if new > _ODD * len(half) else "proved"
+                if verdict == "cut":
+                    self.caps.learn(len(answer))
+            if verdict != "cut":
+                self.proved = verdict == "proved" or self.calls > 1
                 if self._total is None and self.calls > 1 and part.share > 0:
                     self._total = max(len(answer) / part.share, len(self.rows))
                     self._expect(part, pending)
@@ -144,7 +168,28 @@ class Split:
             for cut in cuts:
                 samples[cut] = [row for row in answer if cut.holds(row)]
             pending += reversed(cuts)
+        if self._cap and PRICE not in self.body:
+            self.reason = self._spent()
+            if self.reason is not None:
+                return
+            unpriced = list((yield without_price(self.body)))
+            self._take(unpriced)
+            if self.caps.whole(len(unpriced)) == "cut":
+                self.reason = "more offers than one answer holds have no price"
+                return
         self.complete = True
+
+    def _probe(self, part: _Range, answer: Sequence[Row]) -> dict[str, Any]:
+        """Return a body whose answer holds nothing new if `answer` was not cut.
+
+        The upper half of the prices, in the opposite order: whether the service cut at random or
+        kept the first, what it left out shows there.
+        """
+        halves = _by_quantiles(part, answer, 2)
+        body = halves[-1].body(self.body) if len(halves) > 1 else dict(self.body)
+        turned = {"asc": "desc", "desc": "asc"}
+        body["order"] = [[name, turned.get(way, way)] for name, way in body.get("order", [])]
+        return body
 
     def _spent(self) -> str | None:
         if self.calls >= self.max_calls:
@@ -201,11 +246,16 @@ class Split:
         return ids if len(ids) > 1 else []
 
 
+def without_price(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body that asks for the offers of a search that have no price."""
+    return {**{name: value for name, value in body.items() if name != "limit"}, PRICE: {"eq": None}}
+
+
 def split_by_price(
     body: Mapping[str, Any],
     fetch: Callable[[dict[str, Any]], Sequence[Row] | None],
     *,
-    has_key: bool | None = None,
+    caps: Caps | None = None,
     max_calls: int = MAX_CALLS,
     max_rows: int | None = None,
     warn: Callable[[str], None] | None = None,
@@ -218,10 +268,11 @@ def split_by_price(
         As ``Query.body`` gives it.
     fetch : callable
         Sends a body and returns the rows of the answer, or None to stop here.
-    has_key, max_calls, max_rows
+    caps, max_calls, max_rows
         See `Split`.
     warn : callable, optional
-        Told once how many rows it will take, when that can be told. By default a `UserWarning`.
+        Told what it may cost before the second call, and how many rows it will take once that can
+        be told. By default a `UserWarning`.
 
     Returns
     -------
@@ -233,11 +284,20 @@ def split_by_price(
     InvalidRequest
         If `max_calls` leaves no call.
     """
-    if max_calls < 1:
-        raise InvalidRequest(f"max_calls={max_calls}: one call at least. Nothing was searched.")
-    split = Split(body, has_key, max_calls, max_rows)
+    if isinstance(max_calls, bool) or not isinstance(max_calls, int) or max_calls < 1:
+        raise InvalidRequest(
+            f"max_calls={max_calls!r}: a whole number from 1 is needed. Nothing was searched."
+        )
+    split = Split(body, caps or Caps(), max_calls, max_rows)
     bodies = split.bodies()
-    told = False
+    told = warned = False
+
+    def say(message: str) -> None:
+        if warn is None:
+            warnings.warn(message, UserWarning, stacklevel=3)
+        else:
+            warn(message)
+
     try:
         asked = next(bodies)
         while True:
@@ -246,17 +306,22 @@ def split_by_price(
                 split.reason = "the reading was stopped"
                 return split
             asked = bodies.send(answer)
+            if split._cap and not warned:
+                warned = True
+                most = max_calls * split._cap
+                say(
+                    f"One answer holds no more than {split._cap:,} of these offers. Reading them "
+                    f"all takes up to {max_calls} calls (max_calls=), about "
+                    f"{max_calls * _PACE / 60:.0f} min, and at most "
+                    f"{most if max_rows is None else min(most, max_rows):,} rows of the day's "
+                    "quota of 20,000."
+                )
             if split.expected_rows is not None and not told:
                 told = True
-                message = (
-                    f"This search has more offers than one answer holds. Reading all of it takes "
-                    f"about {split.expected_rows:,} rows of the day's quota of 20,000 "
-                    f"({split.rows_used:,} so far, in {split.calls} calls)."
+                say(
+                    f"Reading all of it takes about {split.expected_rows:,} rows of the day's "
+                    f"quota ({split.rows_used:,} so far, in {split.calls} calls)."
                 )
-                if warn is None:
-                    warnings.warn(message, UserWarning, stacklevel=2)
-                else:
-                    warn(message)
     except StopIteration:
         return split
 

@@ -66,9 +66,46 @@ DEFAULTS: Final[dict[str, dict[str, bool]]] = {
     "verified": {"eq": True},
     "external": {"eq": False},
     "rentable": {"eq": True},
-    "rented": {"eq": False},
 }
-"""Filters that hold unless the query speaks of the field; ``field=any`` drops one."""
+"""Filters that the official command line adds; ``field=any`` drops one.
+
+The service adds ``rentable`` itself where it is missing, so dropping that one must be sent (`ANY`).
+"""
+
+ANY: Final[dict[str, dict[str, str]]] = {"rentable": {"eq": "any"}}
+"""What is sent to drop a default that the service would add by itself."""
+
+RENAMED: Final[dict[str, str]] = {
+    "reliability2": "reliability",
+    "driver_vers": "driver_version",
+    "ask_contract_id": "id",
+    "hosting_type": "datacenter=true",
+    "discounted_dph_total": "dph_total",
+    "price": "dph_total",
+    "price_per_hour": "dph_total",
+    "bid_price": "min_bid",
+    "dlperf/$": "dlperf_usd",
+    "flops/$": "flops_usd",
+    "gpu": "gpu_name",
+    "gpus": "num_gpus",
+    "vram": "gpu_ram_gb",
+    "region": "geolocation",
+    "cuda": "cuda_vers",
+    "direct": "direct_port_count>=1",
+}
+"""Names that people try, and what does it: a field, or a whole filter."""
+
+NO_FILTERS: Final[dict[str, str]] = {
+    "no_default": "Drop the defaults one by one: verified=any external=any rentable=any.",
+    "ssh": "Every offer can be reached by SSH; for direct SSH filter by direct_port_count>=1. "
+    "How an instance is reached is said when it is rented.",
+    "jupyter": "Every offer can run Jupyter. What runs is said when it is rented.",
+    "entrypoint": "It belongs to the image. What runs is said when it is rented.",
+    "image": "The image is chosen when an offer is rented.",
+    "template": "client.search_templates() lists templates; one is chosen when an offer is rented.",
+    "chunked": "It rounds values for another tool. Leave it out.",
+}
+"""Words that are no filters at all, and what to do instead."""
 
 OPERATORS: Final[dict[str, str]] = {
     "=": "eq",
@@ -105,7 +142,12 @@ SYMBOLS: Final[dict[str, str]] = {
 }
 """The operator as canonical text writes it."""
 
+GEOREGION: Final = "georegion"
+"""With ``georegion=true``, a code of `regions.REGIONS` stands for its countries."""
+
 ARGUMENTS: Final[dict[str, str]] = {
+    "bid": "type=",
+    "interruptible": "type=",
     "type": "type=",
     "order": "order=",
     "limit": "limit=",

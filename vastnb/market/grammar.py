@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from vastnb.market.fields import OPERATORS
+from vastnb.market.fields import OPERATORS, RENAMED
 from vastnb.market.problems import nearest, refusal
 
 _SPACE = " \t\r\n"
 _FIELD = re.compile(r"[A-Za-z0-9_]+")
 _SYMBOL = re.compile(r"[=<>!]+")
+_ODD_SYMBOL = re.compile(r"[~:%^&|]+=?\s*")
 _WORD = re.compile(
     r"(not\s?in|not\s?eq|nin|neq|eq|in|[gl]te?)(?=[\s\[\"'])",
     re.IGNORECASE,
@@ -130,6 +131,14 @@ def _clause(text: str, start: int) -> tuple[Clause, int]:
             at=start,
         )
     field = found.group()
+    if text.startswith("/$", found.end()):
+        name = f"{field}/$"
+        raise refusal(
+            f"There is no field {name!r} to search by.",
+            suggestions=[RENAMED[name]] if name in RENAMED else (),
+            text=text,
+            at=start,
+        )
     op, at = _operator(text, field, start, found.end())
     at = _blank(text, at)
     if at >= len(text) or text[at] == ",":
@@ -176,6 +185,17 @@ def _operator(text: str, field: str, start: int, at: int) -> tuple[str, int]:
     word = _WORD.match(text, after) if after > at else None
     if word is not None:
         return OPERATORS[" ".join(word.group().lower().split())], word.end()
+    odd = _ODD_SYMBOL.match(text, after)
+    if odd is not None:
+        raise refusal(
+            f"There is no operator {odd.group().strip()!r}. There are = != < <= > >= in notin. A "
+            "GPU name is looked for by '=', in part too: gpu_name=A100 finds every A100.",
+            suggestions=[f"{field}={text[odd.end() :].split()[0]}"]
+            if text[odd.end() :].split()
+            else (),
+            text=text,
+            at=after,
+        )
     following = _FIELD.match(text, after)
     if following is None or after == at:
         raise refusal(

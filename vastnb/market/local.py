@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.fields import FIELDS
+from vastnb.market.fields import ANY, DEFAULTS, FIELDS
 from vastnb.market.logic import ORDERING, Extent, Value
 from vastnb.market.parts import plain
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
-_NOT_COLUMNS: Final = ("external", "driver_version", "cluster_id")
+_NOT_COLUMNS: Final = ("external", "driver_version", "cluster_id", "rented")
 _COLUMN: Final[dict[str, str]] = {
     "verified": "verification",
     "datacenter": "datacenter",
@@ -93,7 +93,7 @@ def matches(filters: Mapping[str, Mapping[str, Any]], frame: pd.DataFrame) -> Ma
     """
     mask: Mask = np.ones(len(frame), dtype=bool)
     for field, ops in filters.items():
-        if field in _NOT_FILTERS:
+        if field in _NOT_FILTERS or ops == ANY.get(field):
             continue
         if field not in FIELDS and field in frame.columns:
             for op, wire in ops.items():
@@ -140,8 +140,9 @@ def narrowing(
     if new_limit is not None and (old_limit is None or new_limit < old_limit):
         return None
     rest: dict[str, dict[str, Any]] = {}
+    old, new = _in_full(old), _in_full(new)
     for field in dict.fromkeys([*old, *new]):
-        if field in _NOT_FILTERS:
+        if field in _NOT_FILTERS or field == "rented":  # the service filters nothing by it
             continue
         before, after = old.get(field, {}), new.get(field, {})
         if before == after:
@@ -154,6 +155,12 @@ def narrowing(
             return None
         rest[field] = dict(after)
     return rest
+
+
+def _in_full(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body with the default that the service adds by itself, or without what lifts it."""
+    full = {**{field: DEFAULTS[field] for field in ANY}, **body}
+    return {field: ops for field, ops in full.items() if ops != ANY.get(field)}
 
 
 def narrows(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

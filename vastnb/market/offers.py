@@ -114,8 +114,8 @@ def concat_offers(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     DataFrame
         With a RangeIndex and a first column ``query`` (the label), in the order given; dtypes
         stay. ``attrs["vastnb"]`` holds each search's provenance under ``searches``, and what is
-        true of the whole: ``stale``, ``truncated`` and ``simulated`` (of any),
-        ``from_cache`` (of all), ``fetched_at`` (the oldest).
+        true of the whole: ``stale``, ``truncated`` and ``simulated`` (of any), ``whole`` (the
+        worst), ``from_cache`` (of all), ``fetched_at`` (the oldest).
     """
     labels = [label for label, frame in frames.items() for _ in range(len(frame))]
     parts = list(frames.values()) or [frame_of_offers([])]
@@ -141,6 +141,9 @@ def concat_offers(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             (one["stale_reason"] for one in each if one.get("stale_reason")), None
         ),
         "truncated": any(one.get("truncated") for one in each),
+        "whole": next(
+            (w for w in ("cut", "assumed") if any(one.get("whole") == w for one in each)), "proved"
+        ),
         "simulated": any(one.get("simulated") for one in each),
         "searches": searches,
     }

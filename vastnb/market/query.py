@@ -17,8 +17,18 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from vastnb.market.conditions import from_clause, from_python
-from vastnb.market.fields import ALIASES, DEFAULTS, FIELDS, MULTIPLIER, SYMBOLS, canonical
+from vastnb.market.conditions import from_clause, from_python, in_regions
+from vastnb.market.doubts import doubts_of
+from vastnb.market.fields import (
+    ALIASES,
+    ANY,
+    DEFAULTS,
+    FIELDS,
+    MULTIPLIER,
+    RENAMED,
+    SYMBOLS,
+    canonical,
+)
 from vastnb.market.grammar import literal_word, split_query, write_word
 from vastnb.market.logic import Extent
 from vastnb.market.parts import Condition, Drop, Place
@@ -77,6 +87,11 @@ class Query:
         parts = [_write(condition) for condition in self.conditions]
         return " ".join([*parts, *(f"{field}=any" for field in self.dropped)])
 
+    @property
+    def doubts(self) -> list[str]:
+        """What is probably not meant: values in the wrong unit, filters without effect."""
+        return doubts_of(self.conditions)
+
     def __str__(self) -> str:
         return self.text
 
@@ -102,8 +117,9 @@ class Query:
         storage : float
             Disk in GB that the prices are to include.
         defaults : bool
-            Whether the default filters apply (verified, not external, rentable, not rented) where
-            the query does not speak of the field or drops it with ``=any``.
+            Whether the default filters apply (verified, not external, rentable) where the query
+            does not speak of the field or drops it with ``=any``. The service itself takes a
+            missing ``rentable`` for true.
 
         Returns
         -------
@@ -126,6 +142,7 @@ class Query:
                 merged = _extent(field, {**ops, **plain.get(field, {})})
                 if field not in self.dropped and not merged.is_empty():
                     body[field] = dict(ops)
+        body.update({field: dict(ANY[field]) for field in self.dropped if field in ANY})
         for field, ops in own.items():
             body.setdefault(field, {}).update(ops)
         body["order"] = parse_order(order)
@@ -193,9 +210,11 @@ def parse_query(
 
     Notes
     -----
-    Text is taken as the official client takes it, with three exceptions, each where that would
+    Text is taken as the official command line takes it (1.9.1), with exceptions where that would
     find nothing or something else: a GPU name that does not exist as written is looked for
-    (``4090``, ``H100``), a country code may be in lower case, and single quotes are quotes.
+    (``4090``, ``H100``), a country code may be in lower case, single quotes are quotes,
+    ``rentable=any`` is sent (left out, it would mean true), and with ``georegion=true`` the codes
+    AF, AS, EU, LC, NA and OC are regions of the world, by UN M49.
     """
     place = Place("", tuple(known_gpus), tuple(known_fields))
     parts: list[Condition | Drop] = []
@@ -212,7 +231,7 @@ def parse_query(
             '"gpu_name=RTX_4090 num_gpus>=2", or gpu_name="4090".'
         )
     parts += _from_mapping(keywords, place)
-    return _combined(parts)
+    return _combined(in_regions(parts))
 
 
 def parse_order(order: Order | None) -> list[list[str]]:
@@ -248,6 +267,13 @@ def parse_order(order: Order | None) -> list[list[str]]:
                 name = name.strip("+")
             if not name:
                 continue
+            words = name.split()
+            if len(words) == 2 and words[1].lower() in ("asc", "desc", "ascending", "descending"):
+                way = "-" if words[1].lower().startswith("desc") else ""
+                raise refusal(
+                    f"order={order!r}: a name alone ascends, and a - behind it descends.",
+                    suggestions=[f"{_sortable(words[0])}{way}"],
+                )
         else:
             pair = list(entry) if isinstance(entry, Sequence) else []
             if len(pair) != 2 or pair[1] not in ("asc", "desc"):
@@ -281,9 +307,11 @@ def _sortable(name: str) -> str:
         return field
     if field in COLUMNS:
         raise refusal(
-            f"order={name!r}: this column is worked out here, so the service cannot sort by it. "
-            f"Sort the frame: df.sort_values({name!r})."
+            f"order={name!r}: this column is calculated here, so the service cannot sort by it. "
+            f"Search without order=, then sort the frame: df.sort_values({name!r})."
         )
+    if (right := RENAMED.get(name, "").partition("=")[0]) in known or canonical(right) in known:
+        raise refusal(f"order={name!r}: there is no such column.", suggestions=[right])
     raise refusal(
         f"order={name!r}: there is no such column.",
         suggestions=nearest(name, [*known, *ALIASES]),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vastnb.errors import QueryError
-from vastnb.market.schema import UNITS
+from vastnb.market.schema import COLUMNS, UNITS
 
 _TINY: Final = 1e-9
 _PRICE: Final = (_TINY, 1e4)
@@ -149,12 +149,17 @@ def require(frame: pd.DataFrame, names: Iterable[str], *, what: str = "column") 
 
 def unknown(what: str, name: Any, known: Iterable[str]) -> QueryError:
     """Return the error for a name that is none of `known`."""
+    from vastnb.market.fields import RENAMED, canonical
     from vastnb.market.problems import nearest
 
-    near = nearest(str(name), known)
+    there = [one for one in known if one != name]
+    right = canonical(RENAMED.get(str(name), str(name)))
+    near = [right] if right in there else nearest(str(name), there)
     hint = f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+    if name in COLUMNS:  # a right name, but the frame lacks it
+        near, hint = [], ' Searches return it, with columns="all" at least; keep it in the frame.'
     return QueryError(
-        f"There is no {what} {name!r} here.{hint} Nothing was worked out or rented.",
+        f"There is no {what} {name!r} here.{hint} Nothing was calculated or rented.",
         suggestions=near,
     )
 

@@ -8,12 +8,15 @@ same machine with it. Nobody else rents here, and no price moves.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .columns import reprice
 from .listing import Listing, Market, body_of
+
+_NEEDED = ("gpu_name", "num_gpus", "machine_id", "dph_total", "dph_base", "storage_cost")
 
 
 def read_offers(source: str | Path | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -36,6 +39,16 @@ def read_offers(source: str | Path | Sequence[Mapping[str, Any]]) -> list[dict[s
     rows = list(_rows(data))
     if not rows:
         raise ValueError("no offers found: expected rows with an 'id', or {'offers': [rows]}")
+    names = {name for row in rows for name in row}
+    if missing := [name for name in _NEEDED if name not in names]:
+        alike = sorted(name for name in names if "price" in name or "dph" in name)
+        hint = f" Columns that may be meant: {', '.join(alike)}." if alike else ""
+        warnings.warn(
+            f"These offers have no {', '.join(missing)}: what needs it is missing, never guessed."
+            f"{hint} Rename them before loading.",
+            UserWarning,
+            stacklevel=3,
+        )
     return rows
 
 

@@ -4,14 +4,16 @@ The body of a search is the query object itself: columns with ``{operator: value
 them ``type``, ``order``, ``limit`` and ``allocated_storage``. Whatever is wrong with it is said in
 the manner of the service's own validation (`BadQuery`).
 
-Filters on lasting columns go first, and what depends on the moment is worked out only for the
-offers that pass them. Where more offers match than an answer may have, the service gives a random
-sample of them and puts *that* in order, so the cheapest may be missing.
+As with the service, a query that does not speak of ``rentable`` means true, and ``rented`` (by you)
+filters nothing. Filters on lasting columns go first, and what depends on the moment is worked out
+only for the offers that pass them. Where more offers match than an answer may have, the service
+gives a random sample of them and puts *that* in order, so the cheapest may be missing.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,11 +132,16 @@ def parse(query: Any) -> Search:
             raise BadQuery(
                 f"Error in query parameters: {name} is not a valid search key", "invalid_request"
             )
-        if column in ("rentable", "rented"):
-            target = availability
+        tests = [(column, _test(name, column, op, value)) for op, value in conditions.items()
+                 if not (column == "rentable" and op == "eq" and value == "any")]  # fmt: skip
+        if column == "rented":
+            continue  # "rented by you": the service takes the filter, and filters nothing by it
+        if column == "rentable":
+            availability += tests
         else:
-            target = momentary if column in OF_THE_MOMENT else lasting
-        target.extend((column, _test(name, column, op, value)) for op, value in conditions.items())
+            (momentary if column in OF_THE_MOMENT else lasting).extend(tests)
+    if "rentable" not in query:  # a default of the service's own, which only "any" lifts
+        availability.append(("rentable", bool))
     return Search(
         kind=_kind(query.get("type", "on-demand")),
         storage_gb=_storage(query.get("allocated_storage", DEFAULT_STORAGE_GB)),
@@ -214,8 +221,11 @@ def _coerce(name: str, column: str, value: Any) -> Any:
     if value is None:
         return None
     kind = bool if column in ("verified", "datacenter") else TYPES.get(column, str)
-    if column == "driver_version" and not isinstance(value, str):
-        kind = float
+    if column == "driver_version":
+        if not isinstance(value, str):
+            kind = float
+        elif re.fullmatch(r"\d+\.\d+\.\d+", value) is None:
+            raise BadQuery(f"q.{name}: invalid version {value!r}, X.Y.Z is needed")
     if kind is bool:
         if isinstance(value, bool):
             return value
@@ -322,9 +332,8 @@ def find(
     for column, test in search.lasting:
         read = _reader(column, test)
         offers = [offer for offer in offers if test(read(offer))]
-    for column, test in search.availability:
-        wanted = column == "rentable"
-        offers = [offer for offer in offers if test(offer.available is wanted)]
+    for _, test in search.availability:
+        offers = [offer for offer in offers if test(offer.available)]
     rows: list[tuple[Listing, dict[str, Any]]] = []
     if search.momentary:
         for offer in offers:

@@ -68,8 +68,10 @@ class Bells:
                 row = hits.iloc[-1]
                 last = f"{row['num_gpus']}\N{MULTIPLICATION SIGN} {row['gpu_name']}"
                 last += f" at ${float(row['price']):.3f}/h"
-            shown.append({"number": number, "text": str(alert.watch), "hits": len(hits),
-                          "last": last})  # fmt: skip
+            watch = alert.watch
+            price = f"${watch.below:g}/h{' per GPU' if watch.per == 'gpu' else ''}"
+            shown.append({"number": number, "text": str(watch), "price": price,
+                          "hits": len(hits), "last": last})  # fmt: skip
         return shown
 
 

@@ -311,7 +311,6 @@ class ExplorerModel:
             [key, sum(count for code, count in of.items() if code in codes), name]
             for key, (name, codes) in regions().items()
         ]
-        areas = [area for area in areas if area[1]] if of else areas
         named = names()
         return [*areas, *([code, count, named.get(code, code)] for code, count in counts)]
 

@@ -114,8 +114,8 @@ export class StatusBars {
     this.bellsKey = key;
     this.bells.hidden = !bells.length;
     this.bells.replaceChildren(
-      ...bells.map(({ number, text, hits, last }) =>
-        h("span", { class: hits ? "vnb-bell vnb-rang" : "vnb-bell" }, h("span", { text: hits ? `Alert: ${hits} found for ${text}; last ${last}` : `Alert set: ${text}` }), h("button", { type: "button", class: "vnb-link", text: "Stop", "aria-label": `Stop the alert for ${text}`, onclick: () => this.onBell({ stop: number }) })),
+      ...bells.map(({ number, text, price, hits, last }) =>
+        h("span", { class: hits ? "vnb-bell vnb-rang" : "vnb-bell", title: text }, h("span", { text: hits ? `Alert below ${price}: ${hits} found, last ${last}` : `Alert set below ${price}` }), h("button", { type: "button", class: "vnb-link", text: "Stop", "aria-label": `Stop the alert for ${text}`, onclick: () => this.onBell({ stop: number }) })),
       ),
     );
   }

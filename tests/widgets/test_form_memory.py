@@ -1,0 +1,115 @@
+"""What a rent form remembers, how long it may run, what it has cost, and alerts of prices."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+import vastnb
+from vastnb.client import Client
+from vastnb.errors import InvalidRequest
+from vastnb.sim import Server
+from vastnb.widgets import rent_memory
+from vastnb.widgets.bells import Bells
+from vastnb.widgets.rent_plan import RentPlan
+
+from .renting import Page
+
+SECRET = "hf_never_on_disk"
+
+
+class Real:
+    """A client of the real service, as far as the memory asks."""
+
+    simulated = False
+    base_url = "https://console.vast.ai"
+
+
+def test_image_disk_and_run_type_are_remembered_and_never_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path))
+    plan = RentPlan().changed(
+        {"image": "a/b", "disk": 64, "runtype": "args", "env": {"T": SECRET}, "onstart": SECRET,
+         "label": "mine", "count": 3}
+    )  # fmt: skip
+    rent_memory.remember(Real(), plan)  # type: ignore[arg-type]
+    text = (tmp_path / rent_memory.FILE).read_text()
+    assert SECRET not in text and "mine" not in text
+    assert (tmp_path / rent_memory.FILE).stat().st_mode & 0o077 == 0
+    known = rent_memory.remembered(Real(), {})  # type: ignore[arg-type]
+    assert (known["image"], known["disk"], known["runtype"]) == ("a/b", 64, "args")
+    given = rent_memory.remembered(Real(), {"image": "c/d"})  # type: ignore[arg-type]
+    assert given == {"disk": 64}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", json.dumps({"image": "a b", "disk": -5})])
+def test_a_memory_that_makes_no_sense_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path))
+    (tmp_path / rent_memory.FILE).write_text(text)
+    known = rent_memory.remembered(Real(), {})  # type: ignore[arg-type]
+    assert not {"image", "disk"} & set(known)
+
+
+@pytest.fixture
+def page(client: Client) -> Page:
+    form = vastnb.rent_form(
+        client, "gpu_name=RTX_4090 num_gpus=1", image="a/b", disk=20, max_hours=3
+    )
+    return Page(form)
+
+
+def test_a_deadline_is_extended_by_a_fresh_click_only(page: Page, market: Server) -> None:
+    page.rent()
+    (machine,) = page.form.machines
+    before = machine.deadline
+    assert before is not None
+    page.say("extend", id=machine.id, at=time.time() - 120)
+    assert page.form.wait(10) and machine.deadline == before
+    assert "unchanged" in page.state["note"]
+    page.say("extend", id=machine.id, at=time.time())
+    assert page.form.wait(10)
+    after = machine.deadline
+    assert after is not None and round((after - before).total_seconds()) == 3600
+    (card,) = page.state["machines"]
+    assert card["deadline"] == pytest.approx(after.timestamp())
+    page.form._session.client.watcher.look(at_once=True)
+    page.form._session.drain()
+    page.say("ready")
+    bill = page.state["bill"]
+    assert bill["hours"] == pytest.approx(4, abs=0.1)
+
+
+def test_at_the_end_there_is_a_receipt(page: Page, market: Server, client: Client) -> None:
+    page.rent()
+    (machine,) = page.form.machines
+    client.watcher.look(at_once=True)
+    page.form._session.drain()
+    page.say("destroy", id=machine.id)
+    assert page.form.wait(120)
+    page.say("ready")
+    (card,) = page.state["machines"]
+    assert card["state"] == "gone" and card["receipt"] is not None
+    assert page.state["bill"] is None
+
+
+def test_an_alert_is_set_and_ended_or_refused_in_words(client: Client) -> None:
+    from vastnb.market.query import parse_query
+
+    bells = Bells(client)
+    query = parse_query("gpu_name=RTX_4090")
+    for wrong in (None, 0, -1, True, "x"):
+        with pytest.raises(InvalidRequest, match="No alert was set"):
+            bells.take({"below": wrong}, query, per="offer", type="on-demand", storage=10)
+    bells.take({"below": 9.0}, query, per="offer", type="on-demand", storage=10)
+    (shown,) = bells.page()
+    assert shown["price"] == "$9/h" and shown["hits"] == 0
+    client.search_offers("gpu_name=RTX_4090", refresh=True)
+    assert bells.page()[0]["hits"] > 0
+    bells.take({"stop": shown["number"]}, query, per="offer", type="on-demand", storage=10)
+    assert bells.page() == [] and list(client.history.alerts) == []
