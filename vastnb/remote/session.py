@@ -136,6 +136,7 @@ class Call:
         out = process.stdout.read()
         process.wait()
         reading.join()
+        writing.join(5)  # nobody reads it any more
         return out, b"".join(errors)
 
     def last_words(self) -> bytes:
@@ -153,7 +154,7 @@ class Call:
             process.kill()
         for end in (process.stdin, process.stdout, process.stderr):
             if end is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):  # a thread may close it, too
                     end.close()
         code = process.wait()
         self.release()
