@@ -1,7 +1,7 @@
 """What `make demo` offers: an environment in which every notebook runs, and a quiet first screen.
 
 The environment is built by the Makefile's own rule, in a directory of its own. Where packages
-cannot be had the tests are skipped, loudly; on a machine that says it is CI they fail.
+is not available the tests are skipped, loudly; on a machine that says it is CI they fail.
 """
 
 from __future__ import annotations

@@ -45,12 +45,15 @@ def save(path: Path) -> None:
 
 
 def _make_static(output: nbformat.NotebookNode) -> bool:
-    """Take the widget out of an output; return whether anything worth saving is left."""
-    data = output.get("data", {})
-    if data.pop(WIDGET_VIEW, None) is None:
+    """Take the widget out of an output; return whether anything worth saving is left.
+
+    A progress line that has been emptied is nothing.
+    """
+    data = output.get("data")
+    if data is None:
         return True
-    # A widget without an HTML twin is a progress line, gone by the time anybody reads this.
-    return "text/html" in data
+    widget = data.pop(WIDGET_VIEW, None) is not None
+    return "text/html" in data if widget else any(data.values())
 
 
 if __name__ == "__main__":

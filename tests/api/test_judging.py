@@ -58,7 +58,7 @@ CASES = [
     (SHOW, 410, {"error": "deprecated_endpoint", "msg": "Use /api/v1"}, errors.InvalidRequest,
      "/api/v1"),
     (SHOW, 200, {"success": False, "error": "deprecated_endpoint", "msg": "x"},
-     errors.InvalidRequest, "given up"),
+     errors.InvalidRequest, "no longer serves"),
     (SEARCH, 400, {"error": "bad_request", "msg": "q.gpu_name: Input should be a valid dictionary"},
      errors.InvalidRequest, "q.gpu_name: Input"),
     (SEARCH, 400, {"msg": "limit: Input should be a valid integer"}, errors.InvalidRequest,

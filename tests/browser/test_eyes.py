@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nbformat
 import pytest
 
 from tools.screenshots import SCENES
 
-from .conftest import Opener
+from .conftest import ROOT, Opener
 from .eyes import axe, formulas, low_contrast
-from .harness import OpenNotebook
+from .harness import Browser, NotebookServer, OpenNotebook
 
 REPRS = """\
 import vastnb
@@ -65,3 +68,23 @@ def test_no_dollar_of_ours_becomes_mathematics(open_notebook: Opener, server: st
     nb.page.wait_for_selector("mjx-container", timeout=30_000)
     nb.page.wait_for_timeout(1500)
     assert [text.strip()[:7] for text in formulas(nb.page)] == ["between"], "the control alone"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_the_notebooks_as_they_are_shipped_hold_no_formula(
+    browser: Browser, lab: NotebookServer, path: Path
+) -> None:
+    saved = nbformat.read(path, as_version=4)
+    outputs = [one for cell in saved.cells for one in cell.get("outputs", [])]
+    assert not any("widget-view" in str(one) or "|##" in str(one) for one in outputs)
+    saved.cells.append(nbformat.v4.new_code_cell(CONTROL))
+    data = {"text/html": "between $5 and $6"}
+    saved.cells[-1].outputs = [nbformat.v4.new_output("display_data", data=data)]
+    for cell in saved.cells:
+        cell.metadata["trusted"] = True
+    nbformat.write(saved, lab.work / path.name)
+    with browser.page(height=30_000) as page:
+        OpenNotebook(lab, page, path.name).open(run=False, kernel=False)
+        page.wait_for_selector("mjx-container", timeout=30_000)
+        page.wait_for_timeout(2000)
+        assert [text.strip()[:7] for text in formulas(page)] == ["between"]

@@ -129,3 +129,17 @@ def test_who_wants_less_motion_gets_none(open_notebook: Opener) -> None:
     moving = """() => [...document.querySelectorAll('.vnb-root, .vnb-root *')].filter((node) =>
         getComputedStyle(node).animationName !== 'none').length"""
     assert page.evaluate(moving) == 0
+
+
+def test_a_review_that_cannot_be_goes_to_the_field_that_is_wrong(open_notebook: Opener) -> None:
+    nb = open_notebook(FORM)
+    page = nb.page
+    page.wait_for_selector(".vnb-rentpanel:visible", timeout=15_000)
+    disk = page.locator("input[aria-label='Disk']:visible")
+    disk.fill("a lot")
+    disk.press("Enter")
+    page.wait_for_selector(".vnb-wrong:not(:empty)")
+    page.focus("button:has-text('Review and rent')")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.getAttribute('aria-label') === 'Disk'")
+    assert page.locator(".vnb-question:visible").count() == 0

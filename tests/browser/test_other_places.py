@@ -1,16 +1,53 @@
-"""The widgets elsewhere: Notebook 7, and the table by itself."""
+"""The widgets elsewhere: Notebook 7, Voila, nbconvert's page, and the table by itself."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .harness import Browser, NotebookServer, OpenNotebook
+from .eyes import formulas, low_contrast
+from .harness import Browser, NotebookServer, OpenNotebook, free_port, notebook, wait_for_url
 from .measure import report, table_cells
 from .test_explorer_in_lab import CALLS, OPEN, ROW, figure, opened, typed
+from .test_eyes import CONTROL, REPRS
+
+ROOT = Path(__file__).resolve().parents[2]
+WAITS = """\
+from vastnb.api.progress import wait_line
+for _ in range(8):
+    with wait_line("search_offers", 3.0, "at $1 or $2") as tick:
+        tick(1.0)"""
+
+
+@pytest.fixture
+def voila(browser: Browser, tmp_path: Path) -> Iterator[str]:
+    """Address of a Voila that shows an explorer after eight waits."""
+    notebook(OPEN, WAITS, path=tmp_path / "page.ipynb")
+    port = free_port()
+    env = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "voila", "page.ipynb", "--no-browser", "--debug"]
+    command += [f"--port={port}", "--Voila.ip=127.0.0.1"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        wait_for_url(f"{url}voila/static/favicon.ico", process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_the_explorer_works_in_notebook_7(open_notebook) -> None:
@@ -77,3 +114,62 @@ def test_no_element_of_the_explorer_lets_a_key_through(open_notebook, server) ->
         for key in "xddab":
             page.keyboard.press(key)
         assert page.locator(".jp-Notebook .jp-Cell").count() == cells, f"element {i}"
+
+
+def served(folder: Path) -> Any:
+    """Serve a folder on the loopback interface; close what is returned."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def test_the_page_that_nbconvert_makes_has_no_formula_and_no_lost_widget(
+    browser: Browser, tmp_path: Path
+) -> None:
+    import jupyter_server_mathjax
+    import nbformat
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
+
+    made = notebook(REPRS, WAITS, CONTROL)
+    NotebookClient(made, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    mathjax = Path(jupyter_server_mathjax.__file__).parent / "static"
+    (tmp_path / "mathjax").symlink_to(mathjax)
+    exporter = HTMLExporter(
+        mathjax_url="/mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe", require_js_url=""
+    )
+    page_text, _ = exporter.from_notebook_node(nbformat.from_dict(made))
+    (tmp_path / "page.html").write_text(
+        re.sub(r"https://(unpkg|cdnjs)[^\"']*", "/none.js", page_text)
+    )
+    server = served(tmp_path)
+    try:
+        with browser.page() as page:
+            page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+            page.wait_for_selector(".MathJax, .MathJax_CHTML, .MathJax_SVG", state="attached")
+            page.wait_for_timeout(1500)
+            assert {text.strip()[:7] for text in formulas(page)} == {"between"}
+            assert "Error displaying widget" not in page.inner_text("body")
+            assert "s left" not in page.inner_text("body")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert browser.left_the_machine() == []
+
+
+def test_voila_shows_the_widgets_and_nothing_that_is_lost(browser: Browser, voila: str) -> None:
+    with browser.page(height=1400) as page:
+        page.goto(voila)
+        page.wait_for_selector(ROW, timeout=90_000)
+        page.wait_for_timeout(1500)
+        assert "Error displaying widget" not in page.inner_text("body")
+        assert formulas(page) == []
+        assert low_contrast(page) == []
+        typed_into = page.locator("input[type=text][aria-label='Max price']").first
+        typed_into.fill("0.5")
+        typed_into.press("Enter")
+        page.wait_for_timeout(500)
+        shown = page.text_content(".vnb-figure b").replace(",", "").rstrip("+")
+        assert 0 < int(shown) < 1000

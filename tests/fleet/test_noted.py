@@ -77,7 +77,7 @@ def test_a_price_above_the_agreed_one_is_told(agreed, charged, told) -> None:
     picture = take_list({}, [record(charged)], {}, asked_at=NOW)
     rentals = {1: Rental(agreed)}
     known, found = notices((), picture, at=NOW, rentals=rentals)
-    assert [("Dearer than agreed" in one.text, one.level) for one in found] == [
+    assert [("More expensive than agreed" in one.text, one.level) for one in found] == [
         (True, "bad")
     ] * told
     assert notices(known, picture, at=NOW, rentals=rentals)[1] == []

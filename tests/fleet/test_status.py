@@ -273,7 +273,7 @@ def test_an_instance_missing_from_one_answer_is_not_gone() -> None:
     eye = Eye()
     eye.look(rec())
     doubted = eye.look(None)
-    assert doubted.state == "running" and not doubted.settled and "asked again" in doubted.reason
+    assert doubted.state == "running" and not doubted.settled and "checking again" in doubted.reason
     assert eye.look(rec()).state == "running"
     eye.look(None)
     gone = eye.look(None)
@@ -324,7 +324,7 @@ def test_a_queued_start_waits_as_long_as_it_takes_and_says_that_it_will_bill() -
     eye = Eye()
     for _ in range(50):
         queued = eye.look(rec("exited", cur_state="stopped", next_state="running"), 600)
-    assert queued.state == "starting" and "be billed, by itself" in queued.reason
+    assert queued.state == "starting" and "bill by itself" in queued.reason
     assert eye.look(rec("loading"), 5).state == "starting"
     eye.wanted = "stopped"
     assert eye.look(rec("exited", cur_state="stopped")).advice == "stop it"
@@ -423,7 +423,7 @@ def test_who_stopped_it_is_told_apart() -> None:
 def test_a_bad_image_is_not_tried_on_the_next_machine() -> None:
     assert judge(rec("loading", "running", DENIED), "running", now=NOW) == Verdict(
         "failed",
-        f"the image cannot be had, by other machines neither: {DENIED}",
+        f"the image could not be pulled; other machines would fail too: {DENIED}",
         "destroy and fix the image",
     )
 

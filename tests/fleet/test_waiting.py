@@ -34,10 +34,10 @@ def no_thread_is_left(before: set[threading.Thread]) -> bool:
 @pytest.mark.parametrize(
     ("fate", "bid", "code", "says"),
     [
-        ("bad-image", None, "failed", "destroy and fix the image"),
-        ("runtime-error", None, "failed", "destroy and try the next offer"),
+        ("bad-image", None, "failed", "Destroy it and correct the image"),
+        ("runtime-error", None, "failed", "Destroy it and try the next offer"),
         ("stuck", None, "stuck", "nothing new for"),
-        ("outbid-loading", 100.0, "outbid", "raise the bid"),
+        ("outbid-loading", 100.0, "outbid", "Raise the bid"),
     ],
 )
 def test_a_wait_ends_with_the_reason_where_there_is_no_hope(
@@ -59,7 +59,7 @@ def test_a_host_that_is_offline_ends_a_wait_once_it_was_seen_twice(
     client.reboot_instance(one.id)
     server.world.fleet._forget_plans(one)
     one.actual = "offline"
-    with pytest.raises(InstanceFailed, match="cannot be reached by the service"):
+    with pytest.raises(InstanceFailed, match=r"Vast\.ai cannot reach the host"):
         client.wait(one.id)
     one.actual = "running"
     assert client.wait(one.id)[0].status == "running"

@@ -223,7 +223,7 @@ def test_a_list_that_was_cut_short_is_doubted(
     hidden = {one.id for one in ours}
     server.world.fleet._hidden |= hidden  # the service shows an empty list
     shown = watcher.look(at_once=True)
-    assert "not believed" in shown.doubted and watcher.due_in() == 5
+    assert "checking again" in shown.doubted and watcher.due_in() == 5
     assert [one.verdict.state for one in shown.instances] == ["running"] * 3
     server.world.fleet._hidden -= hidden
     clock.sleep(5)
@@ -344,7 +344,7 @@ def test_notices_reach_a_callback_once(
     end = client.watcher.on_notice(told.append)
     watch(client.watcher, clock, 300)
     assert [change.level for change in told] == ["bad"]
-    assert "What to do: destroy and try the next offer" in told[0].text
+    assert told[0].text.endswith(". Destroy it and try the next offer.")
     end()
 
 

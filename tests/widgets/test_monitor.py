@@ -359,7 +359,7 @@ def test_a_notice_whose_cause_has_passed_asks_for_nothing_any_longer(
     market.world.advance(minutes=5)
     page = open_monitor()
     (runs,) = page.widget._model.snapshot.instances
-    text = "Outbid; its disk is billed. What to do: raise the bid."
+    text = "Outbid; its disk is billed. Raise the bid."
     outbid = Change(1.0, id, None, "notice", None, "outbid", text, "warn")
     now = as_of_now(outbid, runs)
     assert (now.level, now.text) == ("info", "Running again. Earlier: Outbid; its disk is billed.")

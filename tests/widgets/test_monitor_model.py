@@ -267,14 +267,3 @@ def test_hostile_text_stays_one_short_line_of_text(text: str) -> None:
 def test_a_log_is_shown_without_what_moves_a_terminals_cursor() -> None:
     raw = "a\x1b[31mred\x1b[0m\x1b]0;title\x07b\r\nc\rd\te\x00\u202ef\n"
     assert readable(raw) == "aredb\nc\nd\tef\n"
-
-
-def test_advice_in_a_notice_is_a_sentence() -> None:
-    from vastnb.widgets.monitor_model import _advised
-
-    said = _advised("Stuck: nothing new for 10 min. What to do: destroy and try the next offer.")
-    assert said == "Stuck: nothing new for 10 min. Destroy it and try the next offer."
-    assert _advised("Outbid. What to do: billed for storage.") == (
-        "Outbid. Start it, or destroy it to end disk charges."
-    )
-    assert _advised("Anything else.") == "Anything else."

@@ -412,14 +412,14 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if _NO_CREDIT.search(text):
         return NoCredit(
-            f"The account has not enough credit{said}. Nothing was rented or charged. Add credit "
-            "at https://cloud.vast.ai/billing/.",
+            f"The account does not have enough credit{said}. Nothing was rented or charged. Add "
+            "credit at https://cloud.vast.ai/billing/.",
             status=status,
             code=code or "insufficient_credit",
         )
     if "deprecated_endpoint" in text:
         return InvalidRequest(
-            f"The service has given up this address{said}. Nothing was done. A newer vastnb will "
+            f"Vast.ai no longer serves this address{said}. Nothing was done. A newer vastnb will "
             "know the new one.",
             status=status,
             code="deprecated_endpoint",
@@ -435,7 +435,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if _SPEND_LIMIT.search(text):
         return SpendLimit(
-            f"A limit on spending is reached{said}. Nothing was rented or charged. Raise it at "
+            f"The spending limit is reached{said}. Nothing was rented or charged. Raise it at "
             "https://cloud.vast.ai/billing/, or rent less.",
             status=status,
             code=code or "spend_limit",

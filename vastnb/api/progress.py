@@ -101,7 +101,7 @@ class Line:
         self._shown = text
         with contextlib.suppress(Exception):  # what only shows a wait may not end it
             if hasattr(_shell(), "kernel"):
-                data = {"text/html": html.line(text), "text/plain": text} if text else {}
+                data = {"text/html": html.line(text) if text else "", "text/plain": text}
                 if self._display is not None:
                     self._display.update(data, raw=True)
                 else:

@@ -117,7 +117,7 @@ def quota_closed(endpoint: Endpoint, wait: float, now: float) -> GiveUp:
     when = f"{reset_at:%H:%M} UTC, in {words(wait)}"
     error = QuotaExceeded(
         f"Today's quota of search rows is spent; it begins anew at {when}. Nothing was done or "
-        f"charged by {endpoint.name}. Work on with what was found, or search again then.",
+        f"charged by {endpoint.name}. Carry on with what was found, or search again then.",
         retry_after=wait,
         reset_at=reset_at,
         code="search_quota_exceeded",

@@ -109,7 +109,7 @@ def open_redis(url: str, clock: Clock, merge: Merge) -> tuple[Store, KeptState]:
         merge,
         errors=errors,
         name="pace in Redis",
-        advice="Look whether the server runs and answers.",
+        advice="Check that the server runs and answers.",
         rest=rest,
     )
     return Store(backend, errors, rest), kept

@@ -160,7 +160,7 @@ def warn_of_credit(account: Account, dollars: float | None, what: str) -> None:
     if credit is not None and credit < dollars:
         warnings.warn(
             f"The account's credit is ${credit:.2f}, and {what} costs ${dollars:.2f}: the machines "
-            "are stopped by the service when it is spent, and their disks are billed on. Add "
+            "are stopped by the service when it is spent, and their disks keep billing. Add "
             "credit at https://cloud.vast.ai/billing/.",
             RuntimeWarning,
             stacklevel=5,

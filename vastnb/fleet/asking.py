@@ -102,7 +102,7 @@ class Asking:
         Raises
         ------
         VastError
-            If the list cannot be had, or is not whole.
+            If the list is not available, or is not whole.
         """
         listing = self._list()
         return Answers(listing, self._credit(listing), self._reached(listing))

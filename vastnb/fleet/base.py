@@ -164,7 +164,7 @@ def id_of(value: Any) -> int:
         whole = 0
     odd = isinstance(value, bool) or (not isinstance(number, str) and whole != number)
     if whole <= 0 or odd:
-        raise InvalidRequest(f"{value!r} is no instance's id. Nothing was sent.", code="no_id")
+        raise InvalidRequest(f"{value!r} is not an instance id. Nothing was sent.", code="no_id")
     return whole
 
 

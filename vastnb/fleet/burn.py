@@ -51,7 +51,7 @@ class Burn:
     runway_hours : float or None
         Hours until the credit is spent at this rate; infinite if nothing is billed.
     machines : DataFrame
-        One row per machine, dearest first: ``id``, ``label``, ``state``, ``gpu_name``,
+        One row per machine, most expensive first: ``id``, ``label``, ``state``, ``gpu_name``,
         ``num_gpus``, ``per_hour``, ``storage_per_hour`` ($/h), ``runs``, ``ours``, ``deadline``
         (UTC).
     """
@@ -76,7 +76,7 @@ class Burn:
         if self.stopped:
             lines.append(
                 f"Stopped but billed for their disks: {', '.join(map(str, self.stopped))}, "
-                f"${self.stopped_per_hour:.4f}/h. Destroying them ends it."
+                f"${self.stopped_per_hour:.4f}/h. Destroy them to end it."
             )
         if self.credit is not None:
             lasts = ""

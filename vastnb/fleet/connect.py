@@ -113,7 +113,9 @@ def ssh_command(
     for port in forward:
         number = _port(port)
         if number is None:
-            raise InvalidRequest(f"{port!r} is no port to forward (1 to 65535); no line was made.")
+            raise InvalidRequest(
+                f"{port!r} is not a port that can be forwarded (1 to 65535); no line was made."
+            )
         parts += ["-L", f"{number}:localhost:{number}"]
     return shlex.join(parts)
 

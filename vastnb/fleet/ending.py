@@ -56,7 +56,7 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True, stays: bool 
         if closed:
             raise InvalidRequest(
                 f"This client is closed, so instances {', '.join(closed)} were not asked to be "
-                "destroyed: they bill on. A new client does it: client.reconcile(), or "
+                "destroyed: they keep billing. A new client does it: client.reconcile(), or "
                 "client.destroy_instance(id).",
                 code="closed",
             )

@@ -340,7 +340,7 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
                 f"The record of rentals, {self.path}, cannot be used ({error}). {so_far} Free "
-                "space on the disk, put the rights of the directory right, or set "
+                "space on the disk, fix the permissions of the directory, or set "
                 "VASTNB_DATA_DIR to one that can be written.",
                 code="journal",
             ) from None

@@ -14,7 +14,7 @@ from vastnb.fleet.changes import Change, Level
 from vastnb.fleet.diary import dph_now
 from vastnb.fleet.history import number
 from vastnb.fleet.picture import Known, Picture, Watched
-from vastnb.fleet.status import State
+from vastnb.fleet.status import TO_DO, State
 
 LOW_CREDIT_HOURS: Final = 6.0
 """Hours of credit below which a warning is due."""
@@ -52,7 +52,7 @@ _SAYS: Final[dict[State, tuple[Level, str]]] = {
     "outbid": ("warn", "Outbid"),
     "stuck": ("warn", "Stuck"),
     "failed": ("bad", "Failed"),
-    "unreachable": ("bad", "Running and billed, but not to be reached"),
+    "unreachable": ("bad", "Running and billed, but unreachable"),
 }
 _WELL: Final[frozenset[State]] = frozenset({"running", "stopped", "gone"})
 
@@ -170,7 +170,7 @@ def _about(
         told = f"{what}: {reason}"
         if reason.lower().startswith(what.lower()):
             told = reason[:1].upper() + reason[1:]
-        yield verdict.state, level, f"{told}. What to do: {verdict.advice}."
+        yield verdict.state, level, f"{told}. {TO_DO[verdict.advice]}".rstrip(" .") + "."
     if deadline is not None and at >= deadline and verdict.state != "stopped":
         late = seconds(at - deadline)
         yield "deadline", "bad", f"Past its deadline by {late}, and still billed. Destroy it."
@@ -201,7 +201,8 @@ def _rented(
         yield (
             "dearer",
             "bad",
-            f"Dearer than agreed: ${total:.4f}/h instead of ${rental.price:.4f}/h, disk included.",
+            f"More expensive than agreed: ${total:.4f}/h instead of "
+            f"${rental.price:.4f}/h, disk included.",
         )
 
 

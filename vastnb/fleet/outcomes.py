@@ -128,7 +128,7 @@ def unknown(attempt: Attempt) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"A create for {attempt.offer} was sent and its answer was lost. {_may_exist(case)} "
         "Nothing else was sent for it. Run client.reconcile() to find it or to prove that it does "
-        f"not exist, or look at https://cloud.vast.ai/instances/.{_last(case)}",
+        f"not exist, or check https://cloud.vast.ai/instances/.{_last(case)}",
         code="unsettled",
     )
 
@@ -183,7 +183,7 @@ def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. While this "
         "kernel lives, it is tried again in the background, as it is by the next one. "
-        "client.reconcile() tells how it stands; or look at https://cloud.vast.ai/instances/."
+        "client.reconcile() tells how it stands; or check https://cloud.vast.ai/instances/."
         f"{_last(cases[0])}",
         code="not_seen_gone",
     )

@@ -218,7 +218,7 @@ def doubt(
         missing,
         since,
         lists,
-        f"The list {how}, though they were there a moment ago: not believed yet, asked again.",
+        f"The list {how}, though they were there a moment ago: checking again.",
     )
 
 
@@ -319,7 +319,7 @@ def take_one(
     verdict = judge(record, wanted, history, now=now, reached=reached, credit=credit)
     if doubted and record is None:
         state = before.watched.verdict.state if before else "starting"
-        reason = "missing from the last list, which is not believed yet; to be asked again"
+        reason = "missing from the last list, which may be incomplete; checking again"
         verdict = Verdict(state, reason, "wait", settled=False)
     seen = remember(history, record, verdict, now=now, reached=reached)
     if record is None:

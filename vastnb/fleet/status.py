@@ -47,6 +47,19 @@ Advice = Literal[
 Wanted = Literal["running", "stopped", "gone"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 ADVICE: Final[tuple[Advice, ...]] = get_args(Advice)
+TO_DO: Final[dict[Advice, str]] = {
+    "nothing to do": "",
+    "wait": "",
+    "destroy and try the next offer": "Destroy it and try the next offer",
+    "destroy and fix the image": "Destroy it and correct the image",
+    "try the next offer": "Try the next offer",
+    "raise the bid": "Raise the bid",
+    "start again": "Start it again",
+    "stop it": "Stop it",
+    "destroy it again": "Destroy it again",
+    "billed for storage": "Start it, or destroy it to end disk charges",
+}
+"""Advice as a sentence; empty where there is nothing to do."""
 
 NO_ANSWER: Final = 300.0
 """Seconds after which a machine that has not begun to load is stuck; loading begins in seconds."""
@@ -123,7 +136,11 @@ def judge(
     if wanted == "gone":
         found = judge(record, None, history, now=now, reached=reached, credit=credit)
         back = any(seen.state == "gone" for seen in history)
-        still = "came back after it was destroyed" if back else "is to be destroyed and still there"
+        still = (
+            "came back after it was destroyed"
+            if back
+            else "was told to be destroyed and is still there"
+        )
         reason = f"{still}, and is billed: {found.reason}"
         return Verdict(found.state, reason, "destroy it again", settled=False)
     if look.actual == "offline":
@@ -132,15 +149,15 @@ def judge(
         found = _meant_to_run(record, look, history, now, reached)
     elif look.intended is None and look.actual not in ("exited", "stopped"):
         shown = look.actual or "without a status"
-        found = Verdict("starting", f"shown as {shown}; it is not said what is intended", "wait",
-                        settled=False)  # fmt: skip
+        reason = f"shown as {shown}; Vast.ai does not say whether it should run"
+        found = Verdict("starting", reason, "wait", settled=False)
     elif look.intended in (None, "stopped", "exited"):
         return _meant_to_stop(record, look, wanted, history, credit)
     else:
         words = f"{look.actual or 'no status'}, on its way to {look.intended}"
         found = Verdict("starting", words, "wait", settled=False)
     if wanted == "stopped" and look.intended == "running":
-        reason = f"{found.reason}; it is to be stopped, and is meant to run"
+        reason = f"{found.reason}; it should be stopped, but is set to run"
         return replace(found, reason=reason, advice="stop it", settled=False)
     return found
 
@@ -173,7 +190,7 @@ def _absent(wanted: Wanted | None, history: History, now: float) -> Verdict:
     if last is None or last.look.present:
         before: State = "starting" if wanted == "running" else "gone"
         state = before if last is None else _state(last)
-        reason = "not in the last answer, which may be incomplete; to be asked again"
+        reason = "missing from the last answer, which may be incomplete; checking again"
         return Verdict(state, reason, "wait", settled=False)
     advice: Advice = "try the next offer" if wanted == "running" else "nothing to do"
     return Verdict("gone", "no longer among your instances: destroyed elsewhere, or by its host",
@@ -193,7 +210,7 @@ def _offline(history: History, now: float) -> Verdict:
     away = max(0.0, now - since)
     advice: Advice = "wait" if away < OFFLINE_PATIENCE else "destroy and try the next offer"
     how_long = f", for {seconds(away)} at least" if away else ""
-    return Verdict("offline", f"the host cannot be reached by the service{how_long}", advice)
+    return Verdict("offline", f"Vast.ai cannot reach the host{how_long}", advice)
 
 
 # -- meant to run
@@ -209,7 +226,7 @@ def _meant_to_run(
                            "destroy and try the next offer")  # fmt: skip
         return Verdict("running", "running")
     if look.queued:
-        reason = "waits for its GPUs to be free; it will then start, and be billed, by itself"
+        reason = "waiting for its GPUs to be free; it will then start and bill by itself"
         return Verdict("starting", reason, "wait", settled=False)
     part = attempt(history)
     failed = _failed(look, history, part, now)
@@ -250,7 +267,7 @@ def _failed(look: Look, history: History, part: tuple[Seen, ...], now: float) ->
     if message.kind == "error" and not left_over and lasted >= PATIENCE:
         return _error(message)
     if look.actual in ("exited", "stopped") and lasted >= PATIENCE:
-        return Verdict("failed", "the container has ended by itself, and may still be billed",
+        return Verdict("failed", "the container exited by itself and may still bill",
                        "start again")  # fmt: skip
     worse = next((seen for seen in reversed(part) if seen.state == "failed"), None)
     if worse is None:
@@ -262,7 +279,7 @@ def _failed(look: Look, history: History, part: tuple[Seen, ...], now: float) ->
 
 def _error(message: Message) -> Verdict:
     if message.kind == "bad image":
-        return Verdict("failed", f"the image cannot be had, by other machines neither: "
+        return Verdict("failed", f"the image could not be pulled; other machines would fail too: "
                        f"{message.text}", "destroy and fix the image")  # fmt: skip
     return Verdict("failed", message.text, "destroy and try the next offer")
 
@@ -285,11 +302,11 @@ def _phase(look: Look, part: tuple[Seen, ...]) -> str:
             f"pulling {sum(layers.values())} of {least}{len(layers)} layer{'s' * (len(layers) > 1)}"
         )
     known = {
-        None: "waiting for the machine to begin",
-        "created": "the container is being made",
+        None: "waiting for the machine to start the container",
+        "created": "creating the container",
         "rebooting": "rebooting",
-        "exited": "the container is not up yet, or has ended",
-        "stopped": "the container is not up yet, or has ended",
+        "exited": "the container is not up yet, or has exited",
+        "stopped": "the container is not up yet, or has exited",
         "loading": "loading",
     }
     words = known.get(look.actual, f"shown as {_shown(look)}")
@@ -345,13 +362,13 @@ def _meant_to_stop(
         # The least bid shown may be an old one: it is quoted only where it explains something.
         known = bid is not None and least is not None and least > bid
         price = f" (bid ${bid:.4g}/h, least ${least:.4g}/h)" if known else ""
-        how = "outbid" if ran or look.actual is not None else "the bid does not suffice to start"
+        how = "outbid" if ran or look.actual is not None else "the bid is too low to start"
         return Verdict("outbid", f"{how}{price}{still}{pays}", "raise the bid", settled)
     if look.actual is None and not ran:
         return Verdict("stopped", f"never started: its GPUs were taken{pays}",
                        "destroy and try the next offer", settled)  # fmt: skip
     if wanted == "running":
-        return Verdict("stopped", f"stopped, though it is to run: by hand elsewhere, or because "
+        return Verdict("stopped", f"stopped although it should run: elsewhere, or because "
                        f"the credit ran out{still}{pays}", "start again", settled)  # fmt: skip
     return Verdict("stopped", f"stopped{still}{pays}", "billed for storage", settled)
 
@@ -359,6 +376,7 @@ def _meant_to_stop(
 __all__ = [
     "ADVICE",
     "STATES",
+    "TO_DO",
     "Advice",
     "History",
     "Seen",

@@ -22,7 +22,7 @@ from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import ssh_address
 from vastnb.fleet.picture import Watched
-from vastnb.fleet.status import State, Wanted
+from vastnb.fleet.status import TO_DO, State, Wanted
 from vastnb.fleet.watch import Snapshot, Watcher
 
 SLICE: Final = 1.0
@@ -121,7 +121,7 @@ class Wait:
             if one is None and self.until == "gone" and shown.asked_at is not None:
                 continue
             if one is None:
-                waiting.append(f"{number}: not looked at yet")
+                waiting.append(f"{number}: not checked yet")
                 continue
             self._give_up(one, shown)
             if one.verdict.state != self.until:
@@ -133,7 +133,7 @@ class Wait:
             named = ", ".join(_named(shown.of(number), number) for number in self.ids)
             raise WaitTimeout(
                 f"Not {self._goal} within {self._timeout:g} s: {named}. They still exist and may "
-                f"bill; destroy_instance(id) ends one, wait() waits on.{last}"
+                f"bill; destroy_instance(id) ends one, wait() keeps waiting.{last}"
             )
         return waiting
 
@@ -171,9 +171,10 @@ class Wait:
         if state in SEEN_TWICE and first[1] >= asked_at:
             return
         bills = "It no longer bills." if state == "gone" else "It exists and may bill."
+        advised = f" {TO_DO[one.verdict.advice]}." if TO_DO[one.verdict.advice] else ""
         raise InstanceFailed(
-            f"Instance {_named(one, one.id)} will not be {self._goal} without help. {bills} What "
-            f"to do: {one.verdict.advice}.",
+            f"Instance {_named(one, one.id)} will not be {self._goal} without help. "
+            f"{bills}{advised}",
             code=state,
         )
 

@@ -108,7 +108,7 @@ class Interruptions:
         return first + count * self._one(price, disk, traffic)
 
     def break_even(self, on_demand: Any, bid: Any, disk: Any = 0.0, traffic: Any = 0.0) -> Any:
-        """Return how many interruptions make a bid as dear as on demand.
+        """Return how many interruptions make a bid as expensive as on demand.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class Interruptions:
     def break_even_bid(
         self, on_demand: Any, count: Any, disk: Any = 0.0, traffic: Any = 0.0
     ) -> Any:
-        """Return the bid at which `count` interruptions make it as dear as on demand, $/h.
+        """Return the bid at which `count` interruptions make it as expensive as on demand, $/h.
 
         Returns
         -------

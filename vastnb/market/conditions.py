@@ -51,7 +51,7 @@ def field_of(name: str, place: Place) -> tuple[str, Kind]:
     if field == GEOREGION:
         return field, "flag"
     if name in ARGUMENTS:
-        raise place.refusal(f"{name!r} is no filter, but an argument: give {ARGUMENTS[name]}.")
+        raise place.refusal(f"{name!r} is an argument, not a filter: give {ARGUMENTS[name]}.")
     if name in RENAMED:
         raise place.refusal(f"There is no field {name!r} to search by.", [RENAMED[name]])
     if name in NO_FILTERS:

@@ -96,7 +96,7 @@ def cost(
         most = float(np.max(runs[longest])) if np.ndim(runs) else runs
         raise InvalidRequest(
             f"lifetime_hours={exists:g} is less than the {most:g} hours that it runs: a job "
-            "cannot run longer than its instance exists. Nothing was worked out or rented."
+            "cannot run longer than its instance exists. Nothing was calculated or rented."
         )
     disk = each("disk", disk, frame)
     terms = {
@@ -188,7 +188,7 @@ def each(name: str, given: Any, frame: pd.DataFrame) -> Any:
             if not given.index.is_unique or not frame.index.isin(given.index).all():
                 raise InvalidRequest(
                     f"{name} is a Series on another index than the frame's, so it is not clear "
-                    f"which {name} belongs to which offer. Nothing was worked out or rented."
+                    f"which {name} belongs to which offer. Nothing was calculated or rented."
                 )
             given = given.reindex(frame.index)  # sorted or filtered since: labels tell
         given = given.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
@@ -197,7 +197,7 @@ def each(name: str, given: Any, frame: pd.DataFrame) -> Any:
     if given.shape != (len(frame),):
         raise InvalidRequest(
             f"{name} has {given.size} numbers for {len(frame)} offers. Give one number, or one for "
-            "each offer. Nothing was worked out or rented."
+            "each offer. Nothing was calculated or rented."
         )
     if np.any(given < 0) or np.any(np.isinf(given)):
         raise InvalidRequest(f"{name} cannot be negative or infinite. Nothing was rented.")

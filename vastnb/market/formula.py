@@ -99,11 +99,11 @@ def parse(text: str) -> Formula:
         If it is anything else. Whether the columns exist is not looked at here.
     """
     if not isinstance(text, str) or not text.strip():
-        raise QueryError(f"{text!r} is no formula. {_ALLOWED} Nothing was worked out.")
+        raise QueryError(f"{text!r} is no formula. {_ALLOWED} Nothing was calculated.")
     if len(text) > LONGEST:
         raise QueryError(
             f"A formula of {len(text):,} characters is too long ({LONGEST} are the most). "
-            "Nothing was worked out."
+            "Nothing was calculated."
         )
     if text.strip().endswith("/$") and text.strip() in RENAMED:
         right = canonical(RENAMED[text.strip()])
@@ -116,7 +116,7 @@ def parse(text: str) -> Formula:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         why = error.msg if isinstance(error, SyntaxError) else "it cannot be read"
         raise QueryError(
-            f"The formula {text!r} cannot be understood ({why}). {_ALLOWED} Nothing was worked out."
+            f"The formula {text!r} cannot be understood ({why}). {_ALLOWED} Nothing was calculated."
         ) from None
     parts = _checked(tree, text)
     if len(parts) > _MOST_PARTS:
@@ -131,7 +131,7 @@ def parse(text: str) -> Formula:
     if not names:
         raise QueryError(
             f"The formula {text!r} uses no column, so all offers would be alike. {_ALLOWED} "
-            "Nothing was worked out."
+            "Nothing was calculated."
         )
     return Formula(_write(tree, {}), tuple(names), tree)
 
@@ -153,7 +153,7 @@ def _checked(tree: ast.expr, text: str) -> list[ast.expr]:
             case _:
                 part = ast.get_source_segment(text.strip(), node) or type(node).__name__
                 raise QueryError(
-                    f"{part!r} cannot stand in a formula. {_ALLOWED} Nothing was worked out."
+                    f"{part!r} cannot stand in a formula. {_ALLOWED} Nothing was calculated."
                 )
     return found
 

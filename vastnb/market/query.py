@@ -307,7 +307,7 @@ def _sortable(name: str) -> str:
         return field
     if field in COLUMNS:
         raise refusal(
-            f"order={name!r}: this column is worked out here, so the service cannot sort by it. "
+            f"order={name!r}: this column is calculated here, so the service cannot sort by it. "
             f"Search without order=, then sort the frame: df.sort_values({name!r})."
         )
     if (right := RENAMED.get(name, "").partition("=")[0]) in known or canonical(right) in known:

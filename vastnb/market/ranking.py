@@ -145,7 +145,7 @@ def _require_job(source: pd.DataFrame) -> None:
     if "total_usd" not in source.columns:
         raise QueryError(
             'Ranking by "job" needs the job: df.vast.rank("job", hours=12, disk=100, '
-            "download_gb=80). Nothing was worked out or rented."
+            "download_gb=80). Nothing was calculated or rented."
         )
 
 

@@ -140,7 +140,7 @@ def on_the_job(seen: Among, hours: float, disk: float, download_gb: float) -> li
         found.append(Remark("warn", f"It has {space:.0f} GB of disk; this job needs {disk:g} GB."))
     lasts = seen.believed("duration")
     if lasts is None and not pd.isna(seen.row.get("duration")):
-        found.append(Remark("note", "When it must be given back is not credible (decades away)."))
+        found.append(Remark("note", "Its end date is not credible (decades away)."))
     elif lasts is not None and lasts < hours * 3600:
         found.append(
             Remark(
@@ -210,7 +210,7 @@ def on_history(history: Any, offer: pd.DataFrame) -> list[Remark]:
     try:
         said = history.percentile(offer)
     except (VastError, ImportError) as error:
-        return [Remark("note", f"The price history could not be asked: {error}")]
+        return [Remark("note", f"The price history could not be read: {error}")]
     percent_higher = float(said)
     level: Level = "good" if percent_higher >= 75 else "warn" if percent_higher <= 10 else "note"
     words = str(said)

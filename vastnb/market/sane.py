@@ -159,7 +159,7 @@ def unknown(what: str, name: Any, known: Iterable[str]) -> QueryError:
     if name in COLUMNS:  # a right name, but the frame lacks it
         near, hint = [], ' Searches return it, with columns="all" at least; keep it in the frame.'
     return QueryError(
-        f"There is no {what} {name!r} here.{hint} Nothing was worked out or rented.",
+        f"There is no {what} {name!r} here.{hint} Nothing was calculated or rented.",
         suggestions=near,
     )
 

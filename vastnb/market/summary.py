@@ -49,7 +49,7 @@ def summary(frame: pd.DataFrame, by: str | Sequence[str] = "gpu_name") -> pd.Dat
     """
     names = [by] if isinstance(by, str) else list(by)
     if not names:
-        raise QueryError("summary(by=[]): there is nothing to group by. Nothing was worked out.")
+        raise QueryError("summary(by=[]): there is nothing to group by. Nothing was calculated.")
     require(frame, [*names, "dph_total", "num_gpus"])
     price = measured(frame, "dph_total / num_gpus")
     rows = once_a_machine(frame, price, names)

@@ -117,7 +117,7 @@ def _run(given: argparse.Namespace, over: threading.Event) -> int:
         return 2
     except SystemExit:  # the HTTP server ends the program where it should raise
         print(
-            f"The simulated Vast cannot start: port {given.port} of {given.host} cannot be had; "
+            f"The simulated Vast cannot start: port {given.port} of {given.host} is not available; "
             "give another one, or --port 0 for any.",
             file=sys.stderr,
         )

@@ -27,7 +27,7 @@ from .against_history import compared
 from .assets import bundle, styles
 from .bells import Bells
 from .display import EXPLORER_COLUMNS
-from .explorer_drawer import Drawer
+from .explorer_drawer import Drawer, makes_no_widget_of_a_click
 from .explorer_model import ExplorerModel, Problem, Request
 from .explorer_status import beside_rows, static_copy, status_of
 from .fetching import Fetching
@@ -286,6 +286,14 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         return self._drawer.open(self.selected, type=state.type, disk=state.disk)
 
     def _open_form(self) -> None:
+        if makes_no_widget_of_a_click():
+            ids = [int(one) for one in self.selected["id"]]
+            code = f"vastnb.rent_form(client, {ids}, disk={self._model.state.disk:g})"
+            self._model.problem = Problem(
+                "host", "marimo opens no form from a click.", f"Run this in a cell:\n{code}", False
+            )
+            self._tell()
+            return
         try:
             self.renting = self._form_for_selection().model_id or ""
         except VastError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from vastnb.client import Client
 
     from .rent import RentForm
+
+
+def makes_no_widget_of_a_click() -> bool:
+    """Say whether this is marimo, where a widget can be made only while a cell runs."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
 
 
 class Drawer:
@@ -91,4 +98,4 @@ class Drawer:
             self._form.close()
 
 
-__all__ = ["Drawer"]
+__all__ = ["Drawer", "makes_no_widget_of_a_click"]

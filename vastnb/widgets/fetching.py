@@ -31,6 +31,7 @@ class Fetching(Generic[Job, Result]):
 
     _client: Client
     _closed: bool
+    send: Callable[..., None]
     if TYPE_CHECKING:  # the widget's own
 
         def _guarded(self, work: Callable[[], None], *, always: bool = False) -> None: ...
@@ -117,6 +118,8 @@ class Fetching(Generic[Job, Result]):
         if not self._waits():
             self._busy = None
         self._show()
+        if not self._closed:
+            self.send({"type": "answered"})
 
     def _end_fetching(self) -> None:
         """Fetch nothing more, and drop what comes."""

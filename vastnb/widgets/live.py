@@ -17,7 +17,6 @@ from typing import Any
 import anywidget
 import traitlets
 
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _log = logging.getLogger("vastnb.widgets")
 
 
@@ -29,6 +28,9 @@ class LiveWidget(anywidget.AnyWidget):
     """
 
     copy_class = traitlets.Unicode().tag(sync=True)
+    # How many answers to its own questions the page has heard. marimo runs the cells that use a
+    # widget when the page changes it, and at no other time.
+    heard = traitlets.Int(0).tag(sync=True)
     _closed = False
     _listening = False
 
@@ -96,10 +98,14 @@ class LiveWidget(anywidget.AnyWidget):
         """Return the HTML that stays when no kernel runs."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **_kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return the living widget, and what is left of it without a kernel."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {_WIDGET_VIEW: view, "text/html": self._copy(), "text/plain": repr(self)}
+    def _repr_mimebundle_(self, **_kwargs: Any) -> Any:
+        """Return the living widget, and what is left of it without a kernel.
+
+        Metadata comes with it where a host needs some: Colab does, and anywidget knows what.
+        """
+        data, metadata = super()._repr_mimebundle_() or ({}, {})
+        data["text/html"] = self._copy()
+        return (data, metadata) if metadata else data
 
     def _ipython_display_(self, **_kwargs: Any) -> None:
         """Display the widget, and beside it the copy that it hides while it lives.
@@ -109,7 +115,8 @@ class LiveWidget(anywidget.AnyWidget):
         """
         from IPython.display import display
 
-        data = self._repr_mimebundle_()
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, None)
         copy = data.pop("text/html")
-        display(data, raw=True)  # type: ignore[no-untyped-call]
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         display({"text/html": copy, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]

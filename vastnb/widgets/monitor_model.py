@@ -18,10 +18,10 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.history import number
+from vastnb.fleet.status import TO_DO
 
 from .monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from .monitor_rows import code_of, figures_of, row_of
-from .rent_machines import ADVICE
 from .spending import Ledger
 
 if TYPE_CHECKING:
@@ -328,7 +328,9 @@ def as_of_now(change: Change, watched: Watched | None) -> Change:
     if now not in ("running", "gone"):
         return change
     how = "Running again" if now == "running" else "Gone"
-    then = change.text.partition(" What to do: ")[0]
+    then = change.text
+    for advised in filter(None, TO_DO.values()):
+        then = then.removesuffix(f" {advised}.")
     return replace(change, level="info", text=f"{how}. Earlier: {then}")
 
 
@@ -339,15 +341,8 @@ def _news(change: Change) -> dict[str, Any]:
         "label": plain(change.label, 80) if change.label else None,
         "kind": change.kind,
         "level": change.level,
-        "text": plain(_advised(change.text), 400),
+        "text": plain(change.text, 400),
     }
-
-
-def _advised(text: str) -> str:
-    """Return a notice whose advice is a sentence instead of the verdict's word."""
-    said, _, advice = text.partition(" What to do: ")
-    words = ADVICE.get(advice.rstrip("."))
-    return text if words is None else f"{said} {words}." if words else said
 
 
 def _urgent(notice: Notice) -> tuple[bool, float]:

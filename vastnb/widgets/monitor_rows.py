@@ -15,9 +15,9 @@ from vastnb.api.text import plain, seconds
 from vastnb.fleet.again import DEARER
 from vastnb.fleet.connect import ssh_command
 from vastnb.fleet.history import number
+from vastnb.fleet.status import TO_DO
 from vastnb.market.vram import nominal
 
-from .rent_machines import ADVICE
 from .spending import Spent, rates_of
 from .static_html import static_table
 
@@ -98,7 +98,7 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
         "rank": _RANKS.get(verdict.state, 0),
         "reason": plain(verdict.reason, TEXT),
         "advice": verdict.advice,
-        "advice_text": ADVICE.get(verdict.advice, verdict.advice),
+        "advice_text": TO_DO[verdict.advice],
         "settled": verdict.settled,
         "since": watched.since,
         "label": _text(record.get("label")),

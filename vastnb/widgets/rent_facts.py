@@ -79,11 +79,11 @@ def account_of(client: Client) -> Account:
 
 
 def templates_of(client: Client) -> tuple[Template, ...] | None:
-    """Return the templates; None if they cannot be had."""
+    """Return the templates; None if they is not available."""
     try:
         frame = client.search_templates()
     except VastError as error:
-        _log.info("templates cannot be had: %s", error)
+        _log.info("templates is not available: %s", error)
         return None
     rows: list[Template] = []
     for row in frame.to_dict("records"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.fleet import connect
 from vastnb.fleet.diary import dph_now
+from vastnb.fleet.status import TO_DO
 
 from .rent_price import number_of
 
@@ -31,21 +32,6 @@ MOODS: Final[dict[str, str]] = {
     "gone": "off",
     "destroying": "busy",
 }
-
-
-ADVICE: Final[dict[str, str]] = {
-    "nothing to do": "",
-    "wait": "",
-    "destroy and try the next offer": "Destroy it and try the next offer",
-    "destroy and fix the image": "Destroy it and correct the image",
-    "try the next offer": "Try the next offer",
-    "raise the bid": "Raise the bid",
-    "start again": "Start it again",
-    "stop it": "Stop it",
-    "destroy it again": "Destroy it again",
-    "billed for storage": "Start it, or destroy it to end disk charges",
-}
-"""What is advised, as a sentence; empty where there is nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +100,7 @@ class Machine:
             "state": state,
             "mood": MOODS.get(state, "warn"),
             "reason": self.reason,
-            "advice": ADVICE.get(self.advice, self.advice),
+            "advice": TO_DO.get(self.advice, self.advice),  # type: ignore[call-overload]
             "gpu": f"{count:.0f}\N{MULTIPLICATION SIGN} {name}"
             if count and isinstance(name, str)
             else "",
@@ -183,4 +169,4 @@ def bill_of(machines: Sequence[Machine], now: float) -> dict[str, Any] | None:
     }
 
 
-__all__ = ["ADVICE", "MOODS", "Machine", "Receipt", "bill_of", "seen_in"]
+__all__ = ["MOODS", "Machine", "Receipt", "bill_of", "seen_in"]

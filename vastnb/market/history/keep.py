@@ -79,7 +79,7 @@ def surplus(sizes: Sequence[tuple[Day, int]], keep: Keep, *, asked: bool) -> lis
     total, left = sum(size for _, size in sizes), len(sizes)
     gone: list[Day] = []
     for day, size in sizes:
-        if left <= keep.days and total <= keep.gb * 1e9:
+        if left <= keep.days and total <= round(keep.gb * 1e9):
             break
         gone.append(day)
         total, left = total - size, left - 1

@@ -3,6 +3,7 @@
 
 export function connect(model, store) {
   const onMessage = (message, buffers) => {
+    noteAnswer(model, message);
     if (message.type === "offers") store.load(message, buffers);
     else if (message.type === "rows") store.show(message, buffers[0]);
     else if (message.type === "columns") store.replace(message, buffers);
@@ -39,6 +40,13 @@ export function connect(model, store) {
     model.off("change:order", pull);
     model.off("change:selected_ids", pull);
   };
+}
+
+// Writes down that an answer to the page has come: marimo then runs the cells that use it.
+export function noteAnswer(model, message) {
+  if (message.type !== "answered") return;
+  model.set("heard", (model.get("heard") ?? 0) + 1);
+  model.save_changes();
 }
 
 function orderOf(pair) {

@@ -2,6 +2,7 @@
 import { Alive } from "./alive.js";
 import { Chart } from "./charts.js";
 import { grouped, guardKeys, h, watchTheme } from "./dom.js";
+import { noteAnswer } from "./link.js";
 import { StatusBars } from "./status.js";
 
 const CHARTS = ["distribution", "performance", "trend", "countries"];
@@ -74,6 +75,7 @@ class PricesView {
   follow() {
     const { model, signal } = this;
     const onMessage = (message) => {
+      noteAnswer(model, message);
       if (message.type !== "scenes") return;
       this.bars.offset = Date.now() / 1000 - message.now;
       for (const name of CHARTS) this.charts[name].draw(message.scenes[name]);

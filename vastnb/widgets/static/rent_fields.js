@@ -53,7 +53,7 @@ export class RentFields {
       }),
     };
     this.template = single("Template", { hint: "None; type to choose" }, (option) => say({ type: "template", hash: option ? option[0] : null }));
-    this.offers = h("div", { class: "vnb-cands", role: "list", "aria-label": "Offers, tried in this order" });
+    this.offers = h("div", { class: "vnb-cands", role: "list", tabindex: 0, "aria-label": "Offers, tried in this order" });
     this.offersNote = h("span", { class: "vnb-fieldnote" });
     const node = (name) => this.controls[name].node;
     this.node = h(

@@ -28,7 +28,7 @@ export class RentPanel {
     this.guard = h("div", { class: "vnb-most" });
     this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "Warnings" });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
-    this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.say({ type: "review" }) });
+    this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.goToWrong() || this.say({ type: "review" }) });
     this.rent = h("button", { type: "button", class: "vnb-primary vnb-rentgo", onclick: () => this.confirm() });
     this.back = h("button", { type: "button", class: "vnb-button", text: "Back", onclick: () => this.say({ type: "back" }) });
     this.asked = h("ul", { class: "vnb-asked" });
@@ -62,10 +62,18 @@ export class RentPanel {
     setText(this.note, state.note ?? "");
     this.note.hidden = !state.note;
     this.review.hidden = phase !== "plan";
-    this.review.disabled = !settled || !state.offers.length || Object.keys(state.errors).length > 0 || !state.has_key;
+    this.review.disabled = !settled || !state.offers.length || !state.has_key;
     setText(this.review, settled || !state.offers.length ? "Review and rent…" : "Calculating…");
     this.showQuestion(state);
     this.showMore(state);
+  }
+
+  // Puts the focus on what keeps the order from being reviewed; says whether there is something.
+  goToWrong() {
+    const said = [...this.node.closest(".vnb-root").querySelectorAll(".vnb-wrong:not(:empty)")].find((one) => one.checkVisibility());
+    const bad = said?.closest(".vnb-field")?.querySelector("input:not(:disabled), textarea:not(:disabled)");
+    bad?.focus();
+    return Boolean(bad);
   }
 
   showPrice(state) {
