@@ -276,6 +276,18 @@ def test_a_warning_that_is_an_error_loses_no_handle(client: vastnb.Client, serve
     assert len(fleet) == 1  # type: ignore[arg-type]
 
 
+def test_a_handle_that_is_dropped_unused_says_that_its_machine_bills(
+    client: vastnb.Client, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.rent("num_gpus=1", **ORDER)  # as after a Ctrl-C between the rent and its block
+    (machine,) = alive(server)
+    said = capsys.readouterr().err
+    assert f"Instance {machine.id} was rented, and its handle was dropped" in said
+    with rent(client):
+        pass
+    assert "dropped" not in capsys.readouterr().err
+
+
 # -- ended, and in time --------------------------------------------------------------------------
 
 

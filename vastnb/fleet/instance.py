@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePath
@@ -71,6 +73,7 @@ class Instance(OnMachine, Block):
         self._wanted: Wanted | None = wanted
         self._verdict: Verdict | None = None
         self.attempts = attempts
+        self._new_in = os.getpid() if attempts is not None else 0
         if wanted is not None:
             client.watcher.expect(id, wanted, acted=False)
         if record is not None:
@@ -79,7 +82,21 @@ class Instance(OnMachine, Block):
     @property
     def id(self) -> int:
         """The instance's id."""
+        self._new_in = 0
         return self._id
+
+    def __enter__(self) -> Self:
+        self._new_in = 0
+        return super().__enter__()
+
+    def __del__(self) -> None:
+        """Say that it bills, if it was just rented and nobody has got hold of it: by a Ctrl-C."""
+        new = self.__dict__.get("_new_in") == os.getpid() and self._wanted != "gone"
+        if new and not sys.is_finalizing():
+            sys.stderr.write(
+                f"Instance {self._id} was rented, and its handle was dropped: it bills. "
+                f"client.destroy_instance({self._id}) ends it.\n"
+            )
 
     @property
     def label(self) -> str | None:
