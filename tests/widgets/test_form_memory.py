@@ -113,3 +113,29 @@ def test_an_alert_is_set_and_ended_or_refused_in_words(client: Client) -> None:
     assert bells.page()[0]["hits"] > 0
     bells.take({"stop": shown["number"]}, query, per="offer", type="on-demand", storage=10)
     assert bells.page() == [] and list(client.history.alerts) == []
+
+
+def test_the_monitor_extends_a_deadline_by_a_confirmed_click(client: Client) -> None:
+    box = client.rent("gpu_name=RTX_4090 num_gpus=1", image="a/b", disk=20, max_hours=3)
+    watching = vastnb.monitor(client)
+    (row,) = watching._model.picture(watching._now(), client=client)["rows"]
+    assert row["deadline"] is not None and "extend" in row["verbs"]
+    before = box.deadline
+    click = {"type": "act", "key": "k1", "verb": "extend", "id": box.id, "shown": row["dph_run"]}
+    watching._on_message(watching, {**click, "at": watching._now()}, [])
+    watching._on_message(watching, {**click, "at": watching._now()}, [])  # the same click again
+    for _ in range(100):
+        watching._drain()
+        if not watching._model.busy:
+            break
+        time.sleep(0.02)
+    after = box.deadline
+    assert before is not None and after is not None
+    assert round((after - before).total_seconds()) == 3600
+    late = {**click, "key": "k2", "at": watching._now() - 300}
+    watching._on_message(watching, late, [])
+    assert (
+        box.deadline == after
+        and "Nothing was done" in watching._picture()["rows"][0]["said"]["text"]
+    )
+    watching.close()

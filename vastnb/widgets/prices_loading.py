@@ -47,7 +47,7 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
     """
     nothing = price_frames.empty_trend()
     if not gpus:
-        return nothing, "There are no offers to look back from."
+        return nothing, "No offers, so no price history to show."
     every = "1h" if days <= 2 else "6h" if days <= 14 else "1d"
     try:
         found = _asked(client.history, gpus, days=days, every=every, type=kind)
@@ -61,12 +61,12 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
     spans = found["at"].nunique()
     if spans == 0:
         return nothing, (
-            f"None of these was seen in the last {days:g} days. Every search adds to the history: "
-            "look again tomorrow."
+            f"None of these was seen in the last {days:g} days. Every search adds to the history; "
+            "check again tomorrow."
         )
     if spans == 1:
         return nothing, (
-            "One point in time so far. Every search adds to the history: look again later, and "
+            "Only one point so far. Every search adds to the history; check again later, and "
             "this becomes a line."
         )
     found = found.reset_index(drop=True)
