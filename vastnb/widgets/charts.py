@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from .chart_parts import (
+from vastnb.widgets.chart_parts import (
     FOOT,
     HEIGHT,
     PAD,
@@ -29,7 +29,7 @@ from .chart_parts import (
     usd,
     with_article,
 )
-from .scene import (
+from vastnb.widgets.scene import (
     DEAR,
     GOOD,
     INK,
