@@ -348,7 +348,7 @@ def _signed(share: float) -> str:
 
 def _against(share: float) -> str:
     if round(share * 100) == 0:
-        return "as expensive as elsewhere"
+        return "same price as elsewhere"
     how = "cheaper" if share < 0 else "more expensive"
     return f"{abs(share) * 100:.0f} % {how} than the same GPUs"
 
