@@ -274,7 +274,8 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
     band = (bottom - TOP) / max(len(shown), 4)
     zero = x(0.0)
     sides = "\N{LEFTWARDS ARROW} cheaper | more expensive \N{RIGHTWARDS ARROW}"
-    body.append(words(zero, TOP - 7, sides, text_anchor="middle", font_size=10.5, opacity=0.85))
+    body.append(words(zero, TOP - 7, sides, text_anchor="middle",
+                      font_size=10.5, opacity=0.85))  # fmt: skip
     body.append(words(width - PAD, TOP - 7, "machines", text_anchor="end", font_size=10.5))
     if one_model:
         body.append(words(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5))
