@@ -17,6 +17,7 @@ from vastnb.errors import (
     ConnectionLost,
     HostKeyChanged,
     LoginRefused,
+    RemoteError,
     WaitTimeout,
 )
 from vastnb.remote import session as session_module
@@ -176,7 +177,7 @@ def test_a_call_that_had_not_begun_is_sent_again(weak: Session, proxy: Proxy) ->
 def test_no_server_yet_is_waited_for(weak: Session, proxy: Proxy) -> None:
     proxy.refuses = True
     threading.Timer(1.5, setattr, (proxy, "refuses", False)).start()
-    with pytest.raises(ConnectionLost, match="cannot be reached"):
+    with pytest.raises(ConnectionLost, match="broke while it was made"):
         weak.open(patience=0)
     weak.open(patience=10)
     assert weak.is_open
@@ -309,3 +310,31 @@ def test_paths_are_in_the_workspace(session: Session, machine: Machine) -> None:
     assert session.path("~/x") == f"{machine.home}/x"
     assert session.path("/opt/x") == "/opt/x"
     assert session_module.AT_ONCE < 10  # OpenSSH's MaxSessions
+
+
+def test_as_many_commands_as_may_run_at_once_can_all_be_ended(session: Session) -> None:
+    stop = threading.Event()
+    ended: list[str] = []
+
+    def one() -> None:
+        try:
+            run(session, "sleep 60", show=False, stop=stop)
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+
+    threads = [threading.Thread(target=one) for _ in range(session_module.AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert ended == ["interrupted"] * session_module.AT_ONCE
+
+
+def test_without_ssh_it_is_said_what_to_install(
+    connect: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RemoteError, match="openssh-client"):
+        connect().open()
