@@ -21,6 +21,8 @@ from vastnb.errors import (
     WaitTimeout,
 )
 from vastnb.remote import session as session_module
+from vastnb.remote.copying import copy, rsync_here
+from vastnb.remote.kernel import RemoteKernel
 from vastnb.remote.run import SHOW, run
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target, meaning, options
@@ -243,9 +245,23 @@ def test_tmux_at_login_does_not_get_in_the_way(openssh: OpenSSH, tmp_path: Path)
         rc.unlink()
 
 
-def test_a_connection_of_its_own_for_each_call_works_too(connect: MakeSession) -> None:
+def test_a_connection_of_its_own_for_each_call_works_too(
+    connect: MakeSession, machine: Machine, tmp_path: Path
+) -> None:
+    """As on Windows, whose ssh cannot share a connection."""
     alone = connect(multiplex=False)
     assert run(alone, "echo alone", show=False).out == "alone\n"
+    kernel = RemoteKernel(alone, "alone").open()
+    try:
+        reply = kernel.execute("", ask={"sum": "1 + 1"})
+        assert reply["user_expressions"]["sum"]["data"]["text/plain"] == "2"
+    finally:
+        kernel.shutdown()
+    (tmp_path / "file").write_text("text")
+    for engine in ("plain", "rsync") if rsync_here() else ("plain",):
+        copy(alone, tmp_path / "file", engine, up=True, memory=tmp_path / "m", engine=engine)
+        assert (machine.workspace / engine).read_text() == "text"
+        (machine.workspace / engine).unlink()
 
 
 @pytest.mark.slow
