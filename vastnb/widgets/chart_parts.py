@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .scene import Scale, Scene, fitted, picture, rule, text_width, words
-from .static_html import UNDER_A_CENT
+from vastnb.widgets.scene import Scale, Scene, fitted, picture, rule, text_width, words
+from vastnb.widgets.static_html import UNDER_A_CENT
 
 HEIGHT: Final = 330
 TOP: Final = 56.0
