@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Self
 
 from vastnb.errors import InvalidRequest, JournalError
-from vastnb.fleet.desk import CONFIRMING, Desk
-from vastnb.fleet.journal import Entry
-from vastnb.fleet.marker import new_marker
-from vastnb.fleet.obligations import UNRENTED
-from vastnb.fleet.outcomes import still_there
-from vastnb.fleet.plan import State
-from vastnb.fleet.settle import CLOSED, DESTROY_BUDGET, Case
+from vastnb.fleet.env import new_marker
+from vastnb.fleet.rent.attempt import CONFIRMING, Desk
+from vastnb.fleet.rent.journal import Entry
+from vastnb.fleet.rent.obligations import UNRENTED
+from vastnb.fleet.rent.outcomes import still_there
+from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.settle import CLOSED, DESTROY_BUDGET, Case
 from vastnb.fleet.warned import warn
 from vastnb.remote.verbs import put_away
 

@@ -19,16 +19,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from vastnb.errors import InstanceFailed, InvalidRequest, OfferGone, VastError
-from vastnb.fleet.deadline import Machine, spent_by
-from vastnb.fleet.ending import destroy
 from vastnb.fleet.guarding import guard_of
-from vastnb.fleet.history import number
-from vastnb.fleet.offer import Offer, bid_for, offers_of
+from vastnb.fleet.looks import number
+from vastnb.fleet.rent.deadline import Machine, spent_by
+from vastnb.fleet.rent.ending import destroy
+from vastnb.fleet.rent.offer import Offer, bid_for, offers_of
 
 if TYPE_CHECKING:
-    from vastnb.fleet.desk import Desk
     from vastnb.fleet.instance import Instance
-    from vastnb.fleet.rent import Rental
+    from vastnb.fleet.rent.attempt import Desk
+    from vastnb.fleet.rent.rental import Rental
     from vastnb.fleet.verbs import InstanceVerbs
 
 DEARER: Final = 1.1
@@ -201,7 +201,7 @@ def _dollars_left(desk: Desk, id: int) -> float | None:
 def _rent(
     client: InstanceVerbs, rental: Rental, record: Mapping[str, Any], limit: float
 ) -> Instance:
-    from vastnb.fleet.renting import result_of
+    from vastnb.fleet.rent.renter import result_of
 
     order, bid = rental.order, rental.bid
     if order.price is not None:  # rented by `create_instance`, where the bid is a part of the order

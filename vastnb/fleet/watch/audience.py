@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from vastnb.fleet.changes import Change
-from vastnb.fleet.diary import Diary
-from vastnb.fleet.listeners import Listeners, Subscriber, notices_only
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.eventlog import Diary
+from vastnb.fleet.watch.listeners import Listeners, Subscriber, notices_only
 
 
 class Audience:
-    """Listeners and diary of a watcher. A part of `vastnb.fleet.watch.Watcher`."""
+    """Listeners and diary of a watcher. A part of `vastnb.fleet.watch.watcher.Watcher`."""
 
     def __init__(self) -> None:
         self._listeners = Listeners()
@@ -58,7 +58,7 @@ class Audience:
         -------
         DataFrame
             ``at`` (UTC), ``id``, ``label``, ``kind``, ``before``, ``after``, ``level``, ``text``;
-            see `vastnb.fleet.changes.Change`.
+            see `vastnb.fleet.watch.changes.Change`.
         """
         return self._diary.events()
 

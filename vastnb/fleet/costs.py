@@ -10,7 +10,7 @@ import pandas as pd
 
 from vastnb import html
 from vastnb.api.text import plain, seconds
-from vastnb.fleet.history import number
+from vastnb.fleet.looks import number
 from vastnb.fleet.status import judge
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.frames.offers import times_of

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from vastnb.api.text import plain
-from vastnb.fleet.history import History, Seen
-from vastnb.fleet.marker import MARKER, marker_of
+from vastnb.fleet.env import MARKER, marker_of
+from vastnb.fleet.looks import History, Seen
 from vastnb.fleet.status import Verdict, Wanted, judge, remember
 
 WATCH_COLUMNS: Final[tuple[str, ...]] = (

@@ -13,10 +13,10 @@ from typing import Final
 
 from vastnb.clock import Clock
 from vastnb.errors import JournalError
-from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.notices import Rental
-from vastnb.fleet.obligations import due_at, known_contracts
-from vastnb.fleet.plan import OVER
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.obligations import due_at, known_contracts
+from vastnb.fleet.rent.plan import OVER
+from vastnb.fleet.watch.notices import Rental
 
 FRESH: Final = 15.0
 """Seconds for which what was read holds."""

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.fleet.history import number
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.picture import WATCH_COLUMNS
-from vastnb.fleet.probe import doors_of, reach
+from vastnb.fleet.looks import number
+from vastnb.fleet.watch.picture import WATCH_COLUMNS
+from vastnb.fleet.watch.probe import doors_of, reach
 
 log = logging.getLogger("vastnb.fleet")
 

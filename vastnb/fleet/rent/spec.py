@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.marker import MARKER, label_of, with_marker
+from vastnb.fleet.env import MARKER, label_of, with_marker
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768

@@ -1,8 +1,8 @@
 """What to do next about an attempt to rent: decisions, and nothing but decisions.
 
-Whose business an attempt is, and what proves its end, stands in `vastnb.fleet.obligations`. Here
-`next_step` says what one attempt needs now, `next_move` what a whole rental needs. Both take what
-is known and return a value; looking, sending and waiting are done elsewhere.
+Whose business an attempt is, and what proves its end, stands in `obligations`. Here `next_step`
+says what one attempt needs now, `next_move` what a whole rental needs. Both take what is known and
+return a value; looking, sending and waiting are done elsewhere.
 
 ::
 

@@ -1,9 +1,9 @@
 """Renting: candidates in the order given, one machine for each that is wanted.
 
-`Rental.run` does what `vastnb.fleet.plan.next_move` decides. Each machine is a create of its own,
-with a marker of its own. The service also takes up to 64 offers in one request, and that is not
-used: all of its machines would carry one marker, and one lost answer would leave up to 64 of them
-to be told apart by guesswork.
+`Rental.run` does what `plan.next_move` decides. Each machine is a create of its own, with a marker
+of its own. The service also takes up to 64 offers in one request, and that is not used: all of its
+machines would carry one marker, and one lost answer would leave up to 64 of them to be told apart
+by guesswork.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vastnb.errors import (
     OutcomeUnknown,
     VastError,
 )
-from vastnb.fleet.candidates import Candidates, PassedOver
-from vastnb.fleet.deadline import HOUR, Bounds, Machine, in_words, repriced
-from vastnb.fleet.desk import Desk
-from vastnb.fleet.offer import Offer, bid_for
-from vastnb.fleet.order import Order
-from vastnb.fleet.outcomes import Attempt, still_there
-from vastnb.fleet.plan import (
+from vastnb.fleet.rent.attempt import Desk
+from vastnb.fleet.rent.candidates import Candidates, PassedOver
+from vastnb.fleet.rent.deadline import HOUR, Bounds, Machine, in_words, repriced
+from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Telling
+from vastnb.fleet.rent.offer import Offer, bid_for
+from vastnb.fleet.rent.outcomes import Attempt, still_there
+from vastnb.fleet.rent.plan import (
     LIVE,
     UNSETTLED,
     Candidate,
@@ -41,8 +41,8 @@ from vastnb.fleet.plan import (
     Tried,
     next_move,
 )
-from vastnb.fleet.settle import DESTROY_BUDGET, Case
-from vastnb.fleet.telling import Kind, Listener, RentEvent, Telling
+from vastnb.fleet.rent.settle import DESTROY_BUDGET, Case
+from vastnb.fleet.rent.spec import Order
 from vastnb.fleet.warned import warn
 from vastnb.html import ours
 

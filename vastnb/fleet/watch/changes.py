@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from vastnb.fleet.picture import Meant, Picture, Watched
 from vastnb.fleet.status import State, Wanted
+from vastnb.fleet.watch.picture import Meant, Picture, Watched
 
 Kind = Literal["state", "appeared", "gone", "action", "trouble", "recovered", "notice"]
 Level = Literal["info", "good", "warn", "bad"]

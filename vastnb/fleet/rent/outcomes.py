@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from vastnb.api.answers import own_refusal
 from vastnb.api.text import plain
 from vastnb.errors import InstanceFailed, OutcomeUnknown, ServerError, VastError
-from vastnb.fleet.offer import Offer
-from vastnb.fleet.plan import LIVE, UNSETTLED, State
-from vastnb.fleet.settle import Case
+from vastnb.fleet.rent.offer import Offer
+from vastnb.fleet.rent.plan import LIVE, UNSETTLED, State
+from vastnb.fleet.rent.settle import Case
 
 
 class Read(NamedTuple):

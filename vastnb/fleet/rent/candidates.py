@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError
-from vastnb.fleet.offer import Kind, Offer, bid_for, found_offer
-from vastnb.fleet.order import Order
+from vastnb.fleet.rent.offer import Kind, Offer, bid_for, found_offer
+from vastnb.fleet.rent.spec import Order
 
 CHUNK: Final = 32
 """Offers that are searched again at a time: their rows count against the day's quota."""

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from vastnb.fleet.plan import LISTED_WITHIN, LIVE, State
+from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, State
 
 if TYPE_CHECKING:
-    from vastnb.fleet.journal import Entry
+    from vastnb.fleet.rent.journal import Entry
 
 DAY: Final = 86400.0
 
@@ -188,7 +188,7 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
     marker can be copied. A record that shows neither, and began after the request on the same
     machine with the same image, may be it. Nobody may conclude anything then.
     """
-    from vastnb.fleet.marker import label_of, read_marker
+    from vastnb.fleet.env import label_of, read_marker
 
     marker = read_marker(record)
     named = entry.contract is not None and record.get("id") == entry.contract

@@ -6,9 +6,9 @@ budget follows what a machine really costs. One daemon thread for each client, o
 something to see to. It waits for nothing long: what is due is destroyed first, all at once, and one
 list of instances then serves everything else.
 
-What is owed stands in the journal (`vastnb.fleet.obligations`). The thread reads it before it acts,
-so that another kernel may move a deadline, and now and then, for what a dead kernel has left. It
-belongs to the process that made it: a fork has none, and guards nothing of its parent's.
+What is owed stands in the journal (`vastnb.fleet.rent.obligations`). The thread reads it before it
+acts, so that another kernel may move a deadline, and now and then, for what a dead kernel has left.
+It belongs to the process that made it: a fork has none, and guards nothing of its parent's.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from typing import Final, NamedTuple
 from vastnb.api.text import seconds
 from vastnb.clock import Steady
 from vastnb.errors import JournalError, VastError
-from vastnb.fleet.deadline import in_words, repriced
-from vastnb.fleet.desk import Desk, in_flight
-from vastnb.fleet.journal import CONFIRMED, FOUND, Entry
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.obligations import Holder, due_at, is_sought, match, obligation
-from vastnb.fleet.plan import LIVE, OPEN, UNSETTLED, State
-from vastnb.fleet.settle import Case, Settler
+from vastnb.fleet.rent.attempt import Desk, in_flight
+from vastnb.fleet.rent.deadline import in_words, repriced
+from vastnb.fleet.rent.journal import CONFIRMED, FOUND, Entry
+from vastnb.fleet.rent.obligations import Holder, due_at, is_sought, match, obligation
+from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
+from vastnb.fleet.rent.settle import Case, Settler
 
 SLICE: Final = 30.0
 """Seconds of sleep at a time: a computer that was suspended wakes with its clock moved on."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vastnb.errors import AuthError, VastError
-from vastnb.fleet.deadline import in_words
-from vastnb.fleet.desk import Desk, in_flight
-from vastnb.fleet.guard import guarded, needs_care, recognised
-from vastnb.fleet.journal import FOUND, Entry
+from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.marker import marker_of
-from vastnb.fleet.obligations import (
+from vastnb.fleet.rent.attempt import Desk, in_flight
+from vastnb.fleet.rent.deadline import in_words
+from vastnb.fleet.rent.guard import guarded, needs_care, recognised
+from vastnb.fleet.rent.journal import FOUND, Entry
+from vastnb.fleet.rent.obligations import (
     UNRENTED,
     Holder,
     due_at,
@@ -27,8 +27,8 @@ from vastnb.fleet.obligations import (
     match,
     obligation,
 )
-from vastnb.fleet.plan import LIVE, OPEN, UNSETTLED, State
-from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, Case
+from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
+from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case
 
 Kind = Literal["adopted", "bills", "destroyed", "absent", "gone", "unsettled", "elsewhere"]
 

@@ -2,7 +2,7 @@
 
 `Desk.send` writes the attempt down, sends the create once, and reads the answer. Whatever is not a
 clear answer leaves the attempt unknown, and `Desk.find_out` settles that before anything else is
-sent. What an answer means is decided in `vastnb.fleet.outcomes`, from values only.
+sent. What an answer means is decided in `vastnb.fleet.rent.outcomes`, from values only.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from vastnb.errors import (
     ServerError,
     VastError,
 )
-from vastnb.fleet.account import Account
-from vastnb.fleet.deadline import Bounds
-from vastnb.fleet.history import number
-from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.marker import new_marker
-from vastnb.fleet.obligations import Holder, obligation
-from vastnb.fleet.offer import Offer
-from vastnb.fleet.onmachine import with_line
-from vastnb.fleet.order import Order
-from vastnb.fleet.outcomes import Attempt, blocked, outcome, read_answer, unknown
-from vastnb.fleet.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
-from vastnb.fleet.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
+from vastnb.fleet.env import new_marker
+from vastnb.fleet.looks import number
+from vastnb.fleet.rent.account import Account
+from vastnb.fleet.rent.deadline import Bounds
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.obligations import Holder, obligation
+from vastnb.fleet.rent.offer import Offer
+from vastnb.fleet.rent.on_machine import with_line
+from vastnb.fleet.rent.outcomes import Attempt, blocked, outcome, read_answer, unknown
+from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
+from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
+from vastnb.fleet.rent.spec import Order
 
 if TYPE_CHECKING:
-    from vastnb.fleet.guard import Guard
+    from vastnb.fleet.rent.guard import Guard
 
 PATIENCE: Final = 120.0
 """Seconds that a create may wait for its turn, other kernels and refusals (429) included."""

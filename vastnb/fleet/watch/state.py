@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from vastnb.fleet import changes as news
-from vastnb.fleet import tempo as pace
-from vastnb.fleet.changes import Change
 from vastnb.fleet.listing import Listing
-from vastnb.fleet.notices import Rental, Said, notices
-from vastnb.fleet.picture import (
+from vastnb.fleet.watch import changes as news
+from vastnb.fleet.watch import tempo as pace
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.notices import Rental, Said, notices
+from vastnb.fleet.watch.picture import (
     Doubt,
     Known,
     Meant,
@@ -24,7 +24,7 @@ from vastnb.fleet.picture import (
     moved,
     take_list,
 )
-from vastnb.fleet.tempo import Tempo
+from vastnb.fleet.watch.tempo import Tempo
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def with_failure(
     retry_after: float | None = None,
     hopeless: bool = False,
 ) -> tuple[State, list[Change]]:
-    """Take in that a look failed; see `vastnb.fleet.tempo.after_failure` for the parameters."""
+    """Take in that a look failed; see `tempo.after_failure` for the parameters."""
     found = [] if state.error else [news.trouble(now, text)]
     tempo = pace.after_failure(
         state.tempo, now, chance=chance, retry_after=retry_after, hopeless=hopeless
@@ -215,7 +215,7 @@ def with_notices(
     acted: Collection[int],
     rentals: Mapping[int, Rental],
 ) -> tuple[State, list[Change]]:
-    """Decide what must be told because it costs money; see `vastnb.fleet.notices`."""
+    """Decide what must be told because it costs money; see `vastnb.fleet.watch.notices`."""
     said, found = notices(
         state.said,
         state.picture,

@@ -6,8 +6,8 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 
-from vastnb.fleet.changes import Change
-from vastnb.fleet.snapshot import Snapshot
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.state import Snapshot
 
 Subscriber = Callable[[Sequence[Change], Snapshot], None]
 

@@ -5,11 +5,10 @@ calls `Watcher.look`, and gets the one at hand if the next look is not due. A lo
 (with its pages); who comes while it is under way joins it. So any number of widgets and waits ask
 once, and when nobody looks, nothing is sent.
 
-What is decided is decided elsewhere, by pure functions: when the next look is worth while
-(`vastnb.fleet.tempo`), whether a list is to be believed and what it makes of the picture
-(`vastnb.fleet.picture`), what has changed (`vastnb.fleet.changes`), what costs money and must be
-said (`vastnb.fleet.notices`); `vastnb.fleet.snapshot` puts them together. Here it is done, kept and
-told.
+What is decided is decided elsewhere, by pure functions: when the next look is due (`tempo`),
+whether a list is to be believed and what it makes of the picture (`picture`), what has changed
+(`changes`), what costs money and must be said (`notices`); `state` puts them together. Here it is
+done, kept and told.
 """
 
 from __future__ import annotations
@@ -26,17 +25,18 @@ from typing import Any, Final
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
-from vastnb.fleet import changes as news
-from vastnb.fleet import tempo as pace
-from vastnb.fleet.asking import ONE_LIST, Asking, Flight
-from vastnb.fleet.audience import Audience
-from vastnb.fleet.changes import Change
-from vastnb.fleet.listeners import Subscriber
+from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing
-from vastnb.fleet.marker import marker_of
-from vastnb.fleet.notices import Rental
-from vastnb.fleet.picture import Meant, Watched, relabelled, take_one, trimmed
-from vastnb.fleet.snapshot import (
+from vastnb.fleet.status import Wanted
+from vastnb.fleet.watch import changes as news
+from vastnb.fleet.watch import tempo as pace
+from vastnb.fleet.watch.audience import Audience
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.listeners import Subscriber
+from vastnb.fleet.watch.look import ONE_LIST, Asking, Flight
+from vastnb.fleet.watch.notices import Rental
+from vastnb.fleet.watch.picture import Meant, Watched, relabelled, take_one, trimmed
+from vastnb.fleet.watch.state import (
     Snapshot,
     State,
     with_action,
@@ -45,7 +45,6 @@ from vastnb.fleet.snapshot import (
     with_list,
     with_notices,
 )
-from vastnb.fleet.status import Wanted
 
 log = logging.getLogger("vastnb.fleet")
 

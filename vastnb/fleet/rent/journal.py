@@ -23,10 +23,10 @@ from typing import Any, Final, TypeVar
 
 from vastnb.api.files import data_dir, private_file
 from vastnb.errors import JournalError
-from vastnb.fleet.deadline import LATEST
-from vastnb.fleet.obligations import Holder, is_neglected
-from vastnb.fleet.owner import Owner, this_process
-from vastnb.fleet.plan import LIVE, OPEN, State
+from vastnb.fleet.rent.deadline import LATEST
+from vastnb.fleet.rent.obligations import Holder, is_neglected
+from vastnb.fleet.rent.plan import LIVE, OPEN, State
+from vastnb.fleet.rent.process import Owner, this_process
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from vastnb.fleet.changes import Change
-from vastnb.fleet.history import number
-from vastnb.fleet.picture import Known
+from vastnb.fleet.looks import number
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.picture import Known
 from vastnb.html import ours
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.tables.schema import Dtype
@@ -68,14 +68,14 @@ class Diary:
             self._samples.extend(rows)
 
     def events(self) -> pd.DataFrame:
-        """Return the changes, oldest first; see `vastnb.fleet.watch.Watcher.events`."""
+        """Return the changes, oldest first; see `vastnb.fleet.watch.watcher.Watcher.events`."""
         names = [field.name for field in fields(Change)]
         with self._lock:
             rows = [dict(zip(names, astuple(change), strict=True)) for change in self._changes]
         return _frame([tuple(row[name] for name in _EVENTS) for row in rows], _EVENTS)
 
     def history(self) -> pd.DataFrame:
-        """Return the samples, oldest first; see `vastnb.fleet.watch.Watcher.history`."""
+        """Return the samples, oldest first; see `vastnb.fleet.watch.watcher.Watcher.history`."""
         with self._lock:
             rows = list(self._samples)
         return _frame(rows, _SAMPLES)

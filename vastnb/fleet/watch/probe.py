@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vastnb.fleet.connect import Address, ssh_address
-from vastnb.fleet.history import look_at
+from vastnb.fleet.looks import look_at
 
 TIMEOUT: Final = 4.0
 """Seconds for all machines together, the looking up of names aside."""

@@ -1,9 +1,9 @@
 """Finding out what became of attempts, and seeing to it that what must go is gone.
 
-`settle` does what `vastnb.fleet.plan.next_step` decides, for any number of cases at once: one list
-of instances serves them all. `turn` does one round of it, for the guard. Every change is in the
-journal before it is sent, so that it may be interrupted anywhere; a journal that cannot be written
-is told of, and keeps no machine alive.
+`settle` does what `plan.next_step` decides, for any number of cases at once: one list of instances
+serves them all. `turn` does one round of it, for the guard. Every change is in the journal before
+it is sent, so that it may be interrupted anywhere; a journal that cannot be written is told of, and
+keeps no machine alive.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from vastnb.api.progress import Tick
 from vastnb.api.transport import Call
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
-from vastnb.fleet.journal import CONFIRMED, Entry, Journal
+from vastnb.fleet.env import label_of
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.marker import label_of
-from vastnb.fleet.obligations import known_contracts, listed_by, match
-from vastnb.fleet.plan import (
+from vastnb.fleet.rent.journal import CONFIRMED, Entry, Journal
+from vastnb.fleet.rent.obligations import known_contracts, listed_by, match
+from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
     UNSETTLED,
     Adopt,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.order import PRICE_MAX, PRICE_MIN
+from vastnb.fleet.rent.spec import PRICE_MAX, PRICE_MIN
 from vastnb.market.frames.terms import DISK_GB, rental_type
 from vastnb.market.money.cost import HOURS_PER_MONTH
 

@@ -21,9 +21,9 @@ from vastnb.api.progress import Line
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.picture import Watched
 from vastnb.fleet.status import TO_DO, State, Wanted
-from vastnb.fleet.watch import Snapshot, Watcher
+from vastnb.fleet.watch.picture import Watched
+from vastnb.fleet.watch.watcher import Snapshot, Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""

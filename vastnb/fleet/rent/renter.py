@@ -11,14 +11,14 @@ import pandas as pd
 
 from vastnb.api.progress import wait_line
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.fleet.account import require_ssh_key, warn_of_credit
-from vastnb.fleet.again import keep
-from vastnb.fleet.deadline import LATEST, Bounds
-from vastnb.fleet.desk import Desk
 from vastnb.fleet.guarding import guard_of
-from vastnb.fleet.history import number
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.offer import (
+from vastnb.fleet.looks import number
+from vastnb.fleet.rent.account import require_ssh_key, warn_of_credit
+from vastnb.fleet.rent.attempt import Desk
+from vastnb.fleet.rent.deadline import LATEST, Bounds
+from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.offer import (
     Offer,
     bid_for,
     check_kinds,
@@ -27,12 +27,12 @@ from vastnb.fleet.offer import (
     offers_of,
     with_disk,
 )
-from vastnb.fleet.onmachine import with_line
-from vastnb.fleet.order import Order
-from vastnb.fleet.outcomes import Attempt
-from vastnb.fleet.plan import LIVE
-from vastnb.fleet.rent import Rental
-from vastnb.fleet.telling import Listener
+from vastnb.fleet.rent.on_machine import with_line
+from vastnb.fleet.rent.outcomes import Attempt
+from vastnb.fleet.rent.plan import LIVE
+from vastnb.fleet.rent.rental import Rental
+from vastnb.fleet.rent.replacement import keep
+from vastnb.fleet.rent.spec import Order
 from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
