@@ -482,7 +482,7 @@ def test_a_sweep_takes_nothing_that_this_computer_has_not_rented(
 
 @pytest.mark.parametrize("id", [12345.9, float("nan"), float("inf"), True, -1, "x"])
 def test_an_id_that_is_none_is_refused(client: vastnb.Client, id: Any) -> None:
-    with pytest.raises(InvalidRequest, match="no instance's id"):
+    with pytest.raises(InvalidRequest, match="not an instance id"):
         client.destroy_instance(id)
 
 
