@@ -15,9 +15,9 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown, ServerError
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.obligations import NEGLECTED
-from vastnb.fleet.owner import Owner, began, this_process
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.obligations import NEGLECTED
+from vastnb.fleet.rent.process import Owner, began, this_process
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -270,7 +270,7 @@ def test_a_first_use_that_is_interrupted_is_the_first_use_again(
     leave(first, journal)
     second = connect()
     with monkeypatch.context() as patched:
-        patched.setattr("vastnb.fleet.reconcile._first_list", lambda *_: (_ for _ in ()).throw(
+        patched.setattr("vastnb.fleet.rent.recovery._first_list", lambda *_: (_ for _ in ()).throw(
             fails("interrupted")))  # fmt: skip
         with pytest.raises(fails):
             second.show_instances()

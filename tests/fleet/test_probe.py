@@ -12,7 +12,7 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import Address
-from vastnb.fleet.probe import is_local, may_be_tried, reach
+from vastnb.fleet.watch.probe import is_local, may_be_tried, reach
 from vastnb.sim import Server
 
 from .watching import machines
