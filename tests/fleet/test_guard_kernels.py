@@ -221,7 +221,7 @@ def test_a_block_whose_client_is_closed_says_at_once_that_its_machine_bills_on(
 ) -> None:
     client = connect()
     before = clock.time()
-    with pytest.raises(InvalidRequest, match="bill on"), rent(client) as box:
+    with pytest.raises(InvalidRequest, match="keep billing"), rent(client) as box:
         client.close()
     assert clock.time() - before < 20 and [one.id for one in alive(server)] == [box.id]
     connect().reconcile()

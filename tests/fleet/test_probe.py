@@ -100,7 +100,7 @@ def test_a_machine_that_runs_and_cannot_be_reached_ends_the_wait(
     with pytest.raises(InstanceFailed, match="attempts to connect have failed") as caught:
         client.wait(one.id, reachable=True)
     assert caught.value.code == "unreachable"
-    assert "destroy and try the next offer" in str(caught.value)
+    assert "Destroy it and try the next offer" in str(caught.value)
     assert len(told) == 1 and told[0].level == "bad"
 
 

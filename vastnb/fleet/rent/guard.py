@@ -185,7 +185,7 @@ class Guard:
         self._threaded = threaded
         self._tell: Tell = tell or _write
         # Proofs are made by a clock that nobody sets; deadlines hold by the one on the wall, too.
-        self._settler = Settler(desk.call, Steady(desk.clock), desk.journal)
+        self._settler = Settler(desk.call, Steady(desk.clock), desk.journal, FOUND)
         self._reset()
         _guards.add(self)
 
@@ -435,8 +435,7 @@ class Guard:
                     case.contract or 0,
                     True,
                 )
-            elif were[id(case)] in UNSETTLED and case.state in LIVE:
-                self._settler.record(case, note=FOUND)
+            elif were[id(case)] in UNSETTLED and _is_found(case):
                 self._say(_adopted(case), case.contract or 0, True)
         self._sort(turns)
 
@@ -591,6 +590,11 @@ def _is_confirmed(case: Case) -> bool:
         return False
     confirmed = case.entry is not None and case.entry.is_confirmed
     return not case.seen.found and (confirmed or case.seen.clean > 0)
+
+
+def _is_found(case: Case) -> bool:
+    """Say whether the guard has found the machine, and nobody was quicker."""
+    return case.state in LIVE and case.entry is not None and case.entry.note == FOUND
 
 
 def _adopted(case: Case) -> str:
