@@ -83,7 +83,7 @@ def _numbers(values: Sequence[Any], dtype: str) -> ExtensionArray | None:
         cells = array(_CODE[dtype], values)
     except (TypeError, OverflowError):
         return None
-    data = np.frombuffer(cells, _NUMPY[dtype]) if cells else np.empty(0, _NUMPY[dtype])
+    data: Any = np.frombuffer(cells, _NUMPY[dtype]) if cells else np.empty(0, _NUMPY[dtype])
     if dtype == "Int64":
         return IntegerArray(data, np.zeros(len(data), dtype=bool))
     # A whole number that is greater may have been rounded; NaN is missing.
