@@ -14,7 +14,6 @@ which succeeds once, so that two kernels that start together do not both settle 
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
@@ -27,6 +26,7 @@ from vastnb.fleet.deadline import LATEST
 from vastnb.fleet.obligations import Holder, is_neglected
 from vastnb.fleet.owner import Owner, this_process
 from vastnb.fleet.plan import LIVE, OPEN, State
+from vastnb.values import number
 
 T = TypeVar("T")
 
@@ -401,22 +401,17 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         state=state,
         contract=contract,
         deadline=_moment(entry.deadline),
-        price=_number(entry.price),
-        budget=_number(entry.budget),
+        price=number(entry.price),
+        budget=number(entry.budget),
         created_at=_moment(entry.created_at) or 0.0,
         since=_moment(entry.since) or 0.0,
         updated_at=_moment(entry.updated_at) or 0.0,
     )
 
 
-def _number(value: Any) -> float | None:
-    known = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if known else None
-
-
 def _moment(value: Any) -> float | None:
-    number = _number(value)
-    return None if number is None else min(max(number, 0.0), LATEST)
+    found = number(value)
+    return None if found is None else min(max(found, 0.0), LATEST)
 
 
 __all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal"]

@@ -26,7 +26,6 @@ from vastnb.widgets.chart_parts import (
     numbers,
     price_axis_below,
     price_axis_left,
-    usd,
     with_article,
 )
 from vastnb.widgets.scene import (
@@ -45,6 +44,7 @@ from vastnb.widgets.scene import (
     text_width,
     words,
 )
+from vastnb.wording import usd
 
 MOST_ROWS: Final = 11
 MOST_DOTS: Final = 1500

@@ -15,10 +15,11 @@ import pandas as pd
 from vastnb.html import block, escape, table
 from vastnb.market.money.summary import summary
 from vastnb.widgets import chart_trend, charts, price_frames
-from vastnb.widgets.chart_parts import empty, usd
+from vastnb.widgets.chart_parts import empty
 from vastnb.widgets.prices_model import DAYS, PricesModel
 from vastnb.widgets.scene import Scene, to_image
 from vastnb.widgets.static_html import code_block
+from vastnb.wording import usd
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12
