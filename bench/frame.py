@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _frames(rows: list[Row], what: str, repeats: int) -> None:
-    from vastnb.market.offers import frame_of_offers
+    from vastnb.market.frames.offers import frame_of_offers
 
     makers: dict[str, Callable[[], pd.DataFrame]] = {
         "vastnb, default columns": lambda: frame_of_offers(rows, provenance={}),
@@ -69,8 +69,8 @@ def _repeated(rows: list[Row], what: str, repeats: int) -> None:
     from vastnb import Client
     from vastnb.api.answers import decode
     from vastnb.api.transport import Transport
-    from vastnb.market.offers import frame_of_offers
-    from vastnb.market.query import parse_query
+    from vastnb.market.frames.offers import frame_of_offers
+    from vastnb.market.query.query import parse_query
     from vastnb.sim import Server
 
     with (

@@ -116,9 +116,9 @@ def appends(folder: str, times: int) -> dict[str, Any]:
     """Hand the same answer over again and again, in a new process; milliseconds."""
     from vastnb.api.answers import Answer
     from vastnb.clock import SystemClock
+    from vastnb.market.frames.offers import frame_of_offers
     from vastnb.market.history import Keep
     from vastnb.market.history.recorder import Recorder
-    from vastnb.market.offers import frame_of_offers
 
     os.environ["VASTNB_DATA_DIR"] = folder
     rows, what = rows_for(SEARCHED)
@@ -306,7 +306,7 @@ def _turns(asked: dict[str, Any], turns: int) -> tuple[dict[str, float], dict[st
 
 
 def _others(history: Any) -> None:
-    from vastnb.market.offers import frame_of_offers
+    from vastnb.market.frames.offers import frame_of_offers
 
     rows, _ = rows_for(SEARCHED)
     frame = frame_of_offers(rows)

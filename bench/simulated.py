@@ -191,7 +191,7 @@ def _memory(pid: int) -> float | None:
 
 
 def _fidelity(rows: list[dict[str, Any]], count: int) -> None:
-    file = importlib.resources.files("vastnb.sim") / "profile.json"
+    file = importlib.resources.files("vastnb.sim.market") / "profile.json"
     gpus = json.loads(file.read_text(encoding="utf-8"))["gpus"]
     prices: dict[str, list[float]] = defaultdict(list)
     sizes: dict[str, list[float]] = defaultdict(list)

@@ -25,7 +25,7 @@ SIZES = (64, 1000, 5000)
 SETUP = """
 import json
 import numpy as np
-from vastnb.market.offers import frame_of_offers
+from vastnb.market.frames.offers import frame_of_offers
 from vastnb.widgets.table import OfferTable
 from itables.widget import ITable
 

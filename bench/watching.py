@@ -133,7 +133,7 @@ def _calls() -> None:
 
 def _mishaps() -> None:
     from tests.fleet.lives import HOURS, live
-    from vastnb.sim.lifecycle import FATES
+    from vastnb.sim.instances.lifecycle import FATES
 
     rows: list[list[report.Cell]] = []
     wrong = []

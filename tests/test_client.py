@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import vastnb
-import vastnb.searching
+import vastnb.market.search
 from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, InvalidRequest, QueryError, QuotaExceeded, ServerError
 from vastnb.sim import Fault, Server
@@ -397,9 +397,9 @@ def test_a_repeated_search_is_decoded_and_built_once(
     client: vastnb.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = []
-    real = vastnb.searching.frame_of_offers
+    real = vastnb.market.search.frame_of_offers
     monkeypatch.setattr(
-        vastnb.searching, "frame_of_offers", lambda *a, **k: built.append(1) or real(*a, **k)
+        vastnb.market.search, "frame_of_offers", lambda *a, **k: built.append(1) or real(*a, **k)
     )
     for _ in range(3):
         client.search_offers(QUERY)

@@ -84,9 +84,9 @@ def test_importing_vastnb_imports_no_widget_plot_or_server() -> None:
         "werkzeug",
         "vastnb.sim",
         "vastnb.widgets",
-        "vastnb.market.ranking",
-        "vastnb.market.explain",
-        "vastnb.market.summary",
+        "vastnb.market.money.ranking",
+        "vastnb.market.money.explain",
+        "vastnb.market.money.summary",
     ]
     code = f"import sys, json, vastnb; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     found = subprocess.run(

@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
                 raise
             raise ImportError(
                 f"vastnb.{name} needs {missing.name}, which is not installed: "
-                "pip install 'vastnb[lab]'"
+                "pip install 'vastnb[widgets]'"
             ) from missing
         globals()[name] = value
         return value

@@ -26,12 +26,12 @@ from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest
 from vastnb.fleet.verbs import FleetBase, InstanceVerbs
 from vastnb.looking_back import MarketBase, MarketVerbs
+from vastnb.market.frames.offers import concat_offers
+from vastnb.market.frames.records import frame_of_records
 from vastnb.market.history.keep import Keep, wanted
 from vastnb.market.history.recorder import Recorder
-from vastnb.market.offers import concat_offers
-from vastnb.market.query import OfferType, Order, QueryLike, parse_query
-from vastnb.market.records import frame_of_records
-from vastnb.searching import Columns, Offers, Search, dated
+from vastnb.market.query.query import OfferType, Order, QueryLike, parse_query
+from vastnb.market.search import Columns, OfferSearch, Search, dated
 
 if TYPE_CHECKING:
     from vastnb.sim import Server
@@ -130,7 +130,7 @@ class Client(InstanceVerbs, MarketVerbs):
         transport = self._transport
         recorder = Recorder(transport, wanted(history), self.base_url, clock or SystemClock())
         self._market_base = MarketBase(transport.call, self.base_url, recorder)
-        self._offers = Offers(
+        self._offers = OfferSearch(
             transport.call,
             transport.quota,
             self.base_url,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from vastnb.api.transport import Call
-from vastnb.searching import dated
+from vastnb.market.search import dated
 
 if TYPE_CHECKING:
     from vastnb.market.history import History
     from vastnb.market.history.recorder import Recorder
-    from vastnb.market.metrics import Hosting, Verified
+    from vastnb.market.service_figures import Hosting, Verified
     from vastnb.sim import Server
 
 
@@ -49,7 +49,7 @@ class MarketVerbs:
         if self.server is None:
             return recorder.history
         recorder.mark_simulated()  # known before it has said so
-        from vastnb.sim.past import past
+        from vastnb.sim.market.past import past
 
         history = recorder.history
         history.past = partial(past, self.server.world)
@@ -88,7 +88,7 @@ class MarketVerbs:
         AuthError
             Without a key, or if this account may not see them.
         """
-        from vastnb.market.metrics import current_frame, population
+        from vastnb.market.service_figures import current_frame, population
 
         asked = population(verified, hosting_type, num_gpus)
         base = self._market_base
@@ -133,7 +133,7 @@ class MarketVerbs:
         AuthError
             Without a key, or if this account may not see them.
         """
-        from vastnb.market.metrics import history_frame, over_time, population
+        from vastnb.market.service_figures import history_frame, over_time, population
 
         base = self._market_base
         whom = population(verified, hosting_type, num_gpus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from vastnb.sim.mischief import BEACON
+from vastnb.sim.payload_texts import BEACON
 
 from .conftest import Opener
 from .harness import Browser, OpenNotebook

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vastnb.sim.mischief import BEACON
+from vastnb.sim.payload_texts import BEACON
 
 from .conftest import Opener
 from .harness import Browser, OpenNotebook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from vastnb.sim.mischief import BEACON, PAYLOADS
+from vastnb.sim.payload_texts import BEACON, PAYLOADS
 
 from .conftest import Opener
 from .harness import Browser, OpenNotebook

@@ -33,7 +33,7 @@ from vastnb.fleet.owner import Owner
 from vastnb.fleet.reconcile import reconcile
 from vastnb.fleet.rent import Rental
 from vastnb.sim import Fault, Server
-from vastnb.sim.orders import read
+from vastnb.sim.instances.orders import read
 
 HOURS = 1.0
 

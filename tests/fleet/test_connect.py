@@ -25,7 +25,7 @@ from vastnb.fleet.connect import (
     ssh_config,
 )
 from vastnb.sim import Server
-from vastnb.sim.mischief import PAYLOADS
+from vastnb.sim.payload_texts import PAYLOADS
 
 TOKEN = "c0ffee" * 8
 PORTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vastnb.sim.lifecycle import FATES
+from vastnb.sim.instances.lifecycle import FATES
 
 from .lives import EXPECTED, HOURS, live
 

@@ -15,7 +15,7 @@ from vastnb.fleet.marker import MARKER, label_of, marker_of, new_marker, with_ma
 from vastnb.fleet.offer import Offer, bid_for, offer_of, offers_of
 from vastnb.fleet.onmachine import with_line
 from vastnb.fleet.order import ENV_MAX, Order, environment
-from vastnb.sim.orders import read
+from vastnb.sim.instances.orders import read
 
 official = pytest.importorskip("vastai.api.instances", reason="no official client installed")
 

@@ -17,7 +17,7 @@ from vastnb.fleet.marker import MARKER, new_marker
 from vastnb.fleet.owner import Owner, began, this_process
 from vastnb.fleet.plan import State
 from vastnb.sim import Fault, Server
-from vastnb.sim.orders import read
+from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
 from .test_journal import a_dead_process

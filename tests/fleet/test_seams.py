@@ -22,7 +22,7 @@ from vastnb.fleet.obligations import NEGLECTED
 from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, this_process
 from vastnb.fleet.plan import State
 from vastnb.sim import Fault, Server
-from vastnb.sim.orders import read
+from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
 from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent

@@ -17,8 +17,8 @@ from vastnb.fleet.history import KEPT, attempt
 from vastnb.fleet.messages import SHOWN, read_message
 from vastnb.fleet.status import ADVICE, STATES, Verdict, judge, remember
 from vastnb.sim import Server
-from vastnb.sim.lifecycle import FATES
-from vastnb.sim.mischief import PAYLOADS
+from vastnb.sim.instances.lifecycle import FATES
+from vastnb.sim.payload_texts import PAYLOADS
 
 NOW = 1_790_000_000.0
 OCI = "Error response from daemon: failed to create shim task: OCI runtime create failed"

@@ -37,7 +37,7 @@ def pictured(*lists: list[Any], step: float = 30.0, meant: Any = None) -> dict[i
 
 def machines(server: Server, *fates: str, bid: float | None = None) -> list[Instance]:
     """Rent machines, each with its fate, without a client taking part."""
-    from vastnb.sim.orders import read
+    from vastnb.sim.instances.orders import read
 
     world = server.world
     made = []

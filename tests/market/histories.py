@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from vastnb.clock import ManualClock
+from vastnb.market.frames.offers import frame_of_offers
 from vastnb.market.history import History, Keep
 from vastnb.market.history.columns import Sample
-from vastnb.market.offers import frame_of_offers
 
 ROWS = 40
 NOW = 1_795_521_600.0

@@ -6,8 +6,8 @@ import string
 
 from hypothesis import strategies as st
 
-from vastnb.market.fields import FIELDS, MULTIPLIER
-from vastnb.market.gpus import GPU_NAMES
+from vastnb.market.tables.fields import FIELDS, MULTIPLIER
+from vastnb.market.tables.gpus import GPU_NAMES
 
 EQUAL = ("=", "==", "!=", " eq ", " neq ")
 ORDERED = (">", ">=", "<", "<=", " gt ", " gte ", " lt ", " lte ")

@@ -18,10 +18,10 @@ from vastnb.api.progress import silent
 from vastnb.api.transport import Transport
 from vastnb.clock import ManualClock
 from vastnb.errors import QuotaExceeded
-from vastnb.market.fields import FIELDS
-from vastnb.market.local import column_of, is_local, matches, narrowing
-from vastnb.market.offers import frame_of_offers
-from vastnb.market.query import parse_query
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.query.local import column_of, is_local, matches, narrowing
+from vastnb.market.query.query import parse_query
+from vastnb.market.tables.fields import FIELDS
 from vastnb.sim import Server
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest
-from vastnb.market.bids import Interruptions
-from vastnb.market.offers import frame_of_offers
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.money.bids import Interruptions
 
 HOURS = st.floats(0.1, 500)
 SOME = st.floats(0, 20)

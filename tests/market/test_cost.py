@@ -8,8 +8,8 @@ import pytest
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest, QueryError
-from vastnb.market.cost import cost, hourly
-from vastnb.market.offers import frame_of_offers
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.money.cost import cost, hourly
 
 TERMS = ["gpu_usd", "storage_usd", "download_usd", "upload_usd", "total_usd"]
 ROW = {"id": 1, "dph_base": 1.0, "storage_cost": 0.36, "inet_down_cost": 0.02, "inet_up_cost": 0.03}

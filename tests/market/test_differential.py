@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 import vastnb.market.accessor  # noqa: F401
-from vastnb.market.offers import frame_of_offers
-from vastnb.market.remarks import share_above
-from vastnb.market.summary import median_per_gpu
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.money.remarks import share_above
+from vastnb.market.money.summary import median_per_gpu
 
 SEEDS = range(40)
 BELIEVED = {

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.caps import Caps, is_truncated
-from vastnb.market.enumerate import Split, split_by_price
-from vastnb.market.query import parse_query
+from vastnb.market.frames.caps import Caps, is_truncated
+from vastnb.market.query.query import parse_query
+from vastnb.market.whole import Split, split_by_price
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb.errors import QueryError
-from vastnb.market import vram
-from vastnb.market.gpus import FAMILIES, GPU_NAMES, complete, resolve
-from vastnb.market.query import parse_query
+from vastnb.market.query.query import parse_query
+from vastnb.market.tables import vram
+from vastnb.market.tables.gpus import FAMILIES, GPU_NAMES, complete, resolve
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_search_that_chooses_by_price_is_marked(
 
 
 def test_every_field_with_a_price_counts_as_choosing_by_price() -> None:
-    from vastnb.market.schema import COLUMNS
+    from vastnb.market.tables.schema import COLUMNS
 
     priced = {name for name, column in COLUMNS.items() if "$/h" in column.unit}
     # What is not priced for the GPUs does not choose among their prices.
@@ -330,7 +330,7 @@ def test_the_past_is_the_one_that_the_market_had(data: Path) -> None:
         then = {row["machine_id"]: row for row in server.world.search(
             {"verified": {"eq": True}, "rentable": {"eq": True}}).to_rows()}  # fmt: skip
         clock.advance(86_400)
-        from vastnb.sim.past import past
+        from vastnb.sim.market.past import past
 
         rows, (found,) = past(server.world, [NOW])
         names = {rows[i]["machine_id"] for i in found.offers}

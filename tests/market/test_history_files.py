@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from tests.market import earlier
 from tests.market.histories import DAY, NOW, frame, history, recorded, row, sample, seen
 from vastnb.errors import HistoryError, InvalidRequest
+from vastnb.market.frames.offers import frame_of_offers
 from vastnb.market.history import History, Keep
 from vastnb.market.history.columns import KEPT
 from vastnb.market.history.days import Days, sole
 from vastnb.market.history.earlier import migrate
 from vastnb.market.history.keep import Upkeep, surplus
 from vastnb.market.history.store import NAME
-from vastnb.market.offers import frame_of_offers
 
 TODAY = date(2026, 11, 24)
 

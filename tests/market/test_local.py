@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest
-from vastnb.market.local import matches, narrowing, narrows
-from vastnb.market.offers import frame_of_offers
-from vastnb.market.query import parse_query
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.query.local import matches, narrowing, narrows
+from vastnb.market.query.query import parse_query
 
 ROWS = [
     {"id": 1, "gpu_name": "RTX 4090", "num_gpus": 1, "dph_total": 0.3, "gpu_ram": 24564,

@@ -14,7 +14,7 @@ import vastnb
 from tests.market.histories import NOW
 from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, InvalidRequest
-from vastnb.market.metrics import CURRENT, OVER_TIME, current_frame, history_frame
+from vastnb.market.service_figures import CURRENT, OVER_TIME, current_frame, history_frame
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vastnb.market.cells import json_text
-from vastnb.market.offers import concat_offers, frame_of_offers
-from vastnb.market.schema import COLUMNS, UNITS, shown
+from vastnb.market.frames.arrays import json_text
+from vastnb.market.frames.offers import concat_offers, frame_of_offers
+from vastnb.market.tables.schema import COLUMNS, UNITS, shown
 
 RAW = [name for name, column in COLUMNS.items() if column.derived is None]
 SPELT_OUT = {"string": pd.StringDtype("python"), "datetime": "datetime64[us, UTC]"}

@@ -32,8 +32,8 @@ from vastai.api.query import (
 
 from market.strategies import query_texts
 from vastnb.errors import QueryError
-from vastnb.market.fields import DEFAULTS, FIELDS
-from vastnb.market.query import parse_order, parse_query
+from vastnb.market.query.query import parse_order, parse_query
+from vastnb.market.tables.fields import DEFAULTS, FIELDS
 
 OURS_ALONE = {"os_version"}
 

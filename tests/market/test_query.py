@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from market.strategies import query_texts
 from vastnb.errors import InvalidRequest, QueryError
-from vastnb.market.fields import DEFAULTS
-from vastnb.market.gpus import GPU_NAMES
-from vastnb.market.query import Query, parse_order, parse_query
+from vastnb.market.query.query import Query, parse_order, parse_query
+from vastnb.market.tables.fields import DEFAULTS
+from vastnb.market.tables.gpus import GPU_NAMES
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_a_column_that_cannot_be_searched_by_can_filter_the_frame_as_the_message
     import re
 
     import vastnb.market.accessor  # noqa: F401
-    from vastnb.market.offers import frame_of_offers
+    from vastnb.market.frames.offers import frame_of_offers
 
     for text in ("score>1", "dph_gpu<1"):
         with pytest.raises(QueryError) as caught:
@@ -416,7 +416,7 @@ def test_a_region_is_its_countries_by_the_standard_of_the_united_nations():
     assert parse_query("geolocation=NA").body()["geolocation"] == {"eq": "NA"}  # Namibia
     assert parse_query("georegion=true geolocation!=AS").body()["geolocation"]["notin"][0] == "AE"
     assert "MO" in parse_query(georegion=True, geolocation="AS").filters["geolocation"]["in"]
-    from vastnb.market.regions import REGIONS
+    from vastnb.market.tables.regions import REGIONS
 
     assert {code: len(found) for code, found in REGIONS.items()} == {
         "AF": 60, "AS": 51, "EU": 51, "LC": 52, "NA": 5, "OC": 29,

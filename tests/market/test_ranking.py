@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import QueryError
-from vastnb.market.formula import parse
-from vastnb.market.offers import frame_of_offers
-from vastnb.market.pareto import unbeaten
-from vastnb.market.ranking import RANKINGS
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.money.formula import parse
+from vastnb.market.money.pareto import unbeaten
+from vastnb.market.money.ranking import RANKINGS
 
 
 def offers(*rows: dict) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import vastnb.market.accessor  # noqa: F401
 from vastnb.errors import InvalidRequest, QueryError, ServerError
+from vastnb.market.frames.offers import concat_offers, frame_of_offers
 from vastnb.market.history.results import Percentile
-from vastnb.market.offers import concat_offers, frame_of_offers
 
 BASE = {"num_gpus": 1, "gpu_name": "RTX 4090", "gpu_ram": 24564, "dph_total": 0.41,
         "dph_base": 0.4, "min_bid": 0.3, "dlperf": 100.0, "storage_cost": 0.36, "inet_down": 900.0,

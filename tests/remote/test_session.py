@@ -287,6 +287,11 @@ def test_the_users_own_configuration_is_read_and_agents_stay_at_home(tmp_path: P
     [
         ("ssh: connect to host 1.2.3.4 port 22: Connection refused", ConnectionLost),
         ("kex_exchange_identification: Connection closed by remote host", ConnectionLost),
+        (
+            "root@1.2.3.4: Permission denied (publickey).\nConnection to 1.2.3.4 closed by remote "
+            "host.",
+            ConnectionLost,
+        ),
         ("root@1.2.3.4: Permission denied (publickey).", LoginRefused),
         ("Received disconnect: 2: Too many authentication failures", LoginRefused),
         ("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key", HostKeyChanged),
@@ -295,7 +300,7 @@ def test_the_users_own_configuration_is_read_and_agents_stay_at_home(tmp_path: P
 def test_what_ssh_says_has_a_meaning(said: str, kind: type[Exception]) -> None:
     found, words = meaning(said)
     assert found is kind
-    assert words.endswith((".", ")."))
+    assert said.splitlines()[-1] in words
 
 
 def test_paths_are_in_the_workspace(session: Session, machine: Machine) -> None:

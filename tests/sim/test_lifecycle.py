@@ -9,8 +9,8 @@ import pytest
 
 from vastnb.clock import ManualClock
 from vastnb.sim import World
-from vastnb.sim.lifecycle import FATES, REFUSALS, TROUBLES, choose, plan
-from vastnb.sim.orders import read
+from vastnb.sim.instances.lifecycle import FATES, REFUSALS, TROUBLES, choose, plan
+from vastnb.sim.instances.orders import read
 
 from .conftest import SMALL, Api, fated, states
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from vastnb.clock import ManualClock
 from vastnb.sim import World
-from vastnb.sim.columns import TYPES, priced, reprice
-from vastnb.sim.drift import quote, tenancies
-from vastnb.sim.machines import profile
-from vastnb.sim.market import DrawnMarket
+from vastnb.sim.market.columns import TYPES, priced, reprice
+from vastnb.sim.market.drawn import DrawnMarket
+from vastnb.sim.market.drift import quote, tenancies
+from vastnb.sim.market.machines import profile
 from vastnb.sim.noise import bell, quantile, uniform, wander
 
 from .conftest import SMALL

@@ -10,8 +10,8 @@ import pytest
 
 from vastnb.clock import ManualClock
 from vastnb.sim import World
-from vastnb.sim.http import Failure
-from vastnb.sim.orders import read
+from vastnb.sim.http.exchange import Failure
+from vastnb.sim.instances.orders import read
 
 from .conftest import OK, Api, fated, states
 

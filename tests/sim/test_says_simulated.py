@@ -9,7 +9,7 @@ import requests
 
 from vastnb.clock import ManualClock
 from vastnb.sim import Fault
-from vastnb.sim.lifecycle import FATES
+from vastnb.sim.instances.lifecycle import FATES
 
 from .conftest import Api, MakeApi, fated
 

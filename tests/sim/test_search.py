@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vastnb.sim import World
-from vastnb.sim.columns import TYPES
-from vastnb.sim.search import OPERATORS, BadQuery, parse
+from vastnb.sim.market.columns import TYPES
+from vastnb.sim.market.search import OPERATORS, BadQuery, parse
 
 from .conftest import Api, MakeApi
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from vastnb.sim.mischief import BEACON, PAYLOADS
+from vastnb.sim.market.recorded import read_offers
+from vastnb.sim.payload_texts import BEACON, PAYLOADS
 from vastnb.sim.payloads import HOST_TEXTS
-from vastnb.sim.recorded import read_offers
 
 from .conftest import MakeApi
 

@@ -15,7 +15,7 @@ from vastnb.fleet.journal import Entry, Journal
 from vastnb.fleet.marker import MARKER, new_marker
 from vastnb.fleet.plan import State
 from vastnb.sim import Server
-from vastnb.sim.orders import Order
+from vastnb.sim.instances.orders import Order
 
 
 def rent(

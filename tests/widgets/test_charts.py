@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vastnb.widgets
-from vastnb.market.offers import frame_of_offers
-from vastnb.sim.mischief import PAYLOADS
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.sim.payload_texts import PAYLOADS
 from vastnb.widgets import chart_trend, charts, price_frames, scene
 from vastnb.widgets.scene import ATTRIBUTES, TAGS, Scale, palette, to_svg
 

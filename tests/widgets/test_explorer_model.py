@@ -11,9 +11,9 @@ import pytest
 
 from vastnb.client import Client
 from vastnb.errors import ServerError
+from vastnb.market.narrow import local_filters, reprice
 from vastnb.widgets.explorer_model import ExplorerModel, Request
 from vastnb.widgets.filters import FilterState
-from vastnb.widgets.narrow import local_filters, reprice
 
 from .conftest import searches
 

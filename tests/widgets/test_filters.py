@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb.errors import QueryError
-from vastnb.market.query import parse_query
+from vastnb.market.query.query import parse_query
 from vastnb.widgets.filters import FilterState
 
 states = st.builds(

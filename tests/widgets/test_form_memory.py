@@ -99,7 +99,7 @@ def test_at_the_end_there_is_a_receipt(page: Page, market: Server, client: Clien
 
 
 def test_an_alert_is_set_and_ended_or_refused_in_words(client: Client) -> None:
-    from vastnb.market.query import parse_query
+    from vastnb.market.query.query import parse_query
 
     bells = Bells(client)
     query = parse_query("gpu_name=RTX_4090")

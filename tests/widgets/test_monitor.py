@@ -18,7 +18,7 @@ import pytest
 import vastnb
 from vastnb.client import Client
 from vastnb.sim import Fault
-from vastnb.sim.mischief import BEACON
+from vastnb.sim.payload_texts import BEACON
 from vastnb.widgets import registry
 from vastnb.widgets.monitor import Monitor, monitor
 from vastnb.widgets.poller import THREAD

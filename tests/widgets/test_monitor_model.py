@@ -12,7 +12,7 @@ from vastnb.fleet.changes import Change
 from vastnb.fleet.picture import Watched
 from vastnb.fleet.status import STATES, Verdict
 from vastnb.fleet.watch import Snapshot
-from vastnb.sim.mischief import PAYLOADS
+from vastnb.sim.payload_texts import PAYLOADS
 from vastnb.widgets.monitor_actions import DOING, Click, Outcome, read_click, readable, refusal_of
 from vastnb.widgets.monitor_model import MonitorModel
 from vastnb.widgets.monitor_rows import code_of, static_copy, verbs_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vastnb.market.offers import frame_of_offers
+from vastnb.market.frames.offers import frame_of_offers
 from vastnb.widgets.rent_plan import RentPlan
 from vastnb.widgets.rent_warnings import LEVELS, Account, warnings_of
 

@@ -12,9 +12,9 @@ from vastnb import html
 from vastnb.api.text import plain, seconds
 from vastnb.fleet.history import number
 from vastnb.fleet.status import judge
-from vastnb.market.cells import array_of
-from vastnb.market.offers import times_of
-from vastnb.market.schema import Column, read_table
+from vastnb.market.frames.arrays import array_of
+from vastnb.market.frames.offers import times_of
+from vastnb.market.tables.schema import Column, read_table
 
 COLUMNS: Final[dict[str, Column]] = read_table(
     """

@@ -14,8 +14,8 @@ from vastnb.fleet.changes import Change
 from vastnb.fleet.history import number
 from vastnb.fleet.picture import Known
 from vastnb.html import ours
-from vastnb.market.cells import array_of
-from vastnb.market.schema import Dtype
+from vastnb.market.frames.arrays import array_of
+from vastnb.market.tables.schema import Dtype
 
 CHANGES_KEPT: Final = 2_000
 SAMPLES_KEPT: Final = 20_000

@@ -19,11 +19,11 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.order import PRICE_MAX, PRICE_MIN
-from vastnb.market.cost import HOURS_PER_MONTH
-from vastnb.market.terms import DISK_GB, rental_type
+from vastnb.market.frames.terms import DISK_GB, rental_type
+from vastnb.market.money.cost import HOURS_PER_MONTH
 
 if TYPE_CHECKING:
-    from vastnb.market.query import Query
+    from vastnb.market.query.query import Query
 
 Kind = Literal["on-demand", "interruptible", "reserved", "unclear"]
 
@@ -194,7 +194,7 @@ def as_given(offers: Any) -> Any:
 
 def is_query(offers: Any) -> bool:
     """Say whether what was given is a search, and not offers."""
-    from vastnb.market.query import Query
+    from vastnb.market.query.query import Query
 
     if offers is None or isinstance(offers, str | Query):
         return True
@@ -206,7 +206,7 @@ def is_query(offers: Any) -> bool:
 
 def with_disk(offers: Any, disk: float) -> Query:
     """Return a query that finds only what has such a disk, unless it speaks of the disk itself."""
-    from vastnb.market.query import parse_query
+    from vastnb.market.query.query import parse_query
 
     query = parse_query(offers)
     if "disk_space" in query.filters:

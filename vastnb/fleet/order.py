@@ -317,7 +317,7 @@ def _text(name: str, value: Any, most: int) -> None:
 
 def _no_option(unknown: Sequence[str]) -> str:
     from vastnb.fleet.verbs import InstanceVerbs
-    from vastnb.market.problems import nearest
+    from vastnb.wording import nearest
 
     # A cap or a deadline that is misspelt has to be named: it guards the user's money.
     known = [

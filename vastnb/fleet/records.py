@@ -18,11 +18,11 @@ from vastnb.fleet.connect import ssh_address
 from vastnb.fleet.history import number
 from vastnb.fleet.messages import SHOWN
 from vastnb.fleet.status import Verdict, judge
-from vastnb.market.cells import array_of
-from vastnb.market.offers import country_code, times_of
-from vastnb.market.schema import Column, read_table
+from vastnb.market.frames.arrays import array_of
+from vastnb.market.frames.offers import country_code, times_of
+from vastnb.market.tables.schema import Column, read_table
 
-# As the table of offers, see `vastnb.market.schema.read_table`.
+# As the table of offers, see `vastnb.market.tables.schema.read_table`.
 _TABLE: Final = """
 i id [] the instance's id
 s label [] your label

@@ -16,7 +16,7 @@ from vastnb.fleet.spending import Spending
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Fleet, Instance
     from vastnb.fleet.telling import Listener
-    from vastnb.market.query import QueryLike
+    from vastnb.market.query.query import QueryLike
 
 
 class InstanceVerbs(Spending):

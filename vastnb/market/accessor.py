@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vastnb.market.cost import Amount, cost, hourly
-from vastnb.market.schema import UNITS
-from vastnb.market.terms import disk_of
+from vastnb.market.frames.terms import disk_of
+from vastnb.market.money.cost import Amount, cost, hourly
+from vastnb.market.tables.schema import UNITS
 
 if TYPE_CHECKING:
-    from vastnb.market.explain import Explanation
-    from vastnb.market.query import QueryLike
+    from vastnb.market.money.explain import Explanation
+    from vastnb.market.query.query import QueryLike
 
 
 @pd.api.extensions.register_dataframe_accessor("vast")
@@ -69,8 +69,8 @@ class VastAccessor:
             If this frame lacks a column for it, or only the service can decide it (``external``,
             ``driver_version``).
         """
-        from vastnb.market.fields import FIELDS, NOMINAL_VRAM
-        from vastnb.market.query import parse_query
+        from vastnb.market.query.query import parse_query
+        from vastnb.market.tables.fields import FIELDS, NOMINAL_VRAM
 
         own = [str(name) for name in self._frame.columns if name not in (*FIELDS, NOMINAL_VRAM)]
         parsed = parse_query(query, known_fields=own, **keywords)
@@ -85,9 +85,9 @@ class VastAccessor:
             In front: ``machine_id``, ``gpu_name``, ``offers`` (how many of its offers are here),
             ``slices`` (their numbers of GPUs, ``"1, 2, 4"``) and ``gpus`` (the largest of them);
             then the columns of that offer, each row with its index label. See
-            `vastnb.market.machines`.
+            `vastnb.market.frames.machines`.
         """
-        from vastnb.market.machines import machines
+        from vastnb.market.frames.machines import machines
 
         return machines(self._frame)
 
@@ -101,7 +101,7 @@ class VastAccessor:
             missing, times without time zone (UTC), text as Python strings. A whole number that
             float64 cannot hold stays exact, in a column of objects.
         """
-        from vastnb.market.machines import plain
+        from vastnb.market.frames.machines import plain
 
         return plain(self._frame)
 
@@ -148,7 +148,7 @@ class VastAccessor:
 
     def stopped(self, hours: float = 24, disk: Amount | None = None) -> pd.Series[float]:
         """Return $ for `hours` hours of being stopped: the disk is billed, the GPUs are not."""
-        from vastnb.market.cost import stopped
+        from vastnb.market.money.cost import stopped
 
         return stopped(self._frame, self._disk(disk), hours)
 
@@ -172,7 +172,7 @@ class VastAccessor:
         QueryError
             If no benchmark of that model is in the frame.
         """
-        from vastnb.market.cost import job_hours
+        from vastnb.market.money.cost import job_hours
 
         return job_hours(self._frame, hours, on)
 
@@ -218,14 +218,14 @@ class VastAccessor:
         DataFrame of Float64, on this frame's index
             ``on_demand_usd``, ``bid_usd``, ``saving_usd``, ``interruptions``,
             ``break_even_interruptions``, ``break_even_lost_hours``, ``break_even_bid`` ($/h). The
-            formulas stand in `vastnb.market.bids`.
+            formulas stand in `vastnb.market.money.bids`.
 
         Raises
         ------
         InvalidRequest
             If the frame is from a search for bids, or an amount is negative.
         """
-        from vastnb.market.bids import Interruptions, interruptible
+        from vastnb.market.money.bids import Interruptions, interruptible
 
         return interruptible(
             self._frame,
@@ -276,7 +276,7 @@ class VastAccessor:
         QueryError
             If the formula cannot be understood, or names a column that is not there.
         """
-        from vastnb.market.ranking import rank
+        from vastnb.market.money.ranking import rank
 
         job = None
         if hours is not None:
@@ -296,7 +296,7 @@ class VastAccessor:
         DataFrame
             The same columns. Offers whose price or performance is not credible take no part.
         """
-        from vastnb.market.pareto import pareto
+        from vastnb.market.money.pareto import pareto
 
         return pareto(self._frame, price, performance)
 
@@ -320,7 +320,7 @@ class VastAccessor:
         QueryError
             If a column is not there.
         """
-        from vastnb.market.summary import summary
+        from vastnb.market.money.summary import summary
 
         return summary(self._frame, by)
 
@@ -356,7 +356,7 @@ class VastAccessor:
         InvalidRequest
             If the offer is not in this frame, or an amount is negative.
         """
-        from vastnb.market.explain import explain
+        from vastnb.market.money.explain import explain
 
         return explain(
             self._frame,

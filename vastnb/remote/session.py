@@ -136,6 +136,7 @@ class Call:
         out = process.stdout.read()
         process.wait()
         reading.join()
+        writing.join(5)  # nobody reads it any more
         return out, b"".join(errors)
 
     def last_words(self) -> bytes:
@@ -153,7 +154,7 @@ class Call:
             process.kill()
         for end in (process.stdin, process.stdout, process.stderr):
             if end is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):  # a thread may close it, too
                     end.close()
         code = process.wait()
         self.release()
@@ -544,6 +545,8 @@ class Session:
             )  # fmt: skip
             return
         done = self._master("forward", "-L", str(one))
+        if done.returncode and self.dropped():
+            raise self.lost(f"{one.local} is not forwarded.")
         if done.returncode:
             raise RemoteError(
                 f"Instance {self.instance_id}: {one.local} cannot be forwarded "

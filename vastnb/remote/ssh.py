@@ -158,6 +158,9 @@ _MEANINGS: Final[Sequence[tuple[re.Pattern[str], type[RemoteError], str]]] = (
 )
 
 
+_BROKEN: Final = re.compile("closed by (remote|UNKNOWN)|[Cc]onnection reset|Broken pipe")
+
+
 def meaning(said: str) -> tuple[type[RemoteError], str]:
     """Return what a failed connection means.
 
@@ -171,10 +174,12 @@ def meaning(said: str) -> tuple[type[RemoteError], str]:
     type, str
         The kind of error, and its meaning in words.
     """
+    last = said.strip().splitlines()[-1:] or ["no answer"]
+    if _BROKEN.search(last[0]):  # whatever was said before: keys are refused by an answer
+        return ConnectionLost, f"The connection broke while it was made (ssh: {last[0][:200]})."
     for pattern, kind, words in _MEANINGS:
         if pattern.search(said):
-            return kind, words
-    last = said.strip().splitlines()[-1:] or ["no answer"]
+            return kind, f"{words} (ssh: {last[0][:200]})"
     return ConnectionLost, f"Its SSH server cannot be reached (ssh: {last[0][:200]})."
 
 

@@ -7,11 +7,11 @@ sends says that it is simulated.
 
 from __future__ import annotations
 
-from .accounts import Account
-from .faults import Fault, FaultPlan
-from .instances import Instance
-from .limits import Limits, Rule
-from .server import Server
-from .world import World
+from vastnb.sim.accounts import Account
+from vastnb.sim.faults import Fault, FaultPlan
+from vastnb.sim.instances.instance import Instance
+from vastnb.sim.limits import Limits, Rule
+from vastnb.sim.server import Server
+from vastnb.sim.world import World
 
 __all__ = ["Account", "Fault", "FaultPlan", "Instance", "Limits", "Rule", "Server", "World"]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from .faults import Fault, FaultPlan
-from .server import Server
+from vastnb.sim.faults import Fault, FaultPlan
+from vastnb.sim.server import Server
 
 _HELP = """\
 Simulated Vast, seed {seed}, {speed:g} x real time: nothing here costs money.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .noise import mix
+from vastnb.sim.noise import mix
 
 FIRST_SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAISIMULATED simulated@example.invalid"
 """A public key that leads nowhere."""

@@ -5,7 +5,7 @@ A plan is plain Python::
     Server(faults=[Fault("create_instance", nth=1, kind="drop-after")])
 
 and may be changed while the server runs (``server.faults.add(...)``, or the admin route). Deciding
-is here; what a dropped or truncated answer looks like on the wire is in `vastnb.sim.app`.
+is here; what a dropped or truncated answer looks like on the wire is in `vastnb.sim.http.app`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from .limits import FORMS, RefusalForm
+from vastnb.sim.limits import FORMS, RefusalForm
 
 Kind = Literal[
     "drop-before",

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .market import DrawnMarket
-from .mischief import BEACON, PAYLOADS, payload
-from .recorded import RecordedMarket
-from .templates import public
+from vastnb.sim.market.drawn import DrawnMarket
+from vastnb.sim.market.recorded import RecordedMarket
+from vastnb.sim.payload_texts import BEACON, PAYLOADS, payload
+from vastnb.sim.templates import public
 
 if TYPE_CHECKING:
-    from .world import World
+    from vastnb.sim.world import World
 
 HOST_TEXTS = (
     "cpu_name",

@@ -19,27 +19,26 @@ from typing import Any
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from vastnb.clock import Clock
-
-from . import routes_account, routes_admin, routes_instances, routes_market
-from .accounts import FIRST_CREDIT, key_for
-from .app import App, Seen
-from .doors import Doors
-from .faults import Fault, FaultPlan
-from .instances import Instance
-from .limits import ROWS_A_DAY, Limits
-from .listing import Market
-from .market import MACHINES_FOR_A_MARKET
-from .payloads import plant
-from .recorded import RecordedMarket, read_offers
-from .world import ANONYMOUS_CAP, CAP, World
+from vastnb.sim.accounts import FIRST_CREDIT, key_for
+from vastnb.sim.faults import Fault, FaultPlan
+from vastnb.sim.http import account, admin, instances, market
+from vastnb.sim.http.app import App, Seen
+from vastnb.sim.instances.doors import Doors
+from vastnb.sim.instances.instance import Instance
+from vastnb.sim.limits import ROWS_A_DAY, Limits
+from vastnb.sim.market.drawn import MACHINES_FOR_A_MARKET
+from vastnb.sim.market.listing import Market
+from vastnb.sim.market.recorded import RecordedMarket, read_offers
+from vastnb.sim.payloads import plant
+from vastnb.sim.world import ANONYMOUS_CAP, CAP, World
 
 log = logging.getLogger("vastnb.sim")
 
 ROUTES = (
-    *routes_market.ROUTES,
-    *routes_instances.ROUTES,
-    *routes_account.ROUTES,
-    *routes_admin.ROUTES,
+    *market.ROUTES,
+    *instances.ROUTES,
+    *account.ROUTES,
+    *admin.ROUTES,
 )
 
 
@@ -158,7 +157,7 @@ class Server:
         Size of the drawn market.
     doors : bool
         Whether instances have a port on this computer at which an SSH server answers, if they can
-        be reached (see `vastnb.sim.ssh`); otherwise their addresses lead nowhere.
+        be reached (see `vastnb.sim.instances.ssh`); otherwise their addresses lead nowhere.
 
     Attributes
     ----------

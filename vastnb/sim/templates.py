@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .mischief import payload
+from vastnb.sim.payload_texts import payload
 
 _PUBLIC = (
     ("PyTorch (simulated)", "pytorch/pytorch", "2.5.1-cuda12.4-cudnn9-devel", "jupyter", 32),

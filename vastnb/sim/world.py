@@ -21,19 +21,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vastnb.clock import Clock, SystemClock
-
-from .accounts import FIRST_CREDIT, FIRST_SSH_KEY, Account, key_for
-from .doors import Doors
-from .faults import FaultPlan
-from .fleet import Fleet
-from .instances import Instance
-from .limits import ROWS_A_DAY, Quota
-from .listing import Market
-from .logs import LogFile
-from .market import MACHINES_FOR_A_MARKET, DrawnMarket
-from .noise import mix
-from .search import Found, find, parse
-from .templates import public
+from vastnb.sim.accounts import FIRST_CREDIT, FIRST_SSH_KEY, Account, key_for
+from vastnb.sim.faults import FaultPlan
+from vastnb.sim.instances.doors import Doors
+from vastnb.sim.instances.fleet import Fleet
+from vastnb.sim.instances.instance import Instance
+from vastnb.sim.instances.logs import LogFile
+from vastnb.sim.limits import ROWS_A_DAY, Quota
+from vastnb.sim.market.drawn import MACHINES_FOR_A_MARKET, DrawnMarket
+from vastnb.sim.market.listing import Market
+from vastnb.sim.market.search import Found, find, parse
+from vastnb.sim.noise import mix
+from vastnb.sim.templates import public
 
 CAP = 512
 """Rows that an answer to a search with a key may have."""
@@ -217,7 +216,7 @@ class World:
 
         Raises
         ------
-        vastnb.sim.search.BadQuery
+        vastnb.sim.market.search.BadQuery
             If the query is wrong.
         """
         understood = parse(query)

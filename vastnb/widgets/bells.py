@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.query import Query
+from vastnb.market.query.query import Query
 
 if TYPE_CHECKING:
     from vastnb.client import Client

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .scene import Scale, Scene, fitted, picture, rule, text_width, words
-from .static_html import UNDER_A_CENT
+from vastnb.widgets.scene import Scale, Scene, fitted, picture, rule, text_width, words
+from vastnb.widgets.static_html import UNDER_A_CENT
 
 HEIGHT: Final = 330
 TOP: Final = 56.0
@@ -32,7 +32,7 @@ def head(title: str, note: str, width: float) -> list[Scene]:
     """Write the title of a chart, and a line that explains it."""
     return [
         words(PAD, 19, title, font_size=12.5, font_weight=650, opacity=0.95),
-        words(PAD, 34, fitted(note, width - 2 * PAD, 10.5), font_size=10.5, opacity=0.62),
+        words(PAD, 34, fitted(note, width - 2 * PAD, 10.5), font_size=10.5, opacity=0.72),
     ]
 
 

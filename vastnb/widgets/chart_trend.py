@@ -8,8 +8,29 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from .chart_parts import FOOT, HEIGHT, TOP, Colours, empty, head, numbers, price_axis_left, usd
-from .scene import OTHER, Scale, Scene, fitted, node, picture, rule, span_of, text_width, words
+from vastnb.widgets.chart_parts import (
+    FOOT,
+    HEIGHT,
+    TOP,
+    Colours,
+    empty,
+    head,
+    numbers,
+    price_axis_left,
+    usd,
+)
+from vastnb.widgets.scene import (
+    OTHER,
+    Scale,
+    Scene,
+    fitted,
+    node,
+    picture,
+    rule,
+    span_of,
+    text_width,
+    words,
+)
 
 MOST_LINES: Final = 6
 

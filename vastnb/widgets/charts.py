@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from .chart_parts import (
+from vastnb.widgets.chart_parts import (
     FOOT,
     HEIGHT,
     PAD,
@@ -29,7 +29,7 @@ from .chart_parts import (
     usd,
     with_article,
 )
-from .scene import (
+from vastnb.widgets.scene import (
     DEAR,
     GOOD,
     INK,
@@ -274,7 +274,8 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
     band = (bottom - TOP) / max(len(shown), 4)
     zero = x(0.0)
     sides = "\N{LEFTWARDS ARROW} cheaper | more expensive \N{RIGHTWARDS ARROW}"
-    body.append(words(zero, TOP - 7, sides, text_anchor="middle", font_size=10.5, opacity=0.85))
+    body.append(words(zero, TOP - 7, sides, text_anchor="middle",
+                      font_size=10.5, opacity=0.85))  # fmt: skip
     body.append(words(width - PAD, TOP - 7, "machines", text_anchor="end", font_size=10.5))
     if one_model:
         body.append(words(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5))

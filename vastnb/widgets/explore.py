@@ -20,26 +20,24 @@ import traitlets
 
 from vastnb.errors import QueryError, VastError
 from vastnb.fleet.guarding import look_after
-from vastnb.market.query import Query, parse_query
-
-from . import registry
-from .against_history import compared
-from .assets import bundle, styles
-from .bells import Bells
-from .display import EXPLORER_COLUMNS
-from .explorer_drawer import Drawer, makes_no_widget_of_a_click
-from .explorer_model import ExplorerModel, Problem, Request
-from .explorer_status import beside_rows, static_copy, status_of
-from .fetching import Fetching
-from .filters import FilterState
-from .narrow import REPRICED
-from .searching import answer
-from .table import RowsWidget
+from vastnb.market.narrow import REPRICED
+from vastnb.market.query.query import Query, parse_query
+from vastnb.widgets import registry
+from vastnb.widgets.against_history import compared
+from vastnb.widgets.assets import bundle, styles
+from vastnb.widgets.bells import Bells
+from vastnb.widgets.display import EXPLORER_COLUMNS
+from vastnb.widgets.explorer_drawer import Drawer, makes_no_widget_of_a_click
+from vastnb.widgets.explorer_model import ExplorerModel, Problem, Request
+from vastnb.widgets.explorer_status import beside_rows, static_copy, status_of
+from vastnb.widgets.fetching import Fetching
+from vastnb.widgets.filters import FilterState
+from vastnb.widgets.searching import answer
+from vastnb.widgets.table import RowsWidget
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-
-    from .rent import RentForm
+    from vastnb.widgets.rent import RentForm
 
 
 def explore(

@@ -9,13 +9,11 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.order import DISK_MIN
-
-from .filters import DEFAULT_DISK_GB
+from vastnb.widgets.filters import DEFAULT_DISK_GB
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-
-    from .rent import RentForm
+    from vastnb.widgets.rent import RentForm
 
 
 def makes_no_widget_of_a_click() -> bool:
@@ -60,9 +58,9 @@ class Drawer:
         InvalidRequest
             For reserved offers, which are rented in another way.
         """
-        from .rent import RentForm
-        from .rent_memory import remembered
-        from .rent_plan import COUNT_MAX, RentPlan
+        from vastnb.widgets.rent import RentForm
+        from vastnb.widgets.rent_memory import remembered
+        from vastnb.widgets.rent_plan import COUNT_MAX, RentPlan
 
         if type == "reserved":
             raise InvalidRequest(
@@ -88,7 +86,7 @@ class Drawer:
 
     def left_open(self) -> bool:
         """Say whether there is a rent whose form was closed before anybody saw it end."""
-        from .rent_run import RUNS
+        from vastnb.widgets.rent_run import RUNS
 
         return RUNS.of_interest(self._client._fleet_base.account) is not None
 

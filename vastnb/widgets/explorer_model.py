@@ -25,15 +25,14 @@ from vastnb.errors import (
     ServerError,
     VastError,
 )
-from vastnb.market.gpus import all_names
-from vastnb.market.local import matches
-from vastnb.market.query import Query
-from vastnb.market.summary import median_per_gpu
-
-from .against_history import COLUMN
-from .filters import FilterState
-from .narrow import evaluable, local_filters, reprice
-from .regions import names, regions
+from vastnb.market.money.summary import median_per_gpu
+from vastnb.market.narrow import evaluable, local_filters, reprice
+from vastnb.market.query.local import matches
+from vastnb.market.query.query import Query
+from vastnb.market.tables.gpus import all_names
+from vastnb.widgets.against_history import COLUMN
+from vastnb.widgets.filters import FilterState
+from vastnb.widgets.regions import names, regions
 
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
     (QueryError, "Invalid query."),

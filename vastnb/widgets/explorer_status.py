@@ -10,8 +10,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from .explorer_model import ExplorerModel
-from .static_html import static_table
+from vastnb.widgets.explorer_model import ExplorerModel
+from vastnb.widgets.static_html import static_table
 
 _KEPT = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 

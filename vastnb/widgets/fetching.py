@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from vastnb.api.progress import waits_shown_by
 from vastnb.errors import VastError
-
-from .main_thread import MainThread
-from .search_worker import Job, Result, SearchWorker
-from .searching import waits_told
+from vastnb.widgets.main_thread import MainThread
+from vastnb.widgets.search_worker import Job, Result, SearchWorker
+from vastnb.widgets.searching import waits_told
 
 if TYPE_CHECKING:
     from vastnb.client import Client

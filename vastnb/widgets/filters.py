@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from vastnb.errors import QueryError
-from vastnb.market.query import Query, parse_query, parse_type
-from vastnb.market.vram import SIZES, at_least
-
-from .regions import codes_of, region_of
+from vastnb.market.query.query import Query, parse_query, parse_type
+from vastnb.market.tables.vram import SIZES, at_least
+from vastnb.widgets.regions import codes_of, region_of
 
 DEFAULT_DISK_GB = 10.0
 

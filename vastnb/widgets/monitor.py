@@ -20,16 +20,15 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.fleet.records import frame_of_instances
-
-from . import registry
-from .assets import bundle, styles
-from .live import LiveWidget
-from .main_thread import MainThread
-from .monitor_actions import QUIET, Click, Outcome, carry_out
-from .monitor_model import MonitorModel, model_of
-from .monitor_rows import static_copy
-from .poller import Poller
-from .searching import unexpected
+from vastnb.widgets import registry
+from vastnb.widgets.assets import bundle, styles
+from vastnb.widgets.live import LiveWidget
+from vastnb.widgets.main_thread import MainThread
+from vastnb.widgets.monitor_actions import QUIET, Click, Outcome, carry_out
+from vastnb.widgets.monitor_model import MonitorModel, model_of
+from vastnb.widgets.monitor_rows import static_copy
+from vastnb.widgets.poller import Poller
+from vastnb.widgets.searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.client import Client

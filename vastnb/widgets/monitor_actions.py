@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vastnb.errors import VastError
 from vastnb.fleet.history import number
-
-from .clicks import too_old
-from .monitor_rows import verbs_of
-from .searching import unexpected
+from vastnb.widgets.clicks import too_old
+from vastnb.widgets.monitor_rows import verbs_of
+from vastnb.widgets.searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.client import Client

@@ -19,10 +19,9 @@ import pandas as pd
 from vastnb.api.text import plain
 from vastnb.fleet.history import number
 from vastnb.fleet.status import TO_DO
-
-from .monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
-from .monitor_rows import code_of, figures_of, row_of
-from .spending import Ledger
+from vastnb.widgets.monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
+from vastnb.widgets.monitor_rows import code_of, figures_of, row_of
+from vastnb.widgets.spending import Ledger
 
 if TYPE_CHECKING:
     from vastnb.client import Client

@@ -16,10 +16,9 @@ from vastnb.fleet.again import DEARER
 from vastnb.fleet.connect import ssh_command
 from vastnb.fleet.history import number
 from vastnb.fleet.status import TO_DO
-from vastnb.market.vram import nominal
-
-from .spending import Spent, rates_of
-from .static_html import static_table
+from vastnb.market.tables.vram import nominal
+from vastnb.widgets.spending import Spent, rates_of
+from vastnb.widgets.static_html import static_table
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch import Snapshot, Watched

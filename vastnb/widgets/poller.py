@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .main_thread import MainThread
-from .searching import unexpected
+from vastnb.widgets.main_thread import MainThread
+from vastnb.widgets.searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch import Change, Snapshot, Watcher

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from vastnb.market.offers import frame_of_offers
-from vastnb.market.pareto import measured, unbeaten
-from vastnb.market.sane import believed, once_a_machine
+from vastnb.market.frames.credible import believed, once_a_machine
+from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.money.pareto import measured, unbeaten
 
 NEEDED: Final = frozenset({"gpu_name", "num_gpus", "dph_total", "dlperf", "machine_id"})
 _BESIDE: Final = ("id", "machine_id", "host_id", "num_gpus", "gpu_ram_gb", "country",

@@ -15,17 +15,16 @@ import pandas as pd
 import traitlets
 
 from vastnb.errors import QueryError, VastError
-from vastnb.market.query import Query
-
-from . import price_frames, registry
-from .assets import bundle, styles
-from .bells import Bells
-from .explorer_model import Problem
-from .fetching import Fetching
-from .live import LiveWidget
-from .prices_loading import load
-from .prices_model import Load, Loaded, PricesModel, PricesState, resolved, split
-from .prices_pictures import scenes, static_copy, status_of
+from vastnb.market.query.query import Query
+from vastnb.widgets import price_frames, registry
+from vastnb.widgets.assets import bundle, styles
+from vastnb.widgets.bells import Bells
+from vastnb.widgets.explorer_model import Problem
+from vastnb.widgets.fetching import Fetching
+from vastnb.widgets.live import LiveWidget
+from vastnb.widgets.prices_loading import load
+from vastnb.widgets.prices_model import Load, Loaded, PricesModel, PricesState, resolved, split
+from vastnb.widgets.prices_pictures import scenes, static_copy, status_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from vastnb.errors import QueryError, VastError
-
-from . import price_frames
-from .prices_model import TREND_LINES, Load, Loaded
-from .searching import answer
+from vastnb.widgets import price_frames
+from vastnb.widgets.prices_model import TREND_LINES, Load, Loaded
+from vastnb.widgets.searching import answer
 
 if TYPE_CHECKING:
     from vastnb.client import Client

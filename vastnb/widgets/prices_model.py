@@ -18,12 +18,11 @@ from typing import Any, Final, Self
 import pandas as pd
 
 from vastnb.errors import QueryError, VastError
-from vastnb.market.query import Query, parse_query, parse_type
-from vastnb.market.sane import unknown
-
-from . import price_frames
-from .explorer_model import Problem, Request
-from .scene import palette
+from vastnb.market.frames.credible import unknown
+from vastnb.market.query.query import Query, parse_query, parse_type
+from vastnb.widgets import price_frames
+from vastnb.widgets.explorer_model import Problem, Request
+from vastnb.widgets.scene import palette
 
 DAYS: Final = (2.0, 7.0, 14.0, 30.0, 90.0)
 TREND_LINES: Final = 5

@@ -13,13 +13,12 @@ from typing import Any, Final
 import pandas as pd
 
 from vastnb.html import block, escape, table
-from vastnb.market.summary import summary
-
-from . import chart_trend, charts, price_frames
-from .chart_parts import empty, usd
-from .prices_model import DAYS, PricesModel
-from .scene import Scene, to_image
-from .static_html import code_block
+from vastnb.market.money.summary import summary
+from vastnb.widgets import chart_trend, charts, price_frames
+from vastnb.widgets.chart_parts import empty, usd
+from vastnb.widgets.prices_model import DAYS, PricesModel
+from vastnb.widgets.scene import Scene, to_image
+from vastnb.widgets.static_html import code_block
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12

@@ -17,19 +17,18 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
-from vastnb.market.cost import cost
-from vastnb.market.terms import DISK_GB
-
-from . import registry
-from .assets import bundle, styles
-from .live import LiveWidget
-from .rent_memory import remembered
-from .rent_messages import handle
-from .rent_plan import RentPlan
-from .rent_price import bids_in
-from .rent_session import RentSession
-from .rent_view import static_form
-from .rent_warnings import Warning
+from vastnb.market.frames.terms import DISK_GB
+from vastnb.market.money.cost import cost
+from vastnb.widgets import registry
+from vastnb.widgets.assets import bundle, styles
+from vastnb.widgets.live import LiveWidget
+from vastnb.widgets.rent_memory import remembered
+from vastnb.widgets.rent_messages import handle
+from vastnb.widgets.rent_plan import RentPlan
+from vastnb.widgets.rent_price import bids_in
+from vastnb.widgets.rent_session import RentSession
+from vastnb.widgets.rent_view import static_form
+from vastnb.widgets.rent_warnings import Warning
 
 if TYPE_CHECKING:
     from vastnb.client import Client

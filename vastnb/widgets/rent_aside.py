@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vastnb.api.progress import silent, waits_shown_by
-
-from .main_thread import MainThread
+from vastnb.widgets.main_thread import MainThread
 
 THREAD = "vastnb-form"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from .rent_plan import RentPlan
+from vastnb.widgets.rent_plan import RentPlan
 
 SCRIPT: Final = "onstart.sh"
 _WIDTH: Final = 88

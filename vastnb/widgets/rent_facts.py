@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vastnb.errors import VastError
-
-from .rent_offers import candidates
-from .rent_price import number_of
-from .rent_warnings import Account
+from vastnb.widgets.rent_offers import candidates
+from vastnb.widgets.rent_price import number_of
+from vastnb.widgets.rent_warnings import Account
 
 if TYPE_CHECKING:
     from vastnb.client import Client

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vastnb.fleet import connect
 from vastnb.fleet.diary import dph_now
 from vastnb.fleet.status import TO_DO
-
-from .rent_price import number_of
+from vastnb.widgets.rent_price import number_of
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch import Snapshot

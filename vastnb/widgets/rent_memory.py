@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.api.files import data_dir, private_file
 from vastnb.errors import InvalidRequest
-
-from .rent_plan import RentPlan, read
+from vastnb.widgets.rent_plan import RentPlan, read
 
 if TYPE_CHECKING:
     from vastnb.client import Client

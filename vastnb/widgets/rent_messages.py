@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from vastnb.errors import VastError
-
-from .rent_model import ClickRefused
-from .rent_session import RentSession
+from vastnb.widgets.rent_model import ClickRefused
+from vastnb.widgets.rent_session import RentSession
 
 _log = logging.getLogger("vastnb.widgets")
 

@@ -20,12 +20,11 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-
-from .rent_code import code_of
-from .rent_offers import are_interruptible
-from .rent_plan import RentPlan, read
-from .rent_price import Price, price_of
-from .rent_warnings import LEVELS, Account, Warning, warnings_of
+from vastnb.widgets.rent_code import code_of
+from vastnb.widgets.rent_offers import are_interruptible
+from vastnb.widgets.rent_plan import RentPlan, read
+from vastnb.widgets.rent_price import Price, price_of
+from vastnb.widgets.rent_warnings import LEVELS, Account, Warning, warnings_of
 
 STALE: Final = 30.0
 """Seconds after which a click no longer counts."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pandas as pd
 
 from vastnb.fleet.offer import is_query, offers_of, with_disk
-from vastnb.market.query import OfferType
+from vastnb.market.query.query import OfferType
 
 if TYPE_CHECKING:
     from vastnb.client import Client

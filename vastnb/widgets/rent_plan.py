@@ -15,7 +15,7 @@ from typing import Any, Final
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.offer import Offer, bid_for
 from vastnb.fleet.order import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
-from vastnb.market.problems import nearest
+from vastnb.wording import nearest
 
 COUNT_MAX: Final = 64
 """Machines of one form. The service takes more; whoever wants them writes the line."""

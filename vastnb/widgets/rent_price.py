@@ -15,9 +15,8 @@ from typing import Any, Final
 import pandas as pd
 
 from vastnb.fleet.offer import bid_for, offer_of
-from vastnb.market.cost import cost, hourly
-
-from .rent_plan import RentPlan
+from vastnb.market.money.cost import cost, hourly
+from vastnb.widgets.rent_plan import RentPlan
 
 _PLACES: Final = 4
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost")

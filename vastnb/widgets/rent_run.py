@@ -20,9 +20,8 @@ import pandas as pd
 
 from vastnb.api.progress import waits_shown_by
 from vastnb.errors import OutcomeUnknown, VastError, bare
-
-from .rent_plan import RentPlan
-from .searching import waits_told
+from vastnb.widgets.rent_plan import RentPlan
+from vastnb.widgets.searching import waits_told
 
 if TYPE_CHECKING:
     from vastnb.client import Client

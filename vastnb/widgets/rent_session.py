@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
-
-from .clicks import too_old
-from .main_thread import MainThread
-from .poller import Poller
-from .rent_aside import Aside
-from .rent_facts import (
+from vastnb.widgets.clicks import too_old
+from vastnb.widgets.main_thread import MainThread
+from vastnb.widgets.poller import Poller
+from vastnb.widgets.rent_aside import Aside
+from vastnb.widgets.rent_facts import (
     Found,
     Template,
     account_of,
@@ -35,17 +34,17 @@ from .rent_facts import (
     settle,
     templates_of,
 )
-from .rent_machines import Machine, Receipt, seen_in
-from .rent_memory import remember
-from .rent_model import AHEAD, STALE, ClickRefused, RentModel
-from .rent_offers import candidates
-from .rent_plan import RentPlan
-from .rent_price import number_of
-from .rent_run import RUNS, RentRun
-from .rent_view import view_of
-from .rent_warnings import Account
-from .rent_words import Outcome, fell_short, outcome_of
-from .spending import Ledger
+from vastnb.widgets.rent_machines import Machine, Receipt, seen_in
+from vastnb.widgets.rent_memory import remember
+from vastnb.widgets.rent_model import AHEAD, STALE, ClickRefused, RentModel
+from vastnb.widgets.rent_offers import candidates
+from vastnb.widgets.rent_plan import RentPlan
+from vastnb.widgets.rent_price import number_of
+from vastnb.widgets.rent_run import RUNS, RentRun
+from vastnb.widgets.rent_view import view_of
+from vastnb.widgets.rent_warnings import Account
+from vastnb.widgets.rent_words import Outcome, fell_short, outcome_of
+from vastnb.widgets.spending import Ledger
 
 if TYPE_CHECKING:
     from vastnb.client import Client

@@ -13,15 +13,14 @@ from typing import Any, Final
 import pandas as pd
 
 from vastnb.html import block, escape
-
-from .rent_facts import Found, Template
-from .rent_machines import Machine, bill_of
-from .rent_model import RentModel
-from .rent_price import guard_text, number_of, priced
-from .rent_run import RentRun
-from .rent_warnings import LEVELS
-from .rent_words import EVENT_LEVELS, Outcome
-from .static_html import static_table
+from vastnb.widgets.rent_facts import Found, Template
+from vastnb.widgets.rent_machines import Machine, bill_of
+from vastnb.widgets.rent_model import RentModel
+from vastnb.widgets.rent_price import guard_text, number_of, priced
+from vastnb.widgets.rent_run import RentRun
+from vastnb.widgets.rent_warnings import LEVELS
+from vastnb.widgets.rent_words import EVENT_LEVELS, Outcome
+from vastnb.widgets.static_html import static_table
 
 OFFERS_MOST: Final = 24
 """Candidates that the page lists; there may be more."""

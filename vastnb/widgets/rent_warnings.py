@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from vastnb.fleet.offer import bid_for, offer_of
-from vastnb.market.vram import SIZES, nominal
-
-from .rent_plan import RentPlan
-from .rent_price import number_of
+from vastnb.market.tables.vram import SIZES, nominal
+from vastnb.widgets.rent_plan import RentPlan
+from vastnb.widgets.rent_price import number_of
 
 Level = Literal["bad", "warn", "info"]
 LEVELS: Final[tuple[Level, ...]] = ("bad", "warn", "info")

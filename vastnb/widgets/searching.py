@@ -12,9 +12,8 @@ import pandas as pd
 
 from vastnb.api.progress import Tick, WaitHook
 from vastnb.errors import VastError
-from vastnb.market.query import OfferType
-
-from .explorer_model import Request
+from vastnb.market.query.query import OfferType
+from vastnb.widgets.explorer_model import Request
 
 if TYPE_CHECKING:
     from vastnb.client import Client

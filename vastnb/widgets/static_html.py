@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 
 from vastnb.html import Side, block, escape, table
-
-from .display import Look, look_of
+from vastnb.widgets.display import Look, look_of
 
 COPY_ROWS = 20
 COPY_COLUMNS: tuple[str, ...] = (

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from .assets import bundle, styles
-from .display import looks_of
-from .live import LiveWidget
-from .packing import pack, pack_rows
-from .static_html import static_table
+from vastnb.widgets.assets import bundle, styles
+from vastnb.widgets.display import looks_of
+from vastnb.widgets.live import LiveWidget
+from vastnb.widgets.packing import pack, pack_rows
+from vastnb.widgets.static_html import static_table
 
 
 class RowsWidget(LiveWidget):

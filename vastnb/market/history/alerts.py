@@ -23,12 +23,12 @@ import pandas as pd
 
 from vastnb.api.files import private_file
 from vastnb.errors import InvalidRequest
-from vastnb.market.cells import STRING
-from vastnb.market.cost import hourly
-from vastnb.market.local import column_of, is_local, matches
-from vastnb.market.problems import refusal
-from vastnb.market.query import QueryLike, parse_query
-from vastnb.market.sane import believed
+from vastnb.market.frames.arrays import STRING
+from vastnb.market.frames.credible import believed
+from vastnb.market.money.cost import hourly
+from vastnb.market.query.local import column_of, is_local, matches
+from vastnb.market.query.query import QueryLike, parse_query
+from vastnb.wording import refusal
 
 log = logging.getLogger("vastnb.history")
 
@@ -76,7 +76,7 @@ class Watch:
     type : str
         Kind of rental.
     filters : dict
-        As `vastnb.market.local.matches` takes them.
+        As `vastnb.market.query.local.matches` takes them.
     below : float
         $/h.
     per : {"gpu", "offer"}

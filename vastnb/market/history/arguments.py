@@ -11,7 +11,7 @@ import pandas as pd
 
 from vastnb.market.history.columns import KEPT
 from vastnb.market.history.sql import BOUGHT
-from vastnb.market.problems import nearest, refusal
+from vastnb.wording import nearest, refusal
 
 Kind = Literal["on-demand", "bid", "interruptible", "reserved"]
 Moment = str | date | datetime | timedelta | float | None

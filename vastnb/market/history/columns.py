@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from vastnb.market.cells import STRING
+from vastnb.market.frames.arrays import STRING
 
 
 class Kept(NamedTuple):

@@ -29,7 +29,7 @@ from vastnb.market.history.days import (
     unlink,
 )
 from vastnb.market.history.sql import Engine, Source
-from vastnb.market.metrics import OVER_TIME
+from vastnb.market.service_figures import OVER_TIME
 
 if TYPE_CHECKING:
     from vastnb.market.history.store import Store

@@ -29,13 +29,13 @@ from vastnb.market.history.questions import Questions
 from vastnb.market.history.simulated import Past, write_past
 from vastnb.market.history.sql import Engine, Which, need
 from vastnb.market.history.store import NAME, Store
-from vastnb.market.query import QueryLike
-from vastnb.market.spans import days_of
+from vastnb.market.query.query import QueryLike
+from vastnb.market.query.spans import days_of
 
 if TYPE_CHECKING:
     from vastnb.api.transport import Call
     from vastnb.clock import Clock
-    from vastnb.market.metrics import Hosting, Verified
+    from vastnb.market.service_figures import Hosting, Verified
 
 log = logging.getLogger("vastnb.history")
 
@@ -443,7 +443,7 @@ class History(Questions):
     ) -> int:
         """Fetch the service's own figures on GPU models and keep them, if the account may.
 
-        One paced call. They stand apart from what searches saw, see `metrics`.
+        One paced call. They stand apart from what searches saw, see `service_figures`.
 
         Parameters
         ----------
@@ -468,7 +468,7 @@ class History(Questions):
         InvalidRequest
             If an argument makes no sense.
         """
-        from vastnb.market.metrics import history_frame, over_time, population
+        from vastnb.market.service_figures import history_frame, over_time, population
 
         now = self._clock.time()
         whom = population(verified, hosting_type, num_gpus)

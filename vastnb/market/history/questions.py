@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from vastnb.errors import QueryError
-from vastnb.market import gpus
-from vastnb.market.cells import array_of
+from vastnb.market.frames.arrays import array_of
+from vastnb.market.frames.terms import rental_types
 from vastnb.market.history.arguments import (
     Kind,
     Moment,
@@ -37,15 +37,15 @@ from vastnb.market.history.sql import (
     sample_sql,
     trend_sql,
 )
-from vastnb.market.problems import refusal
-from vastnb.market.spans import days_of, step_of
-from vastnb.market.terms import rental_types
+from vastnb.market.query.spans import days_of, step_of
+from vastnb.market.tables import gpus
+from vastnb.wording import refusal
 
 if TYPE_CHECKING:
     from vastnb.clock import Clock
     from vastnb.market.history.days import Days
     from vastnb.market.history.store import Store
-    from vastnb.market.metrics import Hosting, Verified
+    from vastnb.market.service_figures import Hosting, Verified
 
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 OF_PRICES: Final = (
@@ -405,7 +405,7 @@ class Questions:
         ImportError
             Without the extra ``history``.
         """
-        from vastnb.market.metrics import OVER_TIME, population
+        from vastnb.market.service_figures import OVER_TIME, population
 
         whom = population(verified, hosting_type, num_gpus)
         since = self._now() - timedelta(days=days_of(days))

@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vastnb.market import vram
-from vastnb.market.cells import STRING
+from vastnb.market.frames.arrays import STRING
+from vastnb.market.frames.credible import believed
 from vastnb.market.history.columns import column_of
 from vastnb.market.history.sql import BOUGHT, PARTS
-from vastnb.market.problems import refusal
-from vastnb.market.sane import believed
+from vastnb.market.tables import vram
+from vastnb.wording import refusal
 
 SEARCHES_TOLD: Final = 20
 _SAME: Final = 1e-9

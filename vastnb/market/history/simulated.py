@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.market.frames.offers import frame_of_offers
 from vastnb.market.history.columns import OF_OFFER, OF_SNAPSHOT, Sample, cells_of, frame_of_cells
 from vastnb.market.history.days import Days
 from vastnb.market.history.store import micros
-from vastnb.market.offers import frame_of_offers
 
 DAY: Final = 86_400.0
 MOST: Final = 96

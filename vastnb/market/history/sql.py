@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vastnb.market.sane import LIMITS
+from vastnb.market.frames.credible import LIMITS
 
 if TYPE_CHECKING:
     import duckdb

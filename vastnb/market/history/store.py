@@ -31,7 +31,7 @@ from vastnb.market.history.columns import (
     writable,
 )
 from vastnb.market.history.keep import Keep
-from vastnb.market.metrics import OVER_TIME
+from vastnb.market.service_figures import OVER_TIME
 
 PATIENCE: Final = 2.0
 """Seconds to wait for another kernel; a search must not be held up."""

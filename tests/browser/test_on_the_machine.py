@@ -1,0 +1,38 @@
+"""A cell that runs on a machine, seen in JupyterLab: its plot under it, and nothing that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+BEGIN = """
+%load_ext vastnb
+import vastnb
+from vastnb.clock import ManualClock
+client = vastnb.demo(seed=11, speed=1, clock=ManualClock())
+client.server.world.fleet.expect("cached")
+box = client.rent("num_gpus=1", image="pytorch/pytorch", disk=20)
+"""
+PLOT = """%%on box
+%matplotlib inline
+import matplotlib.pyplot as plt
+from IPython.display import HTML, Javascript, display
+plt.plot([3, 1, 2])
+display(HTML('<script>window.ran = 1</script><img src=x onerror="window.ran = 2"><b>kept</b>'))
+display(Javascript("window.ran = 3"))
+"""
+
+
+@pytest.mark.timeout(180)
+def test_a_plot_made_on_the_machine_appears_under_the_cell(open_notebook: Any) -> None:
+    nb = open_notebook(BEGIN, PLOT, "box.destroy(); client.close()", run=False)
+    nb.run_all(timeout=120)
+    cell = nb.page.locator(".jp-Cell >> nth=1")
+    picture = cell.locator(".jp-OutputArea img[src^='data:image/png']")
+    picture.wait_for(timeout=60_000)
+    assert picture.evaluate("image => image.naturalWidth") > 200
+    assert cell.locator("b", has_text="kept").count() == 1
+    nb.page.wait_for_timeout(500)
+    assert nb.page.evaluate("window.ran") is None
+    assert "javascript from the machine is not shown" in cell.inner_text()

@@ -1,0 +1,84 @@
+"""Filters that the service accepts and that cannot be meant: a wrong unit, or no effect at all.
+
+A column has a range in which its values can be true (`credible.LIMITS`). A filter whose value lies
+outside fits every offer or none. Most often the number was written in another unit, so the reading
+that lies inside is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from vastnb.market.query.parts import Condition
+from vastnb.market.tables.fields import FIELDS, MULTIPLIER, SYMBOLS
+
+_UNITS: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
+    "compute_cap": ("counts 100 for 1.0 (890 is 8.9)", (100, 10)),
+    "cuda_max_good": ("is a version such as 12.4", (0.1, 0.01, 0.001)),
+    "gpu_ram": ("is written in GB", (1e-3,)),
+    "gpu_total_ram": ("is written in GB", (1e-3,)),
+    "cpu_ram": ("is written in GB", (1e-3,)),
+    "duration": ("is written in days", (1 / 86_400, 1 / 24)),
+    "reliability": ("goes from 0 to 1", (0.01,)),
+    "gpu_frac": ("goes from 0 to 1", (0.01,)),
+    "cpu_ghz": ("is in GHz", (1e-3,)),
+    "disk_space": ("is in GB", (1e-3,)),
+    "disk_bw": ("is in MB/s", (1e-3, 1e-6)),
+    "gpu_mem_bw": ("is in GB/s", (1e-3,)),
+    "pcie_bw": ("is in GB/s", (1e-3,)),
+    "inet_down": ("is in Mbit/s", (1e-3, 1e-6)),
+    "inet_up": ("is in Mbit/s", (1e-3, 1e-6)),
+}
+"""For a field, how it is written, and the factors from units that people use instead."""
+
+_RAISES: Final = ("gt", "gte")
+_LOWERS: Final = ("lt", "lte")
+
+
+def doubts_of(conditions: Sequence[Condition]) -> list[str]:
+    """Return a sentence for each comparison that cannot be meant as it stands.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+        Those of one query.
+    """
+    found = [_outside(condition) for condition in conditions]
+    if any(condition.field == "rented" for condition in conditions):
+        found.append(
+            "rented filters nothing: to the service it means 'rented by you'. For machines that "
+            "others rent, filter by rentable=false."
+        )
+    return [doubt for doubt in found if doubt is not None]
+
+
+def _outside(condition: Condition) -> str | None:
+    from vastnb.market.frames.credible import LIMITS
+
+    value, op = condition.value, condition.op
+    if condition.field not in LIMITS or FIELDS.get(condition.field) != "number":
+        return None
+    if isinstance(value, (tuple, str, bool)) or value is None or value <= 0 or op == "neq":
+        return None  # of a list each value may be meant; 0 is how one says "any"
+    low, high = LIMITS[condition.field]
+    if low <= value <= high or (value < low and low < 1e-6):
+        return None
+    fits_all = op in (_RAISES if value < low else _LOWERS)
+    effect = "fits every offer" if fits_all else "fits no offer"
+    how, factors = _UNITS.get(condition.field, ("", ()))
+    scale = MULTIPLIER.get(condition.field, 1)
+    raw = isinstance(condition.wire, (int, float)) and "{" in condition.written
+    said = f"{condition.written} {effect}"
+    if raw:
+        # A dict of operators is in the column's own unit.
+        return f"{said}: in a dict of operators, {condition.field} has the unit of the column."
+    for factor in factors:
+        meant = value * factor
+        if low <= meant <= high:
+            text = f"{condition.field}{SYMBOLS[op]}{round(meant / scale, 6):g}"
+            return f"{said}: {condition.field} {how}. Did you mean {text}?"
+    return f"{said}: {condition.field} {how or 'has no such values'}."
+
+
+__all__ = ["doubts_of"]

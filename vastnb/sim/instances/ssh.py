@@ -1,0 +1,310 @@
+"""The SSH servers of simulated machines: real ones, for the client that the market belongs to.
+
+A connection that a machine's door accepts is served by asyncssh, in one thread for all machines.
+What is run there runs on *this computer*, as its user, in a directory made for the machine (its
+``$HOME``, and a workspace beside it), with a ``nvidia-smi`` that makes its figures up. Therefore:
+the doors are on the loopback interface only, and nobody gets in without the private key that lies
+in a directory of this server that only its user can read, or a key that was put into the account.
+A machine that stops hangs up and takes its processes with it; one that is destroyed, its files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from vastnb.sim.instances.instance import Instance
+
+PULSE = 0.2
+"""Seconds between two looks at what became of the machines."""
+
+_NVIDIA_SMI = r"""#!PYTHON
+import sys
+name, count, total, used, util, temp, power = VALUES
+known = {"name": name, "count": count, "memory.total": total, "memory.used": used,
+    "memory.free": total - used, "utilization.gpu": util, "temperature.gpu": temp,
+    "power.draw": power, "driver_version": "simulated"}
+units = {"memory.total": " MiB", "memory.used": " MiB", "memory.free": " MiB",
+    "utilization.gpu": " %", "power.draw": " W"}
+asked = [a.split("=", 1)[1] for a in sys.argv if a.startswith(("--query-gpu=", "--format="))]
+query = next((a.split("=", 1)[1] for a in sys.argv if a.startswith("--query-gpu=")), None)
+form = next((a.split("=", 1)[1] for a in sys.argv if a.startswith("--format=")), "")
+if query:
+    fields = [f.strip() for f in query.split(",")]
+    if "noheader" not in form:
+        print(", ".join(fields))
+    for index in range(count):
+        one = {**known, "index": index}
+        print(", ".join(str(one.get(f, "[N/A]")) + ("" if "nounits" in form else units.get(f, ""))
+            for f in fields))
+else:
+    print("NVIDIA-SMI (simulated: this machine has no such GPU)")
+    for index in range(count):
+        print(f"| {index}  {name:<28} | {temp}C  {power}W | {used}MiB / {total}MiB | {util}% |")
+"""
+
+
+class Machine:
+    """Where the commands of one simulated machine run."""
+
+    def __init__(self, base: Path, instance: Instance) -> None:
+        self.instance = instance
+        self.base = base / str(instance.id)
+        self.home, self.workspace = self.base / "root", self.base / "workspace"
+        for place in (self.home, self.workspace, self.base / "bin"):
+            place.mkdir(parents=True, exist_ok=True)
+        smi = self.base / "bin" / "nvidia-smi"
+        vram = int(float(instance.offer.get("gpu_ram") or 24576))
+        name = f"NVIDIA {instance.offer.get('gpu_name') or 'GPU'} (simulated)"
+        values = (name, instance.num_gpus, vram, vram // 12, 3, 41, 62)
+        smi.write_text(
+            _NVIDIA_SMI.replace("PYTHON", sys.executable).replace("VALUES", repr(values))
+        )
+        smi.chmod(0o755)
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self.connections: set[asyncssh.SSHServerConnection] = set()
+        self.groups: set[int] = set()
+
+    @property
+    def answers(self) -> bool:
+        """Whether one can log in."""
+        one = self.instance
+        return one.alive and one.container_up and one.reachable
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a login finds: nothing of this process but where programs are."""
+        path = [str(self.base / "bin"), str(Path(sys.executable).parent)]
+        given = {name: value for name, value in self.instance.env if name.isidentifier()}
+        return {
+            **given,
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "LOGNAME": "root",
+            "PATH": os.pathsep.join([*path, "/usr/local/bin", "/usr/bin", "/bin"]),
+            "SHELL": shutil.which("bash") or "/bin/sh",
+            "SSH_CONNECTION": "127.0.0.1 0 127.0.0.1 22",
+            "USER": "root",
+            "VAST_SIMULATED": "1",
+            "WORKSPACE": str(self.workspace),
+        }
+
+    def stop(self) -> None:
+        """Hang up, and end whatever runs there."""
+        for one in list(self.connections):
+            one.abort()
+        kept = [*self.home.glob(".vastnb/jobs/*/pid"), *self.home.glob(".vastnb/kernels/*/pid")]
+        groups = set(self.groups)
+        for file in kept:
+            with contextlib.suppress(OSError, ValueError):
+                groups.add(int(file.read_text()))
+                file.unlink()
+        for group in groups:
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGKILL)
+        self.groups.clear()
+
+
+class _Login(asyncssh.SSHServer):
+    def __init__(self, machine: Machine, may_enter: Callable[[Instance, str], bool]) -> None:
+        self._machine = machine
+        self._may_enter = may_enter
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._machine.connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            self._machine.connections.discard(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        text = " ".join(key.export_public_key().decode().split()[:2])
+        return username == "root" and self._may_enter(self._machine.instance, text)
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> bool:
+        return dest_host in ("127.0.0.1", "localhost", "::1")
+
+    def unix_connection_requested(self, dest_path: str) -> bool:
+        return dest_path.startswith(("/tmp/vnbk-", str(self._machine.base)))
+
+
+class SSH:
+    """The SSH servers of all machines.
+
+    Parameters
+    ----------
+    keys_of : callable
+        Returns the public keys of an instance's account, as they were put in.
+
+    Attributes
+    ----------
+    place : Path
+        A directory that only this user can read: the key, and the machines' files.
+    key_file : Path
+        The private key that opens every machine whose account has an SSH key.
+    """
+
+    def __init__(self, keys_of: Callable[[Instance], list[str]]) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="vastnb-sim-"))
+        self.key_file = self.place / "key"
+        key = asyncssh.generate_private_key("ssh-ed25519", comment="simulated")
+        self.key_file.touch(0o600)
+        key.write_private_key(str(self.key_file))
+        self._public = " ".join(key.export_public_key().decode().split()[:2])
+        self._keys_of = keys_of
+        self._machines: dict[int, Machine] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="vastnb-sim ssh", daemon=True)
+        self._thread.start()
+
+    def welcome(self, guest: socket.socket, instance: Instance) -> None:
+        """Serve somebody who has come in by a machine's door."""
+        self._do(self._welcome(guest, instance))
+
+    def close(self) -> None:
+        """End all connections and processes, and delete the machines' files."""
+        if self._loop.is_closed():
+            return
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5)
+
+    def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # it is closed
+            coroutine.close()
+
+    def _serve(self) -> None:
+        pulse = self._loop.create_task(self._watch())
+        try:
+            self._loop.run_forever()
+        finally:
+            for machine in self._machines.values():
+                machine.stop()
+            pulse.cancel()
+            with contextlib.suppress(Exception):
+                left = asyncio.all_tasks(self._loop)
+                for task in left:
+                    task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._loop.close()
+            shutil.rmtree(self.place, ignore_errors=True)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(PULSE)
+            for number, machine in list(self._machines.items()):
+                if not machine.answers:
+                    machine.stop()
+                if not machine.instance.alive:
+                    shutil.rmtree(machine.base, ignore_errors=True)
+                    del self._machines[number]
+
+    async def _welcome(self, guest: socket.socket, instance: Instance) -> None:
+        machine = self._machines.get(instance.id)
+        if machine is None:
+            machine = self._machines[instance.id] = Machine(self.place, instance)
+        guest.setblocking(False)
+        try:
+            await asyncssh.run_server(
+                guest,
+                server_factory=lambda: _Login(machine, self._may_enter),
+                server_host_keys=[machine.key],
+                server_version="simulated",
+                process_factory=lambda process: _run(process, machine),
+                sftp_factory=lambda channel: asyncssh.SFTPServer(
+                    channel, chroot=str(machine.base).encode()
+                ),
+                allow_scp=False,
+                encoding=None,
+                line_editor=False,
+                keepalive_interval=30,
+            )
+        except (OSError, asyncssh.Error):
+            guest.close()
+
+    def _may_enter(self, instance: Instance, key: str) -> bool:
+        kept = [" ".join(one.split()[:2]) for one in self._keys_of(instance)]
+        # Without a key in its account nobody gets into a machine: so it is on the real service.
+        return bool(kept) and key in (*kept, self._public)
+
+
+async def _run(process: asyncssh.SSHServerProcess[bytes], machine: Machine) -> None:
+    command = process.command
+    if command is None or process.term_type is not None:
+        process.stdout.write(b"This machine is simulated: it runs commands, and has no terminal.\n")
+        process.exit(1)
+        return
+    environment = machine.environment
+    child = await asyncio.create_subprocess_exec(
+        environment["SHELL"], "-c", command,
+        cwd=machine.home, env=environment, start_new_session=True,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    machine.groups.add(child.pid)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    feeding = asyncio.create_task(_feed(process, child.stdin))
+    try:
+        # As with OpenSSH's server, whoever holds the output open keeps the call open.
+        await asyncio.gather(
+            _pass_on(child.stdout, process.stdout), _pass_on(child.stderr, process.stderr)
+        )
+        code = await child.wait()
+    finally:
+        feeding.cancel()
+        machine.groups.discard(child.pid)
+    if code < 0:
+        process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
+    else:
+        process.exit(code)
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], child: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error, asyncssh.BreakReceived):
+        while part := await process.stdin.read(1 << 16):
+            child.write(part)
+            await child.drain()
+    with contextlib.suppress(OSError):
+        child.close()
+
+
+async def _pass_on(source: asyncio.StreamReader, guest: asyncssh.SSHWriter[bytes]) -> None:
+    """Pass output on; what nobody hears any more is read all the same, up to the program's end."""
+    heard = True
+    while part := await source.read(1 << 16):
+        if heard:
+            try:
+                guest.write(part)
+                await guest.drain()
+            except (OSError, asyncssh.Error):
+                heard = False
+
+
+__all__ = ["SSH", "Machine"]
