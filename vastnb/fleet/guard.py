@@ -257,7 +257,7 @@ class Guard:
                 others[entry.marker] = entry
             elif holder is Holder.HERE:
                 found.append(entry)
-            elif (mine := desk.journal.claim(entry, now)) is not None:
+            elif (mine := take_over(desk, entry, now)) is not None:
                 found.append(mine)
         self.arm(found)
         # One list proves nothing: it may be empty, or its machine too new. Later ones are rarer.
@@ -675,12 +675,23 @@ def owed(desk: Desk) -> list[tuple[Entry, Holder]]:
     return found
 
 
+def take_over(desk: Desk, entry: Entry, now: float) -> Entry | None:
+    """Make what a dead process or another key has left ours; None if another kernel was quicker.
+
+    Where that cannot be written down, it is seen to all the same: by two, rather than by nobody.
+    """
+    try:
+        return desk.journal.claim(entry, now, desk.rights.account)
+    except JournalError:
+        return entry
+
+
 def recognised(desk: Desk, entries: Iterable[Entry], listing: Listing) -> list[Entry]:
     """Return what another key of the same account has written: its machines are in our list."""
     now, found = desk.clock.time(), []
     for entry in entries:
         if any(match(entry, record) == "ours" for record in listing.records):
-            mine = desk.journal.claim(entry, now, desk.rights.account)
+            mine = take_over(desk, entry, now)
             found += [] if mine is None else [mine]
     return found
 
@@ -747,6 +758,7 @@ __all__ = [
     "owed",
     "plan",
     "recognised",
+    "take_over",
     "undone",
     "unguarded",
 ]
