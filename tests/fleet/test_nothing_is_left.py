@@ -238,6 +238,6 @@ def test_a_full_disk_keeps_no_machine_alive(
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _ON_A_FULL_DISK, server.url, server.api_key,
          str(moment)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True, timeout=60,
     )  # fmt: skip
     assert alive(server) == []
