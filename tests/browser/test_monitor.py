@@ -15,7 +15,7 @@ from .harness import Browser, OpenNotebook
 SETUP = """\
 import time
 import vastnb
-import vastnb.fleet.tempo as tempo
+import vastnb.fleet.watch.tempo as tempo
 from tests.widgets.machines import rent, stop
 tempo.QUICK = tempo.SLOW = 1.0  # so that nobody waits for half a minute
 client = vastnb.demo(seed=5, speed=1, limits=None, machines=400)

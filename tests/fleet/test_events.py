@@ -10,8 +10,8 @@ import pytest
 import vastnb
 from vastnb.api.progress import silent
 from vastnb.errors import OfferGone
-from vastnb.fleet.rent import Rental
-from vastnb.fleet.telling import RentEvent
+from vastnb.fleet.rent.events import RentEvent
+from vastnb.fleet.rent.rental import Rental
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, Terminal, alive

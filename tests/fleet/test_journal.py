@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from vastnb.errors import JournalError
-from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, began, this_process
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, began, this_process
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -115,7 +115,7 @@ def test_it_survives_its_process(journal: Journal) -> None:
     code = (
         "import os, signal\n"
         "from tests.fleet.test_journal import an_entry\n"
-        "from vastnb.fleet.journal import Journal\n"
+        "from vastnb.fleet.rent.journal import Journal\n"
         "Journal().begin(an_entry()); os.kill(os.getpid(), signal.SIGKILL)"
     )
     root = Path(__file__).resolve().parents[2]

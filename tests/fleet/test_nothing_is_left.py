@@ -15,11 +15,11 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown
-from vastnb.fleet.guard import Guard
 from vastnb.fleet.guarding import guard_of as make_guard
 from vastnb.fleet.instance import Instance
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.guard import Guard
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries

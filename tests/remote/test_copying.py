@@ -164,8 +164,8 @@ def test_a_disk_that_is_too_small_is_said_before(
 ) -> None:
     real = listing.look_there
 
-    def full(*given: Any) -> Any:
-        found = real(*given)
+    def full(*given: Any, **options: Any) -> Any:
+        found = real(*given, **options)
         return listing.There(found.path, found.kind, found.stamp, 10)
 
     monkeypatch.setattr(listing, "look_there", full)

@@ -17,9 +17,12 @@ from vastnb.errors import (
     ConnectionLost,
     HostKeyChanged,
     LoginRefused,
+    RemoteError,
     WaitTimeout,
 )
 from vastnb.remote import session as session_module
+from vastnb.remote.copying import copy, rsync_here
+from vastnb.remote.kernel import RemoteKernel
 from vastnb.remote.run import SHOW, run
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target, meaning, options
@@ -176,7 +179,7 @@ def test_a_call_that_had_not_begun_is_sent_again(weak: Session, proxy: Proxy) ->
 def test_no_server_yet_is_waited_for(weak: Session, proxy: Proxy) -> None:
     proxy.refuses = True
     threading.Timer(1.5, setattr, (proxy, "refuses", False)).start()
-    with pytest.raises(ConnectionLost, match="cannot be reached"):
+    with pytest.raises(ConnectionLost, match="broke while it was made"):
         weak.open(patience=0)
     weak.open(patience=10)
     assert weak.is_open
@@ -242,9 +245,23 @@ def test_tmux_at_login_does_not_get_in_the_way(openssh: OpenSSH, tmp_path: Path)
         rc.unlink()
 
 
-def test_a_connection_of_its_own_for_each_call_works_too(connect: MakeSession) -> None:
+def test_a_connection_of_its_own_for_each_call_works_too(
+    connect: MakeSession, machine: Machine, tmp_path: Path
+) -> None:
+    """As on Windows, whose ssh cannot share a connection."""
     alone = connect(multiplex=False)
     assert run(alone, "echo alone", show=False).out == "alone\n"
+    kernel = RemoteKernel(alone, "alone").open()
+    try:
+        reply = kernel.execute("", ask={"sum": "1 + 1"})
+        assert reply["user_expressions"]["sum"]["data"]["text/plain"] == "2"
+    finally:
+        kernel.shutdown()
+    (tmp_path / "file").write_text("text")
+    for engine in ("plain", "rsync") if rsync_here() else ("plain",):
+        copy(alone, tmp_path / "file", engine, up=True, memory=tmp_path / "m", engine=engine)
+        assert (machine.workspace / engine).read_text() == "text"
+        (machine.workspace / engine).unlink()
 
 
 @pytest.mark.slow
@@ -309,3 +326,31 @@ def test_paths_are_in_the_workspace(session: Session, machine: Machine) -> None:
     assert session.path("~/x") == f"{machine.home}/x"
     assert session.path("/opt/x") == "/opt/x"
     assert session_module.AT_ONCE < 10  # OpenSSH's MaxSessions
+
+
+def test_as_many_commands_as_may_run_at_once_can_all_be_ended(session: Session) -> None:
+    stop = threading.Event()
+    ended: list[str] = []
+
+    def one() -> None:
+        try:
+            run(session, "sleep 60", show=False, stop=stop)
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+
+    threads = [threading.Thread(target=one) for _ in range(session_module.AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert ended == ["interrupted"] * session_module.AT_ONCE
+
+
+def test_without_ssh_it_is_said_what_to_install(
+    connect: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RemoteError, match="openssh-client"):
+        connect().open()

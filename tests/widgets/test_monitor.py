@@ -352,7 +352,7 @@ def test_no_text_of_a_host_leaves_as_markup(clock) -> None:
 def test_a_notice_whose_cause_has_passed_asks_for_nothing_any_longer(
     client, market, open_monitor: Opener
 ) -> None:
-    from vastnb.fleet.changes import Change
+    from vastnb.fleet.watch.changes import Change
     from vastnb.widgets.monitor_model import as_of_now
 
     id = rent(market)

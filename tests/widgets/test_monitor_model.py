@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from vastnb.fleet.burn import burn_of
-from vastnb.fleet.changes import Change
-from vastnb.fleet.picture import Watched
+from vastnb.fleet.costs import burn_of
 from vastnb.fleet.status import STATES, Verdict
-from vastnb.fleet.watch import Snapshot
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.picture import Watched
+from vastnb.fleet.watch.watcher import Snapshot
 from vastnb.sim.payload_texts import PAYLOADS
 from vastnb.widgets.monitor_actions import DOING, Click, Outcome, read_click, readable, refusal_of
 from vastnb.widgets.monitor_model import MonitorModel

@@ -234,7 +234,7 @@ def _ends_down(session: Session, here: str | Path | None, there: str | None) -> 
     if not there:
         raise InvalidRequest("Say what is to be copied.")
     path = session.path(there)
-    found = listing.look_there(session, path)
+    found = listing.look_there(session, path, room=False)
     if found.kind == "none":
         raise InvalidRequest(
             f"There is no {path} on instance {session.instance_id}. Nothing was copied."

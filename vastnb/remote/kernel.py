@@ -311,7 +311,7 @@ class RemoteKernel:
         """Show a cell's outputs until it has replied and its outputs have ended."""
         reply: dict[str, Any] | None = None
         idle = False
-        heard = time.monotonic()
+        heard, quiet = time.monotonic(), _QUIET
         until = None if timeout is None else heard + timeout
         interrupted: float | None = None
         timed_out = False
@@ -325,11 +325,11 @@ class RemoteKernel:
                     # The last outputs may have been lost with an old kernel's slow subscription.
                     if reply is not None and now - heard > 1.0:
                         break
-                    if now - heard > _QUIET:
+                    if now - heard > quiet or not self.session.is_open:
                         self._check()
-                        heard = now
+                        heard, quiet = now, min(15.0, quiet * 1.5)
                 else:
-                    heard = now
+                    heard, quiet = now, _QUIET
                 late = until is not None and now > until
                 if (late or (stop is not None and stop.is_set())) and interrupted is None:
                     timed_out, interrupted = late, now
@@ -365,16 +365,21 @@ class RemoteKernel:
 
     def _check(self) -> None:
         """Find out why nothing comes: the connection, the kernel, or a cell that says nothing."""
-        if self.session.dropped():
+        alive = self.session.is_open and self.alive()
+        # Asking makes a connection that broke again, and so may another thread have done.
+        if not self.session.is_open or self.session.generation != self._generation:
             self._leave()
-            raise self.session.lost(
-                "The cell may still run there; what it showed since is lost. The kernel and its "
-                "variables are kept: the next cell connects again, and waits until this one ends."
-            )
-        if not self.alive():
+            raise self._cut()
+        if not alive:
             self._leave()
             self._pid = 0
             raise self._died()
+
+    def _cut(self) -> ConnectionLost:
+        return self.session.lost(
+            "The cell may still run there; what it showed since is lost. The kernel and its "
+            "variables are kept: the next cell connects again, and waits until this one ends."
+        )
 
     def _died(self) -> KernelDied:
         return KernelDied(

@@ -182,22 +182,42 @@ class There:
     free: int | None
 
 
-def look_there(session: Session, path: str, name: str = "") -> There:
-    """Return what is at a path; of a directory, if `name` is given, what is at that name in it."""
-    told = session.ask(
-        f"{_STAT}p={shlex.quote(path)}; n={shlex.quote(name)}\n"
+def look_there(session: Session, path: str, name: str = "", *, room: bool = True) -> There:
+    """Return what is at a path.
+
+    Parameters
+    ----------
+    session : Session
+        The connection.
+    path : str
+        The path in full.
+    name : str
+        Of a directory, what is at that name in it.
+    room : bool
+        Where links lead, and how much is free there, too: a few milliseconds more.
+    """
+    script = (
+        f"p={shlex.quote(path)}; n={shlex.quote(name)}; q=\n"
         '[ -n "$n" ] && [ -d "$p" ] && p=${p%/}/$n\n'
-        'q=$(readlink -f -- "$p" 2>/dev/null) || q=$p; echo "$q"; s=-\n'
+        + ('q=$(readlink -f -- "$p" 2>/dev/null)\n' if room else "")
+        + 'q=${q:-$p}; echo "$q"\n'
         'if [ -d "$p" ]; then echo dir; elif [ -e "$p" ]; then echo file; '
-        's=$(printf "%s\\0" "$p" | st); else echo none; fi; echo "$s"\n'
-        'while [ ! -e "$q" ]; do q=$(dirname -- "$q"); done; df -Pk -- "$q" 2>/dev/null | tail -n 1'
-    ).split("\n")
-    told += [""] * (4 - len(told))
-    size, when = [*told[2].split()[:2], "", ""][:2]
-    stamp = (int(size), int(when)) if size.isdigit() and when.isdigit() else None
-    free = told[3].split()[3:4]
+        "stat -L -c '%s %Y' -- \"$p\" 2>/dev/null || stat -L -f '%z %m' -- \"$p\"; "
+        "else echo none; fi\n"
+    )
+    if room:
+        script += (
+            'while [ -n "$q" ] && [ ! -e "$q" ]; do q=${q%/*}; done\n'
+            'df -Pk -- "${q:-/}" 2>/dev/null; :'
+        )
+    real, kind, *rest = [*session.ask(script).rstrip("\n").split("\n"), "none"]
+    stamp = None
+    if kind == "file":
+        size, _, when = rest[0].partition(" ")
+        stamp = (int(size), int(when)) if size.isdigit() and when.isdigit() else None
+    free = rest[-2].split()[3:4] if room and len(rest) > 1 else []
     return There(
-        told[0] or path, told[1], stamp, int(free[0]) * 1024 if free and free[0].isdigit() else None
+        real or path, kind, stamp, int(free[0]) * 1024 if free and free[0].isdigit() else None
     )
 
 

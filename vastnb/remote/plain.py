@@ -7,13 +7,14 @@ the next stream goes on there. A file that was put together so is compared as a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import posixpath
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from vastnb.errors import ConnectionLost, CopyFailed
 from vastnb.remote.listing import PARTIAL, Plan, Stamp, remote_stamps
@@ -26,12 +27,13 @@ RESUME_FROM: Final = 1 << 20
 """Bytes of a file from which it is worth going on with a piece."""
 _BLOCK: Final = 1 << 18
 
-# Each line announces a file, and its bytes follow. `head` takes no byte more than it is told.
+# Each line announces a file, and its bytes follow. `head` takes no byte more than it is told, but
+# reads little at a time, so the largest file comes last, up to the stream's end.
 _RECEIVE: Final = r"""
-while IFS=: read -r from length mode when sum piece name; do
+while IFS=: read -r from length last mode when sum piece name; do
 [ "$from" = 0 ] && : >"$piece"
-head -c "$length" >>"$piece" || exit 3
-[ "$(wc -c <"$piece")" -eq $((from+length)) ] || { [ "$from" = 0 ] || rm -f "$piece"; exit 4; }
+if [ "$last" = 1 ]; then cat >>"$piece"; else head -c "$length" >>"$piece"; fi || exit 3
+[ "$(wc -c <"$piece")" -eq $((from+length)) ] || exit 4
 if [ "$from" != 0 ] && [ "$(sha256sum <"$piece" | cut -c1-64)" != "$sum" ]; then
 rm -f "$piece"; exit 5; fi
 chmod "$mode" "$piece"; touch -d "@$when" "$piece" 2>/dev/null
@@ -41,7 +43,8 @@ done
 _SEND: Final = r"""
 while IFS=: read -r from length name; do
 printf 'file %s\n' "$length"
-tail -c +$((from+1)) -- "./$name" | head -c "$length"
+if [ "$from" = 0 ]; then head -c "$length" -- "./$name"
+else tail -c +$((from+1)) -- "./$name" | head -c "$length"; fi
 s=; [ "$from" = 0 ] || s=$(sha256sum <"./$name" | cut -c1-64)
 printf '\nNONCE %s\n' "$s"
 done
@@ -70,26 +73,27 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
     listed = b"".join(one.encode(errors="surrogateescape") + b"\0" for one in places)
     session.fetch("xargs -0 mkdir -p --", listed, timeout=120)
     call = session.call(f"cd -- {shlex.quote(ends.remote)} || exit 3\n{_RECEIVE}", stdin=True)
-    done = 0
     try:
         call.head()
         assert call.process.stdin is not None
-        for name, stamp in what.files.items():
-            if whole.get(named[name]) == stamp:  # of an earlier connection
-                done += stamp[0]
-                continue
+        left = {
+            name: stamp for name, stamp in what.files.items() if whole.get(named[name]) != stamp
+        }
+        done = what.size - sum(size for size, _ in left.values())  # of an earlier connection
+        ordered = sorted(left.items(), key=lambda one: one[1])
+        for name, stamp in ordered:
             begun = there.get(pieces[name], (0, 0))[0]
             begun = begun if begun <= stamp[0] else 0
             done += begun
             path = ends.local / name
             total = _sum(path) if begun else "-"
             mode = f"{path.stat().st_mode & 0o777:o}"
-            head = f"{begun}:{stamp[0] - begun}:{mode}:{stamp[1]}:{total}:{pieces[name]}"
+            last = int(name == ordered[-1][0])
+            head = f"{begun}:{stamp[0] - begun}:{last}:{mode}:{stamp[1]}:{total}:{pieces[name]}"
             line = f"{head}:{named[name]}\n".encode(errors="surrogateescape")
             call.process.stdin.write(line)
-            for block in _read(path, begun, stamp[0] - begun):
-                call.process.stdin.write(block)
-                done += len(block)
+            for size in _pour(path, begun, stamp[0] - begun, call.process.stdin):
+                done += size
                 progress(done)
         call.process.stdin.close()
         said = call.process.stderr.read() if call.process.stderr else b""
@@ -206,15 +210,29 @@ def _lost(session: Session, call: Call) -> ConnectionLost:
     return session.lost("What has been copied stays; calling it again goes on from there.")
 
 
-def _read(path: Path, begin: int, length: int) -> Any:
+def _pour(path: Path, begin: int, length: int, sink: IO[bytes]) -> Iterator[int]:
+    """Write a part of a file to a pipe, without a copy through this process where that goes."""
+    splice = getattr(os, "splice", None)
+    end = begin + length
+    sink.flush()
     with path.open("rb") as file:
-        file.seek(begin)
-        while length:
-            block = file.read(min(length, _BLOCK))
-            if not block:
+        while begin < end:
+            length = min(end - begin, _BLOCK)
+            if splice is None:
+                file.seek(begin)
+                size = sink.write(file.read(length))
+            else:
+                try:
+                    size = splice(file.fileno(), sink.fileno(), length, begin)
+                except OSError as error:
+                    if error.errno != errno.EINVAL:
+                        raise
+                    splice = None  # not from this file system
+                    continue
+            if not size:
                 raise CopyFailed(f"{path} became shorter while it was copied. Call it again.")
-            yield block
-            length -= len(block)
+            begin += size
+            yield size
 
 
 def _sum(path: Path) -> str:

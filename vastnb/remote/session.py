@@ -195,6 +195,7 @@ class Session:
         self._multiplex = ssh.multiplexes() if multiplex is None else multiplex
         self._lock = threading.RLock()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
+        self._spare = threading.BoundedSemaphore(1)
         self._place = Path(tempfile.mkdtemp(prefix="vnb-"))  # short: a socket's path has 104 bytes
         self._control = self._place / "c"
         self._process: subprocess.Popen[bytes] | None = None
@@ -324,7 +325,7 @@ class Session:
         self.generation += 1
         return ""
 
-    def dropped(self, grace: float = 1.0) -> bool:
+    def dropped(self, grace: float = 5.0) -> bool:
         """Say whether the connection has broken; a master takes a moment to notice.
 
         Parameters
@@ -405,7 +406,7 @@ class Session:
             return facts.workspace + path[len("/workspace") :]
         return path
 
-    def call(self, script: str, *, stdin: bool = False) -> Call:
+    def call(self, script: str, *, stdin: bool = False, urgent: bool = False) -> Call:
         """Begin to run a script.
 
         Parameters
@@ -414,6 +415,8 @@ class Session:
             Shell commands. They travel over the standard input, out of sight of other users.
         stdin : bool
             Leave the standard input open for more.
+        urgent : bool
+            Do not wait for one of the others to end: it is what ends them.
 
         Returns
         -------
@@ -430,7 +433,8 @@ class Session:
             command = f'eval "$(head -c {len(body)})"'
         if not facts.plain:
             command = f"exec {shlex.quote(facts.shell)} -c {shlex.quote(command)}"
-        self._slots.acquire()
+        slots = self._spare if urgent else self._slots
+        slots.acquire()
         try:
             process = subprocess.Popen(
                 [*self._rider(), command],
@@ -438,9 +442,9 @@ class Session:
                 start_new_session=True, bufsize=-1,
             )  # fmt: skip
         except BaseException:
-            self._slots.release()
+            slots.release()
             raise
-        call = Call(process, nonce.encode(), _once(self._slots.release))
+        call = Call(process, nonce.encode(), _once(slots.release))
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it ended; what it says comes at the reading
             process.stdin.write(body)
@@ -449,11 +453,15 @@ class Session:
                 process.stdin.close()
         return call
 
-    def ask(self, script: str, data: bytes = b"", *, timeout: float = 30.0) -> str:
+    def ask(
+        self, script: str, data: bytes = b"", *, timeout: float = 30.0, urgent: bool = False
+    ) -> str:
         """Do as `fetch`, and return text."""
-        return self.fetch(script, data, timeout=timeout).decode(errors="replace")
+        return self.fetch(script, data, timeout=timeout, urgent=urgent).decode(errors="replace")
 
-    def fetch(self, script: str, data: bytes = b"", *, timeout: float = 30.0) -> bytes:
+    def fetch(
+        self, script: str, data: bytes = b"", *, timeout: float = 30.0, urgent: bool = False
+    ) -> bytes:
         """Run a short script of our own that may be run twice; return its output.
 
         Parameters
@@ -464,6 +472,8 @@ class Session:
             Its standard input.
         timeout : float
             Seconds.
+        urgent : bool
+            As in `call`.
 
         Raises
         ------
@@ -471,7 +481,7 @@ class Session:
             If it fails.
         """
         for last in (False, True):
-            call = self.call(script, stdin=True)
+            call = self.call(script, stdin=True, urgent=urgent)
             watchdog = threading.Timer(timeout, call.process.kill)
             watchdog.daemon = True
             watchdog.start()
@@ -502,11 +512,11 @@ class Session:
 
     def alive(self, pid: int) -> bool:
         """Ask the machine whether a process lives."""
-        return bool(self.ask(f"{BEGAN}began {int(pid)}; :").strip())
+        return bool(self.ask(f"{BEGAN}began {int(pid)}; :", urgent=True).strip())
 
     def kill(self, pid: int, name: str) -> None:
         """Send a signal (``INT``, ``TERM``, ``KILL``) to a process group, if it is still there."""
-        self.ask(f"kill -s {name} -- -{int(pid)} 2>/dev/null; :")
+        self.ask(f"kill -s {name} -- -{int(pid)} 2>/dev/null; :", urgent=True)
 
     # -- ways through ------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.order import DISK_MIN
+from vastnb.fleet.rent.spec import DISK_MIN
 from vastnb.widgets.filters import DEFAULT_DISK_GB
 
 if TYPE_CHECKING:

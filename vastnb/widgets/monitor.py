@@ -32,7 +32,7 @@ from vastnb.widgets.searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch import Change, Snapshot
+    from vastnb.fleet.watch.watcher import Change, Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
 
@@ -56,7 +56,7 @@ def monitor(
     on_notice : callable, optional
         ``on_notice(change)`` is called in the kernel's main thread with every notice of what costs
         money that it should not (outbid, stuck, failed, not to be reached, credit that runs low,
-        past its deadline). See `vastnb.fleet.changes.Change`.
+        past its deadline). See `vastnb.fleet.watch.changes.Change`.
     key : str, optional
         A newer monitor with the same key replaces this one. By default the notebook cell is the
         key, so running a cell again leaves nothing behind.

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vastnb.errors import VastError
-from vastnb.fleet.history import number
+from vastnb.fleet.looks import number
 from vastnb.widgets.clicks import too_old
 from vastnb.widgets.monitor_rows import verbs_of
 from vastnb.widgets.searching import unexpected
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch import Watched
+    from vastnb.fleet.watch.watcher import Watched
 
 LOG_LINES: Final = 400
 LOG_CHARACTERS: Final = 120_000
@@ -234,7 +234,7 @@ def _destroy(client: Client, click: Click) -> Outcome:
 
 
 def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
-    from vastnb.fleet.again import rent_again
+    from vastnb.fleet.rent.replacement import rent_again
 
     client.watcher.expect(click.id, "gone", acted=False)
     box = rent_again(client, click.id, record, max_dph=click.shown)

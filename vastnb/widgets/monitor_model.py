@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.api.text import plain
-from vastnb.fleet.history import number
+from vastnb.fleet.looks import number
 from vastnb.fleet.status import TO_DO
 from vastnb.widgets.monitor_actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from vastnb.widgets.monitor_rows import code_of, figures_of, row_of
@@ -25,7 +25,7 @@ from vastnb.widgets.spending import Ledger
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch import Change, Snapshot, Watched, Watcher
+    from vastnb.fleet.watch.watcher import Change, Snapshot, Watched, Watcher
 
 TREND: Final = 48
 """Looks of which it is remembered how busy the GPUs were."""
@@ -114,7 +114,7 @@ class MonitorModel:
         events, history : DataFrame
             As from the watcher.
         """
-        from vastnb.fleet.changes import Change
+        from vastnb.fleet.watch.changes import Change
 
         for row in events.tail(NEWS).to_dict("records"):
             known: dict[str, Any] = {
@@ -241,7 +241,7 @@ class MonitorModel:
 
     def figures(self, now: float) -> dict[str, Any]:
         """Return the headline numbers, see `vastnb.widgets.monitor_rows.figures_of`."""
-        from vastnb.fleet.watch import Snapshot
+        from vastnb.fleet.watch.watcher import Snapshot
 
         snapshot = self.snapshot or Snapshot()
         known = snapshot.asked_at is not None
@@ -249,7 +249,7 @@ class MonitorModel:
 
     def _again(self, id: int, client: Client | None) -> dict[str, Any]:
         """Return what the next offer may cost, or the code by which the user may rent another."""
-        from vastnb.fleet.again import next_offer
+        from vastnb.fleet.rent.replacement import next_offer
 
         watched = self._watched(id)
         if watched is None:
@@ -282,7 +282,7 @@ class MonitorModel:
             self.notices.append(Notice(self._count, change))
 
     def _hear_outcome(self, click: Click, outcome: Outcome, now: float) -> None:
-        from vastnb.fleet.changes import Change
+        from vastnb.fleet.watch.changes import Change
 
         change = Change(
             now, click.id, None, "action", None, None, plain(outcome.text, 600), outcome.level

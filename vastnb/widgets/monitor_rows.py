@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.api.text import plain, seconds
-from vastnb.fleet.again import DEARER
 from vastnb.fleet.connect import ssh_command
-from vastnb.fleet.history import number
+from vastnb.fleet.looks import number
+from vastnb.fleet.rent.replacement import DEARER
 from vastnb.fleet.status import TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.widgets.spending import Spent, rates_of
 from vastnb.widgets.static_html import static_table
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch import Snapshot, Watched
+    from vastnb.fleet.watch.watcher import Snapshot, Watched
 
 TROUBLE: Final = frozenset({"stuck", "failed", "outbid", "unreachable", "offline"})
 """States in which somebody should do something."""

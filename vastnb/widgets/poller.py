@@ -21,7 +21,7 @@ from vastnb.widgets.main_thread import MainThread
 from vastnb.widgets.searching import unexpected
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch import Change, Snapshot, Watcher
+    from vastnb.fleet.watch.watcher import Change, Snapshot, Watcher
 
 SLACK: Final = 0.3
 """Seconds that a page may be early: its timer and the kernel's clock do not tick together."""

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.fleet import connect
-from vastnb.fleet.diary import dph_now
 from vastnb.fleet.status import TO_DO
+from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.widgets.rent_price import number_of
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch import Snapshot
+    from vastnb.fleet.watch.watcher import Snapshot
 
 MOODS: Final[dict[str, str]] = {
     "starting": "busy",

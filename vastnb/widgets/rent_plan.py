@@ -1,8 +1,9 @@
 """What the rent form is filled in with: every value that a rental needs, read and checked.
 
 `RentPlan` is immutable; `read` turns what somebody typed into one field of it, or says what is
-wrong with it. The limits are those of `vastnb.fleet.order`, by which the rental itself is checked.
-Values of the environment and the start script are kept here, shown by nothing, and in no repr.
+wrong with it. The limits are those of `vastnb.fleet.rent.spec`, by which the rental itself is
+checked. Values of the environment and the start script are kept here, shown by nothing, and in no
+repr.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.offer import Offer, bid_for
-from vastnb.fleet.order import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
+from vastnb.fleet.rent.offer import Offer, bid_for
+from vastnb.fleet.rent.spec import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
 from vastnb.wording import nearest
 
 COUNT_MAX: Final = 64

@@ -49,7 +49,7 @@ from vastnb.widgets.spending import Ledger
 if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.instance import Instance
-    from vastnb.fleet.watch import Change, Snapshot
+    from vastnb.fleet.watch.watcher import Change, Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
 
