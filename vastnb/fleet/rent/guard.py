@@ -204,7 +204,7 @@ class Guard:
         self._tell: Tell = tell or _write
         # Proofs are made by a clock that nobody sets; deadlines hold by the one on the wall, too.
         self._steady = Steady(desk.clock)
-        self._settler = Settler(desk.call, self._steady, desk.journal)
+        self._settler = Settler(desk.call, self._steady, desk.journal, FOUND)
         self._reset()
         _guards.add(self)
 
@@ -424,7 +424,7 @@ class Guard:
             if abs(clock.time() - self._steady.time()) <= SET_BY:
                 return
             self._steady = clock
-            self._settler = Settler(self._desk.call, clock, self._desk.journal)
+            self._settler = Settler(self._desk.call, clock, self._desk.journal, FOUND)
             for one in self._charges.values():
                 if one.open and one.case is not None:
                     one.case.since, one.case.seen = clock.time(), Sightings()
@@ -478,8 +478,7 @@ class Guard:
                     case.contract or 0,
                     True,
                 )
-            elif were[id(case)] in UNSETTLED and case.state in LIVE:
-                self._settler.record(case, note=FOUND)
+            elif were[id(case)] in UNSETTLED and _is_found(case):
                 self._say(_adopted(case), case.contract or 0, True)
         self._sort(turns)
 
@@ -643,6 +642,11 @@ def _is_confirmed(case: Case) -> bool:
         return False
     confirmed = case.entry is not None and case.entry.is_confirmed
     return not case.seen.found and (confirmed or case.seen.clean > 0)
+
+
+def _is_found(case: Case) -> bool:
+    """Say whether the guard has found the machine, and nobody was quicker."""
+    return case.state in LIVE and case.entry is not None and case.entry.note == FOUND
 
 
 def _adopted(case: Case) -> str:

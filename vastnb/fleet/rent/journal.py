@@ -188,8 +188,18 @@ class Journal:
         """
         self._write("Nothing was sent, and nothing was rented.", _INSERT, [astuple(entry)])
 
-    def update(self, entry: Entry, **changes: Any) -> Entry:
+    def update(self, entry: Entry, was: State | None = None, **changes: Any) -> Entry:
         """Write what has become of an attempt, and return the entry as it is now.
+
+        Parameters
+        ----------
+        entry : Entry
+            The attempt.
+        was : State, optional
+            Nothing is written if the row stands anywhere else: somebody was quicker, and knows
+            more. The entry that is returned is theirs.
+        **changes
+            New values by column.
 
         Raises
         ------
@@ -201,15 +211,21 @@ class Journal:
         sets = ", ".join(f"{name}=?" for name in names)
         values = [*(getattr(new, name) for name in names), entry.marker]
 
-        def work(connection: sqlite3.Connection) -> None:
-            sql = f"UPDATE attempts SET {sets} WHERE marker=?"
-            if not connection.execute(sql, values).rowcount:  # the file was taken away
+        def work(connection: sqlite3.Connection) -> Entry:
+            row = connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE marker=?", (entry.marker,)
+            ).fetchone()
+            if row is None:  # the file was taken away
                 connection.execute(_INSERT, astuple(new))
+            elif was is not None and row[_COLUMNS.index("state")] != was:
+                return _entry(row)
+            else:
+                connection.execute(f"UPDATE attempts SET {sets} WHERE marker=?", values)
+            return new
 
-        self._transact(
+        return self._transact(
             "What was rented is not affected, but a new kernel will have to find it again.", work
         )
-        return new
 
     def set_deadlines(
         self, deadlines: Mapping[str, float], budgets: Mapping[str, float] | None = None

@@ -106,6 +106,8 @@ class Case:
     """Whether nobody here knows of its machine, neither the journal nor the service."""
     look_in: float = 0.0
     """Seconds until the next look is due."""
+    written: State | None = None
+    """Where its row stands, as far as is known here."""
 
     @property
     def marker(self) -> str | None:
@@ -138,7 +140,14 @@ class Case:
     @classmethod
     def of(cls, entry: Entry) -> Case:
         """Return the case of a row of the journal."""
-        return cls(entry.state, entry.since, entry, entry.contract, accepted=entry.is_confirmed)
+        return cls(
+            entry.state,
+            entry.since,
+            entry,
+            entry.contract,
+            accepted=entry.is_confirmed,
+            written=entry.state,
+        )
 
 
 class Settler:
@@ -152,12 +161,15 @@ class Settler:
         The time.
     journal : Journal
         Where it is written down.
+    found : str
+        The note of an attempt whose machine is found.
     """
 
-    def __init__(self, call: Call, clock: Clock, journal: Journal) -> None:
+    def __init__(self, call: Call, clock: Clock, journal: Journal, found: str = "") -> None:
         self._call = call
         self._clock = clock
         self._journal = journal
+        self._found = found
         self._journal_failed = -math.inf
 
     def settle(
@@ -232,7 +244,8 @@ class Settler:
 
         What is in memory is changed first: a guard must know of a machine that could not be
         written down. The attempt itself is in the journal since before it was sent, so whoever
-        reads the older row finds the machine again by its marker.
+        reads the older row finds the machine again by its marker. If somebody else has written
+        meanwhile what became of it, that holds; but a destroy always does.
         """
         now = self._clock.time()
         for name in ("contract", "since", "state"):  # interrupted, none is live without its id
@@ -244,8 +257,14 @@ class Settler:
         if 0 <= now - self._journal_failed < JOURNAL_PAUSE:
             return
         written = {**changes, "state": case.state, "contract": case.contract, "since": case.since}
+        was = None if changes.get("state") is State.DESTROYING else case.written
         try:
-            self._journal.update(case.entry, **written, updated_at=now)
+            entry = self._journal.update(case.entry, was, **written, updated_at=now)
+            case.written = entry.state
+            if entry.state is not case.state:
+                case.entry, case.contract, case.since = entry, entry.contract, entry.since
+                case.state, case.seen = entry.state, Sightings()
+                case.accepted = entry.is_confirmed
         except JournalError as error:
             self._journal_failed = self._clock.time()
             warn(error.message, stacklevel=3)
@@ -357,7 +376,7 @@ class Settler:
                 if why == "confirmed":
                     self.record(case, note=CONFIRMED)
             case Adopt(keep):
-                self.record(case, state=State.ADOPTED, contract=keep, note="")
+                self.record(case, state=State.ADOPTED, contract=keep, note=self._found)
             case Destroy(id):
                 self.destroy(case, id)
                 if case.refusal is not None:
