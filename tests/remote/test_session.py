@@ -148,7 +148,8 @@ def test_many_calls_share_one_connection_and_wait_their_turn(session: Session) -
 def test_a_drop_says_what_is_left_there_and_the_next_call_connects_again(
     weak: Session, proxy: Proxy
 ) -> None:
-    threading.Timer(0.5, proxy.cut).start()
+    weak.open()
+    threading.Timer(0.7, proxy.cut).start()
     with pytest.raises(ConnectionLost, match="may run on there") as lost:
         run(weak, "echo $$; trap '' PIPE; sleep 30", show=False)
     assert lost.value.pid
@@ -212,7 +213,7 @@ def test_another_host_key_is_an_error_and_each_instance_has_its_own(
     def to(alias: str) -> Session:
         known = tmp_path / alias
         target = Target("127.0.0.1", server.port, alias, known, server.user, server.key)
-        return Session(lambda: [target], instance_id=7)
+        return Session(lambda attempt: [target], instance_id=7)
 
     try:
         first = to("vast-7")
@@ -237,7 +238,7 @@ def test_tmux_at_login_does_not_get_in_the_way(openssh: OpenSSH, tmp_path: Path)
     rc = openssh.home / ".bashrc"
     rc.write_text("echo Welcome to a noisy machine\n[ -t 0 ] && exec tmux new\necho more noise\n")
     target = Target("127.0.0.1", openssh.port, "vast-1", tmp_path / "k", openssh.user, openssh.key)
-    session = Session(lambda: [target])
+    session = Session(lambda attempt: [target])
     try:
         assert run(session, "echo fine", show=False).out == "fine\n"
     finally:
@@ -275,7 +276,7 @@ from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
 target = Target("127.0.0.1", {openssh.port}, "vast-1", Path({str(tmp_path / "k")!r}),
     {openssh.user!r}, Path({str(openssh.key)!r}))
-session = Session(lambda: [target])
+session = Session(lambda attempt: [target])
 session.open()
 print(session._process.pid, flush=True)
 time.sleep(60)

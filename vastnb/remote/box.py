@@ -6,10 +6,10 @@ machine is destroyed, with the client, and with the process.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import shutil
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -64,7 +64,7 @@ def session_of(instance: Instance, timeout: float = 900.0) -> Session:
         if isinstance(refused, LoginRefused) and not _is_young(instance):
             raise
         instance.wait(timeout=timeout, reachable=True)
-        session.open(PATIENCE)
+        session.open(PATIENCE, keys_may_come=_is_young(instance))
     return session
 
 
@@ -80,14 +80,13 @@ class Places:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._local = is_local(instance._client._fleet_base.base_url)
-        self._asked = 0
 
-    def targets(self) -> list[Target]:
+    def targets(self, attempt: int = 0) -> list[Target]:
         """Return the addresses that may be tried: the direct one first, the proxy's after it."""
         instance = self._instance
-        if self._asked:  # a machine that was started again has other ports
-            instance.look()
-        self._asked += 1
+        if attempt % 10 == 1:  # a machine that was started again has other ports
+            with contextlib.suppress(VastError):  # what is known is tried all the same
+                instance.look()
         record = instance._known()
         key_file, place = self.keys()
         found = []
@@ -143,7 +142,8 @@ class Places:
 
 def _is_young(instance: Instance) -> bool:
     began = (instance._record or {}).get("start_date")
-    return isinstance(began, int | float) and time.time() - began < 300
+    now = instance._client._clock_of_fleet().time()
+    return isinstance(began, int | float) and now - began < 300
 
 
 def kernel_of(
@@ -218,10 +218,10 @@ def _forget(key: tuple[str, int]) -> None:
     with _lock:
         session = _sessions.pop(key, None)
         kernels = [_kernels.pop(one) for one in list(_kernels) if one[:2] == key]
-    for kernel in kernels:
-        kernel.close()
     if session is not None:
         session.close()
+    for kernel in kernels:
+        kernel.close()
 
 
 __all__ = ["Places", "kernel_of", "put_away", "session_of"]
