@@ -388,7 +388,10 @@ class Desk:
 
     def _is_known(self, contract: int) -> bool:
         """Say whether a contract was there before this attempt."""
-        return self.journal.of_contract(self.rights.account, contract) is not None
+        try:
+            return self.journal.of_contract(self.rights.account, contract) is not None
+        except JournalError:
+            return False  # the machine exists: a journal that broke meanwhile must not hide it
 
     def _lost(self, attempt: Attempt, why: str, note: str = "answer lost") -> None:
         assert attempt.case is not None

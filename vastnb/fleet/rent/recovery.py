@@ -16,7 +16,7 @@ from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Desk, in_flight
 from vastnb.fleet.rent.deadline import in_words
-from vastnb.fleet.rent.guard import guarded, needs_care, recognised
+from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
 from vastnb.fleet.rent.journal import FOUND, Entry
 from vastnb.fleet.rent.obligations import (
     UNRENTED,
@@ -161,7 +161,7 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
             mine += [entry] if is_sought(entry, holder, now) else []
         elif holder is Holder.HERE:
             mine.append(entry)
-        elif (claimed := desk.journal.claim(entry, now)) is not None:
+        elif (claimed := take_over(desk, entry, now)) is not None:
             mine.append(claimed)
     if listing is not None:
         mine += recognised(desk, strange, listing)
@@ -178,7 +178,7 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
         desk.settler.settle(_worth_it(cases, listing), longest, listing)
     for case, state in zip(cases, was, strict=True):
         if state not in OPEN and case.state in LIVE and case.entry is not None:
-            case.entry = desk.journal.claim(case.entry, now) or case.entry
+            case.entry = take_over(desk, case.entry, now) or case.entry
     overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
     if overdue and listing is not None:
         desk.settler.destroy_all(overdue)
