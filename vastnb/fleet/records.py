@@ -15,7 +15,7 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.history import number
+from vastnb.fleet.looks import number
 from vastnb.fleet.messages import SHOWN
 from vastnb.fleet.status import Verdict, judge
 from vastnb.market.frames.arrays import array_of

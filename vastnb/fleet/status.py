@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 from vastnb.api.text import seconds
-from vastnb.fleet.history import (
+from vastnb.fleet.looks import (
     History,
     Look,
     Seen,
