@@ -210,6 +210,5 @@ __all__ = [
     "extend",
     "look_at",
     "misses_after",
-    "number",
     "readings_of",
 ]
