@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
         target = Target(
             "127.0.0.1", server.port, "bench", base / "known", user=server.user, key_file=server.key
         )
-        session = Session(lambda: [target])
+        session = Session(lambda attempt: [target])
         try:
             _calls(session, options.remote_calls)
             _cells(session, options.remote_calls)

@@ -18,7 +18,7 @@ from bench import report
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import WaitTimeout
-from vastnb.fleet.diary import Diary
+from vastnb.fleet.watch.eventlog import Diary
 from vastnb.sim import Fault, Server
 
 FAULTS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ from vastnb.html import show_frames_as_they_are as _show_frames_as_they_are
 
 if TYPE_CHECKING:
     from vastnb import sim
-    from vastnb.widgets.explore import explore
+    from vastnb.widgets.explorer import explore
     from vastnb.widgets.monitor import monitor
     from vastnb.widgets.prices import prices
     from vastnb.widgets.rent import rent_form
@@ -33,7 +33,7 @@ logging.getLogger("vastnb").addHandler(logging.NullHandler())
 _show_frames_as_they_are()
 
 _WIDGETS = {
-    "explore": "vastnb.widgets.explore",
+    "explore": "vastnb.widgets.explorer",
     "monitor": "vastnb.widgets.monitor",
     "prices": "vastnb.widgets.prices",
     "rent_form": "vastnb.widgets.rent",

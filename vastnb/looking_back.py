@@ -49,7 +49,7 @@ class MarketVerbs:
         if self.server is None:
             return recorder.history
         recorder.mark_simulated()  # known before it has said so
-        from vastnb.sim.market.past import past
+        from vastnb.sim.past import past
 
         history = recorder.history
         history.past = partial(past, self.server.world)

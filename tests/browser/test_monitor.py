@@ -15,7 +15,7 @@ from .harness import Browser, OpenNotebook
 SETUP = """\
 import time
 import vastnb
-import vastnb.fleet.tempo as tempo
+import vastnb.fleet.watch.tempo as tempo
 from tests.widgets.machines import rent, stop
 tempo.QUICK = tempo.SLOW = 1.0  # so that nobody waits for half a minute
 client = vastnb.demo(seed=5, speed=1, limits=None, machines=400)
@@ -136,7 +136,7 @@ def test_a_busy_kernel_is_waited_for_and_a_late_click_does_nothing(
     nb = opened(open_notebook, SETUP, OPEN, NAP, server=server)
     page = nb.page
     status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
-    patch = "import vastnb.widgets.monitor_actions as a; a.OLDEST = 2"
+    patch = "import vastnb.widgets.kit.clicks as a; a.OLDEST = 2"
     nb.evaluate("0", code=f"nap = 'enough-{server}'; {patch}")
     page.wait_for_function(f"{status} === 'idle'")
     before = nb.evaluate(LISTS)

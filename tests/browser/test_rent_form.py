@@ -143,7 +143,7 @@ def test_a_taken_offer_a_lost_answer_and_a_double_click_give_one_machine(open_no
 def test_a_click_made_while_a_cell_runs_rents_nothing(open_notebook) -> None:
     nb = opened(open_notebook, FORM, "import time", "time.sleep(globals().get('nap', 0))")
     page = nb.page
-    nb.evaluate("0", code="nap = 5\nimport vastnb.widgets.rent_model as m\nm.STALE = 2.0")
+    nb.evaluate("0", code="nap = 5\nimport vastnb.widgets.rent.model as m\nm.STALE = 2.0")
     review(nb)
     status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
     page.wait_for_function(f"{status} === 'idle'")

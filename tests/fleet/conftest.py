@@ -12,7 +12,7 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.fleet.journal import Entry, Journal
+from vastnb.fleet.rent.journal import Entry, Journal
 from vastnb.sim import Instance, Server
 
 MakeClient = Callable[..., vastnb.Client]

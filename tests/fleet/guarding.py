@@ -9,8 +9,8 @@ from typing import Any
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.fleet.guard import Guard
 from vastnb.fleet.instance import Instance
+from vastnb.fleet.rent.guard import Guard
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 HOUR = 3600.0

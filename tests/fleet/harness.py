@@ -22,9 +22,9 @@ import vastnb
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.owner import Owner, began, this_process
-from vastnb.fleet.plan import LIVE
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import LIVE
+from vastnb.fleet.rent.process import Owner, began, this_process
 from vastnb.sim import Fault, Instance, Server
 
 TIMEOUT = 0.4

@@ -21,17 +21,17 @@ from vastnb.api.secret import Secret
 from vastnb.api.transport import Transport
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
-from vastnb.fleet.deadline import Bounds
-from vastnb.fleet.desk import Desk, Rights
-from vastnb.fleet.ending import destroy
-from vastnb.fleet.guard import Guard, _guards
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.marker import MARKER
-from vastnb.fleet.offer import Offer
-from vastnb.fleet.order import Order
-from vastnb.fleet.owner import Owner
-from vastnb.fleet.reconcile import reconcile
-from vastnb.fleet.rent import Rental
+from vastnb.fleet.env import MARKER
+from vastnb.fleet.rent.attempt import Desk, Rights
+from vastnb.fleet.rent.deadline import Bounds
+from vastnb.fleet.rent.ending import destroy
+from vastnb.fleet.rent.guard import Guard, _guards
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.offer import Offer
+from vastnb.fleet.rent.process import Owner
+from vastnb.fleet.rent.recovery import reconcile
+from vastnb.fleet.rent.rental import Rental
+from vastnb.fleet.rent.spec import Order
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 

@@ -13,8 +13,8 @@ import signal
 import sys
 
 import vastnb
-import vastnb.fleet.reconcile
-import vastnb.fleet.renting
+import vastnb.fleet.rent.recovery
+import vastnb.fleet.rent.renter
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import OfferGone, ServerError

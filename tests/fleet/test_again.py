@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vastnb.errors import InvalidRequest, OfferGone, OutcomeUnknown
-from vastnb.fleet.again import next_offer, rent_again
+from vastnb.fleet.rent.replacement import next_offer, rent_again
 from vastnb.sim import Fault
 
 from .conftest import alive

@@ -18,9 +18,9 @@ from vastnb.errors import (
     OutcomeUnknown,
     ServerError,
 )
-from vastnb.fleet.marker import MARKER
-from vastnb.fleet.outcomes import read_answer
-from vastnb.fleet.plan import ABSENT_AFTER, GONE_AFTER, State
+from vastnb.fleet.env import MARKER
+from vastnb.fleet.rent.outcomes import read_answer
+from vastnb.fleet.rent.plan import ABSENT_AFTER, GONE_AFTER, State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries

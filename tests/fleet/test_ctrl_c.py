@@ -14,10 +14,10 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.fleet import desk, journal
-from vastnb.fleet.guard import guarded
-from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.plan import LIVE, State
+from vastnb.fleet.rent import attempt, journal
+from vastnb.fleet.rent.guard import guarded
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.plan import LIVE, State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive
@@ -86,7 +86,7 @@ def test_a_marker_that_a_ctrl_c_has_left_behind_hides_nothing(
     client.rent("num_gpus=1", image="a/b")
     (entry,) = Journal().entries(client._fleet_base.account)
     Journal().update(entry, state=State.SENDING, contract=None)
-    monkeypatch.setattr(desk, "_flying", {entry.marker: threading.current_thread()})
+    monkeypatch.setattr(attempt, "_flying", {entry.marker: threading.current_thread()})
     (found,) = client.reconcile().findings
     assert found.kind == "adopted" and found.instance_id == alive(server)[0].id
 

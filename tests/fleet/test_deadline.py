@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.deadline import LATEST, LONGEST, Bounds, Machine, in_words, spent_at, spent_by
-from vastnb.fleet.guard import FIRST_AGAIN, LONGEST_AGAIN, SLICE, Charge, failed, plan
+from vastnb.fleet.rent.deadline import (
+    LATEST,
+    LONGEST,
+    Bounds,
+    Machine,
+    in_words,
+    spent_at,
+    spent_by,
+)
+from vastnb.fleet.rent.guard import FIRST_AGAIN, LONGEST_AGAIN, SLICE, Charge, failed, plan
 
 NOW = 1_790_000_000.0
 

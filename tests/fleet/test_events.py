@@ -10,8 +10,8 @@ import pytest
 import vastnb
 from vastnb.api.progress import silent
 from vastnb.errors import OfferGone
-from vastnb.fleet.rent import Rental
-from vastnb.fleet.telling import RentEvent
+from vastnb.fleet.rent.events import RentEvent
+from vastnb.fleet.rent.rental import Rental
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, Terminal, alive
@@ -123,7 +123,8 @@ def test_a_line_that_cannot_be_shown_disturbs_nothing(
 
 def test_a_line_shows_how_far_it_is(client: vastnb.Client, terminal: Terminal) -> None:
     with terminal() as shown:
-        client.rent("num_gpus=1", count=3, **ORDER)
+        fleet = client.rent("num_gpus=1", count=3, **ORDER)
+    assert len(fleet) == 3
     assert "(3 of 3)" in shown.getvalue() and shown.getvalue().endswith("\r\x1b[K")
 
 
@@ -131,8 +132,10 @@ def test_no_line_where_it_would_disturb(
     client: vastnb.Client, connect: MakeClient, terminal: Terminal
 ) -> None:
     with terminal() as shown:
-        connect(on_wait=silent).rent("num_gpus=1", count=3, **ORDER)
-        worker = threading.Thread(target=lambda: client.rent("num_gpus=1", count=3, **ORDER))
+        held = [connect(on_wait=silent).rent("num_gpus=1", count=3, **ORDER)]
+        worker = threading.Thread(
+            target=lambda: held.append(client.rent("num_gpus=1", count=3, **ORDER))
+        )
         worker.start()
         worker.join()
     assert shown.getvalue() == ""

@@ -11,8 +11,8 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import State
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries

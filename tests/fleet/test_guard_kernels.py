@@ -15,9 +15,9 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown, ServerError
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.obligations import NEGLECTED
-from vastnb.fleet.owner import Owner, began, this_process
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.obligations import NEGLECTED
+from vastnb.fleet.rent.process import Owner, began, this_process
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -221,7 +221,7 @@ def test_a_block_whose_client_is_closed_says_at_once_that_its_machine_bills_on(
 ) -> None:
     client = connect()
     before = clock.time()
-    with pytest.raises(InvalidRequest, match="bill on"), rent(client) as box:
+    with pytest.raises(InvalidRequest, match="keep billing"), rent(client) as box:
         client.close()
     assert clock.time() - before < 20 and [one.id for one in alive(server)] == [box.id]
     connect().reconcile()
@@ -270,7 +270,7 @@ def test_a_first_use_that_is_interrupted_is_the_first_use_again(
     leave(first, journal)
     second = connect()
     with monkeypatch.context() as patched:
-        patched.setattr("vastnb.fleet.reconcile._first_list", lambda *_: (_ for _ in ()).throw(
+        patched.setattr("vastnb.fleet.rent.recovery._first_list", lambda *_: (_ for _ in ()).throw(
             fails("interrupted")))  # fmt: skip
         with pytest.raises(fails):
             second.show_instances()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vastnb.clock import ManualClock
-from vastnb.fleet.obligations import TABLE, Holder
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.obligations import TABLE, Holder
+from vastnb.fleet.rent.plan import State
 from vastnb.sim import Server
 
 from .histories import Histories

@@ -12,8 +12,8 @@ from vastnb.api.answers import Good, Refused, Trouble, judge
 from vastnb.api.endpoints import ENDPOINTS
 from vastnb.api.wire import Response
 from vastnb.errors import InstanceFailed, NoCredit, ServerError
-from vastnb.fleet.outcomes import read_answer
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.outcomes import read_answer
+from vastnb.fleet.rent.plan import State
 from vastnb.sim import Fault, Server
 from vastnb.sim.faults import HOSTILE
 

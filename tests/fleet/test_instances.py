@@ -136,7 +136,7 @@ def test_several_are_destroyed_by_id(client: vastnb.Client, server: Server) -> N
 def test_an_id_that_is_none_destroys_nothing(
     client: vastnb.Client, server: Server, wrong: Any
 ) -> None:
-    with pytest.raises(InvalidRequest, match="no instance's id"):
+    with pytest.raises(InvalidRequest, match="not an instance id"):
         client.destroy_instance(wrong)
     assert server.calls("destroy_instance") == 0
 

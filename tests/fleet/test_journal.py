@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from vastnb.clock import SystemClock
 from vastnb.errors import JournalError
-from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, began, this_process
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, began, this_process
+from vastnb.fleet.rent.settle import Case, Settler
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -115,7 +117,7 @@ def test_it_survives_its_process(journal: Journal) -> None:
     code = (
         "import os, signal\n"
         "from tests.fleet.test_journal import an_entry\n"
-        "from vastnb.fleet.journal import Journal\n"
+        "from vastnb.fleet.rent.journal import Journal\n"
         "Journal().begin(an_entry()); os.kill(os.getpid(), signal.SIGKILL)"
     )
     root = Path(__file__).resolve().parents[2]
@@ -195,3 +197,32 @@ def test_two_kernels_may_widen_it_at_once(journal: Journal) -> None:
     for one in threads:
         one.join()
     assert found == [1] * 6
+
+
+def test_what_somebody_else_has_found_out_meanwhile_is_not_written_over(journal: Journal) -> None:
+    """Two threads may look for one machine: whoever knows less does not undo what the other did."""
+    entry = an_entry(state=State.UNKNOWN)
+    journal.begin(entry)
+    background = Settler(unused, SystemClock(), journal, "found in the background")
+    slow, quick = Case.of(entry), Case.of(entry)
+    background.record(quick, state=State.ADOPTED, contract=7, note="found in the background")
+    background.record(quick, state=State.DESTROYING)
+    background.record(slow, state=State.ADOPTED, contract=7)
+    (row,) = journal.entries("me")
+    assert row.state is State.DESTROYING
+    assert slow.state is State.DESTROYING, "and it goes on from what the other has done"
+
+
+def test_a_destroy_is_written_whatever_was_found_out_meanwhile(journal: Journal) -> None:
+    entry = an_entry(state=State.UNKNOWN, contract=7)
+    journal.begin(entry)
+    settler = Settler(unused, SystemClock(), journal)
+    asked, other = Case.of(entry), Case.of(entry)
+    settler.record(other, state=State.ADOPTED)
+    settler.record(asked, state=State.DESTROYING)
+    (row,) = journal.entries("me")
+    assert row.state is asked.state is State.DESTROYING
+
+
+def unused(*args: object, **kwargs: object) -> None:
+    raise AssertionError("nothing is asked")

@@ -6,10 +6,10 @@ import pytest
 
 from vastnb.clock import ManualClock
 from vastnb.errors import ServerError
-from vastnb.fleet.marker import MARKER
-from vastnb.fleet.notices import Rental, notices
-from vastnb.fleet.order import Order
-from vastnb.fleet.picture import take_list
+from vastnb.fleet.env import MARKER
+from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.watch.notices import Rental, notices
+from vastnb.fleet.watch.picture import take_list
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from vastnb.fleet.notices import notices, runway_hours
-from vastnb.fleet.picture import Meant, take_list
 from vastnb.fleet.status import TO_DO
+from vastnb.fleet.watch.notices import notices, runway_hours
+from vastnb.fleet.watch.picture import Meant, take_list
 
 from .watching import NOW, rec
 

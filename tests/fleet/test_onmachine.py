@@ -19,8 +19,8 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.onmachine import FILE, line, move_command, with_line
-from vastnb.fleet.order import SCRIPT_MAX
+from vastnb.fleet.rent.on_machine import FILE, line, move_command, with_line
+from vastnb.fleet.rent.spec import SCRIPT_MAX
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.marker import MARKER, label_of, marker_of, new_marker, with_marker
-from vastnb.fleet.offer import Offer, bid_for, offer_of, offers_of
-from vastnb.fleet.onmachine import with_line
-from vastnb.fleet.order import ENV_MAX, Order, environment
+from vastnb.fleet.env import MARKER, label_of, marker_of, new_marker, with_marker
+from vastnb.fleet.rent.offer import Offer, bid_for, offer_of, offers_of
+from vastnb.fleet.rent.on_machine import with_line
+from vastnb.fleet.rent.spec import ENV_MAX, Order, environment
 from vastnb.sim.instances.orders import read
 
 official = pytest.importorskip("vastai.api.instances", reason="no official client installed")

@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vastnb.fleet.changes import changes_between
-from vastnb.fleet.marker import MARKER
-from vastnb.fleet.picture import (
+from vastnb.fleet.env import MARKER
+from vastnb.fleet.records import env_names
+from vastnb.fleet.watch.changes import changes_between
+from vastnb.fleet.watch.picture import (
     DOUBTED_FOR,
     WATCH_COLUMNS,
     Doubt,
@@ -20,7 +21,6 @@ from vastnb.fleet.picture import (
     take_list,
     trimmed,
 )
-from vastnb.fleet.records import env_names
 
 from .watching import NOW, pictured, rec
 

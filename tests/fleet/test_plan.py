@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vastnb.fleet.plan import (
+from vastnb.fleet.rent.plan import (
     ABSENT_AFTER,
     ABSENT_BEHIND_GATEWAY,
     CLEAN_LISTS,

@@ -12,7 +12,7 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import Address
-from vastnb.fleet.probe import is_local, may_be_tried, reach
+from vastnb.fleet.watch.probe import is_local, may_be_tried, reach
 from vastnb.sim import Server
 
 from .watching import machines
@@ -100,7 +100,7 @@ def test_a_machine_that_runs_and_cannot_be_reached_ends_the_wait(
     with pytest.raises(InstanceFailed, match="attempts to connect have failed") as caught:
         client.wait(one.id, reachable=True)
     assert caught.value.code == "unreachable"
-    assert "destroy and try the next offer" in str(caught.value)
+    assert "Destroy it and try the next offer" in str(caught.value)
     assert len(told) == 1 and told[0].level == "bad"
 
 

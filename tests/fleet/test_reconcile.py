@@ -11,11 +11,11 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, ServerError
-from vastnb.fleet.journal import Entry, Journal
+from vastnb.fleet.env import MARKER, new_marker
 from vastnb.fleet.listing import list_instances
-from vastnb.fleet.marker import MARKER, new_marker
-from vastnb.fleet.owner import Owner, began, this_process
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.process import Owner, began, this_process
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
@@ -302,7 +302,7 @@ def test_an_attempt_of_another_thread_is_left_alone(
     entry = rent_and_forget(client, journal, this_process(), sent=False)
     # The main thread waits while this one asks.
     other = SimpleNamespace(is_alive=lambda: True)
-    monkeypatch.setattr("vastnb.fleet.desk._flying", {entry.marker: other})
+    monkeypatch.setattr("vastnb.fleet.rent.attempt._flying", {entry.marker: other})
     (finding,) = client.reconcile().findings
     assert finding.kind == "elsewhere"
     assert journal.entries(entry.account) == [entry]

@@ -17,7 +17,7 @@ from vastnb.errors import (
     ServerError,
 )
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.plan import State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries

@@ -16,8 +16,8 @@ import vastnb
 from vastnb.api.secret import HIDDEN, Redactor, Secret, veil
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.fleet.order import Order
-from vastnb.fleet.telling import RentEvent
+from vastnb.fleet.rent.events import RentEvent
+from vastnb.fleet.rent.spec import Order
 from vastnb.sim import Fault, Server
 
 TOKEN = "hf_s3cretT0kenValue"

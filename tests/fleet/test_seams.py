@@ -13,14 +13,14 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown, VastError
-from vastnb.fleet.again import rent_again
-from vastnb.fleet.deadline import LONGEST
+from vastnb.fleet.env import MARKER, new_marker
 from vastnb.fleet.instance import Instance
-from vastnb.fleet.journal import Journal, data_dir
-from vastnb.fleet.marker import MARKER, new_marker
-from vastnb.fleet.obligations import NEGLECTED
-from vastnb.fleet.owner import SILENT_FOR_DEAD, Owner, this_process
-from vastnb.fleet.plan import State
+from vastnb.fleet.rent.deadline import LONGEST
+from vastnb.fleet.rent.journal import Journal, data_dir
+from vastnb.fleet.rent.obligations import NEGLECTED
+from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, this_process
+from vastnb.fleet.rent.replacement import rent_again
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
@@ -296,7 +296,7 @@ def test_a_machine_is_destroyed_without_the_journal(
     client: vastnb.Client, server: Server, journal: Journal, trouble: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("vastnb.fleet.journal.PATIENCE", 0.05)
+    monkeypatch.setattr("vastnb.fleet.rent.journal.PATIENCE", 0.05)
     box = rent(client)
     lock = sqlite3.connect(journal.path, isolation_level=None)
     if trouble == "locked":
@@ -482,7 +482,7 @@ def test_a_sweep_takes_nothing_that_this_computer_has_not_rented(
 
 @pytest.mark.parametrize("id", [12345.9, float("nan"), float("inf"), True, -1, "x"])
 def test_an_id_that_is_none_is_refused(client: vastnb.Client, id: Any) -> None:
-    with pytest.raises(InvalidRequest, match="no instance's id"):
+    with pytest.raises(InvalidRequest, match="not an instance id"):
         client.destroy_instance(id)
 
 

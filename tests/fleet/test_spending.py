@@ -21,11 +21,11 @@ from vastnb.errors import (
     OutcomeUnknown,
     SpendLimit,
 )
-from vastnb.fleet.account import credit_in, needs_ssh_key
-from vastnb.fleet.burn import COLUMNS, burn_of
+from vastnb.fleet.costs import COLUMNS, burn_of
+from vastnb.fleet.env import MARKER
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.marker import MARKER
-from vastnb.fleet.order import Order
+from vastnb.fleet.rent.account import credit_in, needs_ssh_key
+from vastnb.fleet.rent.spec import Order
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries

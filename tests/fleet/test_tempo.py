@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vastnb.fleet.tempo import (
+from vastnb.fleet.watch.tempo import (
     CEILING,
     QUICK,
     SLOW,

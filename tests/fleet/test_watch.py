@@ -13,9 +13,9 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import WaitTimeout
-from vastnb.fleet.changes import Change
 from vastnb.fleet.listing import list_instances
-from vastnb.fleet.watch import Snapshot, Watcher
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.watcher import Snapshot, Watcher
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vastnb.fleet.picture import Known, Picture, take_list
+from vastnb.fleet.watch.picture import Known, Picture, take_list
 from vastnb.sim import Instance, Server
 
 NOW = 1_790_000_000.0

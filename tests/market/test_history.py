@@ -330,7 +330,7 @@ def test_the_past_is_the_one_that_the_market_had(data: Path) -> None:
         then = {row["machine_id"]: row for row in server.world.search(
             {"verified": {"eq": True}, "rentable": {"eq": True}}).to_rows()}  # fmt: skip
         clock.advance(86_400)
-        from vastnb.sim.market.past import past
+        from vastnb.sim.past import past
 
         rows, (found,) = past(server.world, [NOW])
         names = {rows[i]["machine_id"] for i in found.offers}

@@ -138,7 +138,7 @@ def connect(machine: Machine) -> Iterator[MakeSession]:
     with ExitStack() as stack:
 
         def make(target: Target | None = None, **options: Any) -> Session:
-            session = Session(lambda: [target or machine.target], instance_id=1, **options)
+            session = Session(lambda attempt: [target or machine.target], instance_id=1, **options)
             stack.callback(session.close)
             return session
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,8 @@ def test_many_calls_share_one_connection_and_wait_their_turn(session: Session) -
 def test_a_drop_says_what_is_left_there_and_the_next_call_connects_again(
     weak: Session, proxy: Proxy
 ) -> None:
-    threading.Timer(0.5, proxy.cut).start()
+    weak.open()
+    threading.Timer(0.7, proxy.cut).start()
     with pytest.raises(ConnectionLost, match="may run on there") as lost:
         run(weak, "echo $$; trap '' PIPE; sleep 30", show=False)
     assert lost.value.pid
@@ -212,7 +214,7 @@ def test_another_host_key_is_an_error_and_each_instance_has_its_own(
     def to(alias: str) -> Session:
         known = tmp_path / alias
         target = Target("127.0.0.1", server.port, alias, known, server.user, server.key)
-        return Session(lambda: [target], instance_id=7)
+        return Session(lambda attempt: [target], instance_id=7)
 
     try:
         first = to("vast-7")
@@ -237,7 +239,7 @@ def test_tmux_at_login_does_not_get_in_the_way(openssh: OpenSSH, tmp_path: Path)
     rc = openssh.home / ".bashrc"
     rc.write_text("echo Welcome to a noisy machine\n[ -t 0 ] && exec tmux new\necho more noise\n")
     target = Target("127.0.0.1", openssh.port, "vast-1", tmp_path / "k", openssh.user, openssh.key)
-    session = Session(lambda: [target])
+    session = Session(lambda attempt: [target])
     try:
         assert run(session, "echo fine", show=False).out == "fine\n"
     finally:
@@ -270,12 +272,13 @@ def test_a_kernel_that_is_killed_leaves_no_connection_behind(
 ) -> None:
     program = f"""
 import time
+from dataclasses import replace
 from pathlib import Path
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
 target = Target("127.0.0.1", {openssh.port}, "vast-1", Path({str(tmp_path / "k")!r}),
     {openssh.user!r}, Path({str(openssh.key)!r}))
-session = Session(lambda: [target])
+session = Session(lambda attempt: [target])
 session.open()
 print(session._process.pid, flush=True)
 time.sleep(60)
@@ -346,6 +349,25 @@ def test_as_many_commands_as_may_run_at_once_can_all_be_ended(session: Session) 
     for thread in threads:
         thread.join(30)
     assert ended == ["interrupted"] * session_module.AT_ONCE
+
+
+def test_a_long_command_in_any_script_arrives_whole(session: Session) -> None:
+    command = "echo begin\n" + "# ünïcode ' \" $(x)\n" * 2000 + "echo ende é"
+    assert run(session, command, show=False).out == "begin\nende é\n"
+
+
+def test_a_command_finds_the_environment_that_the_container_was_given(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "environ"  # as that of the container's first process
+    lines = ("TOKEN=a b\n$(c) '", "HOME=/nowhere", "UID=7", "no-name=1", "BASH_FUNC_x%%=() {", "Z=")
+    given.write_text("".join(f"{line}\0" for line in lines))
+    script = session_module._ENVIRONMENT.replace("/proc/1/environ", str(given))
+    monkeypatch.setattr(session_module, "_ENVIRONMENT", script)
+    session._facts = replace(session.facts, container=True)
+    result = run(session, 'echo "$TOKEN|$HOME|${Z-unset}"', show=False)
+    assert result.out == f"a b\n$(c) '|{session.facts.home}|\n"
+    assert result.err == ""
 
 
 def test_without_ssh_it_is_said_what_to_install(

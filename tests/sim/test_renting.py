@@ -10,8 +10,8 @@ import pytest
 
 from vastnb.clock import ManualClock
 from vastnb.sim import World
-from vastnb.sim.http.exchange import Failure
 from vastnb.sim.instances.orders import read
+from vastnb.sim.refusal import Failure
 
 from .conftest import OK, Api, fated, states
 
@@ -29,6 +29,10 @@ def test_renting_a_slice_removes_those_that_share_a_gpu(api: Api) -> None:
         machine_id={"eq": part["machine_id"]}, rentable={"eq": True}, disable_bundling=True
     )
     assert all(not set(o["gpu_ids"]) & set(part["gpu_ids"]) for o in left)
+    every = api.search(disable_bundling=True, rentable={"eq": "any"})
+    mine = [o for o in every if set(o["gpu_ids"]) & set(part["gpu_ids"])]
+    assert part["id"] in {o["id"] for o in mine}
+    assert [o for o in every if o["rented"]] == mine, "rented means by you, not by somebody else"
     assert api.create(whole).status_code == 410
     api("DELETE", f"instances/{instance}/")
     again = api.search(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from vastnb.sim import World
 from vastnb.sim.market.columns import TYPES
-from vastnb.sim.market.search import OPERATORS, BadQuery, parse
+from vastnb.sim.market.search import BadQuery, parse
+from vastnb.sim.operators import OPERATORS
 
 from .conftest import Api, MakeApi
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
-from vastnb.fleet.journal import Entry, Journal
-from vastnb.fleet.marker import MARKER, new_marker
-from vastnb.fleet.plan import State
+from vastnb.fleet.env import MARKER, new_marker
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.plan import State
 from vastnb.sim import Server
 from vastnb.sim.instances.orders import Order
 

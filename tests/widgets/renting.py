@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from vastnb.sim import Instance, Server
-from vastnb.widgets.rent import RentForm
+from vastnb.widgets.rent.widget import RentForm
 
 
 class Page:

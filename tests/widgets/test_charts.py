@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 import vastnb.widgets
 from vastnb.market.frames.offers import frame_of_offers
 from vastnb.sim.payload_texts import PAYLOADS
-from vastnb.widgets import chart_trend, charts, price_frames, scene
-from vastnb.widgets.scene import ATTRIBUTES, TAGS, Scale, palette, to_svg
+from vastnb.widgets.prices import charts, frames, scene
+from vastnb.widgets.prices.scene import ATTRIBUTES, TAGS, Scale, palette, to_svg
+from vastnb.widgets.prices.trend import trend as trend_chart
 
-STATIC = Path(vastnb.widgets.__file__).parent / "static"
+SCENE = Path(vastnb.widgets.__file__).parent / "prices" / "scene.js"
 BASE = {"num_gpus": 1, "gpu_name": "RTX 4090", "gpu_ram": 24564, "dph_total": 0.4, "dlperf": 80.0,
         "geolocation": "Sweden, SE", "verification": "verified"}  # fmt: skip
 
@@ -39,16 +40,16 @@ def trend(*names: str, spans: int = 6) -> pd.DataFrame:
          "offers": 60, "snapshots": 1}
         for name in names for i, t in enumerate(at)
     ]  # fmt: skip
-    return pd.DataFrame(rows) if rows else price_frames.empty_trend()
+    return pd.DataFrame(rows) if rows else frames.empty_trend()
 
 
 def all_four(frame: pd.DataFrame, names: list[str], width: float = 500, per: str = "gpu") -> list:
     colours = dict(zip(names, palette(), strict=False))
     return [
-        charts.distribution(price_frames.distribution(frame, per), colours, width, per),
-        charts.performance(price_frames.performance(frame, per), colours, width, per),
-        chart_trend.trend(trend(*names[:3]), colours, width, 14),
-        charts.countries(price_frames.countries(frame), width, one_model=len(names) == 1),
+        charts.distribution(frames.distribution(frame, per), colours, width, per),
+        charts.performance(frames.performance(frame, per), colours, width, per),
+        trend_chart(trend(*names[:3]), colours, width, 14),
+        charts.countries(frames.countries(frame), width, one_model=len(names) == 1),
     ]
 
 
@@ -64,7 +65,7 @@ def texts(picture: list) -> str:
 
 
 def test_page_and_copy_let_through_the_same_tags_and_attributes() -> None:
-    source = (STATIC / "charts.js").read_text(encoding="utf-8")
+    source = SCENE.read_text(encoding="utf-8")
     tags, attributes = (
         set(re.findall(r'"([\w-]+)"', re.search(rf"{name} = new Set\(\[(.*?)\]", source, re.S)[1]))
         for name in ("SCENE_TAGS", "SCENE_ATTRIBUTES")
@@ -102,15 +103,15 @@ def test_a_machine_is_one_dot_and_nonsense_is_none() -> None:
         {"machine_id": 1, "num_gpus": 4, "dph_total": 1.6}, {"machine_id": 1, "dph_total": 0.41},
         {"machine_id": 2}, {"dph_total": 0.0}, {"dph_total": 1e9}, {"dlperf": 0.0},
     )  # fmt: skip
-    assert price_frames.distribution(frame)["price"].tolist() == [0.4, 0.4, 0.4]
-    assert len(price_frames.distribution(frame, "offer")) == 4
-    assert len(price_frames.performance(frame)) == 2  # no benchmark, no dot
-    assert price_frames.by_machines(frame) == ["RTX 4090"]
+    assert frames.distribution(frame)["price"].tolist() == [0.4, 0.4, 0.4]
+    assert len(frames.distribution(frame, "offer")) == 4
+    assert len(frames.performance(frame)) == 2  # no benchmark, no dot
+    assert frames.by_machines(frame) == ["RTX 4090"]
 
 
 def test_the_front_of_the_chart_is_that_of_the_frame() -> None:
     frame = market({"dph_total": 0.2, "dlperf": 50.0}, {}, {"dph_total": 0.5, "dlperf": 70.0})
-    table = price_frames.performance(frame)
+    table = frames.performance(frame)
     assert table["pareto"].tolist() == [True, True, False]
     picture = charts.performance(table, {"RTX 4090": "#123456"}, 500)
     rings = [n for n in walk(picture) if n[0] == "circle" and n[1].get("fill") == "none"]
@@ -121,7 +122,7 @@ def test_a_country_is_compared_with_the_same_gpus_elsewhere() -> None:
     rows = [{"geolocation": "Sweden, SE", "dph_total": 0.3}] * 3
     rows += [{"geolocation": "Japan, JP", "dph_total": 0.6}] * 3
     rows += [{"geolocation": "Japan, JP", "gpu_name": "H100", "dph_total": 3.0}] * 9
-    table = price_frames.countries(market(*rows, {"geolocation": None}))
+    table = frames.countries(market(*rows, {"geolocation": None}))
     against = dict(zip(table["country"], table["against_market"], strict=True))
     assert against["JP"] == pytest.approx(1.0)  # most of what it has is priced as everywhere
     assert against["SE"] < 1 and table["machines"].tolist() == [12, 3]
@@ -149,13 +150,13 @@ def test_nothing_to_show_is_said_in_words() -> None:
         first, second, third, fourth = all_four(frame, [])
         assert "No prices to show" in texts(first) and "Nothing to compare" in texts(second)
         assert "No price history yet" in texts(third) and "No countries" in texts(fourth)
-    why = chart_trend.trend(trend(), {}, 500, 14, "The extra is missing.")
+    why = trend_chart(trend(), {}, 500, 14, "The extra is missing.")
     assert "The extra is missing." in texts(why)
 
 
 def test_two_sizes_of_memory_are_two_lines() -> None:
     both = pd.concat([trend("A100"), trend("A100").assign(gpu_ram_gb=80)], ignore_index=True)
-    said = texts(chart_trend.trend(both, {}, 600, 14))
+    said = texts(trend_chart(both, {}, 600, 14))
     assert "A100 24 GB" in said and "A100 80 GB" in said
 
 
@@ -190,6 +191,6 @@ def test_where_nobody_looked_for_days_no_line_is_drawn() -> None:
 
 
 def drawn_lines(frame: pd.DataFrame) -> int:
-    picture = chart_trend.trend(frame, {"RTX 4090": "#123456"}, 500, 14)
+    picture = trend_chart(frame, {"RTX 4090": "#123456"}, 500, 14)
     groups = [n for n in walk(picture) if n[0] == "g" and n[1].get("fill") == "none"]
     return sum(len(group[2]) for group in groups)

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import vastnb.widgets.registry as registry
+import vastnb.widgets.kit.registry as registry
 from vastnb.client import Client
 from vastnb.errors import QueryError
 from vastnb.sim import Fault, Server
-from vastnb.widgets.explore import Explorer, explore
+from vastnb.widgets.explorer.widget import Explorer, explore
 
 from .conftest import searches
 

@@ -10,8 +10,8 @@ import pytest
 from vastnb.client import Client
 from vastnb.errors import InvalidRequest
 from vastnb.sim import Fault, Server
-from vastnb.widgets.explore import Explorer, explore
-from vastnb.widgets.rent import rent_form
+from vastnb.widgets.explorer.widget import Explorer, explore
+from vastnb.widgets.rent.widget import rent_form
 
 from .renting import Page, alive
 

@@ -12,8 +12,9 @@ import pytest
 from vastnb.client import Client
 from vastnb.errors import ServerError
 from vastnb.market.narrow import local_filters, reprice
-from vastnb.widgets.explorer_model import ExplorerModel, Request
-from vastnb.widgets.filters import FilterState
+from vastnb.widgets.explorer.filters import FilterState
+from vastnb.widgets.explorer.model import ExplorerModel
+from vastnb.widgets.kit.search import Request
 
 from .conftest import searches
 

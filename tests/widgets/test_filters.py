@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vastnb.errors import QueryError
 from vastnb.market.query.query import parse_query
-from vastnb.widgets.filters import FilterState
+from vastnb.widgets.explorer.filters import FilterState
 
 states = st.builds(
     FilterState,

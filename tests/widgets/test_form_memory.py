@@ -12,9 +12,9 @@ import vastnb
 from vastnb.client import Client
 from vastnb.errors import InvalidRequest
 from vastnb.sim import Server
-from vastnb.widgets import rent_memory
-from vastnb.widgets.bells import Bells
-from vastnb.widgets.rent_plan import RentPlan
+from vastnb.widgets.kit.bells import Bells
+from vastnb.widgets.rent import memory
+from vastnb.widgets.rent.plan import RentPlan
 
 from .renting import Page
 
@@ -36,13 +36,13 @@ def test_image_disk_and_run_type_are_remembered_and_never_a_secret(
         {"image": "a/b", "disk": 64, "runtype": "args", "env": {"T": SECRET}, "onstart": SECRET,
          "label": "mine", "count": 3}
     )  # fmt: skip
-    rent_memory.remember(Real(), plan)  # type: ignore[arg-type]
-    text = (tmp_path / rent_memory.FILE).read_text()
+    memory.remember(Real(), plan)  # type: ignore[arg-type]
+    text = (tmp_path / memory.FILE).read_text()
     assert SECRET not in text and "mine" not in text
-    assert (tmp_path / rent_memory.FILE).stat().st_mode & 0o077 == 0
-    known = rent_memory.remembered(Real(), {})  # type: ignore[arg-type]
+    assert (tmp_path / memory.FILE).stat().st_mode & 0o077 == 0
+    known = memory.remembered(Real(), {})  # type: ignore[arg-type]
     assert (known["image"], known["disk"], known["runtype"]) == ("a/b", 64, "args")
-    given = rent_memory.remembered(Real(), {"image": "c/d"})  # type: ignore[arg-type]
+    given = memory.remembered(Real(), {"image": "c/d"})  # type: ignore[arg-type]
     assert given == {"disk": 64}
 
 
@@ -51,8 +51,8 @@ def test_a_memory_that_makes_no_sense_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path))
-    (tmp_path / rent_memory.FILE).write_text(text)
-    known = rent_memory.remembered(Real(), {})  # type: ignore[arg-type]
+    (tmp_path / memory.FILE).write_text(text)
+    known = memory.remembered(Real(), {})  # type: ignore[arg-type]
     assert not {"image", "disk"} & set(known)
 
 

@@ -10,7 +10,7 @@ import anywidget._util
 import pandas as pd
 import pytest
 
-from vastnb.widgets.table import OfferTable
+from vastnb.widgets.table.widget import OfferTable
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 

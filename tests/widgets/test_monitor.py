@@ -19,9 +19,9 @@ import vastnb
 from vastnb.client import Client
 from vastnb.sim import Fault
 from vastnb.sim.payload_texts import BEACON
-from vastnb.widgets import registry
-from vastnb.widgets.monitor import Monitor, monitor
-from vastnb.widgets.poller import THREAD
+from vastnb.widgets.kit import registry
+from vastnb.widgets.kit.pace import THREAD
+from vastnb.widgets.monitor.widget import Monitor, monitor
 
 from .machines import rent, stop
 
@@ -352,8 +352,8 @@ def test_no_text_of_a_host_leaves_as_markup(clock) -> None:
 def test_a_notice_whose_cause_has_passed_asks_for_nothing_any_longer(
     client, market, open_monitor: Opener
 ) -> None:
-    from vastnb.fleet.changes import Change
-    from vastnb.widgets.monitor_model import as_of_now
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.widgets.monitor.model import as_of_now
 
     id = rent(market)
     market.world.advance(minutes=5)

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from vastnb.fleet.burn import burn_of
-from vastnb.fleet.changes import Change
-from vastnb.fleet.picture import Watched
+from vastnb.fleet.costs import burn_of
 from vastnb.fleet.status import STATES, Verdict
-from vastnb.fleet.watch import Snapshot
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.picture import Watched
+from vastnb.fleet.watch.watcher import Snapshot
 from vastnb.sim.payload_texts import PAYLOADS
-from vastnb.widgets.monitor_actions import DOING, Click, Outcome, read_click, readable, refusal_of
-from vastnb.widgets.monitor_model import MonitorModel
-from vastnb.widgets.monitor_rows import code_of, static_copy, verbs_of
+from vastnb.widgets.monitor.actions import DOING, Click, Outcome, read_click, readable, refusal_of
+from vastnb.widgets.monitor.model import MonitorModel
+from vastnb.widgets.monitor.view import code_of, static_copy, verbs_of
 
 NOW = 1_790_000_000.0
 RECORD: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vastnb.widgets.packing import pack, pack_rows
+from vastnb.widgets.table.packing import pack, pack_rows
 
 ARRAYS = {"u1": "<u1", "u2": "<u2", "u4": "<u4", "f8": "<f8"}
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import vastnb
-import vastnb.widgets.registry as registry
+import vastnb.widgets.kit.registry as registry
 from vastnb.errors import QueryError
 from vastnb.sim import Fault, Server
-from vastnb.widgets.prices import Prices, prices
+from vastnb.widgets.prices.widget import Prices, prices
 
 from .conftest import searches
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-import vastnb.widgets.registry as registry
+import vastnb.widgets.kit.registry as registry
 from vastnb.client import Client
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown
 from vastnb.fleet.instance import Fleet
 from vastnb.sim import Fault, Server
-from vastnb.widgets.rent import RentForm, rent_form
+from vastnb.widgets.rent.widget import RentForm, rent_form
 
 from .renting import Page, alive
 

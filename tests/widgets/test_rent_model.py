@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vastnb.errors import InvalidRequest
-from vastnb.widgets.rent_model import STALE, ClickRefused, Confirmation, RentModel
-from vastnb.widgets.rent_plan import RentPlan
+from vastnb.widgets.rent.model import STALE, ClickRefused, Confirmation, RentModel
+from vastnb.widgets.rent.plan import RentPlan
 
 ROW = {
     "id": 1, "gpu_name": "RTX 4090", "num_gpus": 1, "dph_base": 0.5, "storage_cost": 0.15,

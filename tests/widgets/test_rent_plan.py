@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb.errors import InvalidRequest
-from vastnb.widgets.rent_code import code_of
-from vastnb.widgets.rent_plan import RentPlan, read
+from vastnb.widgets.rent.code import code_of
+from vastnb.widgets.rent.plan import RentPlan, read
 
 
 @pytest.mark.parametrize(

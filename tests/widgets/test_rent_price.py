@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vastnb.fleet.offer import bid_for, offer_of
+from vastnb.fleet.rent.offer import bid_for, offer_of
 from vastnb.market.frames.offers import frame_of_offers
-from vastnb.widgets.rent_plan import RentPlan
-from vastnb.widgets.rent_price import SLACK, guard_text, price_of, priced
+from vastnb.widgets.rent.plan import RentPlan
+from vastnb.widgets.rent.price import SLACK, guard_text, price_of, priced
 
 ROW = {
     "id": 1, "gpu_name": "RTX 4090", "num_gpus": 2, "dph_base": 0.5, "storage_cost": 0.15,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vastnb.market.frames.offers import frame_of_offers
-from vastnb.widgets.rent_plan import RentPlan
-from vastnb.widgets.rent_warnings import LEVELS, Account, warnings_of
+from vastnb.widgets.rent.plan import RentPlan
+from vastnb.widgets.rent.warnings import LEVELS, Account, warnings_of
 
 GOOD: dict[str, Any] = {
     "id": 1, "gpu_name": "RTX 4090", "num_gpus": 1, "gpu_ram": 24564, "dph_base": 0.4,

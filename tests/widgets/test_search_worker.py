@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from vastnb.widgets.search_worker import SearchWorker
+from vastnb.widgets.kit.work import SearchWorker
 
 
 def threads() -> int:

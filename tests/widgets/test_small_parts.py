@@ -9,14 +9,14 @@ import subprocess
 import pandas as pd
 import pytest
 
-from vastnb.widgets.against_history import COLUMN
-from vastnb.widgets.assets import bundle, styles
-from vastnb.widgets.display import EXPLORER_COLUMNS, looks_of
-from vastnb.widgets.static_html import format_value, static_table
+from vastnb.widgets.explorer.past import COLUMN
+from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.table import OfferTable
+from vastnb.widgets.table.columns import EXPLORER_COLUMNS, looks_of
+from vastnb.widgets.table.saved import format_value, static_table
 
 
-@pytest.mark.parametrize("entry", ["explore", "offer_table", "monitor"])
+@pytest.mark.parametrize("entry", ["explorer/view", "table/view", "monitor/view"])
 def test_the_bundle_is_one_module_without_imports(entry: str, tmp_path) -> None:
     text = bundle(entry)
     assert not re.search(r"^import ", text, re.MULTILINE)
@@ -30,7 +30,7 @@ def test_the_bundle_is_one_module_without_imports(entry: str, tmp_path) -> None:
 
 
 def test_nothing_in_the_page_takes_markup() -> None:
-    text = bundle("explore") + bundle("offer_table") + bundle("monitor")
+    text = bundle("explorer/view") + bundle("table/view") + bundle("monitor/view")
     for way in (
         "innerHTML",
         "outerHTML",
@@ -47,14 +47,14 @@ def test_every_style_is_inside_our_own_classes() -> None:
         r"/\*.*?\*/",
         "",
         styles(
-            "theme",
-            "grid",
-            "filters",
-            "bars",
-            "explore",
-            "monitor",
-            "monitor_machines",
-            "monitor_dialog",
+            "kit/theme",
+            "table/view",
+            "kit/fields",
+            "kit/status",
+            "explorer/view",
+            "monitor/view",
+            "monitor/machines",
+            "kit/dialog",
         ),
         flags=re.DOTALL,
     )
@@ -82,7 +82,7 @@ def test_the_explorer_shows_columns_that_the_frame_has(client) -> None:
 
 def test_missing_is_an_en_dash_and_never_a_zero() -> None:
     looks = looks_of(pd.DataFrame({"dph_total": [1.0], "reliability": [0.5], "gpu_name": ["x"]}))
-    from vastnb.widgets.display import look_of
+    from vastnb.widgets.table.columns import look_of
 
     for look in looks:
         for value in (None, pd.NA, float("nan"), float("inf")):
@@ -92,7 +92,7 @@ def test_missing_is_an_en_dash_and_never_a_zero() -> None:
 
 
 def test_reliability_is_never_rounded_up() -> None:
-    from vastnb.widgets.display import look_of
+    from vastnb.widgets.table.columns import look_of
 
     assert format_value(look_of("reliability", "float64"), 0.99996) == "99.9"
     assert format_value(look_of("reliability", "float64"), 1.0) == "100"
@@ -126,10 +126,10 @@ def test_a_widget_that_was_never_made_whole_goes_quietly(
 ) -> None:
     import gc
 
-    from vastnb.widgets.explore import Explorer
-    from vastnb.widgets.monitor import Monitor
-    from vastnb.widgets.prices import Prices
-    from vastnb.widgets.rent import RentForm
+    from vastnb.widgets.explorer.widget import Explorer
+    from vastnb.widgets.monitor.widget import Monitor
+    from vastnb.widgets.prices.widget import Prices
+    from vastnb.widgets.rent.widget import RentForm
 
     for kind in (Explorer, Monitor, Prices, RentForm):
         with pytest.raises(TypeError):
@@ -138,8 +138,8 @@ def test_a_widget_that_was_never_made_whole_goes_quietly(
 
 
 def test_regions_and_countries_are_understood_by_name() -> None:
-    from vastnb.widgets.filters import FilterState
-    from vastnb.widgets.regions import codes_of
+    from vastnb.widgets.explorer.filters import FilterState
+    from vastnb.widgets.explorer.regions import codes_of
 
     assert len(codes_of(["EU"])) == 27 and codes_of(["germany", "FR"]) == ["DE", "FR"]
     state = FilterState(country=("EU",), min_down=500)

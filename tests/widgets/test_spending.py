@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vastnb.widgets.spending import DAY, Ledger, rates_of, traffic_of
+from vastnb.fleet.ledger import DAY, Ledger, rates_of, traffic_of
 
 from .machines import rent, stop
 

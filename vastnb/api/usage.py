@@ -11,10 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from vastnb.api.answers import next_midnight, utc
+from vastnb.api.endpoints import ROWS_A_DAY
 from vastnb.api.shared import State
-
-ROWS_A_DAY = 20_000
-"""Rows that searches may return per account and UTC day."""
 
 
 class Quota(NamedTuple):

@@ -17,8 +17,8 @@ from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
     from vastnb.api.transport import Call
-    from vastnb.fleet.desk import Desk
-    from vastnb.fleet.watch import Watcher
+    from vastnb.fleet.rent.attempt import Desk
+    from vastnb.fleet.watch.watcher import Watcher
 
 
 class FleetBase(NamedTuple):
@@ -64,9 +64,9 @@ class Footing:
         lock = self.__dict__.setdefault("_watch_lock", threading.Lock())
         with lock:
             if self._watcher is None:
-                from vastnb.fleet.noted import Noted
-                from vastnb.fleet.probe import is_local
-                from vastnb.fleet.watch import Watcher
+                from vastnb.fleet.rent.noted import Noted
+                from vastnb.fleet.watch.probe import is_local
+                from vastnb.fleet.watch.watcher import Watcher
 
                 base = self._fleet_base
                 noted = Noted(base.account, base.clock)
@@ -109,9 +109,9 @@ class Footing:
 
     def _fleet(self, *, acting: bool = False, first: bool = True) -> Desk:
         """Return the desk; at its first use, settle what an earlier kernel left open."""
-        from vastnb.fleet.desk import Desk, Rights
         from vastnb.fleet.guarding import look_after
-        from vastnb.fleet.journal import Journal
+        from vastnb.fleet.rent.attempt import Desk, Rights
+        from vastnb.fleet.rent.journal import Journal
 
         lock = self.__dict__.setdefault("_first_use", threading.Lock())
         with lock:
@@ -131,7 +131,7 @@ class Footing:
 
     def _settle_the_past(self, desk: Desk, acting: bool) -> None:
         from vastnb.fleet.guarding import take_up
-        from vastnb.fleet.reconcile import needs_settling, reconcile
+        from vastnb.fleet.rent.recovery import needs_settling, reconcile
 
         try:
             settled = not needs_settling(desk)

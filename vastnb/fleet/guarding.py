@@ -11,16 +11,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.fleet.deadline import HOUR, LATEST, utc
-from vastnb.fleet.guard import REREAD, Guard, owed, undone, unguarded
-from vastnb.fleet.journal import Journal
-from vastnb.fleet.onmachine import move_command
-from vastnb.fleet.plan import LIVE
+from vastnb.fleet.rent.deadline import HOUR, LATEST, utc
+from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.on_machine import move_command
+from vastnb.fleet.rent.plan import LIVE
 from vastnb.fleet.warned import warn
 
 if TYPE_CHECKING:
     from vastnb.fleet.base import Footing
-    from vastnb.fleet.desk import Desk
+    from vastnb.fleet.rent.attempt import Desk
 
 log = logging.getLogger("vastnb.fleet")
 

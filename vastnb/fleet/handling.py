@@ -16,7 +16,7 @@ from vastnb.fleet.base import FleetBase, Footing, id_of
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance
-    from vastnb.fleet.reconcile import Report
+    from vastnb.fleet.rent.recovery import Report
     from vastnb.fleet.status import Wanted
 
 Ids = int | Sequence[int]
@@ -96,7 +96,7 @@ class Handling(Footing):
             Wait until SSH answers, too.
         """
         from vastnb.fleet.instance import Instance
-        from vastnb.fleet.waiting import Wait, wait_for
+        from vastnb.fleet.watch.wait import Wait, wait_for
 
         self._fleet()
         watcher, clock = self.watcher, self._clock_of_fleet()
@@ -117,7 +117,7 @@ class Handling(Footing):
         It may be cancelled at any moment. Parameters, result and errors are those of `wait`.
         """
         from vastnb.fleet.instance import Instance
-        from vastnb.fleet.waiting import Wait, wait_for_async
+        from vastnb.fleet.watch.wait import Wait, wait_for_async
 
         watcher, clock = self.watcher, self._clock_of_fleet()
         numbers = _several(ids)
@@ -240,11 +240,11 @@ class Handling(Footing):
         OutcomeUnknown
             If it is not confirmed: one may still bill. It is tried again in the background.
         """
-        from vastnb.fleet.ending import destroy
         from vastnb.fleet.guarding import guard_of
+        from vastnb.fleet.rent.ending import destroy
 
         ids = _several(id)
-        desk = self._fleet()
+        desk = self._fleet(first=False)  # what an earlier kernel left open can wait; this bills
         guard_of(self, desk)
         for one in ids:  # first, for whoever looks meanwhile: whatever comes of it, that is meant
             self.watcher.expect(one, "gone")
@@ -275,7 +275,7 @@ class Handling(Footing):
             If the record of rentals cannot be used.
         """
         from vastnb.fleet.guarding import take_up
-        from vastnb.fleet.reconcile import reconcile
+        from vastnb.fleet.rent.recovery import reconcile
 
         desk = self._fleet(first=False)
         self.__dict__["_begun"] = True

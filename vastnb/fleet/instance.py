@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import pandas as pd
 
 from vastnb.fleet import connect
-from vastnb.fleet.ending import Block
+from vastnb.fleet.rent.ending import Block
 from vastnb.fleet.status import Verdict, Wanted
 from vastnb.remote.verbs import OnMachine, OnMachines
 
 if TYPE_CHECKING:
     from vastnb.fleet.handling import Handling
-    from vastnb.fleet.picture import Watched
+    from vastnb.fleet.watch.picture import Watched
     from vastnb.remote.jobs import Job
 
 

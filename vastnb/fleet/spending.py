@@ -11,7 +11,7 @@ from vastnb.errors import JournalError, VastError
 from vastnb.fleet.handling import Handling
 
 if TYPE_CHECKING:
-    from vastnb.fleet.burn import Burn
+    from vastnb.fleet.costs import Burn
     from vastnb.fleet.sweep import Sweep
 
 
@@ -33,9 +33,9 @@ class Spending(Handling):
         ServerError
             If the list of instances that came is not whole.
         """
-        from vastnb.fleet.burn import burn_of
+        from vastnb.fleet.costs import burn_of
         from vastnb.fleet.listing import list_instances
-        from vastnb.fleet.obligations import known_contracts
+        from vastnb.fleet.rent.obligations import known_contracts
 
         desk = self._fleet()
         listing = list_instances(desk.call, desk.clock, columns=["*"])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 from vastnb.api.text import seconds
-from vastnb.fleet.history import (
+from vastnb.fleet.looks import (
     History,
     Look,
     Seen,
@@ -24,10 +24,10 @@ from vastnb.fleet.history import (
     before_attempt,
     extend,
     look_at,
-    number,
 )
 from vastnb.fleet.messages import Message
 from vastnb.fleet.reach import lost
+from vastnb.values import number
 
 State = Literal[
     "starting", "running", "stuck", "failed", "outbid", "stopped", "offline", "unreachable", "gone"

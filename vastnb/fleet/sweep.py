@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from vastnb import html
-from vastnb.fleet.burn import Burn
+from vastnb.fleet.costs import Burn
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from vastnb.fleet.spending import Spending
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Fleet, Instance
-    from vastnb.fleet.telling import Listener
+    from vastnb.fleet.rent.events import Listener
     from vastnb.market.query.query import QueryLike
 
 
@@ -95,10 +95,10 @@ class InstanceVerbs(Spending):
             It could not be written down, so nothing was sent.
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
-        from vastnb.fleet.deadline import Bounds
-        from vastnb.fleet.offer import disk_for, offer_of
-        from vastnb.fleet.order import Order
-        from vastnb.fleet.renting import Terms, one_instance
+        from vastnb.fleet.rent.deadline import Bounds
+        from vastnb.fleet.rent.offer import disk_for, offer_of
+        from vastnb.fleet.rent.renter import Terms, one_instance
+        from vastnb.fleet.rent.spec import Order
 
         disk = disk_for([offer_of(offer)], disk)
         order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
@@ -186,10 +186,10 @@ class InstanceVerbs(Spending):
         guards the rest.
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
-        from vastnb.fleet.deadline import Bounds
-        from vastnb.fleet.offer import as_given, disk_for, is_query, offers_of
-        from vastnb.fleet.order import Order
-        from vastnb.fleet.renting import Terms, prepare, result_of
+        from vastnb.fleet.rent.deadline import Bounds
+        from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
+        from vastnb.fleet.rent.renter import Terms, prepare, result_of
+        from vastnb.fleet.rent.spec import Order
 
         offers = as_given(offers)
         disk = disk_for([] if is_query(offers) else offers_of(offers), disk)

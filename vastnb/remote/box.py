@@ -6,10 +6,13 @@ machine is destroyed, with the client, and with the process.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ipaddress
 import shutil
+import tempfile
 import threading
-import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -17,8 +20,8 @@ from urllib.parse import quote
 from vastnb.api.files import data_dir
 from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
 from vastnb.fleet import connect
-from vastnb.fleet.diary import dph_now
-from vastnb.fleet.probe import is_local, may_be_tried
+from vastnb.fleet.watch.eventlog import dph_now
+from vastnb.fleet.watch.probe import is_local, may_be_tried
 from vastnb.remote.kernel import RemoteKernel
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
@@ -64,7 +67,7 @@ def session_of(instance: Instance, timeout: float = 900.0) -> Session:
         if isinstance(refused, LoginRefused) and not _is_young(instance):
             raise
         instance.wait(timeout=timeout, reachable=True)
-        session.open(PATIENCE)
+        session.open(PATIENCE, keys_may_come=_is_young(instance))
     return session
 
 
@@ -80,14 +83,13 @@ class Places:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._local = is_local(instance._client._fleet_base.base_url)
-        self._asked = 0
 
-    def targets(self) -> list[Target]:
+    def targets(self, attempt: int = 0) -> list[Target]:
         """Return the addresses that may be tried: the direct one first, the proxy's after it."""
         instance = self._instance
-        if self._asked:  # a machine that was started again has other ports
-            instance.look()
-        self._asked += 1
+        if attempt % 10 == 1:  # a machine that was started again has other ports
+            with contextlib.suppress(VastError):  # what is known is tried all the same
+                instance.look()
         record = instance._known()
         key_file, place = self.keys()
         found = []
@@ -113,6 +115,8 @@ class Places:
         server = getattr(self._instance._client, "server", None)
         key_file: Path | None = getattr(server, "ssh_key_file", None)
         base = key_file.parent if key_file is not None else data_dir()
+        if key_file is None and self._local:  # a market of another process
+            base = _passing()
         return key_file, base / "machines" / str(self._instance.id)
 
     def about(self) -> str:
@@ -141,9 +145,17 @@ class Places:
         return may_be_tried(host, local=self._local)
 
 
+@cache
+def _passing() -> Path:
+    place = tempfile.mkdtemp(prefix="vastnb-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
+
+
 def _is_young(instance: Instance) -> bool:
     began = (instance._record or {}).get("start_date")
-    return isinstance(began, int | float) and time.time() - began < 300
+    now = instance._client._clock_of_fleet().time()
+    return isinstance(began, int | float) and now - began < 300
 
 
 def kernel_of(
@@ -218,10 +230,10 @@ def _forget(key: tuple[str, int]) -> None:
     with _lock:
         session = _sessions.pop(key, None)
         kernels = [_kernels.pop(one) for one in list(_kernels) if one[:2] == key]
-    for kernel in kernels:
-        kernel.close()
     if session is not None:
         session.close()
+    for kernel in kernels:
+        kernel.close()
 
 
 __all__ = ["Places", "kernel_of", "put_away", "session_of"]

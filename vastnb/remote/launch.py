@@ -37,6 +37,7 @@ found() { echo "at $(cat "$k/pid") $(cat "$k/place") $1"; cat "$k/key"; exit 0; 
 p=$(cat "$k/pid" 2>/dev/null)
 [ -n "$p" ] && b=$(began "$p") && [ -n "$b" ] && [ "$b" = "$(cat "$k/began")" ] && found old
 [ MAY_START = yes ] || { echo none; exit 0; }
+case "$(cat "$k/place" 2>/dev/null)" in /tmp/vnbk-*) rm -rf -- "$(cat "$k/place")" ;; esac
 place=$(mktemp -d /tmp/vnbk-XXXXXX) || { echo failed; exit 0; }
 echo "$place" >"$k/place"; head -c KEYLENGTH >"$k/key"; cat >"$k/launch.py"
 printf '{"transport": "ipc", "ip": "%s/s", "shell_port": 1, "iopub_port": 2, "stdin_port": 3,

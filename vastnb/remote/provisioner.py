@@ -60,7 +60,7 @@ class MachineProvisioner(KernelProvisionerBase):
     def _launch(self) -> Any:
         if self._session is None:
             targets = [from_json(one) for one in self.targets]
-            self._session = Session(lambda: targets, instance_id=self.instance_id)
+            self._session = Session(lambda attempt: targets, instance_id=self.instance_id)
         session = self._session
         session.open(patience=5.0)
         # Each notebook has one of its own.

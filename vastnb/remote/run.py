@@ -120,7 +120,6 @@ def run(
         If it takes longer than `timeout`; it has been ended.
     """
     begun = time.monotonic()
-    until = None if timeout is None else begun + timeout
     data = input.encode() if isinstance(input, str) else input
     script = session.script(command, cwd)
     call = session.call(script, stdin=data is not None)
@@ -128,7 +127,8 @@ def run(
     timed_out = False
     try:
         try:
-            timed_out = reader.read(until)
+            reader.wait_for_begin()
+            timed_out = reader.read(None if timeout is None else time.monotonic() + timeout)
             if timed_out:
                 _end(session, reader)
         except KeyboardInterrupt:
@@ -192,6 +192,7 @@ def _again(session: Session, command: str, *rest: Any) -> Result:
 
 def _end(session: Session, reader: _Reader, *, gently: bool = False) -> None:
     """End the command of a call: asked, told, killed."""
+    reader.begun.wait(GRACE)  # what has been sent may begin yet
     pid = reader.call.pid
     if pid is None:
         return
@@ -245,6 +246,7 @@ class _Reader:
         self._shown = 0
         self._quiet = False
         self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in range(2)]
+        self.begun = threading.Event()
         self._queue: queue.Queue[tuple[int, bytes]] = queue.Queue(64)
         self._open = 2
         self._stop = threading.Event()
@@ -285,6 +287,13 @@ class _Reader:
             return True
         return False
 
+    def wait_for_begin(self) -> None:
+        """Wait until the command has begun, or cannot."""
+        while not self.begun.wait(0.25):
+            if self._interrupt is not None and self._interrupt.is_set():
+                self._interrupt = None
+                raise KeyboardInterrupt
+
     def finish(self) -> None:
         """Let the threads end, whatever they wait for."""
         self._stop.set()
@@ -314,6 +323,8 @@ class _Reader:
         except (EOFError, OSError, ValueError):
             self._pass(0, b"")
             return
+        finally:
+            self.begun.set()
         self._drain(0, self.call.process.stdout)
 
     def _drain(self, which: int, stream: Any) -> None:

@@ -10,6 +10,7 @@ id: before that line nothing ran, after it the command can be signalled.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import shlex
@@ -23,6 +24,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +61,8 @@ that has ended may stay in the table for ever: in many containers nobody takes i
 # A connection by SSH does not see what the container was given; process 1 does.
 _ENVIRONMENT: Final = r"""
 while IFS= read -r -d '' v; do case ${v%%=*} in
-HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|TERM|_|SSH_*) ;; [A-Za-z_]*) export "$v" ;; esac
+HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|TERM|_|SSH_*|*[!A-Za-z0-9_]*) ;;
+*) export "$v" 2>/dev/null ;; esac
 done </proc/1/environ 2>/dev/null
 """
 
@@ -167,7 +170,7 @@ class Session:
     Parameters
     ----------
     targets : callable
-        Returns where it may be reached, best first; asked again for each new connection.
+        Returns where it may be reached, best first; given how many tries have failed.
     about : callable
         Returns what is known of the machine and what it costs, in words, for errors.
     instance_id : int, optional
@@ -183,7 +186,7 @@ class Session:
 
     def __init__(
         self,
-        targets: Callable[[], Sequence[Target]],
+        targets: Callable[[int], Sequence[Target]],
         *,
         about: Callable[[], str] = str,
         instance_id: int | None = None,
@@ -196,7 +199,7 @@ class Session:
         self._lock = threading.RLock()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
         self._spare = threading.BoundedSemaphore(1)
-        self._place = Path(tempfile.mkdtemp(prefix="vnb-"))  # short: a socket's path has 104 bytes
+        self._place = Path(tempfile.mkdtemp(prefix="vnb-", dir=_short()))
         self._control = self._place / "c"
         self._process: subprocess.Popen[bytes] | None = None
         self._target: Target | None = None
@@ -232,13 +235,15 @@ class Session:
         assert self._facts is not None
         return self._facts
 
-    def open(self, patience: float = PATIENCE) -> None:
+    def open(self, patience: float = PATIENCE, *, keys_may_come: bool = False) -> None:
         """Connect, unless there is a connection.
 
         Parameters
         ----------
         patience : float
-            Seconds to go on trying while there is no server, or none that lets anybody in.
+            Seconds to go on trying while there is no server.
+        keys_may_come : bool
+            Go on trying while it accepts none of the keys, too: it has just started.
 
         Raises
         ------
@@ -254,12 +259,12 @@ class Session:
             if self.is_open:
                 return
             until = time.monotonic() + patience
-            while True:
-                said = self._try()
+            for attempt in count():
+                said = self._try(attempt)
                 if said is None:
                     break
                 left = until - time.monotonic()
-                if left <= 0 or not ssh.may_come(said):
+                if left <= 0 or not ssh.may_come(said, keys_too=keys_may_come):
                     kind, words = ssh.meaning(said)
                     raise kind(
                         f"Instance {self.instance_id}: {words} {self._about()}".rstrip(),
@@ -269,10 +274,10 @@ class Session:
             for one in list(self._forwards):
                 self._carry(one)
 
-    def _try(self) -> str | None:
+    def _try(self, attempt: int) -> str | None:
         """Try each address once; return what ssh said of the last failure."""
         said = "it has no address yet"
-        for target in self._targets():
+        for target in self._targets(attempt):
             said = self._connect(target)
             if not said:
                 return None
@@ -582,6 +587,12 @@ class Session:
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 255, b"", b"no answer in time")
+
+
+def _short() -> str | None:
+    """Return where sockets can be: their paths have 104 bytes, and ssh adds some of its own."""
+    usual = tempfile.gettempdir()
+    return "/tmp" if os.name != "nt" and len(usual) > 55 else None
 
 
 def _rest(stream: Any) -> bytes:

@@ -183,10 +183,10 @@ def meaning(said: str) -> tuple[type[RemoteError], str]:
     return ConnectionLost, f"Its SSH server cannot be reached (ssh: {last[0][:200]})."
 
 
-def may_come(said: str) -> bool:
+def may_come(said: str, *, keys_too: bool = False) -> bool:
     """Say whether a failed connection may succeed by waiting: no server yet, or no keys yet."""
     kind, _ = meaning(said)
-    return kind is ConnectionLost
+    return kind is ConnectionLost or (keys_too and kind is LoginRefused)
 
 
 __all__ = ["Target", "master", "may_come", "meaning", "multiplexes", "options", "program", "rider"]

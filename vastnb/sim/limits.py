@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from vastnb.api.endpoints import ENDPOINTS, Window
-from vastnb.api.usage import ROWS_A_DAY
+from vastnb.api.endpoints import ENDPOINTS, ROWS_A_DAY, Window
 
 RefusalForm = Literal["json", "plain", "colon", "detail", "legacy", "http-date"]
 """How a 429 looks: today's JSON with headers, or one of the older forms."""

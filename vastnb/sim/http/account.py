@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from vastnb.sim.http.exchange import Call, Failure, Reply, Route
+from vastnb.sim.http.exchange import Call, Reply, Route
 from vastnb.sim.http.paging import page, select
 from vastnb.sim.instances.instance import Instance
+from vastnb.sim.refusal import Failure
 from vastnb.sim.templates import make, visible
 
 

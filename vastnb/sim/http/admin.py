@@ -12,7 +12,8 @@ import ipaddress
 from typing import Any
 
 from vastnb.sim.faults import Fault
-from vastnb.sim.http.exchange import Call, Failure, Reply, Route
+from vastnb.sim.http.exchange import Call, Reply, Route
+from vastnb.sim.refusal import Failure
 
 HEADER = "X-Vastnb-Sim-Admin"
 

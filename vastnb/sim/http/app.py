@@ -27,8 +27,9 @@ from werkzeug.wrappers import Request, Response
 from vastnb.api.endpoints import ENDPOINTS
 from vastnb.sim.faults import Fault, FaultPlan
 from vastnb.sim.http.admin import HEADER as ADMIN_HEADER
-from vastnb.sim.http.exchange import Call, Failure, Reply, Route
+from vastnb.sim.http.exchange import Call, Reply, Route
 from vastnb.sim.limits import Limits, Refusal, quota_answer, refusal_answer
+from vastnb.sim.refusal import Failure
 from vastnb.sim.world import World
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class App:
                     body = _decode(raw)
                     reply = self._handle(request, route, path, body, account, identity)
             except Failure as failure:
-                reply = failure.reply()
+                reply = Reply(failure.body, failure.status)
         self._note(route.name, request, reply.status, identity, body)
         return self._response(reply)
 

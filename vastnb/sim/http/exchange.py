@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vastnb.sim.refusal import Failure
+
 if TYPE_CHECKING:
     from vastnb.sim.accounts import Account
     from vastnb.sim.world import World
@@ -132,37 +134,6 @@ class Call:
             ) from None
 
 
-class Failure(Exception):
-    """A refusal in the service's own manner.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    error : str or None
-        The service's code, e.g. ``"no_such_ask"``; `None` leaves it out.
-    msg : str
-        The service's words; that they are simulated is added.
-    **more
-        Further fields of the body.
-    """
-
-    def __init__(self, status: int, error: str | None, msg: str, **more: Any) -> None:
-        if "simulated" not in msg:
-            msg = f"{msg} (simulated)"
-        super().__init__(msg)
-        self.status = status
-        self.body: dict[str, Any] = {"success": False}
-        if error is not None:
-            self.body["error"] = error
-        self.body["msg"] = msg
-        self.body.update(more)
-
-    def reply(self) -> Reply:
-        """Return it as an answer."""
-        return Reply(self.body, self.status)
-
-
 Handler = Callable[[Call], Reply]
 
 
@@ -189,4 +160,4 @@ class Route:
     needs_key: bool = True
 
 
-__all__ = ["Call", "Failure", "Handler", "Reply", "Route"]
+__all__ = ["Call", "Handler", "Reply", "Route"]

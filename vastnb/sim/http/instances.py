@@ -6,12 +6,13 @@ import json
 import math
 from typing import Any
 
-from vastnb.sim.http.exchange import Call, Failure, Reply, Route
+from vastnb.sim.http.exchange import Call, Reply, Route
+from vastnb.sim.http.logs import request_logs, result_file
 from vastnb.sim.http.paging import page, select
 from vastnb.sim.instances import orders
 from vastnb.sim.instances.instance import Instance
-from vastnb.sim.instances.logs import request_logs, result_file
-from vastnb.sim.market.search import BadQuery, find, parse
+from vastnb.sim.market.search import find, parse
+from vastnb.sim.refusal import Failure
 
 PAGE = 25
 BULK = 64
@@ -84,10 +85,7 @@ def launch(call: Call) -> Reply:
     """PUT /launch_instance/: search, and rent the first that can be had."""
     body = dict(call.fields())
     world = call.world
-    try:
-        search = parse(body.get("q") or {})
-    except BadQuery as wrong:
-        raise Failure(400, wrong.error, wrong.message) from None
+    search = parse(body.get("q") or {})
     # The service searches inside, where no cap applies.
     found = find(search, world.market.listings(), now=world.today(), cap=None, rng=world.rng())
     for listing, _ in found.rows[:5]:

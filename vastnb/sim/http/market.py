@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from vastnb.sim.http.exchange import Call, Failure, Reply, Route
+from vastnb.sim.http.exchange import Call, Reply, Route
 from vastnb.sim.market.listing import Listing
 from vastnb.sim.market.metrics import history, snapshot
-from vastnb.sim.market.search import BadQuery, Found
+from vastnb.sim.market.search import Found
+from vastnb.sim.refusal import Failure
 
 DEFAULTS = {"verified": {"eq": True}, "external": {"eq": False}, "rentable": {"eq": True}}
 
 
 def _found(call: Call, query: Any) -> Found:
-    try:
-        return call.world.search(query, keyed=call.account is not None)
-    except BadQuery as wrong:
-        refusal = Failure(400, wrong.error, wrong.message)
-        if wrong.error is None:
-            del refusal.body["success"]  # this kind of refusal holds its words only
-        raise refusal from None
+    return call.world.search(query, keyed=call.account is not None)
 
 
 def search(call: Call) -> Reply:

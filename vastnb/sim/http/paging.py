@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vastnb.sim.http.exchange import Failure
+from vastnb.sim.operators import OPERATORS, Test, comparison
+from vastnb.sim.refusal import Failure
 
 Row = dict[str, Any]
 
@@ -54,25 +55,16 @@ def select(
     return kept
 
 
-def _condition(column: str, op: str, value: Any) -> Callable[[Any], bool]:
-    if op in ("in", "notin"):
-        if not isinstance(value, list):
-            raise _bad(f"{column}.{op} must be a list")
-        return lambda v: (v in value) is (op == "in")
-    if op in ("eq", "neq"):
-        return lambda v: (v == value) is (op == "eq")
-    compare: dict[str, Callable[[Any], bool]] = {
-        "gt": lambda v: v > value,
-        "gte": lambda v: v >= value,
-        "lt": lambda v: v < value,
-        "lte": lambda v: v <= value,
-    }
-    if op not in compare:
+def _condition(column: str, op: str, value: Any) -> Test:
+    if op not in OPERATORS:
         raise _bad(f"{op} is not a valid operator for {column}")
+    if op in ("in", "notin") and not isinstance(value, list):
+        raise _bad(f"{column}.{op} must be a list")
+    fits = comparison(op, value)
 
     def test(v: Any) -> bool:
         try:
-            return v is not None and compare[op](v)
+            return fits(v)
         except TypeError:
             raise _bad(f"{column} cannot be compared with {value!r}") from None
 

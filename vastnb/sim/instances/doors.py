@@ -10,6 +10,7 @@ it takes a moment.
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import threading
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BANNER = b"SSH-2.0-simulated\r\n"
 HOST = "127.0.0.1"
+_CAN_SERVE = os.name == "posix" and find_spec("asyncssh") is not None
 
 
 class Doors:
@@ -60,7 +62,7 @@ class Doors:
     def ssh(self) -> SSH | None:
         """The servers behind the doors; None without asyncssh, and once closed."""
         with self._lock:
-            if self._ssh is None and not self._closed and find_spec("asyncssh") is not None:
+            if self._ssh is None and not self._closed and _CAN_SERVE:
                 from vastnb.sim.instances.ssh import SSH
 
                 self._ssh = SSH(self._keys_of)

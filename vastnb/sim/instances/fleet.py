@@ -7,13 +7,13 @@ from collections import deque
 from typing import Any
 
 from vastnb.sim.accounts import Account
-from vastnb.sim.http.exchange import Failure
 from vastnb.sim.instances.events import Living
 from vastnb.sim.instances.instance import Instance
 from vastnb.sim.instances.lifecycle import FATES, REFUSALS, Step, choose
 from vastnb.sim.instances.orders import Order
 from vastnb.sim.market.listing import Listing, Market
 from vastnb.sim.noise import mix
+from vastnb.sim.refusal import Failure
 
 FIRST_CONTRACT = 46_000_000
 

@@ -1,22 +1,10 @@
-"""Logs: a request that answers with an address, and the file that appears there a little later.
-
-The file lies on a storage service that is not the API. As such services do, it refuses a request
-that carries an Authorization header, and says 404 until the file is there.
-"""
+"""What an instance logs: its container's lines, and those of the host's daemon."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from vastnb.sim.http.exchange import Call, Failure, Reply
 from vastnb.sim.instances.instance import Instance
-from vastnb.sim.noise import mix
-from vastnb.sim.payload_texts import payload
-
-APPEARS_AFTER = 1.2
-"""Seconds of the wall clock until the file is there."""
-KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -28,56 +16,9 @@ class LogFile:
     """Wall clock, epoch seconds."""
 
 
-def request_logs(call: Call) -> Reply:
-    """PUT /instances/request_logs/{id}/."""
-    world = call.world
-    instance = world.fleet.get(call.owner, call.path["id"])
-    if instance is None:
-        raise Failure(404, "invalid_id", "Invalid instance id.")
-    body = call.fields()
-    lines = _daemon(instance) if body.get("daemon_logs") else _container(instance, world.elapsed())
-    if world.payloads:
-        lines.append(payload(instance.id))
-    wanted = body.get("filter")
-    if wanted:
-        lines = [line for line in lines if str(wanted) in line]
-    lines = lines[-_tail(body.get("tail")) :]
-    files = world.log_files
-    world.logs_asked += 1
-    name = f"{mix(world.seed, instance.id, world.logs_asked):016x}.log"
-    files[name] = LogFile("\n".join(lines) + "\n", world.clock.time() + APPEARS_AFTER)
-    while len(files) > KEPT:
-        files.pop(next(iter(files)))
-    return Reply(
-        {
-            "success": True,
-            "result_url": f"{call.base_url}/simulated-storage/instance_logs/{name}",
-            "msg": "simulated log request",
-        }
-    )
-
-
-def _tail(value: Any) -> int:
-    try:
-        return max(1, int(value)) if value is not None else 1000
-    except (TypeError, ValueError):
-        raise Failure(400, "invalid_args", "tail must be a number of lines") from None
-
-
-def result_file(call: Call) -> Reply:
-    """GET the file."""
-    if call.authorized:
-        return Reply(
-            "<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed "
-            "(simulated)</Message></Error>",
-            400,
-            content_type="application/xml",
-        )
-    found = call.world.log_files.get(call.path["name"])
-    if found is None or call.world.clock.time() < found.there_at:
-        text = "<Error><Code>NoSuchKey</Code><Message>Not there (simulated)</Message></Error>"
-        return Reply(text, 404, content_type="application/xml")
-    return Reply(found.text)
+def lines_of(instance: Instance, elapsed: float, *, daemon: bool = False) -> list[str]:
+    """Return the log of an instance, or its host's log about it, at a moment."""
+    return _daemon(instance) if daemon else _container(instance, elapsed)
 
 
 def _container(instance: Instance, elapsed: float) -> list[str]:
@@ -102,4 +43,4 @@ def _daemon(instance: Instance) -> list[str]:
     ]
 
 
-__all__ = ["LogFile", "request_logs", "result_file"]
+__all__ = ["LogFile", "lines_of"]

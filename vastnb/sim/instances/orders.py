@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vastnb.sim.http.exchange import Failure
+from vastnb.sim.refusal import Failure
 
 LABEL_MAX = 256
 ENV_MAX = 32_768

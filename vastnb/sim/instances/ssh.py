@@ -111,6 +111,10 @@ class Machine:
             with contextlib.suppress(OSError, ValueError):
                 groups.add(int(file.read_text()))
                 file.unlink()
+        for file in self.home.glob(".vastnb/kernels/*/place"):
+            place = Path(file.read_text().strip())
+            if place.name.startswith("vnbk-"):
+                shutil.rmtree(place, ignore_errors=True)
         for group in groups:
             with contextlib.suppress(OSError):
                 os.killpg(group, signal.SIGKILL)

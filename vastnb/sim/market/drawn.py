@@ -3,7 +3,7 @@
 Each machine keeps its present state and the moment until which that state holds; a refresh works
 out only the machines whose time has come. Identical slices of a machine are bundled, as the real
 market does: of each size the first free slice is shown, and when none is free one of them is
-shown as rented.
+shown as not rentable.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class DrawnListing(Listing):
         )
         columns["duration"] = shared["end_date"] - now
         columns["rentable"] = self.available
-        columns["rented"] = not self.available
+        columns["rented"] = self.held
         refreshed = math.floor((now + machine.phase) / 390.0) * 390.0 - machine.phase
         columns["start_date"] = None if uniform(machine.index, 41) < 0.01 else refreshed
         return columns
@@ -181,6 +181,7 @@ class DrawnMarket(Market):
         if listing is None or listing.id != offer_id:
             listing = DrawnListing(part, offer_id, available)
         listing.available = available
+        listing.held = bool(part.mask & self.held(part.machine.index))
         listing.on_demand, listing.min_bid = quote.on_demand, quote.min_bid
         return listing
 

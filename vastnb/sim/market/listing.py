@@ -35,9 +35,14 @@ class Listing(ABC):
     shared, own : dict
         The columns that do not depend on the moment; those of the machine, and those of the
         offer, which win.
+
+    Attributes
+    ----------
+    held : bool
+        Whether a user of this service, and not somebody else, has rented a GPU of it.
     """
 
-    __slots__ = ("_text", "available", "id", "machine", "mask", "own", "shared")
+    __slots__ = ("_text", "available", "held", "id", "machine", "mask", "own", "shared")
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Listing(ABC):
         self.machine = machine
         self.mask = mask
         self.available = available
+        self.held = False
         self.shared = shared
         self.own = own
         self._text: str | None = None

@@ -73,7 +73,7 @@ class RecordedListing(Listing):
         """Return the columns that differ from the record for this question."""
         columns = reprice(self.own, storage_gb, kind)
         if not self.available:
-            columns.update(rentable=False, rented=True)
+            columns.update(rentable=False, rented=self.held or self.own.get("rented"))
         return columns
 
     def encode(self, moment: dict[str, Any]) -> str:
@@ -151,8 +151,9 @@ class RecordedMarket(Market):
         held = self.held(machine)
         for listing in self._by_machine.get(machine, []):
             recorded = listing.own
+            listing.held = bool(listing.mask & held)
             listing.available = (
-                not listing.mask & held
+                not listing.held
                 and recorded.get("rentable") is not False
                 and recorded.get("rented") is not True
             )

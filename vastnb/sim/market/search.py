@@ -27,8 +27,9 @@ from vastnb.sim.market.columns import (
     country_of,
 )
 from vastnb.sim.market.listing import Listing
+from vastnb.sim.operators import OPERATORS, Test, comparison
+from vastnb.sim.refusal import Failure
 
-OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "notin")
 KINDS = {
     "on-demand": "on-demand",
     "ondemand": "on-demand",
@@ -49,24 +50,23 @@ SETTINGS = frozenset(
         "client_id",
     }
 )
-Test = Callable[[Any], bool]
 
 
-class BadQuery(Exception):
-    """The query is wrong; the message is what the service would say.
+class BadQuery(Failure):
+    """The query is wrong.
 
     Parameters
     ----------
     message : str
         What is wrong, in the service's words.
     error : str or None
-        The service's code for it, where it gives one.
+        The service's code for it; where it gives none, its answer holds the words only.
     """
 
     def __init__(self, message: str, error: str | None = "bad_request") -> None:
-        super().__init__(message)
-        self.message = message
-        self.error = error
+        super().__init__(400, error, message)
+        if error is None:
+            del self.body["success"]
 
 
 @dataclass(frozen=True)
@@ -215,12 +215,14 @@ def _test(name: str, column: str, op: str, value: Any) -> Test:
     if op in ("in", "notin"):
         if not isinstance(value, list):
             raise BadQuery(f"q.{name}.{op}: Input should be a valid list")
-        wanted = [_coerce(name, column, item) for item in value]
-        return _member(wanted, column, inside=op == "in")
-    wanted_one = _coerce(name, column, value)
-    if wanted_one is None and op not in ("eq", "neq"):
-        raise BadQuery(f"q.{name}.{op}: Input should not be null")
-    return _compare(op, wanted_one, column)
+        wanted: Any = [_coerce(name, column, item) for item in value]
+    else:
+        wanted = _coerce(name, column, value)
+        if wanted is None and op not in ("eq", "neq"):
+            raise BadQuery(f"q.{name}.{op}: Input should not be null")
+    if column == "external" and op == "eq" and wanted is False:
+        return lambda v: not v
+    return comparison(op, wanted, country_of if column == "geolocation" else None)
 
 
 def _coerce(name: str, column: str, value: Any) -> Any:
@@ -250,35 +252,6 @@ def _coerce(name: str, column: str, value: Any) -> Any:
     if isinstance(value, (Mapping, list)):
         raise BadQuery(f"q.{name}: Input should be a valid string")
     return str(value)
-
-
-def _member(wanted: list[Any], column: str, *, inside: bool) -> Test:
-    values = set(wanted)
-    if column == "geolocation":
-        return lambda v: v is not None and (v in values or country_of(v) in values) is inside
-    if None in values:
-        return lambda v: (v in values) is inside
-    return lambda v: v is not None and (v in values) is inside
-
-
-def _compare(op: str, wanted: Any, column: str) -> Test:
-    """Compare as SQL does: nothing is equal, unequal, less or more than a missing value."""
-    if wanted is None:
-        return (lambda v: v is None) if op == "eq" else (lambda v: v is not None)
-    if column == "geolocation" and op in ("eq", "neq"):
-        same = op == "eq"
-        return lambda v: v is not None and (v == wanted or country_of(v) == wanted) is same
-    if column == "external" and op == "eq" and wanted is False:
-        return lambda v: not v
-    tests: dict[str, Test] = {
-        "eq": lambda v: v is not None and v == wanted,
-        "neq": lambda v: v is not None and v != wanted,
-        "gt": lambda v: v is not None and v > wanted,
-        "gte": lambda v: v is not None and v >= wanted,
-        "lt": lambda v: v is not None and v < wanted,
-        "lte": lambda v: v is not None and v <= wanted,
-    }
-    return tests[op]
 
 
 def _reader(column: str, test: Test) -> Callable[[Listing], Any]:
@@ -379,4 +352,4 @@ def _sort(rows: list[tuple[Listing, dict[str, Any]]], column: str, descending: b
     rows[:] = present + missing
 
 
-__all__ = ["OPERATORS", "BadQuery", "Found", "Search", "find", "parse"]
+__all__ = ["BadQuery", "Found", "Search", "find", "parse"]

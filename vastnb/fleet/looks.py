@@ -1,0 +1,214 @@
+"""What was seen of an instance before: a short record of its own, without any secret.
+
+Neighbouring observations that say the same are one `Seen`, with the times of its first and its
+last look. Half an hour of pulling therefore takes a dozen entries, and a week of running one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from vastnb.fleet.messages import NO_MESSAGE, Message, read_message, word
+from vastnb.values import number
+
+KEPT: Final = 256
+"""Entries that are remembered of one instance."""
+_READINGS: Final = ("gpu_temp", "gpu_util", "cpu_util", "mem_usage", "vmem_usage", "disk_usage")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a record: the words of it that decide anything.
+
+    Parameters
+    ----------
+    present : bool
+        Whether there was a record at all.
+    actual, intended, current, following : str or None
+        ``actual_status``, ``intended_status``, ``cur_state`` and ``next_state``, as shown.
+    message : Message
+        What ``status_msg`` said.
+    unbilled : bool
+        Whether its GPUs have a price, and nothing is charged for them at the moment.
+    """
+
+    present: bool
+    actual: str | None = None
+    intended: str | None = None
+    current: str | None = None
+    following: str | None = None
+    message: Message = NO_MESSAGE
+    unbilled: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is shown as running, and is meant to run."""
+        return self.present and self.actual == self.intended == "running"
+
+    @property
+    def queued(self) -> bool:
+        """Whether it will start by itself as soon as its GPUs are free."""
+        return (
+            self.present
+            and self.intended == "running"
+            and self.current == "stopped"
+            and self.actual != "running"
+        )
+
+    @property
+    def starts(self) -> bool:
+        """Whether a start is under way."""
+        on_the_way = self.present and self.intended == "running"
+        return on_the_way and not self.queued and self.actual not in ("running", "offline")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The same look, once or several times in a row.
+
+    Parameters
+    ----------
+    look : Look
+        What was seen.
+    state : str
+        The verdict's state at that time.
+    first, last : float
+        Times of the first and the last such look, epoch seconds.
+    times : int
+        How many looks.
+    reached : bool or None
+        Whether a connection could be made, when it was last tried (`None`: it never was).
+    misses : int
+        Attempts to connect that failed since one succeeded.
+    readings : tuple of float
+        Temperature, load and the like, as last reported.
+    readings_since : float
+        Since when they have not changed by the least.
+    readings_looks : int
+        How many looks found them so.
+    """
+
+    look: Look
+    state: str
+    first: float
+    last: float
+    times: int = 1
+    reached: bool | None = None
+    misses: int = 0
+    readings: tuple[float, ...] = ()
+    readings_since: float = 0.0
+    readings_looks: int = 0
+
+
+History = Sequence[Seen]
+
+
+def look_at(record: Any) -> Look:
+    """Take from a raw record what decides anything; no record, no object: not present."""
+    if not isinstance(record, Mapping) or not record:
+        return Look(present=False)
+    parts = record.get("instance")
+    gpu = number(parts.get("gpuCostPerHour")) if isinstance(parts, Mapping) else None
+    return Look(
+        present=True,
+        actual=word(record.get("actual_status")),
+        intended=word(record.get("intended_status")),
+        current=word(record.get("cur_state")),
+        following=word(record.get("next_state")),
+        message=read_message(record.get("status_msg")),
+        unbilled=gpu == 0 and (number(record.get("dph_base")) or 0.0) > 0,
+    )
+
+
+def readings_of(record: Any) -> tuple[float, ...]:
+    """Return temperature, load and the like; empty if the GPU's temperature is not reported."""
+    if not isinstance(record, Mapping) or number(record.get("gpu_temp")) is None:
+        return ()
+    found = (number(record.get(name)) for name in _READINGS)
+    return tuple(value for value in found if value is not None)
+
+
+def extend(
+    history: History, record: Any, state: str, *, now: float, reached: bool | None = None
+) -> tuple[Seen, ...]:
+    """Return the history with one more look, joined to the last entry if it says the same.
+
+    Parameters
+    ----------
+    history : sequence of Seen
+        So far, oldest first; it is not changed.
+    record : dict or None
+        The raw record; `None` if there was none.
+    state : str
+        The state of its verdict.
+    now : float
+        When it was fetched, epoch seconds.
+    reached : bool, optional
+        Whether a connection could be made just now; `None` if nobody tried.
+    """
+    look = look_at(record)
+    last = history[-1] if history else None
+    readings = readings_of(record)
+    same = last is not None and bool(readings) and readings == last.readings
+    new = Seen(
+        look,
+        state,
+        now,
+        now,
+        reached=reached if reached is not None else last.reached if last else None,
+        misses=misses_after(last, reached),
+        readings=readings,
+        readings_since=last.readings_since if last and same else now,
+        readings_looks=last.readings_looks + 1 if last and same else 1,
+    )
+    if last is not None and last.look == look and last.state == state:
+        joined = replace(new, first=last.first, last=max(now, last.last), times=last.times + 1)
+        return (*history[:-1], joined)
+    return (*history[-(KEPT - 1) :], new)
+
+
+def misses_after(last: Seen | None, reached: bool | None) -> int:
+    """Return how many attempts to connect have failed since one succeeded."""
+    if reached:
+        return 0
+    before = last.misses if last is not None else 0
+    return before + (reached is False)
+
+
+def attempt(history: History) -> tuple[Seen, ...]:
+    """Return the part of a history that belongs to the start now under way, if there is one.
+
+    It goes back to where the instance was last running, was not meant to run, waited for its GPUs,
+    or had a host that was offline.
+    """
+    part: list[Seen] = []
+    for seen in reversed(history):
+        if not seen.look.present:
+            continue
+        if not seen.look.starts:
+            break
+        part.append(seen)
+    return tuple(reversed(part))
+
+
+def before_attempt(history: History) -> Seen | None:
+    """Return the last look before the start that is under way."""
+    present = [seen for seen in history if seen.look.present]
+    number_of = len(attempt(history))
+    return present[-number_of - 1] if len(present) > number_of else None
+
+
+__all__ = [
+    "KEPT",
+    "History",
+    "Look",
+    "Seen",
+    "attempt",
+    "before_attempt",
+    "extend",
+    "look_at",
+    "misses_after",
+    "readings_of",
+]

@@ -1,0 +1,410 @@
+"""One attempt, from the journal to its outcome.
+
+`Desk.send` writes the attempt down, sends the create once, and reads the answer. Whatever is not a
+clear answer leaves the attempt unknown, and `Desk.find_out` settles that before anything else is
+sent. What an answer means is decided in `vastnb.fleet.rent.outcomes`, from values only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vastnb.api.progress import WaitHook, silent
+from vastnb.api.transport import Call
+from vastnb.clock import Clock
+from vastnb.errors import (
+    AuthError,
+    InvalidRequest,
+    JournalError,
+    NoCredit,
+    OfferGone,
+    OutcomeUnknown,
+    RateLimited,
+    ServerError,
+    VastError,
+)
+from vastnb.fleet.env import new_marker
+from vastnb.fleet.rent.account import Account
+from vastnb.fleet.rent.deadline import Bounds
+from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.obligations import Holder, obligation
+from vastnb.fleet.rent.offer import Offer
+from vastnb.fleet.rent.on_machine import with_line
+from vastnb.fleet.rent.outcomes import Attempt, blocked, outcome, read_answer, unknown
+from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
+from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
+from vastnb.fleet.rent.spec import Order
+from vastnb.values import number
+
+if TYPE_CHECKING:
+    from vastnb.fleet.rent.guard import Guard
+
+PATIENCE: Final = 120.0
+"""Seconds that a create may wait for its turn, other kernels and refusals (429) included."""
+
+DOUBTED_FOR: Final = 3600.0
+"""Seconds for which an attempt that was proved absent is doubted if its offer turns out rented."""
+
+CONFIRMING: Final = (2.0, "confirming that it is destroyed")
+"""What the last part of a destroy takes, seconds; and what it is."""
+
+_flying: dict[str, threading.Thread] = {}
+"""Markers of attempts that are being sent or settled, and by which thread."""
+
+
+def in_flight() -> frozenset[str]:
+    """Return the markers of the attempts that other threads of this process are busy with.
+
+    Whoever asks is not busy with one: a marker of its own was left behind by a Ctrl-C.
+    """
+    me = threading.current_thread()
+    return frozenset(
+        marker for marker, one in tuple(_flying.items()) if one is not me and one.is_alive()
+    )
+
+
+class Rights(NamedTuple):
+    """Who rents, and with what.
+
+    Parameters
+    ----------
+    account : str
+        Fingerprint of key and server.
+    base_url : str
+        The server.
+    clock : Clock
+        The time.
+    timeout : float
+        Seconds for one exchange.
+    on_wait : WaitHook
+        Shows waits.
+    """
+
+    account: str
+    base_url: str
+    clock: Clock
+    timeout: float
+    on_wait: WaitHook = silent
+
+
+class Desk:
+    """Sends creates, and finds out what became of them.
+
+    Parameters
+    ----------
+    call : callable
+        Asks the service.
+    rights : Rights
+        Who rents.
+    journal : Journal
+        Where it is written down first.
+
+    Attributes
+    ----------
+    guard : Guard or None
+        Ends machines at their deadlines; there is none until something has a deadline.
+    account : Account
+        Who pays.
+    """
+
+    def __init__(self, call: Call, rights: Rights, journal: Journal) -> None:
+        self.call = call
+        self.rights = rights
+        self.journal = journal
+        self.settler = Settler(call, rights.clock, journal)
+        self.account = Account(call, rights.clock)
+        self.guard: Guard | None = None
+        self.orders: dict[str, Order] = {}
+        """What unknown attempts of this process were for, by marker. May hold secrets."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self.rights.clock
+
+    def send(
+        self,
+        offer: Offer,
+        order: Order,
+        attempt: Attempt | None = None,
+        bounds: Bounds | None = None,
+    ) -> Attempt:
+        """Write an attempt down, send it, and read its answer.
+
+        Parameters
+        ----------
+        offer : Offer
+            What is rented.
+        order : Order
+            What for; `Order.price` is this offer's bid.
+        attempt : Attempt, optional
+            Filled in as it goes, for a caller that must know of it even if this is interrupted.
+        bounds : Bounds, optional
+            From which the machine's deadline follows. It is written down with the attempt.
+
+        Returns
+        -------
+        Attempt
+            Created, refused, stillborn or unknown.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written down. Nothing was sent.
+        BaseException
+            A Ctrl-C, for one. The attempt stands in the journal as unknown then.
+        """
+        now = self.clock.time()
+        price = offer.dph(order.disk, order.price)
+        deadline = bounds.alone(now, price) if bounds else None
+        on_machine = bool(bounds and bounds.on_machine and deadline is not None)
+        wanted = replace(order, price=None)
+        if on_machine and deadline is not None:
+            script = with_line(order.onstart, deadline, self.rights.base_url)
+            order = replace(order, onstart=script)
+        entry = Entry(
+            marker=new_marker(),
+            account=self.rights.account,
+            base_url=self.rights.base_url,
+            offer_id=offer.id,
+            machine_id=offer.machine_id,
+            price=price,
+            bid=order.price,
+            disk=float(order.disk),
+            label=order.label,
+            created_at=now,
+            since=now + PATIENCE + self.rights.timeout,
+            updated_at=now,
+            deadline=deadline,
+            on_machine=int(on_machine),
+            image=order.image or "",
+            budget=bounds.share if bounds else None,
+            priced_at=now,
+            **self.journal.me._asdict(),
+        )
+        attempt = attempt or Attempt(offer)
+        try:
+            _flying[entry.marker] = threading.current_thread()
+            self.journal.begin(entry)
+            self.orders[entry.marker] = wanted
+            attempt.price, attempt.case = entry.price, Case.of(entry)
+            self._send(attempt, order, entry.marker)
+        except JournalError:
+            raise
+        except BaseException:
+            if attempt.case is not None:
+                self._lost(attempt, "it was interrupted")
+            raise
+        finally:
+            _flying.pop(entry.marker, None)
+            if attempt.state in LIVE:  # what is unknown is found out here first
+                self.guard_machine(attempt)
+        if attempt.state not in UNSETTLED:
+            self.orders.pop(entry.marker, None)
+        if attempt.state is State.UNKNOWN and attempt.error is None:
+            attempt.error = unknown(attempt)
+        return attempt
+
+    def guard_machine(self, attempt: Attempt) -> None:
+        """Have the guard see to an attempt: settle it, or end its machine at its deadline."""
+        if self.guard is not None and attempt.case is not None:
+            self.guard.arm([attempt.case])
+
+    def open_attempts(self, but: Collection[str] = ()) -> list[Case]:
+        """Return the attempts that no create may be sent before, taken over if need be.
+
+        Parameters
+        ----------
+        but : collection of str
+            Markers of attempts that are seen to by the caller.
+        """
+        now, cases = self.clock.time(), []
+        busy = {*but, *in_flight()}
+        for entry in self.journal.entries(self.rights.account):
+            holder = self.journal.holder(entry, self.rights.account, now)
+            if entry.marker in busy or not obligation(entry, holder).blocks:
+                continue
+            taken = entry if holder is Holder.HERE else self.journal.claim(entry, now)
+            if taken is not None:
+                case = Case.of(taken)
+                case.since = min(case.since, now)  # nothing is sent for it any more
+                cases.append(case)
+        return cases
+
+    def clear_the_way(self, order: Order, but: Collection[str] = ()) -> list[Case]:
+        """Settle every open attempt before a create is sent.
+
+        Parameters
+        ----------
+        order : Order
+            What the create is for.
+        but : collection of str
+            Markers of the caller's own attempts.
+
+        Returns
+        -------
+        list of Case
+            Machines that earlier attempts for the very same order turn out to have made.
+
+        Raises
+        ------
+        OutcomeUnknown
+            If one cannot be settled. Nothing was sent.
+        """
+        cases = self.open_attempts(but)
+        if cases:
+            self._settle_first(cases)
+        return self._made_for(replace(order, price=None), but)
+
+    def _settle_first(self, cases: list[Case]) -> None:
+        try:
+            for case in cases:
+                _flying[case.marker or ""] = threading.current_thread()
+            waiting = (ABSENT_AFTER, "finding out what became of an earlier create")
+            with self.rights.on_wait("create_instance", *waiting) as tick:
+                self.settler.settle(cases, BUDGET, tick=tick)
+        finally:
+            for case in cases:
+                _flying.pop(case.marker or "", None)
+            if self.guard is not None:
+                self.guard.arm(cases)
+        for case in cases:
+            if case.state in UNSETTLED:
+                raise blocked(case)
+
+    def _made_for(self, order: Order, but: Collection[str]) -> list[Case]:
+        """Return the machines of lost creates for an order that were found since, by anybody."""
+        waiting = {marker for marker, one in self.orders.items() if one == order} - {*but}
+        found = []
+        for entry in self.journal.entries(self.rights.account) if waiting else ():
+            if entry.marker in waiting and entry.state not in UNSETTLED:
+                del self.orders[entry.marker]
+                if entry.state in LIVE:
+                    case = Case.of(entry)
+                    self.settler.record(case, note="")
+                    found.append(case)
+        return found
+
+    def dph_of(self, case: Case) -> float | None:
+        """Return what a machine costs, $/h with its disk; None if that cannot be seen yet."""
+        try:
+            data = self.call("show_instance", path={"id": case.contract}, max_wait=10.0).data
+        except VastError:
+            return None  # the guard looks again
+        record = data.get("instances") if isinstance(data, Mapping) else None
+        return number(record.get("dph_total")) if isinstance(record, Mapping) else None
+
+    def doubted(self, offer_id: int) -> list[Entry]:
+        """Return the attempts at an offer that were called absent, and may have rented it.
+
+        Their state is unknown again: the service now says that the offer is not there.
+        """
+        now = self.clock.time()
+        found = [
+            entry
+            for entry in self.journal.entries(self.rights.account, [State.ABSENT])
+            if entry.offer_id == offer_id
+            and now - entry.updated_at < DOUBTED_FOR
+            and entry.note != DOUBTED
+        ]
+        return [
+            self.journal.update(one, state=State.UNKNOWN, since=now, updated_at=now, note=DOUBTED)
+            for one in found
+        ]
+
+    def find_out(self, attempt: Attempt, budget: float = BUDGET) -> None:
+        """Settle an attempt whose outcome is unknown, or whose machine must go.
+
+        Parameters
+        ----------
+        attempt : Attempt
+            Changed in place: adopted, absent, destroyed; or as it was, if the time was too short.
+        budget : float
+            Seconds.
+        """
+        case = attempt.case
+        if case is None:
+            return
+        was = case.state
+        unsettled = was in UNSETTLED
+        seconds, what = (ABSENT_AFTER, "finding out what became of it") if unsettled else CONFIRMING
+        try:
+            if case.marker:
+                _flying[case.marker] = threading.current_thread()
+            with self.rights.on_wait("create_instance", seconds, what) as tick:
+                self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
+        finally:
+            _flying.pop(case.marker or "", None)
+        attempt.error = outcome(attempt, was)
+        if case.state not in UNSETTLED:
+            self.orders.pop(case.marker or "", None)
+        self.guard_machine(attempt)
+
+    def _send(self, attempt: Attempt, order: Order, marker: str) -> None:
+        assert attempt.case is not None
+        try:
+            answer = self.call(
+                "create_instance",
+                path={"id": attempt.offer.id},
+                body=order.body(marker),
+                max_wait=PATIENCE,
+            )
+        except OutcomeUnknown as error:
+            behind = error.status is not None or "timed out" in error.message
+            self._lost(attempt, error.message, GATEWAY if behind else "answer lost")
+        except _CERTAINLY_NOT as error:
+            attempt.error = error
+            now = self.clock.time()
+            note = error.code or type(error).__name__
+            self.settler.record(attempt.case, state=State.REFUSED, since=now, note=note)
+        else:
+            self._read(attempt, answer.data)
+
+    def _read(self, attempt: Attempt, data: Any) -> None:
+        assert attempt.case is not None
+        read = read_answer(data)
+        if read.state is State.UNKNOWN:
+            self._lost(attempt, read.why)
+            return
+        if read.contract is not None and self._is_known(read.contract):
+            self._lost(attempt, f"the answer names instance {read.contract}, which is another one")
+            return
+        self.settler.record(
+            attempt.case,
+            state=read.state,
+            since=self.clock.time(),
+            contract=read.contract,
+            note=read.why[:200],
+        )
+        if read.state is State.REFUSED:
+            attempt.error = InvalidRequest(
+                f'The service refused {attempt.offer} ("{read.why}"). Nothing was rented by this '
+                "request.",
+                code="refused",
+            )
+
+    def _is_known(self, contract: int) -> bool:
+        """Say whether a contract was there before this attempt."""
+        try:
+            return self.journal.of_contract(self.rights.account, contract) is not None
+        except JournalError:
+            return False  # the machine exists: a journal that broke meanwhile must not hide it
+
+    def _lost(self, attempt: Attempt, why: str, note: str = "answer lost") -> None:
+        assert attempt.case is not None
+        if attempt.case.state not in UNSETTLED:
+            return  # interrupted after it was known
+        now = self.clock.time()
+        self.settler.record(attempt.case, state=State.UNKNOWN, since=now, note=note)
+        attempt.case.error = why
+        attempt.error = unknown(attempt)
+
+
+_CERTAINLY_NOT = (OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, ServerError)
+"""What the transport raises only if the create had no effect; anything else is OutcomeUnknown."""
+
+
+__all__ = ["CONFIRMING", "PATIENCE", "Desk", "Rights", "in_flight"]

@@ -1,0 +1,445 @@
+"""What was sent to the service for money, kept on disk before it is sent.
+
+One row per attempt, in SQLite in the user's *data* directory: a cache may be emptied, this may
+not. Every write is on the disk (``synchronous=FULL``) before anything is sent, and if it cannot be
+written, nothing is sent. Rows hold no secrets: the account is a fingerprint, and neither
+environment nor start script is kept.
+
+With an attempt stands the deadline of its machine, if it has one, so that the kernel which takes
+the machine up also takes up its end.
+
+A row belongs to the process that wrote it. Another process takes it over with `Journal.claim`,
+which succeeds once, so that two kernels that start together do not both settle it.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from vastnb.api.files import data_dir, private_file
+from vastnb.errors import JournalError
+from vastnb.fleet.rent.deadline import LATEST
+from vastnb.fleet.rent.obligations import Holder, is_neglected
+from vastnb.fleet.rent.plan import LIVE, OPEN, State
+from vastnb.fleet.rent.process import Owner, this_process
+
+T = TypeVar("T")
+
+FOUND: Final = "found in the background"
+"""The note of a machine that was found, and that `reconcile` has not told of yet."""
+
+CONFIRMED: Final = "seen gone"
+"""The note of a machine that was destroyed and seen gone once."""
+
+FILE: Final = "rentals.sqlite"
+PATIENCE: Final = 10.0
+"""Seconds to wait for another kernel that is writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One attempt.
+
+    Parameters
+    ----------
+    marker : str
+        What its machine carries.
+    account : str
+        Fingerprint of key and server.
+    base_url : str
+        The server.
+    offer_id, machine_id : int, int or None
+        What was asked for.
+    price : float or None
+        $/h that it was to cost, with its disk.
+    bid : float or None
+        $/h offered; None is on demand.
+    disk : float
+        GB.
+    label : str or None
+        The machine's label.
+    created_at : float
+        Seconds since the epoch.
+    since : float
+        The latest moment at which something can have been sent for it.
+    updated_at : float
+        When the row was last written.
+    state : State
+        Where it stands.
+    contract : int or None
+        The machine's id, as soon as it is known.
+    note : str
+        In words: why it was refused, what was found.
+    deadline : float or None
+        When the machine is to be destroyed, seconds since the epoch; None is never.
+    on_machine : int
+        1 if its start script has a deadline of its own as well.
+    image : str
+        What it runs; empty if that is not known.
+    budget : float or None
+        Dollars that were left for it at `priced_at`; None if it has no budget.
+    priced_at : float or None
+        Up to when it is known what it has cost, seconds since the epoch.
+    """
+
+    marker: str
+    account: str
+    base_url: str
+    offer_id: int
+    machine_id: int | None
+    price: float | None
+    bid: float | None
+    disk: float
+    label: str | None
+    created_at: float
+    since: float
+    updated_at: float
+    state: State = State.SENDING
+    contract: int | None = None
+    note: str = ""
+    host: str = field(default_factory=lambda: this_process().host)
+    pid: int = field(default_factory=lambda: this_process().pid)
+    began: str = field(default_factory=lambda: this_process().began)
+    deadline: float | None = None
+    on_machine: int = 0
+    image: str = ""
+    budget: float | None = None
+    priced_at: float | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether its machine was destroyed and seen gone, and has to stay gone only."""
+        return self.state is State.DESTROYING and self.note == CONFIRMED
+
+    @property
+    def owner(self) -> Owner:
+        """The process that it belongs to."""
+        return Owner(self.host, self.pid, self.began)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done about it."""
+        return self.state in OPEN
+
+
+_COLUMNS: Final = tuple(one.name for one in fields(Entry))
+_INSERT: Final = (
+    f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
+)
+_TYPES: Final = {
+    "marker": "TEXT PRIMARY KEY",
+    "price": "REAL",
+    "bid": "REAL",
+    "disk": "REAL",
+    "deadline": "REAL",
+    "on_machine": "INTEGER NOT NULL DEFAULT 0",
+    "image": "TEXT NOT NULL DEFAULT ''",
+    "budget": "REAL",
+    "priced_at": "REAL",
+}
+
+
+class Journal:
+    """The record of all attempts, shared by the user's kernels.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The SQLite file; by default in `data_dir`.
+    me : Owner, optional
+        The process that writes; by default this one.
+    is_dead : callable
+        Whether a process is dead, given for how many seconds it has been silent.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        me: Owner | None = None,
+        is_dead: Callable[[Owner, float], bool] = Owner.is_dead,
+    ) -> None:
+        self._path = path
+        self._me = me
+        self._is_dead = is_dead
+
+    @property
+    def me(self) -> Owner:
+        """The process that writes."""
+        return self._me or this_process()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path or data_dir() / FILE
+
+    def begin(self, entry: Entry) -> None:
+        """Write a new attempt down. When this returns, it is on the disk.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written; then nothing may be sent.
+        """
+        self._write("Nothing was sent, and nothing was rented.", _INSERT, [astuple(entry)])
+
+    def update(self, entry: Entry, was: State | None = None, **changes: Any) -> Entry:
+        """Write what has become of an attempt, and return the entry as it is now.
+
+        Parameters
+        ----------
+        entry : Entry
+            The attempt.
+        was : State, optional
+            Nothing is written if the row stands anywhere else: somebody was quicker, and knows
+            more. The entry that is returned is theirs.
+        **changes
+            New values by column.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written. The row then says less than is known; it is not wrong.
+        """
+        new = replace(entry, **changes)
+        names = [*changes]
+        sets = ", ".join(f"{name}=?" for name in names)
+        values = [*(getattr(new, name) for name in names), entry.marker]
+
+        def work(connection: sqlite3.Connection) -> Entry:
+            row = connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE marker=?", (entry.marker,)
+            ).fetchone()
+            if row is None:  # the file was taken away
+                connection.execute(_INSERT, astuple(new))
+            elif was is not None and row[_COLUMNS.index("state")] != was:
+                return _entry(row)
+            else:
+                connection.execute(f"UPDATE attempts SET {sets} WHERE marker=?", values)
+            return new
+
+        return self._transact(
+            "What was rented is not affected, but a new kernel will have to find it again.", work
+        )
+
+    def set_deadlines(
+        self, deadlines: Mapping[str, float], budgets: Mapping[str, float] | None = None
+    ) -> None:
+        """Write the deadlines of several machines down, all or none.
+
+        Parameters
+        ----------
+        deadlines : dict of str to float
+            By marker, seconds since the epoch.
+        budgets : dict of str to float, optional
+            By marker, what is left of a budget, $; without it there is none any longer.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written; the earlier deadlines hold.
+        """
+        left = budgets or {}
+        rows = [(moment, left.get(marker), marker) for marker, moment in deadlines.items()]
+
+        def work(connection: sqlite3.Connection) -> None:
+            sql = "UPDATE attempts SET deadline=?, budget=? WHERE marker=?"
+            if connection.executemany(sql, rows).rowcount < len(rows):
+                raise OSError("it no longer has these rentals: the file was replaced")
+
+        self._transact("The deadlines are as they were.", work)
+
+    def claim(self, entry: Entry, now: float, account: str | None = None) -> Entry | None:
+        """Make the entry of a dead process ours; None if another kernel was quicker.
+
+        Parameters
+        ----------
+        entry : Entry
+            As it was read.
+        now : float
+            Seconds since the epoch.
+        account : str, optional
+            The account that it turned out to belong to, for a row that another key has written.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        me, account = self.me, account or entry.account
+        changed = self._write(
+            "Nothing was changed.",
+            "UPDATE attempts SET account=?, host=?, pid=?, began=?, updated_at=?"
+            " WHERE marker=? AND host=? AND pid=? AND began=? AND state=?",
+            [(account, *me, now, entry.marker, *entry.owner, entry.state)],
+        )
+        if not changed:
+            return None
+        return replace(
+            entry, account=account, host=me.host, pid=me.pid, began=me.began, updated_at=now
+        )
+
+    def holder(self, entry: Entry, account: str, now: float) -> Holder:
+        """Say to whom an entry belongs, as seen from this process and account."""
+        if entry.owner == self.me:
+            return Holder.HERE if entry.account == account else Holder.OTHER
+        if not self._is_dead(entry.owner, now - entry.updated_at) and not is_neglected(entry, now):
+            return Holder.ALIVE
+        return Holder.DEAD if entry.account == account else Holder.OTHER
+
+    def entries(self, account: str, states: Iterable[State] | None = None) -> list[Entry]:
+        """Return the attempts of an account, oldest first.
+
+        Parameters
+        ----------
+        account : str
+            The fingerprint.
+        states : iterable of State, optional
+            Only those that stand there.
+
+        Raises
+        ------
+        JournalError
+            If the file is there and cannot be read.
+        """
+        wanted = set(State if states is None else states)
+        return [one for one in self._read("account=?", account) if one.state in wanted]
+
+    def entries_at(self, base_url: str) -> list[Entry]:
+        """Return the attempts of every key at a server, oldest first."""
+        return self._read("base_url=?", base_url)
+
+    def concerning(self, account: str) -> list[Entry]:
+        """Return the attempts that something may still have to be done about, or that bill."""
+        return self.entries(account, OPEN | LIVE)
+
+    def of_contract(self, account: str, contract: int) -> Entry | None:
+        """Return the attempt that made a machine, if this package made it."""
+        found = [one for one in self.entries(account) if one.contract == contract]
+        return found[-1] if found else None
+
+    def _read(self, where: str, value: str) -> list[Entry]:
+        if not self.path.exists():
+            return []
+        rows = self._transact(
+            "Nothing was changed.",
+            lambda connection: connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE {where}"
+                " ORDER BY created_at, rowid",
+                (value,),
+            ).fetchall(),
+        )
+        entries = [_entry(row) for row in rows]
+        return [one for one in entries if one.marker]  # without one, it would be any machine's
+
+    def _write(self, so_far: str, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Do one statement for several rows, for all or none; return how many it changed."""
+        return self._transact(so_far, lambda open_: open_.executemany(sql, rows).rowcount)
+
+    def _transact(self, so_far: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Open the file for one transaction. A connection never outlives it, so a fork is safe.
+
+        One frame from opening to closing, and no context manager: a Ctrl-C on the way out of one
+        would leave the file locked, for every kernel, as long as its traceback is kept.
+        """
+        connection = None
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+            return result
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(
+                f"The record of rentals, {self.path}, cannot be used ({error}). {so_far} Free "
+                "space on the disk, fix the permissions of the directory, or set "
+                "VASTNB_DATA_DIR to one that can be written.",
+                code="journal",
+            ) from None
+        finally:
+            if connection is not None:
+                connection.close()  # what was not committed is undone
+
+    def _open(self) -> sqlite3.Connection:
+        private_file(self.path)
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, timeout=PATIENCE, check_same_thread=False
+        )
+        try:
+            # No WAL: a home directory may lie on a network, where it does not work.
+            connection.execute("PRAGMA synchronous=FULL")
+            _make_table(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    """Make the table, and give that of an earlier version the columns it does not have."""
+    if set(_COLUMNS) <= _columns_there(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")  # two kernels may meet the same old file
+    there = _columns_there(connection)
+    if not there:
+        columns = ", ".join(_column(name) for name in _COLUMNS)
+        connection.execute(f"CREATE TABLE attempts ({columns})")
+    else:
+        for name in _COLUMNS:
+            if name not in there:
+                connection.execute(f"ALTER TABLE attempts ADD COLUMN {_column(name)}")
+    connection.execute("COMMIT")
+
+
+def _columns_there(connection: sqlite3.Connection) -> set[str]:
+    # All rows at once: a cursor that is left half way, by a Ctrl-C, holds on to the file.
+    return {row[1] for row in connection.execute("PRAGMA table_info(attempts)").fetchall()}
+
+
+def _column(name: str) -> str:
+    return f"{name} {_TYPES.get(name, '')}".strip()
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """Return a row as an entry; nothing that stands in the file may break a start."""
+    sound = {name: _sound(_KINDS[name], one) for name, one in zip(_COLUMNS, row, strict=True)}
+    contract = sound["contract"] if (sound["contract"] or 0) > 0 else None
+    try:
+        state = State(sound["state"])
+    except ValueError:  # of a later version: it may bill
+        state = State.UNKNOWN if contract is None else State.CREATED
+    moments = {name: _moment(sound[name]) for name in ("created_at", "since", "updated_at")}
+    sound.update(moments, state=state, contract=contract)
+    if sound["deadline"] is not None:
+        sound["deadline"] = _moment(sound["deadline"])
+    return Entry(**sound)
+
+
+_KINDS: Final = {one.name: str(one.type) for one in fields(Entry)}
+
+
+def _sound(kind: str, value: Any) -> Any:
+    """Return a value of a row, or what stands for none if it is not of its column's kind."""
+    if kind.startswith("float"):
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    elif kind.startswith("int"):
+        if type(value) is int:
+            return value
+    elif isinstance(value, str):
+        return value
+    if kind.endswith("None"):
+        return None
+    return {"float": 0.0, "int": 0}.get(kind, "")
+
+
+def _moment(value: float) -> float:
+    return min(max(value, 0.0), LATEST)
+
+
+__all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal"]

@@ -1,0 +1,323 @@
+"""Settling what an earlier kernel left open, and saying what bills.
+
+The journal names every attempt of this account on this computer; the table of obligations says
+which of them are ours to settle. One list of instances then tells what each of them came to. A
+machine that is past its deadline is destroyed then; its kernel is not there to do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vastnb.errors import AuthError, VastError
+from vastnb.fleet.env import marker_of
+from vastnb.fleet.listing import Listing, list_instances
+from vastnb.fleet.rent.attempt import Desk, in_flight
+from vastnb.fleet.rent.deadline import in_words
+from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
+from vastnb.fleet.rent.journal import FOUND, Entry
+from vastnb.fleet.rent.obligations import (
+    UNRENTED,
+    Holder,
+    due_at,
+    is_sought,
+    known_contracts,
+    match,
+    obligation,
+)
+from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
+from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case
+from vastnb.values import number
+
+Kind = Literal["adopted", "bills", "destroyed", "absent", "gone", "unsettled", "elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one attempt, or of one machine.
+
+    Parameters
+    ----------
+    kind : str
+        ``"adopted"`` (was unknown, exists, bills), ``"bills"`` (rented, exists), ``"destroyed"``,
+        ``"absent"`` (proved never to have existed), ``"gone"`` (no longer exists), ``"unsettled"``
+        (may bill), ``"elsewhere"`` (of another kernel that lives, or only marked: not known here).
+    instance_id, offer_id : int or None
+        The machine, and what it was rented from.
+    dph : float or None
+        $/h that it costs now or may cost.
+    text : str
+        The same in words.
+    """
+
+    kind: Kind
+    instance_id: int | None
+    offer_id: int | None
+    dph: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `Client.reconcile` found and did. Printing it names every machine concerned.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        In the order of the journal.
+    trouble : str
+        Why something could not be settled; empty if all was.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    trouble: str = ""
+
+    def of(self, *kinds: Kind) -> tuple[Finding, ...]:
+        """Return the findings of some kinds."""
+        return tuple(one for one in self.findings if one.kind in kinds)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left that may bill without being known."""
+        return not self.of("unsettled") and not self.trouble
+
+    @property
+    def text(self) -> str:
+        """All findings in words, one a line."""
+        lines = [one.text for one in self.findings]
+        billing = self.of("adopted", "bills")
+        if billing:
+            known = [one.dph for one in billing if one.dph is not None]
+            lines.append(
+                f"{len(billing)} of your machines bill now, ${sum(known):.4f}/h in all. "
+                "client.destroy_instance(id) ends one; client.show_instance(id) takes it up again."
+            )
+        if self.trouble:
+            lines.append(f"Not everything could be settled: {self.trouble}")
+        return "\n".join(lines) or "Nothing is open, and nothing rented here bills."
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+
+def needs_settling(desk: Desk) -> bool:
+    """Say whether there is something that this process should settle, or tell of, first of all."""
+    now, account, busy = desk.clock.time(), desk.rights.account, in_flight()
+    for entry in desk.journal.entries_at(desk.rights.base_url):
+        holder = desk.journal.holder(entry, account, now)
+        row = obligation(entry, holder)
+        if entry.marker in busy or row.at_start in ("leave", "verify"):
+            continue
+        if row.at_start == "settle" and not guarded(entry.marker):
+            return True
+        # Looked for: what a process that has ended left behind. Our own is told of only if a
+        # deadline stands that nobody keeps.
+        left = holder is not Holder.HERE or due_at(entry) is not None
+        sought = left and is_sought(entry, holder, now) and not guarded(entry.marker)
+        if row.at_start == "look" and sought:
+            return True
+    return False
+
+
+def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
+    """Settle every open attempt of this process and of dead ones.
+
+    Parameters
+    ----------
+    desk : Desk
+        Who asks.
+    budget : float
+        Seconds for finding out. Machines that must be seen gone get more.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    AuthError
+        If the key is not accepted.
+    JournalError
+        If the journal cannot be used.
+    """
+    now, account = desk.clock.time(), desk.rights.account
+    listing, trouble = _first_list(desk, budget)
+    mine: list[Entry] = []
+    theirs: list[Entry] = []
+    strange: list[Entry] = []
+    rows = desk.journal.entries_at(desk.rights.base_url)
+    for entry in rows:
+        holder = desk.journal.holder(entry, account, now)
+        settler = obligation(entry, holder).settler
+        if entry.marker in in_flight() or settler == "its process":
+            theirs += [entry] if entry.account == account and entry.state in OPEN | LIVE else []
+        elif settler == "who sees it":
+            strange.append(entry)
+        elif not (entry.is_open or entry.state in LIVE):
+            # What is over is only looked at: taking it over would rewrite history at every start.
+            mine += [entry] if is_sought(entry, holder, now) else []
+        elif holder is Holder.HERE:
+            mine.append(entry)
+        elif (claimed := take_over(desk, entry, now)) is not None:
+            mine.append(claimed)
+    if listing is not None:
+        mine += recognised(desk, strange, listing)
+    cases = [Case.of(one) for one in mine]
+    for case in cases:
+        if case.state in UNSETTLED:
+            # Its process is dead or done with it: nothing is sent for it from now on.
+            case.since = min(case.since, now)
+    was = [case.state for case in cases]
+    if listing is not None or any(state in OPEN for state in was):
+        longest = DESTROY_BUDGET if State.DESTROYING in was or State.STILLBORN in was else budget
+        if any(state in UNSETTLED for state in was):
+            longest = max(longest, budget)
+        desk.settler.settle(_worth_it(cases, listing), longest, listing)
+    for case, state in zip(cases, was, strict=True):
+        if state not in OPEN and case.state in LIVE and case.entry is not None:
+            case.entry = take_over(desk, case.entry, now) or case.entry
+    overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
+    if overdue and listing is not None:
+        desk.settler.destroy_all(overdue)
+        desk.settler.settle(overdue, DESTROY_BUDGET + 4 * len(overdue))
+    if desk.guard is not None:
+        desk.guard.arm([case for case in cases if case.entry and needs_care(case.entry)])
+    findings = [
+        finding
+        for case, state in zip(cases, was, strict=True)
+        for finding in _findings(case, state, desk.clock.time())
+    ]
+    for case in cases:
+        if case.state not in UNSETTLED:  # the user is told: another rent is another order
+            desk.orders.pop(case.marker or "", None)
+        if case.state in LIVE and case.entry is not None and case.entry.note == FOUND:
+            desk.settler.record(case, note="")
+    findings += [_elsewhere(entry) for entry in theirs]
+    findings += _strangers(listing, [*rows, *(c.entry for c in cases if c.entry)])
+    return Report(tuple(findings), trouble)
+
+
+def _first_list(desk: Desk, budget: float) -> tuple[Listing | None, str]:
+    try:
+        return list_instances(desk.call, desk.clock, within=budget), ""
+    except AuthError:
+        raise
+    except VastError as error:
+        return None, error.message
+
+
+def _worth_it(cases: list[Case], listing: Listing | None) -> list[Case]:
+    """Return the open cases, and the others that the list has something to say about."""
+    return [
+        case
+        for case in cases
+        if case.state in OPEN
+        or (listing is not None and case.state in LIVE)
+        or (listing is not None and case.entry is not None and _shown(case.entry, listing))
+    ]
+
+
+def _shown(entry: Entry, listing: Listing) -> bool:
+    return any(match(entry, record) == "ours" for record in listing.records)
+
+
+def _is_overdue(case: Case, now: float) -> bool:
+    """Say whether a machine should be gone by now, and nobody in this process sees to it."""
+    moment = None if case.entry is None or case.state not in LIVE else due_at(case.entry)
+    return moment is not None and moment <= now and not guarded(case.marker or "")
+
+
+def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
+    entry = case.entry
+    assert entry is not None
+    offer = "not rented by vastnb" if entry.offer_id == UNRENTED else f"offer {entry.offer_id}"
+    number, dph = case.contract, _dph(case.record, entry)
+    cost = "at an unknown price" if dph is None else f"${dph:.4f}/h"
+    when = "" if entry.deadline is None else in_words(entry.deadline, now)
+    end = f" It is destroyed at its deadline, {when}." if when else ""
+
+    def say(kind: Kind, text: str) -> Finding:
+        return Finding(kind, number, entry.offer_id, dph, text)
+
+    found = entry.note == FOUND or (was not in LIVE and was is not State.GONE)
+    if case.state in LIVE and found:
+        status = (case.record or {}).get("actual_status") or "starting"
+        yield say(
+            "adopted",
+            f"Adopted: instance {number} ({offer}, {status}) exists though its answer was lost; "
+            f"it bills {cost}.{end}",
+        )
+    elif case.state in LIVE:
+        seen = "" if case.seen.found else " (not seen in the last list)"
+        yield say("bills", f"Bills: instance {number} ({offer}) at {cost}{seen}.{end}")
+    elif case.is_ended and was is not State.DESTROYED:
+        late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
+        why = f" It was past its deadline, {when}." if late else ""
+        yield say("destroyed", f"Destroyed: instance {number} ({offer}) is gone.{why}")
+    elif case.is_ended and case.destroyed:
+        yield say("destroyed", f"Destroyed again: instance {number} ({offer}) had come back.")
+    elif case.state is State.ABSENT and was in UNSETTLED:
+        yield say("absent", f"Proved absent: nothing was created for {offer}, nothing is charged.")
+    elif case.state is State.GONE and was is not State.GONE:
+        yield say("gone", f"Gone: instance {number} ({offer}) no longer exists.")
+    elif case.state in UNSETTLED:
+        yield say(
+            "unsettled",
+            f"Unsettled: a machine for {offer} may exist and bill {cost}; its marker is "
+            f"{entry.marker}.{_maybe(case)} Run client.reconcile() again. {case.error}".rstrip(),
+        )
+    elif case.state in OPEN:
+        yield say(
+            "unsettled",
+            f"Unsettled: instance {number} ({offer}) is to be destroyed, which is not confirmed; "
+            f"it may bill {cost}. Run client.reconcile() again. {case.error}".rstrip(),
+        )
+
+
+def _elsewhere(entry: Entry) -> Finding:
+    what = f"instance {entry.contract}" if entry.contract else f"an attempt at {entry.offer_id}"
+    return Finding(
+        "elsewhere",
+        entry.contract,
+        entry.offer_id,
+        entry.price,
+        f"Left alone: {what} belongs to a kernel that is running (process {entry.pid}).",
+    )
+
+
+def _maybe(case: Case) -> str:
+    ids = ", ".join(map(str, case.seen.maybe))
+    return ids and f" It may be instance {ids}, which shows no marker and began after the request."
+
+
+def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]:
+    """Name the machines with a marker that this computer's journal does not know."""
+    contracts = known_contracts(known)
+    expected = {one.marker for one in known if one.contract is None}
+    for record in listing.records if listing else ():
+        contract = int(record["id"])
+        marker = marker_of(record)
+        if marker is not None and marker not in expected and contract not in contracts:
+            yield Finding(
+                "elsewhere",
+                contract,
+                None,
+                number(record.get("dph_total")),
+                f"Left alone: instance {contract} was rented by vastnb on another computer, or its "
+                "environment was copied from a machine that was.",
+            )
+
+
+def _dph(record: Mapping[str, Any] | None, entry: Entry) -> float | None:
+    if record is None:
+        return entry.price
+    if record.get("intended_status") == "stopped":
+        return number(record.get("storage_total_cost"))
+    return number(record.get("dph_total"))
+
+
+__all__ = ["Finding", "Report", "needs_settling", "reconcile"]

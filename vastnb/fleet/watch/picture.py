@@ -1,0 +1,388 @@
+"""The picture of all instances, and how one more list changes it.
+
+`take_list` is a pure function from what was known and a list to what is known now: every record is
+reduced to what is needed, judged with its history, and dated. A list is doubted where it would make
+many machines vanish at once: an answer that is cut short looks just like that, and whoever believes
+it rents the same machines again. Only what several lists in a row have not shown is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from vastnb.api.text import plain
+from vastnb.fleet.env import MARKER, marker_of
+from vastnb.fleet.looks import History, Seen
+from vastnb.fleet.status import Verdict, Wanted, judge, remember
+
+WATCH_COLUMNS: Final[tuple[str, ...]] = (
+    # who it is
+    *("id", "label", "machine_id", "host_id", "extra_env", "image_uuid", "image_runtype"),
+    # the verdict
+    *("actual_status", "intended_status", "cur_state", "next_state", "status_msg", "is_bid"),
+    *("min_bid", "instance"),
+    # the card
+    *("gpu_name", "num_gpus", "gpu_ram", "geolocation", "start_date", "duration", "end_date"),
+    *("dph_base", "dph_total", "storage_total_cost", "inet_down_cost", "inet_up_cost"),
+    *("inet_down_billed", "inet_up_billed"),
+    *("gpu_util", "gpu_temp", "cpu_util", "mem_usage", "mem_limit", "vmem_usage"),
+    *("disk_space", "disk_usage"),
+    # where SSH listens
+    *("public_ipaddr", "ports", "ssh_host", "ssh_port"),
+)
+"""Columns that a look asks for: no token, no start script."""
+
+DOUBTED_LISTS: Final = 3
+"""Lists in a row without them until machines that vanish together are believed to be gone."""
+DOUBTED_FOR: Final = 10.0
+"""Seconds between the first and the last of those lists, at least."""
+NEW_FOR: Final = 30.0
+"""Seconds in which a machine that was just rented may be missing from the lists."""
+GONE_SHOWN: Final = 600.0
+"""Seconds for which a machine that is gone without having been destroyed is still shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One instance as it is now.
+
+    Parameters
+    ----------
+    id : int
+        The instance.
+    record : mapping
+        Its last record, `WATCH_COLUMNS` only; of its environment the names, without values.
+    verdict : Verdict
+        How it is.
+    since : float
+        When this state was first seen, epoch seconds.
+    ours : bool
+        Whether it was rented by vastnb on this computer.
+    reached : bool or None
+        Whether its SSH answered when it was last tried; `None` if nobody tried.
+    """
+
+    id: int
+    record: Mapping[str, Any] = field(repr=False)
+    verdict: Verdict
+    since: float
+    ours: bool
+    reached: bool | None = None
+
+    @property
+    def label(self) -> str | None:
+        """Its label, as the service shows it."""
+        text = self.record.get("label")
+        return text if isinstance(text, str) and text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is kept of one instance: how it is, and what was seen of it."""
+
+    watched: Watched
+    history: tuple[Seen, ...] = ()
+    present: bool = True
+    """Whether the last list showed it."""
+    ever: bool = True
+    """Whether any list has shown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What an instance is meant to be, and since when.
+
+    Parameters
+    ----------
+    wanted : str
+        ``"running"``, ``"stopped"`` or ``"gone"``.
+    at : float
+        When that was said, epoch seconds: a list from before knows nothing of it.
+    before : str or None
+        What it was meant to be until then.
+    """
+
+    wanted: Wanted
+    at: float
+    before: Wanted | None = None
+
+    def then(self, asked_at: float) -> Wanted | None:
+        """Return what it was meant to be when a list was asked for."""
+        return self.wanted if asked_at >= self.at else self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why the last list is not believed yet.
+
+    Parameters
+    ----------
+    missing : frozenset of int
+        Machines that it does not show.
+    since : float
+        When the first such list was asked for, epoch seconds.
+    lists : int
+        How many in a row.
+    text : str
+        In words.
+    """
+
+    missing: frozenset[int]
+    since: float
+    lists: int
+    text: str
+
+
+Picture = Mapping[int, Known]
+
+
+def trimmed(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record with what a look needs, and without a secret.
+
+    Parameters
+    ----------
+    record : mapping
+        As the service gives it, all of its columns maybe.
+
+    Returns
+    -------
+    mapping
+        Read-only. ``extra_env`` is a list of pairs whose values are empty, but for our marker.
+    """
+    kept = {name: record[name] for name in WATCH_COLUMNS if name in record}
+    kept["extra_env"] = _names_only(record)
+    return MappingProxyType(kept)
+
+
+def _names_only(record: Mapping[str, Any]) -> list[list[str]]:
+    env = record.get("extra_env")
+    if isinstance(env, Mapping):
+        names = list(env)
+    elif isinstance(env, Sequence) and not isinstance(env, str):
+        names = [pair[0] for pair in env if isinstance(pair, Sequence) and pair]
+    else:
+        names = []
+    marker = marker_of(record)
+    # A name with a "=" in it was an assignment that somebody put in the wrong place.
+    texts = (plain(name.partition("=")[0], 80) for name in names if isinstance(name, str))
+    return [[name, marker or "" if name == MARKER else ""] for name in texts]
+
+
+def doubt(
+    picture: Picture,
+    found: Collection[int],
+    meant: Mapping[int, Meant],
+    before: Doubt | None,
+    *,
+    asked_at: float,
+) -> Doubt | None:
+    """Say whether a list is to be doubted.
+
+    Parameters
+    ----------
+    picture : mapping of int to Known
+        What is known.
+    found : collection of int
+        The machines in the list.
+    meant : mapping of int to Meant
+        Those that are to be gone are not missed.
+    before : Doubt, optional
+        Of the list before.
+    asked_at : float
+        Of this list.
+
+    Returns
+    -------
+    Doubt or None
+        None if the list is to be believed.
+    """
+    expected = {
+        number
+        for number, known in picture.items()
+        if known.watched.verdict.state != "gone"
+        and known.ever
+        and not (number in meant and meant[number].then(asked_at) == "gone")
+    }
+    missing = frozenset(expected.difference(found))
+    if not missing or (len(missing) < len(expected) and len(missing) < max(2, len(expected) / 2)):
+        return None
+    again = before is not None and bool(before.missing & missing)
+    since, lists = (before.since, before.lists + 1) if before and again else (asked_at, 1)
+    if lists >= DOUBTED_LISTS and asked_at - since >= DOUBTED_FOR:
+        return None
+    how = "is empty" if not found else f"lacks {len(missing)} of {len(expected)} instances"
+    return Doubt(
+        missing,
+        since,
+        lists,
+        f"The list {how}, though they were there a moment ago: checking again.",
+    )
+
+
+def take_list(
+    picture: Picture,
+    records: Sequence[Mapping[str, Any]],
+    meant: Mapping[int, Meant],
+    *,
+    asked_at: float,
+    doubted: Doubt | None = None,
+    reached: Mapping[int, bool] | None = None,
+    credit: float | None = None,
+    ours: Collection[int] | None = None,
+) -> dict[int, Known]:
+    """Return the picture with a whole list of instances taken in.
+
+    Parameters
+    ----------
+    picture : mapping of int to Known
+        So far; it is not changed.
+    records : sequence of mapping
+        The list.
+    meant : mapping of int to Meant
+        What is wanted of instances.
+    asked_at : float
+        When the list was asked for, epoch seconds.
+    doubted : Doubt, optional
+        Those that it misses are as they were then.
+    reached : mapping of int to bool, optional
+        Of instances that somebody tried to connect to just now.
+    credit : float, optional
+        $, as last known.
+    ours : collection of int, optional
+        Those that vastnb has rented on this computer; without it, a marker says so.
+    """
+    shown = {record["id"]: trimmed(record) for record in records}
+    new = {number for number, one in meant.items() if one.then(asked_at) == "running"}
+    after: dict[int, Known] = {}
+    for number in dict.fromkeys([*picture, *shown, *sorted(new)]):
+        before = picture.get(number)
+        young = (before is None or not before.ever) and number in meant
+        held = (doubted is not None and number in doubted.missing) or (
+            young and asked_at - meant[number].at < NEW_FOR
+        )
+        one = take_one(
+            before,
+            number,
+            shown.get(number),
+            meant.get(number),
+            asked_at=asked_at,
+            doubted=held,
+            reached=(reached or {}).get(number),
+            credit=credit,
+            ours=ours,
+        )
+        if not _over(one, asked_at):
+            after[number] = one
+    return after
+
+
+def take_one(
+    before: Known | None,
+    number: int,
+    record: Mapping[str, Any] | None,
+    meant: Meant | None,
+    *,
+    asked_at: float,
+    doubted: bool = False,
+    reached: bool | None = None,
+    credit: float | None = None,
+    ours: Collection[int] | None = None,
+) -> Known:
+    """Return what is known of one instance after one more look at it.
+
+    Parameters
+    ----------
+    before : Known, optional
+        So far.
+    number : int
+        The instance.
+    record : mapping or None
+        What was shown of it, trimmed.
+    meant : Meant, optional
+        What is wanted of it.
+    asked_at : float
+        Epoch seconds.
+    doubted : bool
+        Whether its absence proves nothing yet.
+    ours : collection of int, optional
+        See `take_list`.
+    reached, credit
+        See `vastnb.fleet.status.judge`.
+    """
+    history: History = before.history if before else ()
+    wanted = meant.then(asked_at) if meant else None
+    # A clock that was set back would give looks a negative length.
+    now = max([asked_at, *(seen.last for seen in history[-1:])])
+    verdict = judge(record, wanted, history, now=now, reached=reached, credit=credit)
+    if doubted and record is None:
+        state = before.watched.verdict.state if before else "starting"
+        reason = "missing from the last list, which may be incomplete; checking again"
+        verdict = Verdict(state, reason, "wait", settled=False)
+    seen = remember(history, record, verdict, now=now, reached=reached)
+    if record is None:
+        is_ours = bool(before and before.watched.ours)
+    else:
+        is_ours = bool(marker_of(record)) if ours is None else number in ours
+    same = before is not None and before.watched.verdict.state == verdict.state
+    watched = Watched(
+        number,
+        record if record is not None else before.watched.record if before else {"id": number},
+        verdict,
+        before.watched.since if before and same else now,
+        is_ours,
+        seen[-1].reached,
+    )
+    there = record is not None
+    return Known(watched, seen, present=there, ever=there or bool(before and before.ever))
+
+
+def moved(before: Picture, after: Picture) -> bool:
+    """Say whether anything is new, or on its way to something else, so that a look soon is due."""
+    if before.keys() != after.keys():
+        return True
+    for number, one in after.items():
+        was, is_ = before[number].watched.verdict, one.watched.verdict
+        if was.state != is_.state or (is_.state == "starting" and was.reason != is_.reason):
+            return True
+        if not one.present and not is_.settled:
+            return True
+    return False
+
+
+def relabelled(known: Known, label: str | None) -> Known:
+    """Return what is known of an instance, under another label."""
+    record = MappingProxyType({**known.watched.record, "label": label})
+    return replace(known, watched=replace(known.watched, record=record))
+
+
+def _over(one: Known, now: float) -> bool:
+    """Whether nobody needs to see it any longer."""
+    verdict = one.watched.verdict
+    if verdict.state != "gone" or one.present:
+        return False
+    if verdict.reason == "destroyed":
+        return verdict.settled
+    return now - one.watched.since >= GONE_SHOWN
+
+
+__all__ = [
+    "DOUBTED_FOR",
+    "DOUBTED_LISTS",
+    "GONE_SHOWN",
+    "NEW_FOR",
+    "WATCH_COLUMNS",
+    "Doubt",
+    "Known",
+    "Meant",
+    "Picture",
+    "Watched",
+    "doubt",
+    "moved",
+    "relabelled",
+    "take_list",
+    "take_one",
+    "trimmed",
+]

@@ -1,0 +1,219 @@
+"""What the filter panel says, as a value, and the query that it means.
+
+The panel, a query and a line of code are one thing: `FilterState.query` gives the query of a
+panel, `FilterState.from_query` the panel of a query. What the panel has no control for stays in
+its text field, in the query language.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from vastnb.errors import QueryError
+from vastnb.market.query.query import Query, parse_query, parse_type
+from vastnb.market.tables.vram import SIZES, at_least
+from vastnb.widgets.explorer.regions import codes_of, region_of
+
+DEFAULT_DISK_GB = 10.0
+
+
+@dataclass(frozen=True)
+class FilterState:
+    """The state of the panel. `None`, an empty tuple or "" means: any.
+
+    Parameters
+    ----------
+    gpu_name : tuple of str
+        GPU models, any of them.
+    num_gpus : int, optional
+        Exactly so many GPUs.
+    min_vram : float, optional
+        GB of one GPU, nominal (24 finds every 24 GB card).
+    max_price : float, optional
+        $ an hour for the whole offer, with the disk below.
+    min_reliability : float, optional
+        A fraction, 0 to 1.
+    min_down : float, optional
+        Mbit/s that the machine downloads at least.
+    country : tuple of str
+        Any of them: two-letter codes, names (``"Germany"``) or regions (``"EU"``, ``"Asia"``).
+    datacenter : bool
+        Only machines in datacenters.
+    verified : bool
+        Only verified machines (the service's own default).
+    type : str
+        ``on-demand``, ``bid`` or ``reserved``.
+    disk : float
+        GB of disk that prices include.
+    text : str
+        Anything else, in the query language.
+    """
+
+    gpu_name: tuple[str, ...] = ()
+    num_gpus: int | None = None
+    min_vram: float | None = None
+    max_price: float | None = None
+    min_reliability: float | None = None
+    min_down: float | None = None
+    country: tuple[str, ...] = ()
+    datacenter: bool = False
+    verified: bool = True
+    type: str = "on-demand"
+    disk: float = DEFAULT_DISK_GB
+    text: str = ""
+
+    def page(self) -> dict[str, Any]:
+        """Return the state as JSON for the page."""
+        state = asdict(self)
+        return {**state, "gpu_name": list(self.gpu_name), "country": list(self.country)}
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """Return the state with `changes`, each checked.
+
+        Parameters
+        ----------
+        changes : mapping
+            Field names and values; what comes from a page is not trusted to be well formed.
+
+        Raises
+        ------
+        QueryError
+            For a field that does not exist or a value that it cannot have.
+        """
+        known = {field.name for field in fields(self)}
+        unknown = sorted(set(changes) - known)
+        if unknown:
+            raise QueryError(
+                f"The explorer has no filter {unknown[0]!r}; nothing was searched. "
+                f"Available: {', '.join(sorted(known))}."
+            )
+        return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
+
+    def query(self, known_gpus: Iterable[str] = ()) -> Query:
+        """Return what the panel means.
+
+        Raises
+        ------
+        QueryError
+            When the text cannot be understood, or contradicts the other fields.
+        """
+        known_gpus = tuple(known_gpus)
+        written = parse_query(self.text.strip() or None, known_gpus=known_gpus)
+        spoken = {*written.filters, *written.dropped}
+        wanted: dict[str, Any] = {}
+        if self.gpu_name:
+            names = list(self.gpu_name)
+            wanted["gpu_name"] = names if len(names) > 1 else names[0]
+        if self.num_gpus is not None:
+            wanted["num_gpus"] = self.num_gpus
+        if self.min_vram is not None:
+            wanted["gpu_ram_gb"] = (self.min_vram, None)
+        if self.max_price is not None:
+            wanted["dph_total"] = (None, self.max_price)
+        if self.min_reliability is not None:
+            wanted["reliability"] = (self.min_reliability, None)
+        if self.min_down is not None:
+            wanted["inet_down"] = (self.min_down, None)
+        if self.country:
+            codes = codes_of(self.country)
+            wanted["geolocation"] = codes if len(codes) > 1 else codes[0]
+        if self.datacenter:
+            wanted["datacenter"] = True
+        if not self.verified and "verified" not in spoken:
+            wanted["verified"] = "any"
+        return parse_query(written, known_gpus=known_gpus, **wanted)
+
+    @classmethod
+    def from_query(cls, query: Query, **others: Any) -> Self:
+        """Return the panel of `query`; `others` sets what a query does not hold (type, disk)."""
+        state: dict[str, Any] = {}
+        rest = []
+        counts: dict[str, int] = {}
+        for condition in query.conditions:
+            counts[condition.field] = counts.get(condition.field, 0) + 1
+        for condition in query.conditions:
+            found = None
+            if counts[condition.field] == 1:
+                found = _panel_field(condition.field, condition.op, condition.value)
+            if found is None:
+                rest.append(condition)
+            else:
+                state[found[0]] = found[1]
+        dropped = tuple(field for field in query.dropped if field != "verified")
+        if "verified" in query.dropped:
+            state["verified"] = False
+        state["text"] = Query(tuple(rest), dropped).text
+        return cls().changed({**state, **others})
+
+    @property
+    def limits(self) -> int:
+        """How many filters limit the market."""
+        plain = type(self)(type=self.type, disk=self.disk)
+        mine, none = asdict(self), asdict(plain)
+        return sum(mine[name] != none[name] for name in mine)
+
+
+def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
+    """Return which control shows this comparison, and its value; `None` if none does."""
+    many = isinstance(value, (tuple, list))
+    if field in ("gpu_name", "geolocation") and op in ("eq", "in"):
+        words = tuple(value) if many else (value,)
+        if all(isinstance(word, str) for word in words):
+            if field == "gpu_name":
+                return "gpu_name", words
+            region = region_of(words)
+            return "country", words if region is None else (region,)
+    if many or isinstance(value, str):
+        return None
+    if field == "num_gpus" and op == "eq":
+        return "num_gpus", int(value)
+    if field == "gpu_ram" and op == "gte":
+        sizes = [size for size in SIZES if at_least(size) * 1000 == value]
+        return ("min_vram", float(sizes[0])) if sizes else None
+    if field == "dph_total" and op == "lte":
+        return "max_price", float(value)
+    if field == "reliability" and op == "gte":
+        return "min_reliability", float(value)
+    if field == "inet_down" and op == "gte":
+        return "min_down", float(value)
+    if field == "datacenter" and op == "eq" and value is True:
+        return "datacenter", True
+    return None
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in ("gpu_name", "country"):
+        words = [value] if isinstance(value, str) else list(value or ())
+        if not all(isinstance(word, str) for word in words):
+            raise _wrong(name, value, "a list of names")
+        words = [word.strip() for word in words]
+        return tuple(dict.fromkeys(word for word in words if word))
+    if name in ("datacenter", "verified"):
+        if not isinstance(value, bool):
+            raise _wrong(name, value, "True or False")
+        return value
+    if name == "type":
+        return parse_type(str(value))
+    if name == "text":
+        return str(value or "")
+    if value is None and name != "disk":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise _wrong(name, value, "a number")
+    if value < 0 or (name == "min_reliability" and value > 1):
+        raise _wrong(name, value, "0 to 1" if name == "min_reliability" else "0 or more")
+    if name == "num_gpus":
+        if value != int(value) or value < 1:
+            raise _wrong(name, value, "a whole number from 1")
+        return int(value)
+    return float(value)
+
+
+def _wrong(name: str, value: Any, needed: str) -> QueryError:
+    return QueryError(
+        f"The filter {name}={value!r} must be {needed}. Nothing was searched; earlier results are "
+        "kept."
+    )

@@ -1,0 +1,37 @@
+// What the table is sorted by, in words, and the orders that most people want: one click each.
+import { h, setText } from "../kit/dom.js";
+
+const ORDERS = [
+  ["Cheapest", "dph_total", true, "Cheapest offer that fits first"],
+  ["Most reliable", "reliability", false, "Most reliable host first"],
+  ["Best value", "dlperf_per_dphtotal", false, "Most DLPerf per dollar first"],
+];
+
+export class OrderBar {
+  constructor(host, store, signal) {
+    this.store = store;
+    this.says = h("span", { class: "vnb-orderword", role: "status" });
+    this.buttons = ORDERS.map(([text, column, ascending, title]) => h("button", { type: "button", text, title, onclick: () => this.pick(column, ascending) }));
+    this.node = h("div", { class: "vnb-orderbar" }, h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": "Order" }, ...this.buttons), this.says);
+    host.append(this.node);
+    for (const event of ["load", "view", "order"]) store.on(event, () => this.show(), signal);
+    this.show();
+  }
+
+  pick(column, ascending) {
+    const { store } = this;
+    const same = store.order?.column === column && store.order.ascending === ascending;
+    store.order = same ? null : { column, ascending };
+    store.arrange();
+    store.tell("order");
+  }
+
+  show() {
+    const { order, looks } = this.store;
+    ORDERS.forEach(([, column, ascending], i) => {
+      this.buttons[i].setAttribute("aria-pressed", String(order?.column === column && order.ascending === ascending));
+    });
+    const label = order && (looks.find((look) => look.name === order.column)?.label ?? order.column);
+    setText(this.says, order ? `${label} ${order.ascending ? "↑ lowest first" : "↓ highest first"}` : "Vast.ai's own order (score)");
+  }
+}

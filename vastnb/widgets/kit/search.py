@@ -1,0 +1,258 @@
+"""One search of a widget as a value, asked and answered or a problem; and how it is fetched.
+
+Beside the main thread if the page asks for it, in it if Python does. A result is taken on the
+kernel's main thread and nowhere else; until then it is kept. The status line shows what is waited
+for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+import pandas as pd
+
+from vastnb.api.progress import Tick, WaitHook, waits_shown_by
+from vastnb.errors import (
+    AuthError,
+    InvalidRequest,
+    QueryError,
+    QuotaExceeded,
+    RateLimited,
+    ServerError,
+    VastError,
+)
+from vastnb.market.query.query import OfferType, Query
+from vastnb.widgets.kit.main_thread import MainThread
+from vastnb.widgets.kit.work import Job, Result, SearchWorker
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+_log = logging.getLogger("vastnb.widgets")
+
+_TITLES: tuple[tuple[type[VastError], str], ...] = (
+    (QueryError, "Invalid query."),
+    (AuthError, "Vast.ai rejected the API key."),
+    (QuotaExceeded, "Today's row quota is used up."),
+    (RateLimited, "Rate limited by Vast.ai."),
+    (ServerError, "Vast.ai could not be reached."),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One search that the service must answer.
+
+    Parameters
+    ----------
+    number : int
+        Counts up; an answer to an older number is out of date.
+    query, type, storage, limit
+        As for ``Client.search_offers``.
+    body : dict
+        The JSON that it becomes, to compare searches by.
+    refresh : bool
+        Whether a cached answer will not do.
+    """
+
+    number: int
+    query: Query
+    type: str
+    storage: float
+    limit: int | None
+    body: Mapping[str, Any]
+    refresh: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, in words: what happened, and what to do."""
+
+    kind: str
+    title: str
+    text: str
+    retry: bool
+
+    @classmethod
+    def of(cls, error: Exception, title: str = "The search failed.") -> Problem:
+        """Describe an error; `title` is for kinds that have none of their own."""
+        if not isinstance(error, VastError):
+            return cls("unexpected", "Unexpected error.", f"{type(error).__name__}: {error}", True)
+        for kind, title in _TITLES:
+            if isinstance(error, kind):
+                return cls(kind.__name__, title, str(error), kind is not QueryError)
+        return cls(type(error).__name__, title, str(error), not isinstance(error, InvalidRequest))
+
+
+def answer(client: Client, request: Request) -> pd.DataFrame | VastError:
+    """Send a request; return its frame, or what went wrong. Never raises an `Exception`."""
+    try:
+        return client.search_offers(
+            request.query,
+            type=cast(OfferType, request.type),
+            storage=request.storage,
+            limit=request.limit,
+            refresh=request.refresh,
+        )
+    except VastError as error:
+        return error
+    except Exception as error:  # noqa: BLE001  (a worker would die silently; the page shows this)
+        _log.exception("a search of the explorer failed")
+        return VastError(f"{unexpected(error)} Nothing was rented; earlier results are kept.")
+
+
+def unexpected(error: BaseException) -> str:
+    """Return the sentence for an error that nobody has foreseen."""
+    return f"Unexpected error ({error.__class__.__name__}: {error}). Please report it."
+
+
+def waits_told(tell: Callable[[float | None], None]) -> WaitHook:
+    """Return a wait hook that tells until when it waits (epoch seconds), and `None` afterwards."""
+
+    @contextmanager
+    def waiting(seconds: float) -> Iterator[Tick]:
+        tell(time.time() + seconds)
+        try:
+            yield lambda passed: None
+        finally:
+            tell(None)
+
+    def hook(endpoint: str, seconds: float, reason: str) -> AbstractContextManager[Tick]:
+        return waiting(seconds)
+
+    return hook
+
+
+class Fetching(Generic[Job, Result]):
+    """A part of a widget: its worker, and what comes back from it.
+
+    A widget says how something is fetched (`_fetch`), what becomes of it (`_take`), whether more
+    is to come (`_waits`), and how it shows what it has (`_show`, `_tell`).
+    """
+
+    _client: Client
+    _closed: bool
+    send: Callable[..., None]
+    if TYPE_CHECKING:  # the widget's own
+
+        def _guarded(self, work: Callable[[], None], *, always: bool = False) -> None: ...
+
+    def _set_up(self, client: Client) -> None:
+        """Make the parts; in the kernel's main thread."""
+        self._client = client
+        self._main = MainThread()
+        self._busy: dict[str, Any] | None = None
+        self._results: deque[tuple[Job, Result]] = deque()
+        self._worker: SearchWorker[Job, Result] = SearchWorker(self._fetch_aside, self._fetched)
+
+    def wait(self, timeout: float = 60) -> bool:
+        """Wait for what the page has asked for; return False after `timeout` seconds."""
+        done = self._worker.wait(timeout)
+        self._drain()
+        return done
+
+    # -- what a widget says ----------------------------------------------------------------------
+
+    def _fetch(self, job: Job) -> Result:
+        """Fetch; what goes wrong is part of the result."""
+        raise NotImplementedError
+
+    def _take(self, job: Job, result: Result) -> None:
+        """Take a result in."""
+        raise NotImplementedError
+
+    def _waits(self) -> bool:
+        """Say whether more is to come."""
+        raise NotImplementedError
+
+    def _show(self) -> None:
+        """Show what there is."""
+        raise NotImplementedError
+
+    def _tell(self) -> None:
+        """Set the status line."""
+        raise NotImplementedError
+
+    # -- what it is given ------------------------------------------------------------------------
+
+    def _fetch_now(self, job: Job | None) -> None:
+        """Fetch in this thread, if there is anything to fetch, and show."""
+        if job is not None:
+            self._busy = {"since": time.time()}
+            self._tell()
+            try:
+                result = self._fetch(job)
+            finally:
+                self._busy = None
+            self._take(job, result)
+        self._show()
+
+    def _fetch_later(self, job: Job | None, *, at_once: bool = False, seen: bool = True) -> None:
+        """Show what can be shown now; fetch in a while.
+
+        Parameters
+        ----------
+        job : Job or None
+            None is nothing to fetch: what was to be fetched is not wanted any longer.
+        at_once : bool
+            Without the pause in which another may come.
+        seen : bool
+            Whether the status line says so.
+        """
+        if job is None:
+            self._worker.cancel()
+            self._busy = None
+        else:
+            self._busy = {"since": time.time()} if seen else None
+            self._worker.submit(job, at_once=at_once)
+        self._show()
+
+    def _on_main(self, work: Callable[[], None]) -> None:
+        self._main.run(lambda: self._guarded(work))
+
+    def _drain(self) -> None:
+        """Take what has come; on the main thread only."""
+        if not self._results or not self._main.here:
+            return
+        while self._results:
+            self._take(*self._results.popleft())
+        if not self._waits():
+            self._busy = None
+        self._show()
+        if not self._closed:
+            self.send({"type": "answered"})
+
+    def _end_fetching(self) -> None:
+        """Fetch nothing more, and drop what comes."""
+        if "_worker" in self.__dict__:  # else it was never made whole
+            self._worker.close()
+            self._results.clear()
+
+    def _quota(self) -> dict[str, int] | None:
+        try:
+            quota = self._client.quota()
+        except (VastError, OSError):  # a number that is nice to have; the search said what is wrong
+            return None
+        return {"used": quota.used, "limit": quota.limit}
+
+    # -- in the worker's thread ------------------------------------------------------------------
+
+    def _fetch_aside(self, job: Job) -> Result:
+        told = waits_told(lambda until: self._on_main(lambda: self._tell_wait(until)))
+        with waits_shown_by(told):
+            return self._fetch(job)
+
+    def _tell_wait(self, until: float | None) -> None:
+        if self._busy is not None:
+            self._busy = {"since": self._busy["since"], "until": until}
+            self._tell()
+
+    def _fetched(self, job: Job, result: Result) -> None:
+        self._results.append((job, result))
+        self._on_main(self._drain)

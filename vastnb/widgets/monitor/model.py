@@ -1,0 +1,363 @@
+"""The monitor without its view: what is known, what is shown, what a click may do.
+
+One model serves all monitors of a client, and outlives them: a cell that is run again goes on with
+the same notices, the same spending and the same actions under way. It is plain Python, used from
+the main thread only; the time is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from vastnb.api.text import plain
+from vastnb.fleet.ledger import Ledger
+from vastnb.fleet.status import TO_DO
+from vastnb.values import number
+from vastnb.widgets.monitor.actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
+from vastnb.widgets.monitor.view import code_of, figures_of, row_of
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+    from vastnb.fleet.watch.watcher import Change, Snapshot, Watched, Watcher
+
+TREND: Final = 48
+"""Looks of which it is remembered how busy the GPUs were."""
+NEWS: Final = 40
+"""Events that are sent to the page; all of them are in the frame."""
+NOTICES: Final = 50
+"""Notices that wait to be read, at most; the oldest are in the frame of events."""
+SAID_FOR: Final = 90.0
+"""Seconds for which it is shown that an action has succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that costs money and that somebody should read.
+
+    Parameters
+    ----------
+    key : int
+        By which it is put away.
+    change : Change
+        What was seen.
+    """
+
+    key: int
+    change: Change
+
+
+PASSING: Final = frozenset({"outbid", "stuck", "failed", "unreachable"})
+"""States that a notice tells of, and that may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    at: float
+    outcome: Outcome
+
+
+class MonitorModel:
+    """All that the monitors of one client know. Made by `model_of`."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.ledger = Ledger()
+        self.trends: dict[int, deque[float | None]] = {}
+        self.notices: deque[Notice] = deque(maxlen=NOTICES)
+        self.news: deque[Change] = deque(maxlen=NEWS)
+        self.busy: dict[int, tuple[Click, float]] = {}
+        self._said: dict[int, _Said] = {}
+        self._unseen: dict[int, int] = {}
+        self._keys: deque[str] = deque(maxlen=500)
+        self._heard: deque[Change] = deque(maxlen=500)
+        self._count = 0
+
+    # -- what was seen ----------------------------------------------------------------------------
+
+    def see(self, snapshot: Snapshot, changes: Sequence[Change] = ()) -> None:
+        """Take what the watcher has seen. Several monitors may tell of the same look.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            The picture.
+        changes : sequence of Change
+            What was new in it.
+        """
+        for change in changes:
+            if not any(change is known for known in self._heard):
+                self._heard.append(change)
+                self._hear(change)
+        before = self.snapshot
+        if before is snapshot:
+            return
+        self.snapshot = snapshot
+        # What an action has led to shows with the first look that was made after it.
+        for one in [one for one, looks in self._unseen.items() if snapshot.looks > looks]:
+            del self._unseen[one]
+        if snapshot.asked_at is None or (before and before.asked_at == snapshot.asked_at):
+            return
+        self._count_money(snapshot, snapshot.asked_at)
+
+    def remember(self, events: pd.DataFrame, history: pd.DataFrame) -> None:
+        """Catch up with what was seen before the first monitor was opened.
+
+        Parameters
+        ----------
+        events, history : DataFrame
+            As from the watcher.
+        """
+        from vastnb.fleet.watch.changes import Change
+
+        for row in events.tail(NEWS).to_dict("records"):
+            known: dict[str, Any] = {
+                str(name): None if pd.isna(value) else value for name, value in row.items()
+            }
+            self._hear(Change(**{**known, "at": known["at"].timestamp()}))
+        for one, loads in history.groupby("id"):
+            values = loads["gpu_util"].tail(TREND).astype("Float64").tolist()
+            trend = [None if pd.isna(load) else float(load) for load in values]
+            self.trends[int(str(one))] = deque(trend, maxlen=TREND)
+
+    def dismiss(self, key: int | None) -> None:
+        """Put a notice away; None puts all away."""
+        left = [one for one in self.notices if key is not None and one.key != key]
+        self.notices = deque(left, maxlen=NOTICES)
+
+    # -- what is clicked --------------------------------------------------------------------------
+
+    def take(self, content: Mapping[str, Any], now: float) -> Click | str | None:
+        """Take a click of the page; return it if it is to be carried out.
+
+        What is refused is said where the machine is shown, and returned in words if the click has
+        opened a place of its own for the answer.
+
+        Parameters
+        ----------
+        content : mapping
+            The page's message.
+        now : float
+            Epoch seconds.
+        """
+        click = read_click(content)
+        if click is None or click.key in self._keys:
+            return None
+        self._keys.append(click.key)
+        why = refusal_of(click, self._watched(click.id), now)
+        if not why and click.verb not in QUIET and click.id in self.busy:
+            doing = DOING[self.busy[click.id][0].verb]
+            why = f"Still busy: {doing[:1].lower()}{doing[1:]}. Nothing was done."
+        if why and click.verb in QUIET:
+            return why
+        if why:
+            self._said[click.id] = _Said(now, Outcome(why, "warn"))
+            return None
+        if click.verb not in QUIET:
+            self.busy[click.id] = (click, now)
+            self._said.pop(click.id, None)
+        return click
+
+    def done(self, click: Click, outcome: Outcome, now: float) -> None:
+        """Take what came of a click."""
+        if self.busy.get(click.id, (None,))[0] is click:
+            del self.busy[click.id]
+        if click.verb not in QUIET:
+            self._unseen[click.id] = self.snapshot.looks if self.snapshot else 0
+        if outcome.text and click.verb not in QUIET:
+            self._said[click.id] = _Said(now, outcome)
+            if self._watched(click.id) is None:  # no card is left to say it on
+                self._hear_outcome(click, outcome, now)
+
+    def hush(self, id: int) -> None:
+        """Forget what the last action of a machine has led to: it was read."""
+        self._said.pop(id, None)
+
+    # -- what is shown ----------------------------------------------------------------------------
+
+    def picture(self, now: float, *, client: Client | None = None) -> dict[str, Any]:
+        """Return everything that a page shows.
+
+        Parameters
+        ----------
+        now : float
+            Epoch seconds; the page's own clock may differ.
+        client : Client, optional
+            Who has rented, and may rent another machine in the place of one.
+
+        Returns
+        -------
+        dict
+            JSON-able, about 600 bytes for a machine. Nothing secret is in it.
+        """
+        snapshot = self.snapshot
+        rows = self.rows(now)
+        for row in rows:
+            row["deadline"] = client.watcher.deadline(row["id"]) if client else None
+            if row["deadline"] is not None and row["verbs"]:
+                row["verbs"].insert(-1, "extend")
+            if "next" in row["verbs"]:
+                row |= self._again(row["id"], client)
+        return {
+            "type": "picture",
+            "now": now,
+            "asked_at": snapshot.asked_at if snapshot else None,
+            "error": plain(snapshot.error, 600) if snapshot else "",
+            "doubted": snapshot.doubted if snapshot else "",
+            "figures": self.figures(now),
+            "rows": rows,
+            "notices": [
+                {"key": one.key, **_news(as_of_now(one.change, self._watched_now(one.change)))}
+                for one in sorted(self.notices, key=_urgent)
+            ],
+            "news": [_news(change) for change in reversed(self.news)],
+            "acks": list(self._keys)[-20:],
+        }
+
+    def rows(self, now: float) -> list[dict[str, Any]]:
+        """Return what is shown of each machine, trouble first."""
+        rows = []
+        for watched in self._instances():
+            spent = self.ledger.spent(watched.id)
+            row = row_of(watched, spent, list(self.trends.get(watched.id, ())))
+            click, since = self.busy.get(watched.id, (None, 0.0))
+            row["busy"] = click and {"verb": click.verb, "text": DOING[click.verb], "since": since}
+            row["unseen"] = watched.id in self._unseen
+            said = self._said.get(watched.id)
+            fresh = said and (said.outcome.level in ("warn", "bad") or now - said.at < SAID_FOR)
+            row["said"] = (
+                {"text": plain(said.outcome.text, 600), "level": said.outcome.level}
+                if said and fresh
+                else None
+            )
+            rows.append(row)
+        return sorted(rows, key=lambda row: (row["rank"], -row["id"]))
+
+    def figures(self, now: float) -> dict[str, Any]:
+        """Return the headline numbers, see `vastnb.widgets.monitor.view.figures_of`."""
+        from vastnb.fleet.watch.watcher import Snapshot
+
+        snapshot = self.snapshot or Snapshot()
+        known = snapshot.asked_at is not None
+        return figures_of(snapshot, self.ledger.today(now) if known else None)
+
+    def _again(self, id: int, client: Client | None) -> dict[str, Any]:
+        """Return what the next offer may cost, or the code by which the user may rent another."""
+        from vastnb.fleet.rent.replacement import next_offer
+
+        watched = self._watched(id)
+        if watched is None:
+            return {}
+        found = next_offer(client, id, watched.record) if client else None
+        if found is None or found.max_dph is None:
+            return {"again": None, "code": code_of(watched.record)}
+        # What is shown is what may be paid. Rounded down, it would exclude the very offer.
+        most = math.ceil(found.max_dph * 1e4 - 1e-6) / 1e4
+        return {"again": {"left": found.left, "max_dph": most}}
+
+    def _instances(self) -> Sequence[Watched]:
+        return self.snapshot.instances if self.snapshot else ()
+
+    def _watched(self, id: int) -> Watched | None:
+        return self.snapshot.of(id) if self.snapshot else None
+
+    # -- in private -------------------------------------------------------------------------------
+
+    def _watched_now(self, change: Change) -> Watched | None:
+        return None if change.id is None else self._watched(change.id)
+
+    def _hear(self, change: Change) -> None:
+        last = next((one for one in reversed(self.news) if one.id == change.id), None)
+        if last is not None and last.kind == change.kind == "action" and last.text == change.text:
+            return  # asked for twice, by a click and by what carries it out: one thing
+        self.news.append(change)
+        if change.kind == "notice":
+            self._count += 1
+            self.notices.append(Notice(self._count, change))
+
+    def _hear_outcome(self, click: Click, outcome: Outcome, now: float) -> None:
+        from vastnb.fleet.watch.changes import Change
+
+        change = Change(
+            now, click.id, None, "action", None, None, plain(outcome.text, 600), outcome.level
+        )
+        self.news.append(change)
+        if outcome.level in ("warn", "bad"):
+            self._count += 1
+            self.notices.append(Notice(self._count, change))
+
+    def _count_money(self, snapshot: Snapshot, now: float) -> None:
+        there = set()
+        for watched in snapshot.instances:
+            if watched.verdict.state == "gone":
+                continue
+            there.add(watched.id)
+            self.ledger.see(watched.id, watched.record, watched.verdict.state, now)
+            trend = self.trends.setdefault(watched.id, deque(maxlen=TREND))
+            runs = watched.verdict.state == "running"
+            trend.append(number(watched.record.get("gpu_util")) if runs else None)
+        for gone in self.ledger.known() - there:
+            self.ledger.gone(gone, now)
+        for gone in [one for one in self.trends if one not in there]:
+            del self.trends[gone]
+        shown = {one.id for one in snapshot.instances}
+        for gone in [one for one in self._said if one not in shown]:
+            del self._said[gone]
+
+
+def as_of_now(change: Change, watched: Watched | None) -> Change:
+    """Return a notice as it is to be read now: what has passed asks for nothing any longer.
+
+    Parameters
+    ----------
+    change : Change
+        What was said then.
+    watched : Watched or None
+        The machine now, if it is about one.
+    """
+    if change.kind != "notice" or watched is None or change.after not in PASSING:
+        return change
+    now = watched.verdict.state
+    if now not in ("running", "gone"):
+        return change
+    how = "Running again" if now == "running" else "Gone"
+    then = change.text
+    for advised in filter(None, TO_DO.values()):
+        then = then.removesuffix(f" {advised}.")
+    return replace(change, level="info", text=f"{how}. Earlier: {then}")
+
+
+def _news(change: Change) -> dict[str, Any]:
+    return {
+        "at": change.at,
+        "id": change.id,
+        "label": plain(change.label, 80) if change.label else None,
+        "kind": change.kind,
+        "level": change.level,
+        "text": plain(change.text, 400),
+    }
+
+
+def _urgent(notice: Notice) -> tuple[bool, float]:
+    return notice.change.level != "bad", -notice.change.at
+
+
+_MODELS: weakref.WeakKeyDictionary[Watcher, MonitorModel] = weakref.WeakKeyDictionary()
+
+
+def model_of(watcher: Watcher) -> MonitorModel:
+    """Return the model of a client's monitors; it lives as long as the client's watcher."""
+    model = _MODELS.get(watcher)
+    if model is None:
+        model = _MODELS[watcher] = MonitorModel()
+        model.remember(watcher.events(), watcher.history())
+    return model
+
+
+__all__ = ["MonitorModel", "Notice", "model_of"]

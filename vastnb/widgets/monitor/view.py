@@ -1,0 +1,265 @@
+"""What the monitor shows of a machine, and of all of them together: plain values.
+
+Pure functions of what the watcher saw. Nothing that comes out of them is secret: the watcher's
+records hold no token, no start script and no value of an environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from vastnb.api.text import plain, seconds
+from vastnb.fleet.connect import ssh_command
+from vastnb.fleet.ledger import Spent, rates_of
+from vastnb.fleet.rent.replacement import DEARER
+from vastnb.fleet.status import TO_DO
+from vastnb.market.tables.vram import nominal
+from vastnb.values import number
+from vastnb.widgets.table.saved import static_table
+
+if TYPE_CHECKING:
+    from vastnb.fleet.watch.watcher import Snapshot, Watched
+
+TROUBLE: Final = frozenset({"stuck", "failed", "outbid", "unreachable", "offline"})
+"""States in which somebody should do something."""
+
+_TONES: Final = {
+    "running": "good",
+    "starting": "busy",
+    "stuck": "warn",
+    "offline": "warn",
+    "outbid": "bad",
+    "failed": "bad",
+    "unreachable": "bad",
+    "stopped": "off",
+    "gone": "gone",
+}
+_RANKS: Final = {"starting": 1, "running": 2, "stopped": 3, "gone": 4}
+"""Trouble first (0), then what is on its way; what is over comes last."""
+
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+TEXT: Final = 300
+"""Characters of a text from elsewhere that are sent to the page."""
+
+
+def verbs_of(watched: Watched) -> list[str]:
+    """Return what can be done with a machine now, most useful first."""
+    state, record = watched.verdict.state, watched.record
+    if state == "gone":
+        return []
+    meant = record.get("intended_status")
+    verbs = []
+    if state in ("running", "unreachable"):
+        verbs.append("connect")
+    verbs.append("logs")
+    if "try the next offer" in watched.verdict.advice:
+        verbs.append("next")
+    if state == "outbid" or record.get("is_bid") is True:
+        verbs.append("bid")
+    if meant == "running":
+        verbs.append("stop")
+    if meant != "running" or watched.verdict.advice == "start again":
+        verbs.append("start")
+    if state in ("running", "unreachable", "failed") and meant == "running":
+        verbs.append("reboot")
+    return [*verbs, "label", "destroy"]
+
+
+def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None]) -> dict[str, Any]:
+    """Return what is shown of one machine.
+
+    Parameters
+    ----------
+    watched : Watched
+        What was seen.
+    spent : Spent or None
+        What it has cost, estimated.
+    trend : sequence of float or None
+        How busy its GPUs were at the last looks, %, oldest first.
+
+    Returns
+    -------
+    dict
+        JSON-able. Times are epoch seconds, prices $/h, sizes GB, temperatures °C.
+    """
+    record, verdict = watched.record, watched.verdict
+    rates = rates_of(record, verdict.state)
+    disk = number(record.get("storage_total_cost")) or rates.disk
+    when_running = number(record.get("dph_total")) or 0.0
+    return {
+        "id": watched.id,
+        "ours": watched.ours,
+        "state": verdict.state,
+        "tone": _TONES.get(verdict.state, "off"),
+        "rank": _RANKS.get(verdict.state, 0),
+        "reason": plain(verdict.reason, TEXT),
+        "advice": verdict.advice,
+        "advice_text": TO_DO[verdict.advice],
+        "settled": verdict.settled,
+        "since": watched.since,
+        "label": _text(record.get("label")),
+        "gpu": gpu_of(record),
+        "vram": _vram(record),
+        "image": _text(record.get("image_uuid")),
+        "place": _text(record.get("geolocation"), 60),
+        "started": number(record.get("start_date")),
+        "util": _load(record, "gpu_util"),
+        "temp": _load(record, "gpu_temp"),
+        "trend": [None if value is None else round(value) for value in trend],
+        "dph": round(rates.total, 6),
+        "dph_run": round(when_running, 6),
+        "dph_disk": round(disk, 6),
+        "disk": number(record.get("disk_space")),
+        "spent": None if spent is None else round(spent.usd, 4),
+        "spent_how": "" if spent is None else spent.how,
+        "is_bid": record.get("is_bid") is True,
+        "bid": _price(record.get("dph_base")) if record.get("is_bid") is True else None,
+        "min_bid": _price(record.get("min_bid")) if record.get("is_bid") is True else None,
+        "ssh": ssh_command(record),
+        "jupyter": "jupyter" in str(record.get("image_runtype")),
+        "verbs": verbs_of(watched),
+    }
+
+
+def gpu_of(record: Mapping[str, Any]) -> str:
+    """Return ``"2x RTX 4090"``, with a proper sign for times."""
+    name = _text(record.get("gpu_name"), 60) or "GPU not known"
+    count = number(record.get("num_gpus"))
+    return f"{count:.0f}{TIMES} {name}" if count and count != 1 else name
+
+
+def code_of(record: Mapping[str, Any]) -> str:
+    """Return the line that rents a machine like this one, as far as its record tells."""
+    query = {"gpu_name": record.get("gpu_name"), "num_gpus": record.get("num_gpus")}
+    parts = [repr(query), f"image={_text(record.get('image_uuid'))!r}"]
+    disk = number(record.get("disk_space"))
+    if disk:
+        parts.append(f"disk={disk:g}")
+    for name in ("label", "image_runtype"):
+        text = _text(record.get(name))
+        if text:
+            parts.append(f"{name.removeprefix('image_')}={text!r}")
+    bid = number(record.get("dph_base")) if record.get("is_bid") is True else None
+    if bid:
+        parts.append(f"bid={bid:.4g}")
+    price = number(record.get("dph_total"))
+    if price:
+        parts.append(f"max_dph={price * DEARER:.4g}")
+    return f"client.rent({', '.join(parts)})"
+
+
+def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:
+    """Return the headline numbers.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        What was seen.
+    today : float or None
+        Spent since midnight (UTC), $, estimated.
+
+    Returns
+    -------
+    dict
+        ``per_hour``: what is charged now; and the part of it that machines cost which are not
+        meant to run: ``idle_per_hour``, of ``idle`` machines. ``full_per_hour``: what it is when
+        all that are meant to run do so, as in `Client.burn`; ``runway_hours`` is how long the
+        ``credit`` lasts then. ``today``; ``counts`` of states.
+    """
+    per_hour = idle_per_hour = full = 0.0
+    idle = 0
+    counts: dict[str, int] = {}
+    for one in snapshot.instances:
+        counts[one.verdict.state] = counts.get(one.verdict.state, 0) + 1
+        if one.verdict.state == "gone":
+            continue
+        total = rates_of(one.record, one.verdict.state).total
+        per_hour += total
+        meant = one.record.get("intended_status") != "stopped"
+        price = number(one.record.get("dph_total"))
+        full += price if meant and price is not None else total
+        if one.record.get("intended_status") != "running" and total > 0:
+            idle_per_hour += total
+            idle += 1
+    credit = snapshot.credit
+    lasts = max(0.0, credit) / full if credit is not None and full > 0 else None
+    return {
+        "per_hour": round(per_hour, 6),
+        "full_per_hour": round(full, 6),
+        "idle_per_hour": round(idle_per_hour, 6),
+        "idle": idle,
+        "today": None if today is None else round(today, 4),
+        "credit": None if credit is None else round(credit, 2),
+        "runway_hours": None if lasts is None else round(lasts, 2),
+        "counts": counts,
+    }
+
+
+def static_copy(
+    rows: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Any],
+    *,
+    asked_at: float | None,
+    trouble: str,
+    simulated: bool,
+    css_class: str,
+) -> str:
+    """Return the HTML that is left of the monitor without a kernel: what was seen last."""
+    frame = pd.DataFrame(
+        {
+            "instance": [str(row["id"]) for row in rows],
+            "label": [row["label"] or "" for row in rows],
+            "state": [row["state"] for row in rows],
+            "why": [row["reason"] for row in rows],
+            "GPU": [row["gpu"] for row in rows],
+            "$/h now": [f"{row['dph']:.4f}" for row in rows],
+            "$ so far (estimate)": [
+                "" if row["spent"] is None else f"{row['spent']:.2f}" for row in rows
+            ],
+        },
+        dtype="object",
+    )
+    made_up = "SIMULATED: " if simulated else ""
+    count = f"{len(rows)} machine{'s' * (len(rows) != 1)}"
+    when = f", {pd.Timestamp(asked_at, unit='s'):%Y-%m-%d %H:%M:%S} UTC" if asked_at else ""
+    caption = f"{made_up}{count}, ${figures['per_hour']:.4f}/h{when}"
+    if figures["idle"]:
+        caption += f"; ${figures['idle_per_hour']:.4f}/h of it for {figures['idle']} not running"
+    if figures["runway_hours"] is not None:
+        lasts = seconds(figures["runway_hours"] * 3600)
+        caption += f"; credit ${figures['credit']:.2f}, enough for {lasts}"
+    note = f"{trouble} " if trouble else ""
+    return static_table(
+        frame,
+        caption=caption,
+        note=f"{note}As it was when the cell ran. Run the cell to watch.",
+        columns=list(frame.columns),
+        rows=60,
+        css_class=css_class,
+    )
+
+
+def _text(value: Any, limit: int = 120) -> str | None:
+    return (plain(value, limit) or None) if isinstance(value, str) else None
+
+
+def _price(value: Any) -> float | None:
+    found = number(value)
+    return None if found is None else round(found, 6)
+
+
+def _load(record: Mapping[str, Any], name: str) -> float | None:
+    """Return a reading of the GPUs, of a machine that is shown as running."""
+    found = number(record.get(name)) if record.get("actual_status") == "running" else None
+    return None if found is None else round(found, 1)
+
+
+def _vram(record: Mapping[str, Any]) -> str | None:
+    megabytes = number(record.get("gpu_ram"))
+    return f"{nominal(megabytes)} GB" if megabytes and megabytes > 0 else None
+
+
+__all__ = ["TROUBLE", "figures_of", "gpu_of", "row_of", "static_copy", "verbs_of"]

@@ -1,0 +1,308 @@
+"""`monitor`: all machines of an account in one widget, with what they cost and what can be done.
+
+`Monitor` is a thin shell around `MonitorModel`. The page sets the pace (`poller`): while somebody
+can see the monitor it asks, and one list call answers all monitors of a client; otherwise nothing
+is sent. Clicks are checked by the model and carried out in a thread of their own each.
+
+Everything is written from one thread, the kernel's main one; workers only hand over. What is shown
+goes to the page as messages and not as synced traits, so that a saved notebook holds the static
+copy and nothing else. An address that holds a token is sent once, to whoever has clicked for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from vastnb.fleet.records import frame_of_instances
+from vastnb.widgets.kit import registry
+from vastnb.widgets.kit.bundle import bundle, styles
+from vastnb.widgets.kit.main_thread import MainThread
+from vastnb.widgets.kit.pace import Poller
+from vastnb.widgets.kit.search import unexpected
+from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
+from vastnb.widgets.monitor.model import MonitorModel, model_of
+from vastnb.widgets.monitor.view import static_copy
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+    from vastnb.fleet.watch.watcher import Change, Snapshot
+
+_log = logging.getLogger("vastnb.widgets")
+
+
+def monitor(
+    client: Client,
+    *,
+    on_notice: Callable[[Change], object] | None = None,
+    key: str | None = None,
+) -> Monitor:
+    """Watch all instances of the account: how they are, what they cost, what can be done.
+
+    One list call is made at once. From then on the page sets the pace: a call every 5 to 30
+    seconds while somebody can see the monitor, one for all monitors of a client, and none while
+    nobody looks. Watching ends with the widget; machines stay as they are.
+
+    Parameters
+    ----------
+    client : Client
+        Whose instances to watch.
+    on_notice : callable, optional
+        ``on_notice(change)`` is called in the kernel's main thread with every notice of what costs
+        money that it should not (outbid, stuck, failed, not to be reached, credit that runs low,
+        past its deadline). See `vastnb.fleet.watch.changes.Change`.
+    key : str, optional
+        A newer monitor with the same key replaces this one. By default the notebook cell is the
+        key, so running a cell again leaves nothing behind.
+
+    Returns
+    -------
+    Monitor
+        With ``.df``, ``.events`` and ``.history`` at any moment.
+
+    Examples
+    --------
+    >>> import vastnb
+    >>> watching = vastnb.monitor(vastnb.demo())  # doctest: +SKIP
+    >>> watching.events  # doctest: +SKIP
+    """
+    made = Monitor(client, on_notice=on_notice)
+    cell, run = registry.this_cell()
+    registry.replace(made, "monitor", key or cell, None if key else run)
+    return made
+
+
+class Monitor(LiveWidget):
+    """Machines, money and actions in one widget; made by `monitor`.
+
+    Parameters
+    ----------
+    client : Client
+        Whose instances to watch.
+    on_notice : callable, optional
+        Called with every notice.
+    """
+
+    _esm = bundle("monitor/view")
+    _css = styles("kit/theme", "kit/status", "monitor/view", "monitor/machines", "kit/dialog")
+
+    def __init__(
+        self, client: Client, *, on_notice: Callable[[Change], object] | None = None
+    ) -> None:
+        super().__init__()
+        self._client = client
+        self._on_notice = on_notice
+        self._notice_trouble = ""
+        self._main = MainThread()
+        self._results: deque[tuple[Click, Outcome]] = deque()
+        watcher = client.watcher
+        self._model: MonitorModel = model_of(watcher)
+        self._poller = Poller(watcher, self._main, self._on_look, self._tell)
+        try:
+            self._poller.look_now()
+        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
+            self.close()
+            raise
+
+    # -- for the user -----------------------------------------------------------------------------
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """The instances as they were last seen, without asking: as `Client.show_instances`.
+
+        Columns that watching does not need are missing values.
+        """
+        self._drain()
+        snapshot = self._client.watcher.snapshot
+        there = [one for one in snapshot.instances if one.verdict.state != "gone"]
+        return frame_of_instances(
+            [one.record for one in there],
+            now=snapshot.asked_at or self._now(),
+            verdicts={one.id: one.verdict for one in there},
+            provenance={"source": self._client.base_url, "simulated": self._client.simulated},
+        )
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What has changed since the client began to watch: see `Watcher.events`."""
+        return self._client.watcher.events()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """How busy, how warm and how dear each instance was at each look: `Watcher.history`."""
+        return self._client.watcher.history()
+
+    @property
+    def notices(self) -> list[str]:
+        """What is to be read and was not put away yet, in words, newest last."""
+        self._drain()
+        return [
+            f"{one.change.id}: {one.change.text}" if one.change.id else one.change.text
+            for one in self._model.notices
+        ]
+
+    @property
+    def paused(self) -> bool:
+        """Whether the page asks nothing for the time being. May be set."""
+        return self._poller.paused
+
+    @paused.setter
+    def paused(self, value: bool) -> None:
+        self._poller.paused = value
+
+    def refresh(self) -> Self:
+        """Look now, whether it is time or not, and wait for the answer."""
+        self._drain()
+        self._poller.look_now(at_once=True)
+        return self
+
+    def _end(self) -> None:
+        """End its looks. Machines stay as they are; an action that is under way goes on."""
+        if "_poller" in self.__dict__:
+            self._poller.close()
+
+    def __repr__(self) -> str:
+        figures = self._model.figures(self._now())
+        there = sum(count for state, count in figures["counts"].items() if state != "gone")
+        made_up = ", simulated" if self._client.simulated else ""
+        return f"<Monitor: {there} instances, ${figures['per_hour']:.4f}/h{made_up}>"
+
+    # -- from the page ----------------------------------------------------------------------------
+
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        super()._heard(content)
+        kind = content.get("type")
+        if kind == "ask":
+            self._poller.asked(at_once=bool(content.get("at_once")))
+        elif kind == "pause":
+            self._on_main(lambda: setattr(self, "paused", bool(content.get("on"))))
+        elif kind == "act":
+            self._on_main(lambda: self._take_click(content))
+        elif kind == "dismiss":
+            self._on_main(lambda: self._dismiss(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._notice_trouble = unexpected(error)
+        self._show()
+
+    def _dismiss(self, content: Mapping[str, Any]) -> None:
+        if "id" in content:
+            self._model.hush(content["id"])
+        elif content.get("key") == "callback":
+            self._notice_trouble = ""
+        else:
+            self._model.dismiss(content.get("key"))
+        self._show()
+
+    def _take_click(self, content: Mapping[str, Any]) -> None:
+        self._drain()
+        click = self._model.take(content, self._now())
+        if isinstance(click, str):
+            self._tell({"type": "answer", "key": content.get("key"), "failed": click})
+        elif click is not None:
+            watched = self._client.watcher.snapshot.of(click.id)
+            record = watched.record if watched else {}
+            threading.Thread(
+                target=self._carry_out, args=(click, record), name="vastnb-act", daemon=True
+            ).start()
+        self._show()
+
+    # -- in threads of their own ------------------------------------------------------------------
+
+    def _carry_out(self, click: Click, record: Mapping[str, Any]) -> None:
+        outcome = carry_out(self._client, click, record)
+        self._results.append((click, outcome))
+        # Without the check whether this monitor is still open: the model outlives it.
+        self._main.run(lambda: self._guarded(self._take_results, always=True))
+
+    # -- on the main thread -----------------------------------------------------------------------
+
+    def _on_main(self, work: Callable[[], None]) -> None:
+        self._main.run(lambda: self._guarded(work))
+
+    def _now(self) -> float:
+        return self._client._clock_of_fleet().time()
+
+    def _drain(self) -> None:
+        """Take what other threads have brought, where no loop does it."""
+        if self._main.here:
+            self._poller.drain()
+            self._take_results()
+
+    def _take_results(self) -> None:
+        if not self._results:
+            return
+        acted = False
+        while self._results:
+            click, outcome = self._results.popleft()
+            acted = acted or click.verb not in QUIET
+            self._model.done(click, outcome, self._now())
+            if outcome.level == "bad":
+                _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
+            if click.verb in QUIET:
+                answer = outcome.answer or {"failed": outcome.text}
+                self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
+        if not self._closed:
+            self._show()
+            if acted:
+                self._poller.asked(at_once=True)
+
+    def _on_look(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
+        self._model.see(snapshot, changes)
+        if self._on_notice is not None:
+            for change in changes:
+                if change.kind == "notice":
+                    self._tell_user(change)
+        self._show()
+
+    def _tell_user(self, change: Change) -> None:
+        assert self._on_notice is not None
+        try:
+            self._on_notice(change)
+        except Exception as error:  # noqa: BLE001  (the user's own code; the monitor goes on)
+            _log.exception("on_notice failed")
+            self._notice_trouble = f"on_notice failed: {error.__class__.__name__}: {error}"
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Send a page something, if one has said that it listens."""
+        if self._listening and not self._closed:
+            self.send(message)
+
+    def _show(self) -> None:
+        self._tell(self._picture())
+
+    def _picture(self) -> dict[str, Any]:
+        return {
+            **self._model.picture(self._now(), client=self._client),
+            "simulated": self._client.simulated,
+            "trouble": self._notice_trouble,
+        }
+
+    def _send_everything(self) -> int:
+        def everything() -> None:
+            self._show()
+            self._tell(self._poller.pace)
+
+        self._on_main(everything)
+        return 0
+
+    def _copy(self) -> str:
+        now = self._now()
+        snapshot = self._client.watcher.snapshot
+        return static_copy(
+            self._model.rows(now),
+            self._model.figures(now),
+            asked_at=snapshot.asked_at,
+            trouble=snapshot.error or snapshot.doubted,
+            simulated=self._client.simulated,
+            css_class=self.copy_class,
+        )
+
+
+__all__ = ["Monitor", "monitor"]

@@ -1,0 +1,90 @@
+"""Fetching for the price charts: one search at most, and the history. Errors become values."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from vastnb.errors import QueryError, VastError
+from vastnb.widgets.kit.search import answer
+from vastnb.widgets.prices import frames
+from vastnb.widgets.prices.model import TREND_LINES, Load, Loaded
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+_log = logging.getLogger("vastnb.widgets")
+
+
+def load(client: Client, job: Load) -> Loaded:
+    """Fetch what a `Load` asks for; what goes wrong is part of the result."""
+    frame: pd.DataFrame | VastError | None = None
+    if job.request is not None:
+        frame = answer(client, job.request)
+    gpus = list(job.gpus)
+    if not gpus and isinstance(frame, pd.DataFrame):
+        gpus = frames.by_machines(frame)[:TREND_LINES]
+    trend, note = past(client, gpus, job.days, job.type)
+    return Loaded(frame, trend, note)
+
+
+def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.DataFrame, str]:
+    """Return the trend of some models, and in words why it is empty.
+
+    Parameters
+    ----------
+    client : Client
+        Whose ``history`` to ask.
+    gpus : list of str
+        Models, in the service's spelling.
+    days : float
+        How far to look back.
+    kind : str
+        Of rental.
+    """
+    nothing = frames.empty_trend()
+    if not gpus:
+        return nothing, "No offers, so no price history to show."
+    every = "1h" if days <= 2 else "6h" if days <= 14 else "1d"
+    try:
+        found = _asked(client.history, gpus, days=days, every=every, type=kind)
+    except (ImportError, QueryError) as error:
+        return nothing, str(error)
+    except Exception as error:  # noqa: BLE001  (the other charts must not suffer from a damaged file)
+        _log.exception("the price history could not be read")
+        return nothing, f"The price history could not be read ({type(error).__name__}: {error})."
+    told = dict(found.attrs)
+    found = found[found["gpu_name"].isin(gpus)]
+    spans = found["at"].nunique()
+    if spans == 0:
+        return nothing, (
+            f"None of these was seen in the last {days:g} days. Every search adds to the history; "
+            "check again tomorrow."
+        )
+    if spans == 1:
+        return nothing, (
+            "Only one point so far. Every search adds to the history; check again later, and "
+            "this becomes a line."
+        )
+    found = found.reset_index(drop=True)
+    found.attrs = told
+    return found, ""
+
+
+def _asked(history: Any, gpus: list[str], **options: Any) -> pd.DataFrame:
+    try:
+        return cast(pd.DataFrame, history.trend(gpus, **options))
+    except QueryError:  # one of them is a name that nobody knows: ask for each by itself
+        parts = []
+        for gpu in gpus:
+            try:
+                parts.append(history.trend(gpu, **options))
+            except QueryError:
+                continue
+        if not parts:
+            raise
+        joined: pd.DataFrame = pd.concat(parts, ignore_index=True)
+        joined.attrs.update(parts[0].attrs)
+        return joined

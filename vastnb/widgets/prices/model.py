@@ -1,0 +1,389 @@
+"""The price charts without a page: what they hold, what they show, what they must ask.
+
+Two answers can be at hand: the market without a choice of GPUs, and the one for the GPUs that are
+chosen. Choosing GPUs from a complete market costs nothing; from one that the service cut short
+it becomes a search of its own, and until its answer comes the rows at hand are shown. A change of
+GPUs, kind of rental or days also asks the price history, which is a file on this machine.
+
+Nothing here waits, sends or draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Self
+
+import pandas as pd
+
+from vastnb.errors import QueryError, VastError
+from vastnb.market.frames.credible import unknown
+from vastnb.market.query.query import Query, parse_query, parse_type
+from vastnb.widgets.kit.search import Problem, Request
+from vastnb.widgets.prices import frames
+from vastnb.widgets.prices.scene import palette
+
+DAYS: Final = (2.0, 7.0, 14.0, 30.0, 90.0)
+TREND_LINES: Final = 5
+MOST_CHIPS: Final = 120
+
+
+@dataclass(frozen=True)
+class PricesState:
+    """What the controls say.
+
+    Parameters
+    ----------
+    gpu : tuple of str
+        GPU models, in the service's spelling; empty is all.
+    type : str
+        ``on-demand``, ``bid`` or ``reserved``.
+    storage : float
+        GB of disk that prices include.
+    per : str
+        ``gpu`` (a machine is a dot) or ``offer`` (an offer is).
+    days : float
+        How far the trend looks back.
+    query : str
+        What every search asks besides, in the query language; without ``gpu_name``.
+    """
+
+    gpu: tuple[str, ...] = ()
+    type: str = "on-demand"
+    storage: float = 10.0
+    per: str = "gpu"
+    days: float = 14.0
+    query: str = ""
+
+    def page(self) -> dict[str, Any]:
+        """Return the state as JSON for the page."""
+        return {**asdict(self), "gpu": list(self.gpu)}
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """Return the state with `changes`, each checked: a page is not trusted to send sense.
+
+        Raises
+        ------
+        QueryError
+            For an option that does not exist, or a value that it cannot have.
+        """
+        known = list(asdict(self))
+        for name in changes:
+            if name not in known:
+                raise unknown("option", name, known)
+        return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
+
+    def search(self, *, market: bool = False) -> Query:
+        """Return the query for the chosen GPUs, or (`market`) for all of them.
+
+        Raises
+        ------
+        QueryError
+            If it cannot be understood.
+        """
+        if market or not self.gpu:
+            return parse_query(self.query or None)
+        return parse_query(self.query or None, gpu_name={"in": list(self.gpu)})
+
+
+def split(query: str | Mapping[str, Any] | Query | None) -> tuple[str, tuple[str, ...]]:
+    """Return a query without its GPU models, and these: the charts hold them apart.
+
+    Raises
+    ------
+    QueryError
+        If it cannot be understood, or says something of models that a list of them cannot.
+    """
+    understood = parse_query(query)
+    models: list[str] = []
+    rest = []
+    for condition in understood.conditions:
+        many = condition.value if isinstance(condition.value, (list, tuple)) else [condition.value]
+        if condition.field == "gpu_name" and condition.op in ("eq", "in") and not models:
+            models = [str(one) for one in many]
+        else:
+            rest.append(condition)
+    return Query(tuple(rest), understood.dropped).text, tuple(models)
+
+
+def resolved(gpu: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return GPU models in the service's spelling: ``"4090"`` is ``("RTX 4090",)``.
+
+    Raises
+    ------
+    QueryError
+        For a model that nobody knows, with the nearest ones.
+    """
+    if gpu is None or len(gpu) == 0:
+        return ()
+    names = [gpu] if isinstance(gpu, str) else [str(name) for name in gpu]
+    ops = parse_query(None, gpu_name=names).filters["gpu_name"]
+    found: list[str] = []
+    for value in ops.values():
+        found += [str(v) for v in value] if isinstance(value, (list, tuple)) else [str(value)]
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Load:
+    """What has to be fetched: an answer, a trend, or both.
+
+    Parameters
+    ----------
+    request : Request, optional
+        A search.
+    chosen : tuple of str
+        The models that it is for; empty for all.
+    gpus : tuple of str
+        Models of the trend; empty for the most common ones of the answer.
+    days : float
+        How far it looks back.
+    type : str
+        Kind of rental.
+    """
+
+    request: Request | None
+    chosen: tuple[str, ...]
+    gpus: tuple[str, ...]
+    days: float
+    type: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of a `Load`.
+
+    Parameters
+    ----------
+    frame : DataFrame or VastError, optional
+        The answer, or why there is none; `None` if nothing was searched.
+    trend : DataFrame
+        From the price history; without rows if there is none.
+    note : str
+        Why the trend is empty, in words.
+    """
+
+    frame: pd.DataFrame | VastError | None
+    trend: pd.DataFrame
+    note: str = ""
+
+
+class PricesModel:
+    """State of one widget of prices.
+
+    Parameters
+    ----------
+    state : PricesState
+        What the controls say at first.
+    """
+
+    def __init__(self, state: PricesState) -> None:
+        self.state = state
+        self.problem: Problem | None = None
+        self.trend = frames.empty_trend()
+        self.trend_note = ""
+        self._answers: dict[tuple[str, tuple[str, ...]], pd.DataFrame] = {}
+        self._waiting: Load | None = None
+        self._colours: dict[str, str] = {}
+        self._numbers = 0
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something was asked for and has not come."""
+        return self._waiting is not None
+
+    @property
+    def held(self) -> pd.DataFrame:
+        """The answer that is drawn from, with all of its models."""
+        kind = self.state.type
+        found = self._answers.get((kind, self.state.gpu))
+        if found is None:
+            found = self._answers.get((kind, ()))
+        return pd.DataFrame() if found is None else found
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The offers of the chosen GPUs."""
+        return frames.of_models(self.held, self.state.gpu)
+
+    @property
+    def models(self) -> list[str]:
+        """The GPU models that can be chosen, those with most machines first."""
+        market = self._answers.get((self.state.type, ()))
+        names = [] if market is None else frames.by_machines(market)
+        return list(dict.fromkeys([*names, *frames.by_machines(self.held), *self.state.gpu]))
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Colours of the models that have one: the chosen, then the most common.
+
+        A model keeps its colour for as long as it has one.
+        """
+        wanted = list(dict.fromkeys([*self.state.gpu, *self.models]))[: len(palette())]
+        kept = {name: colour for name, colour in self._colours.items() if name in wanted}
+        free = [colour for colour in palette() if colour not in kept.values()]
+        for name in wanted:
+            if name not in kept:
+                kept[name] = free.pop(0)
+        self._colours = {name: kept[name] for name in wanted}
+        return self._colours
+
+    def chips(self) -> list[dict[str, Any]]:
+        """Return what one can choose: name, machines, colour, and whether it is chosen."""
+        rows = frames.distribution(self.held)
+        market = self._answers.get((self.state.type, ()))
+        if market is not None:
+            rows = frames.distribution(market)
+        counts = rows["gpu_name"].value_counts()
+        colours = self.colours
+        return [
+            {
+                "name": name,
+                "machines": int(counts.get(name, 0)),
+                "colour": colours.get(name, ""),
+                "on": name in self.state.gpu,
+            }
+            for name in self.models[:MOST_CHIPS]
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the headline numbers of what is shown (`None` where there is none)."""
+        rows = frames.distribution(self.shown)
+        held, price = self.held, rows["price"] if "price" in rows else pd.Series(dtype="Float64")
+        return {
+            "shown": len(self.shown),
+            "answer": len(held),
+            "machines": len(rows),
+            "models": int(rows["gpu_name"].nunique()),
+            "cheapest": None if len(rows) == 0 else float(price.min()),
+            "median": None if len(rows) == 0 else float(price.median()),
+        }
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the answer is from."""
+        return dict(self.held.attrs.get("vastnb", {}))
+
+    def code(self) -> str:
+        """Return the line that makes the same charts."""
+        default = PricesState()
+        parts = ["client"]
+        if self.state.query:
+            parts.append(_quoted(self.state.query))
+        if self.state.gpu:
+            names = ", ".join(_quoted(name) for name in self.state.gpu)
+            parts.append(f"gpu=[{names}]")
+        for name in ("type", "per"):
+            if getattr(self.state, name) != getattr(default, name):
+                parts.append(f'{name}="{getattr(self.state, name)}"')
+        for name in ("storage", "days"):
+            if getattr(self.state, name) != getattr(default, name):
+                parts.append(f"{name}={getattr(self.state, name):g}")
+        return f"vastnb.prices({', '.join(parts)})"
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def change(self, state: PricesState) -> Load | None:
+        """Take new settings; return what must be fetched, if anything."""
+        before, self.state = self.state, state
+        self.problem = None
+        if (state.query, state.storage) != (before.query, before.storage):
+            self._answers.clear()
+        try:
+            request = self._needed()
+        except QueryError as error:
+            self.problem = Problem.of(error)
+            self._waiting = None
+            return None
+        old = (before.gpu, before.days, before.type)
+        if request is None and (state.gpu, state.days, state.type) == old and not self.waiting:
+            return None
+        return self._ask(request)
+
+    def start(self) -> Load | None:
+        """Return what must be fetched at first."""
+        return self.refresh(again=False)
+
+    def refresh(self, *, again: bool = True) -> Load | None:
+        """Return the fetch that asks the service anew for what is shown."""
+        self.problem = None
+        try:
+            return self._ask(self._request(again=again))
+        except QueryError as error:
+            self.problem = Problem.of(error)
+            return None
+
+    def accept(self, load: Load, loaded: Loaded) -> bool:
+        """Take what came; return False if something else has been asked for since."""
+        if load is not self._waiting:
+            return False
+        self._waiting = None
+        self.trend, self.trend_note = loaded.trend, loaded.note
+        if isinstance(loaded.frame, VastError):
+            self.problem = Problem.of(loaded.frame)
+        elif loaded.frame is not None and load.request is not None:
+            if load.request.refresh:
+                self._answers.clear()  # what is older must not mix with it
+            self._answers[load.type, load.chosen] = loaded.frame
+        return True
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _needed(self) -> Request | None:
+        if (self.state.type, self.state.gpu) in self._answers:
+            return None
+        market = self._answers.get((self.state.type, ()))
+        if market is not None and self.state.gpu and not _cut_short(market):
+            return None
+        return self._request(again=False)
+
+    def _request(self, *, again: bool) -> Request:
+        query, state = self.state.search(), self.state
+        body = query.body(type=state.type, storage=state.storage)
+        self._numbers += 1
+        return Request(self._numbers, query, state.type, state.storage, None, body, again)
+
+    def _ask(self, request: Request | None) -> Load:
+        state, gpus = self.state, self.state.gpu
+        if request is None and not gpus:
+            gpus = tuple(frames.by_machines(self.held)[:TREND_LINES])
+        self._waiting = Load(request, state.gpu, gpus, state.days, state.type)
+        return self._waiting
+
+
+def _cut_short(frame: pd.DataFrame) -> bool:
+    return bool(frame.attrs.get("vastnb", {}).get("truncated", True))
+
+
+def _quoted(name: str) -> str:
+    return (
+        f'"{name}"' if '"' not in name and name.isprintable() and "\\" not in name else repr(name)
+    )
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name == "gpu":
+        if isinstance(value, str) or not all(isinstance(one, str) for one in value or ()):
+            raise QueryError(f"gpu={value!r}: a list of models is needed. Nothing was searched.")
+        return tuple(dict.fromkeys(value or ()))
+    if name == "type":
+        return parse_type(value)
+    if name == "per":
+        if value not in ("gpu", "offer"):
+            raise QueryError(f'per={value!r}: there are "gpu" and "offer". Nothing was searched.')
+        return value
+    if name == "query":
+        query = parse_query(value)
+        if "gpu_name" in query.filters or "gpu_name" in query.dropped:
+            raise QueryError(
+                "The charts compare GPU models: give them as gpu=[...] or gpu_name=... . Nothing "
+                "was searched."
+            )
+        return query.text
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value >= 0) or (name == "days" and value == 0):
+        raise QueryError(f"{name}={value!r}: a number is needed. Nothing was searched.")
+    return float(value)

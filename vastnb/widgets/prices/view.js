@@ -1,0 +1,200 @@
+// Prices: four linked charts, drawn from scenes that the kernel makes for the width at hand.
+import { Alive } from "../kit/alive.js";
+import { Chart } from "./scene.js";
+import { grouped, guardKeys, h, watchTheme } from "../kit/dom.js";
+import { noteAnswer } from "../table/link.js";
+import { StatusBars } from "../kit/status.js";
+
+const CHARTS = ["distribution", "performance", "trend", "countries"];
+const PRICE_FIGURES = [
+  ["machines", "machines", "more"],
+  ["cheapest", "cheapest GPU", "usd"],
+  ["median", "median per GPU", "usd"],
+  ["models", "GPU models", "count"],
+];
+const RENTALS = [["on-demand", "On-demand"], ["bid", "Bid"], ["reserved", "Reserved"]];
+const UNITS = [["gpu", "per GPU"], ["offer", "per offer"]];
+const FIRST_CHIPS = 9;
+const RESIZE_PAUSE_MS = 120;
+
+function prices() {
+  return {
+    render({ model, el }) {
+      const stop = new AbortController();
+      const view = new PricesView(model, el, stop.signal);
+      return () => {
+        stop.abort();
+        view.root.remove();
+      };
+    },
+  };
+}
+
+class PricesView {
+  constructor(model, el, signal) {
+    this.model = model;
+    this.signal = signal;
+    this.chips = [];
+    this.root = h("div", { class: "vnb-root" });
+    guardKeys(this.root, signal);
+    this.bars = new StatusBars({
+      signal,
+      title: "GPU prices",
+      figures: PRICE_FIGURES,
+      onRefresh: () => model.send({ type: "refresh" }),
+      onBell: (what) => model.send({ type: "bell", ...what }),
+    });
+    this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": "GPU models" });
+    this.segments = {};
+    const controls = h(
+      "div",
+      { class: "vnb-pricebar" },
+      this.chipRow,
+      h("div", { class: "vnb-pricesets" }, this.choice("type", RENTALS, "Rental"), this.choice("per", UNITS, "Count"), (this.daysHost = h("div", {}))),
+    );
+    const pick = (name, add) => this.toggle(name, add);
+    this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Chart({ signal, onPick: pick })]));
+    this.grid = h("div", { class: "vnb-charts" }, ...CHARTS.map((name) => this.charts[name].node));
+    this.shell = h("div", { class: "vnb-prices" }, this.bars.top, this.bars.bellBox, this.bars.bells, controls, this.grid, this.bars.notice, this.bars.foot);
+    this.root.append(this.shell);
+    el.append(this.root);
+    watchTheme(this.root, () => {}, signal);
+    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The price charts", code: () => model.get("status")?.code ?? "" });
+    this.follow();
+    this.watchWidth();
+  }
+
+  choice(name, options, label) {
+    const buttons = options.map(([value, text]) =>
+      h("button", { type: "button", text, onclick: () => this.set({ [name]: value }) }),
+    );
+    this.segments[name] = { buttons, values: options.map(([value]) => value) };
+    return h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": label }, ...buttons);
+  }
+
+  follow() {
+    const { model, signal } = this;
+    const onMessage = (message) => {
+      noteAnswer(model, message);
+      if (message.type !== "scenes") return;
+      this.bars.offset = Date.now() / 1000 - message.now;
+      for (const name of CHARTS) this.charts[name].draw(message.scenes[name]);
+      this.showChips(message.chips);
+    };
+    const onStatus = () => {
+      const status = model.get("status");
+      this.offerDays(status.days ?? []);
+      this.bars.show(status);
+      this.shell.classList.toggle("vnb-searching", Boolean(status.busy));
+      this.showSettings();
+    };
+    const onSettings = () => this.showSettings();
+    model.on("msg:custom", onMessage);
+    model.on("change:status", onStatus);
+    model.on("change:settings", onSettings);
+    signal.addEventListener("abort", () => {
+      model.off("msg:custom", onMessage);
+      model.off("change:status", onStatus);
+      model.off("change:settings", onSettings);
+    });
+    onStatus();
+  }
+
+  offerDays(days) {
+    if (this.segments.days || !days.length) return;
+    this.daysHost.replaceWith(this.choice("days", days.map((n) => [n, `${n} d`]), "Days of the trend"));
+  }
+
+  set(changes) {
+    this.model.set("settings", { ...this.model.get("settings"), ...changes });
+    this.model.save_changes();
+    this.showSettings();
+  }
+
+  // A click in a chart chooses a model alone, again it lets go; with Ctrl, Cmd or Shift the model
+  // joins the others, as it does by its chip.
+  toggle(name, add) {
+    const chosen = this.model.get("settings").gpu ?? [];
+    const has = chosen.includes(name);
+    if (add) this.set({ gpu: has ? chosen.filter((one) => one !== name) : [...chosen, name] });
+    else this.set({ gpu: has && chosen.length === 1 ? [] : [name] });
+  }
+
+  showSettings() {
+    const settings = this.model.get("settings") ?? {};
+    for (const [name, { buttons, values }] of Object.entries(this.segments)) {
+      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(values[i] === settings[name])));
+    }
+    const chosen = new Set(settings.gpu ?? []);
+    for (const chip of this.chipRow.querySelectorAll("[data-name]")) {
+      chip.setAttribute("aria-pressed", String(chosen.has(chip.dataset.name)));
+    }
+    this.chipRow.querySelector(".vnb-all")?.setAttribute("aria-pressed", String(chosen.size === 0));
+  }
+
+  showChips(chips) {
+    this.chips = chips;
+    const focused = this.chipRow.contains(document.activeElement) ? document.activeElement.dataset.name : null;
+    const shown = chips.filter((chip, i) => this.wide || i < FIRST_CHIPS || chip.on);
+    const hidden = chips.length - shown.length;
+    const chipOf = ({ name, machines, colour }) => {
+      const dot = h("i", { class: "vnb-dot" });
+      if (colour) dot.style.background = colour;
+      return h(
+        "button",
+        {
+          type: "button",
+          class: "vnb-gpuchip",
+          "data-name": name,
+          title: `${name}: ${grouped(machines, 0)} machines. Click to show or hide it in all charts`,
+          onclick: () => this.toggle(name, true),
+        },
+        dot,
+        h("span", { text: name }),
+      );
+    };
+    const all = h("button", { type: "button", class: "vnb-gpuchip vnb-all", text: "All GPUs", onclick: () => this.set({ gpu: [] }) });
+    const more = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: this.wide ? "fewer" : `${hidden} more`,
+      hidden: !this.wide && hidden === 0,
+      onclick: () => {
+        this.wide = !this.wide;
+        this.showChips(this.chips);
+      },
+    });
+    this.chipRow.replaceChildren(all, ...shown.map(chipOf), more);
+    if (focused) [...this.chipRow.children].find((chip) => chip.dataset.name === focused)?.focus();
+    this.showSettings();
+  }
+
+  // The kernel draws for the width of one chart; until it has, the picture at hand is stretched.
+  watchWidth() {
+    let told = 0;
+    let timer = 0;
+    const tell = () => {
+      const width = Math.floor(this.charts.distribution.node.clientWidth);
+      if (width < 40 || Math.abs(width - told) < 4) return;
+      const type = told ? "width" : "ready";
+      told = width;
+      try {
+        this.model.send({ type, width });
+      } catch {
+        this.offline = true;
+      }
+    };
+    const sizes = new ResizeObserver(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => !this.signal.aborted && tell(), told ? RESIZE_PAUSE_MS : 0);
+    });
+    sizes.observe(this.grid);
+    this.signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      sizes.disconnect();
+    });
+  }
+
+}
+
+export default prices;

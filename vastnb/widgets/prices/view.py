@@ -1,0 +1,169 @@
+"""What the price charts give away: scenes for the page, the status line, the static copy.
+
+Pure functions of a `PricesModel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+
+from vastnb.html import block, escape, table
+from vastnb.market.money.summary import summary
+from vastnb.widgets.prices import charts, frames
+from vastnb.widgets.prices.axes import empty
+from vastnb.widgets.prices.model import DAYS, PricesModel
+from vastnb.widgets.prices.scene import Scene, to_image
+from vastnb.widgets.prices.trend import trend
+from vastnb.widgets.table.saved import code_block
+from vastnb.wording import usd
+
+NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
+COPY_ROWS: Final = 12
+TITLES: Final = {
+    "distribution": "Price by GPU model",
+    "performance": "Price against performance",
+    "trend": "Median price",
+    "countries": "Price by country",
+}
+_KEPT = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
+
+
+def scenes(model: PricesModel, width: float, *, tips: bool = True) -> dict[str, Scene]:
+    """Return the four charts.
+
+    Parameters
+    ----------
+    model : PricesModel
+        The state.
+    width : float
+        px of one chart.
+    tips : bool
+        Whether dots tell what they are (in the page).
+
+    Returns
+    -------
+    dict
+        ``distribution``, ``performance``, ``trend``, ``countries``.
+    """
+    width = min(max(width, NARROWEST), WIDEST)
+    if said := _nothing_yet(model):
+        return {name: empty(title, *said, width) for name, title in TITLES.items()}
+    shown, colours, per = model.shown, model.colours, model.state.per
+    one = len(set(model.state.gpu)) == 1
+    return {
+        "distribution": charts.distribution(frames.distribution(shown, per), colours, width, per),
+        "performance": charts.performance(
+            frames.performance(shown, per), colours, width, per, tips=tips
+        ),
+        "trend": trend(
+            model.trend, colours, width, model.state.days, model.trend_note or None, tips=tips
+        ),
+        "countries": charts.countries(frames.countries(shown), width, one_model=one),
+    }
+
+
+def _nothing_yet(model: PricesModel) -> tuple[str, str] | None:
+    """Return why no answer is at hand, as a headline and a sentence; `None` if there is one."""
+    if len(model.held.columns):
+        return None
+    if model.waiting:
+        return "Searching", "Waiting for Vast.ai."
+    if model.problem:
+        return "No offers", "The search failed; the message below says why."
+    return "No offers", "Nothing has been searched yet."
+
+
+def status_of(
+    model: PricesModel,
+    *,
+    busy: Mapping[str, Any] | None,
+    quota: Mapping[str, int] | None,
+    bells: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return what the lines above and below the charts say.
+
+    Parameters
+    ----------
+    model : PricesModel
+        The state.
+    busy : mapping, optional
+        ``since`` (epoch seconds) while something is fetched; ``until`` while it waits its turn.
+    quota : mapping, optional
+        Rows ``used`` today, and their ``limit``.
+    bells : sequence of mapping
+        Price alerts.
+
+    Returns
+    -------
+    dict
+        JSON-able and small. Times are epoch seconds: the page lets them tick.
+    """
+    status: dict[str, Any] = {
+        "figures": model.figures(),
+        "code": model.code(),
+        "busy": dict(busy) if busy else None,
+        "problem": asdict(model.problem) if model.problem else None,
+        "quota": dict(quota) if quota else None,
+        "days": list(DAYS),
+        "bells": list(bells),
+    }
+    source = model.provenance
+    if source:
+        status["answer_query"] = source.get("query") or ""
+        status["fetched_at"] = datetime.fromisoformat(source["fetched_at"]).timestamp()
+        status |= {name: source.get(name) for name in _KEPT}
+    return status
+
+
+def static_copy(model: PricesModel, *, css_class: str) -> str:
+    """Return the HTML that is left without a kernel: four pictures, and their numbers as a table.
+
+    Some places (GitHub among them) drop the pictures; the table stays.
+    """
+    source = model.provenance
+    made_up = "SIMULATED MARKET: " if source.get("simulated") else ""
+    when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
+    figures = model.figures()
+    title = f"{made_up}prices of {figures['machines']:,} machines, {figures['models']} GPU models"
+    title += f", {when} UTC" if when else ""
+    pictures = "".join(
+        f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_image(scene)}</div>'
+        for scene in scenes(model, COPY_WIDTH, tips=False).values()
+    )
+    problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
+    note = f"{problem}As it was when the cell ran. Run the cell for the live charts. As code:"
+    return block(
+        f"<p><b>{escape(title)}</b></p>",
+        f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>',
+        _table(model.shown),
+        f"<p>{escape(note)}</p>",
+        code_block(model.code()),
+        css_class=css_class,
+    )
+
+
+def _table(frame: pd.DataFrame) -> str:
+    if not set(frame.columns) >= frames.NEEDED or len(frame) == 0:
+        return ""
+    rows = summary(frame).dropna(subset=["dph_gpu_q50"])
+    heads = ("GPU", "machines", "GPUs", "cheapest", "10 %", "median", "90 %", "DLPerf")
+    lines = []
+    for row in rows.head(COPY_ROWS).to_dict("records"):
+        prices = [usd(row[f"dph_gpu_{name}"]) for name in ("min", "q10", "q50", "q90")]
+        speed = row["dlperf_gpu"]
+        cells = [
+            "unknown" if pd.isna(row["gpu_name"]) else str(row["gpu_name"]),
+            f"{row['machines']:,}",
+            f"{row['gpus']:,}",
+            *prices,
+            "" if pd.isna(speed) else f"{speed:,.1f}",
+        ]
+        lines.append(cells)
+    left = len(rows) - len(lines)
+    more = f"; {left} more models are not part of this copy" if left > 0 else ""
+    return f"{table(heads, lines)}<p>$/h per GPU; each machine counts once{more}.</p>"

@@ -1,0 +1,324 @@
+"""`prices`: what GPUs cost, in four linked charts, each of which can be had as a frame.
+
+`Prices` is a thin shell. `PricesModel` decides, `charts` draws; this module moves settings in from
+the page and pictures out to it, and has a worker do what takes time. Everything is written from
+the kernel's main thread, as in the explorer, and the kernel is never blocked by the page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import pandas as pd
+import traitlets
+
+from vastnb.errors import QueryError, VastError
+from vastnb.market.query.query import Query
+from vastnb.widgets.kit import registry
+from vastnb.widgets.kit.bells import Bells
+from vastnb.widgets.kit.bundle import bundle, styles
+from vastnb.widgets.kit.search import Fetching, Problem
+from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.prices import frames
+from vastnb.widgets.prices.loading import load
+from vastnb.widgets.prices.model import Load, Loaded, PricesModel, PricesState, resolved, split
+from vastnb.widgets.prices.view import scenes, static_copy, status_of
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+
+
+def prices(
+    client: Client,
+    query: str | Mapping[str, Any] | Query | None = None,
+    *,
+    gpu: str | Sequence[str] | None = None,
+    type: str = "on-demand",
+    storage: float = 10,
+    per: str = "gpu",
+    days: float = 14,
+    key: str | None = None,
+) -> Prices:
+    """Draw what GPUs cost: by model, against performance, over time, by country.
+
+    One search is made at once. A click on a GPU filters all four charts; with a complete answer
+    at hand that costs no request.
+
+    Parameters
+    ----------
+    client : Client
+        Whose market to look at.
+    query : str, dict or Query, optional
+        What every search asks besides: ``"verified=any num_gpus=1"``. GPU models in it are those
+        of `gpu`.
+    gpu : str or list of str, optional
+        GPU models, in any spelling; a family (``"H100"``) is all of its models. By default all.
+    type : str
+        ``"on-demand"``, ``"bid"`` (also ``"interruptible"``) or ``"reserved"``.
+    storage : float
+        GB of disk that every price includes (except in the trend, whose prices have no disk).
+    per : str
+        ``"gpu"``: one dot a machine, at its price per GPU. ``"offer"``: one dot an offer, at the
+        price of the whole offer.
+    days : float
+        How far the trend looks back.
+    key : str, optional
+        A newer widget with the same key replaces this one. By default the notebook cell is the
+        key, so running a cell again leaves nothing behind.
+
+    Returns
+    -------
+    Prices
+        With ``.distribution()``, ``.performance()``, ``.trend()``, ``.countries()`` and
+        ``.to_code()`` at any moment.
+
+    Raises
+    ------
+    QueryError
+        If an argument cannot be understood. What goes wrong with the service does not raise: it
+        is shown in the widget.
+
+    Examples
+    --------
+    >>> import vastnb
+    >>> charts = vastnb.prices(vastnb.demo(), gpu=["4090", "3090"])  # doctest: +SKIP
+    >>> charts.distribution().groupby("gpu_name")["price"].median()  # doctest: +SKIP
+    """
+    text, models = split(query)
+    state = PricesState().changed(
+        {"query": text, "gpu": list(resolved(gpu) or models), "type": type, "storage": storage,
+         "per": per, "days": days}
+    )  # fmt: skip
+    widget = Prices(client, state)
+    cell, run = registry.this_cell()
+    registry.replace(widget, "prices", key or cell, None if key else run)
+    return widget
+
+
+class Prices(Fetching[Load, Loaded], LiveWidget):
+    """Four linked charts of prices; made by `prices`.
+
+    Parameters
+    ----------
+    client : Client
+        Whose market to look at.
+    state : PricesState
+        What the controls say at first.
+
+    Attributes
+    ----------
+    settings : dict
+        The controls as the page holds them. Set them through `filter`.
+    status : dict
+        What the lines above and below say. Nothing secret is in it.
+    """
+
+    _esm = bundle("prices/view")
+    _css = styles("kit/theme", "kit/fields", "kit/status", "explorer/view", "prices/view")
+    settings = traitlets.Dict().tag(sync=True)
+    status = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, client: Client, state: PricesState) -> None:
+        super().__init__(settings=state.page())
+        self._set_up(client)
+        self._bells = Bells(client)
+        self._model = PricesModel(state)
+        self._width: float | None = None
+        self.observe(self._on_settings, "settings")
+        try:
+            self._fetch_now(self._model.start())
+        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
+            self.close()
+            raise
+
+    # -- for the user -------------------------------------------------------------------------
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """The offers of the chosen GPUs."""
+        self._drain()
+        return self._model.shown
+
+    def distribution(self) -> pd.DataFrame:
+        """Return the first chart as a frame: a price for each machine (or offer).
+
+        Returns
+        -------
+        DataFrame
+            ``gpu_name``, ``price`` ($/h), and what identifies the offer.
+        """
+        self._drain()
+        return frames.distribution(self._model.shown, self._model.state.per)
+
+    def performance(self) -> pd.DataFrame:
+        """Return the second chart as a frame: price and DLPerf, and what nothing beats.
+
+        Returns
+        -------
+        DataFrame
+            As `distribution`, with ``dlperf`` and ``pareto`` (boolean), cheapest first.
+        """
+        self._drain()
+        return frames.performance(self._model.shown, self._model.state.per)
+
+    def trend(self) -> pd.DataFrame:
+        """Return the third chart as a frame: quantiles of $/h per GPU over time, without disk.
+
+        Returns
+        -------
+        DataFrame
+            As from ``client.history.trend``; without rows if there is no history yet.
+        """
+        self._drain()
+        return self._model.trend
+
+    def countries(self) -> pd.DataFrame:
+        """Return the fourth chart as a frame: each country against the same GPUs elsewhere.
+
+        Returns
+        -------
+        DataFrame
+            ``country``, ``machines``, ``gpus``, ``against_market`` (0.9 is 10 % cheaper) and
+            ``dph_gpu_q50`` ($/h per GPU).
+        """
+        self._drain()
+        return frames.countries(self._model.shown)
+
+    def to_code(self) -> str:
+        """Return the line of code that makes the same charts."""
+        return self._model.code()
+
+    def filter(self, **changes: Any) -> Self:
+        """Change settings as the page would, and wait for the result.
+
+        Parameters
+        ----------
+        **changes
+            ``gpu``, ``type``, ``storage``, ``per``, ``days``, ``query``, as for `prices`.
+
+        Returns
+        -------
+        Prices
+            Itself.
+
+        Raises
+        ------
+        QueryError
+            For an option that does not exist or a value that it cannot have.
+        """
+        self._drain()
+        if "query" in changes:
+            changes["query"], models = split(changes["query"])
+            if models:
+                changes.setdefault("gpu", models)
+        if "gpu" in changes:
+            changes["gpu"] = list(resolved(changes["gpu"]))
+        state = self._model.state.changed(changes)
+        self._worker.cancel()
+        job = self._model.change(state)
+        self.settings = state.page()
+        self._fetch_now(job)
+        return self
+
+    def refresh(self) -> Self:
+        """Ask the service again, past the cache, and wait for the answer."""
+        self._drain()
+        self._fetch_now(self._model.refresh())
+        return self
+
+    def _end(self) -> None:
+        """End its searches; the frames stay readable."""
+        self._end_fetching()
+
+    def __repr__(self) -> str:
+        figures = self._model.figures()
+        made_up = ", simulated" if self._model.provenance.get("simulated") else ""
+        return (
+            f"<Prices: {figures['machines']:,} machines, {figures['models']} GPU models{made_up}>"
+        )
+
+    # -- from the page ------------------------------------------------------------------------
+
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        # A page that opens tells its width with its ``ready``, and is drawn for that.
+        kind = content.get("type")
+        if kind in ("ready", "width"):
+            self._on_main(lambda: self._take_width(content.get("width")))
+        elif kind == "refresh":
+            self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
+        elif kind == "bell":
+            self._on_main(lambda: self._take_bell(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._model.problem = Problem.of(error)
+        self._tell()
+
+    def _take_bell(self, content: Mapping[str, Any]) -> None:
+        state = self._model.state
+        per: Literal["gpu", "offer"] = "gpu" if state.per == "gpu" else "offer"
+        try:
+            self._bells.take(
+                content, state.search(), per=per, type=state.type, storage=state.storage
+            )
+        except VastError as error:
+            self._model.problem = Problem.of(error, "No alert was set.")
+        self._tell()
+
+    def _take_width(self, width: Any) -> None:
+        if isinstance(width, (int, float)) and not isinstance(width, bool) and width > 0:
+            self._width = float(width)
+            self._show()
+
+    def _on_settings(self, _change: Any) -> None:
+        self._on_main(self._take_settings)
+
+    def _take_settings(self) -> None:
+        self._drain()
+        try:
+            state = self._model.state.changed(self.settings)
+        except QueryError as error:
+            self._model.problem = Problem.of(error)
+            self._tell()
+            return
+        if state != self._model.state:
+            job = self._model.change(state)
+            # The history is a file on this machine: that is quick, and nothing to be seen.
+            quick = job is not None and job.request is None
+            self._fetch_later(job, at_once=quick, seen=not quick)
+
+    # -- searches -----------------------------------------------------------------------------
+
+    def _fetch(self, job: Load) -> Loaded:
+        return load(self._client, job)
+
+    def _take(self, job: Load, result: Loaded) -> None:
+        self._model.accept(job, result)
+
+    def _waits(self) -> bool:
+        return bool(self._model.waiting)
+
+    # -- to the page --------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Show what there is: the pictures, if there is a page, and the lines around them."""
+        if not self._closed:
+            self._send_everything()
+            self._tell()
+
+    def _send_everything(self) -> int:
+        if self._width is not None:
+            pictures = scenes(self._model, self._width)
+            chips = self._model.chips()
+            self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
+        return 0
+
+    def _tell(self) -> None:
+        if not self._closed:
+            self.status = status_of(
+                self._model, busy=self._busy, quota=self._quota(), bells=self._bells.page()
+            )
+
+    def _copy(self) -> str:
+        return static_copy(self._model, css_class=self.copy_class)

@@ -1,0 +1,110 @@
+"""What a page may say to a rent form, and what it leads to: one table.
+
+A message carries the page's name and a number that counts up; the last number that was dealt with
+goes back with the picture, so that a page knows whether the price is for what was typed last.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from vastnb.errors import VastError
+from vastnb.widgets.rent.model import ClickRefused
+from vastnb.widgets.rent.session import RentSession
+
+_log = logging.getLogger("vastnb.widgets")
+
+Content = Mapping[str, Any]
+Send = Callable[[dict[str, Any]], None]
+
+
+def handle(session: RentSession, content: Content, send: Send) -> None:
+    """Do what a message asks for; what goes wrong is shown in the form.
+
+    Parameters
+    ----------
+    session : RentSession
+        The form's.
+    content : mapping
+        The message. What is not understood is ignored.
+    send : callable
+        Sends one message to the page.
+    """
+    kind = content.get("type")
+    if kind == "reveal":
+        reveal(session, content, send)
+        return
+    handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
+    if handler is None:
+        return
+    session.drain()
+    try:
+        handler(session, content)
+    except ClickRefused as refused:
+        session.note = refused.message
+    except Exception as error:  # noqa: BLE001  (a page that nobody answers is worse)
+        if not isinstance(error, VastError):
+            _log.exception("a message of the rent form's page could not be dealt with")
+        session.model.take_back()
+        session.failed(error)
+
+
+def reveal(session: RentSession, content: Content, send: Send) -> None:
+    """Send a value back to the page that asks to see it: by a message, which nothing keeps."""
+    plan, name, field = session.model.plan, content.get("name"), content.get("field")
+    value = (plan.onstart or "") if field == "onstart" else None
+    if field == "env" and isinstance(name, str):
+        value = plan.env.get(name)
+    if value is not None:
+        page = content.get("page")
+        send({"type": "secret", "value": value, "field": field, "name": name, "page": page})
+
+
+def _change(session: RentSession, content: Content) -> None:
+    session.note = ""
+    session.model.change(str(content.get("field")), content.get("value"))
+
+
+def _change_env(session: RentSession, content: Content) -> None:
+    rows = content.get("rows")
+    if isinstance(rows, list):
+        session.note = ""
+        session.model.change_env([row for row in rows if isinstance(row, dict)])
+
+
+def _choose_template(session: RentSession, content: Content) -> None:
+    wanted = content.get("hash")
+    chosen = [one for one in session.templates or () if one.hash_id == wanted]
+    if chosen:
+        session.model.choose_template(chosen[0].hash_id, chosen[0].name, chosen[0].disk)
+    else:
+        session.model.choose_template(None)
+
+
+def _change_offers(session: RentSession, content: Content) -> None:
+    number = content.get("id")
+    if isinstance(number, int):
+        (session.model.drop if content.get("drop") else session.model.first)(number)
+
+
+_HANDLERS: Final[dict[str, Callable[[RentSession, Content], None]]] = {
+    "ready": lambda session, _content: session.ask_facts(),
+    "change": _change,
+    "env": _change_env,
+    "template": _choose_template,
+    "offers": _change_offers,
+    "review": lambda session, _content: session.review(),
+    "back": lambda session, _content: session.back(),
+    "confirm": lambda session, content: session.confirm(content),
+    "machines": lambda session, _content: session.show_machines(),
+    "find out": lambda session, _content: session.find_out(),
+    "search": lambda session, _content: session.search_again(),
+    "jupyter": lambda session, content: session.ask_jupyter(content.get("id")),
+    "extend": lambda session, content: session.extend(content),
+    "destroy": lambda session, content: session.destroy(content.get("id"), content.get("at")),
+}
+
+
+__all__ = ["handle", "reveal"]

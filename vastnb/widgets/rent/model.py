@@ -1,0 +1,374 @@
+"""The rent form without a page: what it holds, what it costs, and which click rents.
+
+The form is filled in (`change`), reviewed (`review`), and confirmed (`accept`). A review makes a
+`Confirmation`: what will be rented, and the price at most, under a token. A click in the page names
+the token and repeats what the page showed, with the time at which it was made. It rents only if it
+is fresh, if it repeats exactly what would be rented now, and if its token was never used: a click
+that was made while a cell ran fires later and is refused, and so are a second click, a second page
+and a click on a price that has changed since. Whatever changes in the form takes the confirmation
+back. Nothing here waits, sends or draws.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from vastnb.errors import InvalidRequest
+from vastnb.widgets.rent.code import code_of
+from vastnb.widgets.rent.offers import are_interruptible
+from vastnb.widgets.rent.plan import RentPlan, read
+from vastnb.widgets.rent.price import Price, price_of
+from vastnb.widgets.rent.warnings import LEVELS, Account, Warning, warnings_of
+
+STALE: Final = 30.0
+"""Seconds after which a click no longer counts."""
+
+AHEAD: Final = 5.0
+"""Seconds by which the clocks of page and kernel may disagree."""
+
+Phase = Literal["plan", "confirm", "renting", "rented"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a click on 'Rent' would do: shown in the page, and checked when the click comes.
+
+    Parameters
+    ----------
+    token : str
+        Good for one click.
+    offer_ids : tuple of int
+        Candidates, in the order in which they are tried.
+    count : int
+        Machines.
+    max_dph : float
+        $/h that one may cost at most, with its disk: what the rental is given.
+    made_at : float
+        Kernel's time, epoch seconds.
+    plan : RentPlan
+        Everything else.
+    """
+
+    token: str
+    offer_ids: tuple[int, ...]
+    count: int
+    max_dph: float
+    made_at: float
+    plan: RentPlan
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A click that rents.
+
+    Parameters
+    ----------
+    offers : DataFrame
+        Candidates.
+    arguments : dict
+        Keywords for ``client.rent``. May hold secrets.
+    count : int
+        Machines.
+    """
+
+    offers: pd.DataFrame
+    arguments: dict[str, Any]
+    count: int
+
+
+class ClickRefused(InvalidRequest):
+    """A click that does not rent; the message says why. Nothing was sent."""
+
+
+class RentModel:
+    """State of one rent form.
+
+    Parameters
+    ----------
+    plan : RentPlan
+        What it says at first.
+    offers : DataFrame
+        Candidates, best first.
+    """
+
+    def __init__(self, plan: RentPlan, offers: pd.DataFrame) -> None:
+        self.plan = plan
+        self.offers = offers
+        self.account = Account()
+        self.phase: Phase = "plan"
+        self.errors: dict[str, str] = {}
+        self.confirmation: Confirmation | None = None
+        self._used: set[str] = set()
+        self._price: Price | None = None
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    @property
+    def ids(self) -> list[int]:
+        """The candidates' ids, in order."""
+        return [int(one) for one in self.offers["id"]] if len(self.offers) else []
+
+    @property
+    def price(self) -> Price:
+        """What it costs now."""
+        if self._price is None:
+            self._price = price_of(self.offers, self.plan)
+        return self._price
+
+    @property
+    def of_bid_search(self) -> bool:
+        """Whether the offers come from a search for interruptible machines."""
+        return len(self.offers) > 0 and are_interruptible(self.offers)
+
+    def warnings(self, row: int = 0) -> list[Warning]:
+        """Return what to know about one candidate."""
+        if not 0 <= row < len(self.offers):
+            return []
+        found = warnings_of(self.offers.iloc[row].to_dict(), self.plan, self.account)
+        price = self.price
+        if row == 0 and price.max_dph is not None and price.within < price.count:
+            few = f"Only {price.within}" if price.within else "None"
+            text = (
+                f"{few} of {len(self.offers)} offers at ${price.max_dph:.4f}/h or less, for "
+                f"{price.count} machine{'s' * (price.count > 1)}. Raise the highest price, or add "
+                "offers."
+            )
+            found.insert(0, Warning("bad" if not price.within else "warn", text))
+            found.sort(key=lambda one: LEVELS.index(one.level))
+        return found
+
+    def code(self) -> str:
+        """Return the code that does what the form would do."""
+        return code_of(self.plan, self.ids, self.price.max_dph)
+
+    def hints(self) -> dict[str, list[float]]:
+        """Return sensible limits to offer: hours, and dollars for all machines."""
+        hours = self.plan.hours
+        longer = sorted({math.ceil(hours), math.ceil(hours * 1.5), math.ceil(hours * 3)} - {0})
+        price = self.price
+        if price.max_dph is None or not hours:
+            return {"max_hours": [float(one) for one in longer], "budget_usd": []}
+        most = price.count * price.max_dph * hours  # traffic is not part of a budget
+        dollars = sorted({_round_up(most * share) for share in (1.1, 2.0, 4.0)})
+        return {"max_hours": [float(one) for one in longer], "budget_usd": dollars}
+
+    # -- what happens -------------------------------------------------------------------------
+
+    def change(self, name: str, value: Any) -> bool:
+        """Take what was typed into a field; return whether it could be understood.
+
+        What could not is kept in `errors`, and the field's last good value stays.
+        """
+        self.take_back()
+        try:
+            understood = read(name, value)
+        except InvalidRequest as error:
+            self.errors[name] = str(error)
+            return False
+        self.errors.pop(name, None)
+        if name == "bid" and understood is None and self.of_bid_search:
+            self.errors["bid"] = "These are interruptible offers: enter a bid."
+        self._set(self.plan.changed({name: understood}))
+        return True
+
+    def change_all(self, changes: Mapping[str, Any]) -> None:
+        """Take values given in Python.
+
+        Raises
+        ------
+        InvalidRequest
+            For a field that does not exist or a value that it cannot have; nothing is changed.
+        """
+        plan = self.plan.changed(changes)
+        self.take_back()
+        for name in changes:
+            self.errors.pop(name, None)
+        self._set(plan)
+
+    def change_env(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take the rows of the environment as a page holds them.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            ``name``, ``value`` (None: as it was) and ``was`` (the name that it had).
+        """
+        env: dict[str, str] = {}
+        for row in rows:
+            name, value = str(row.get("name") or "").strip(), row.get("value")
+            if not name:
+                continue
+            if name.startswith("-"):
+                value = "1"
+            elif value is None:
+                value = self.plan.env.get(str(row.get("was") or name), "")
+            env[name] = str(value)
+        self.change("env", env)
+
+    def choose_template(self, hash_id: str | None, name: str = "", disk: float = 0.0) -> None:
+        """Take a template (or none); its image, run type and least disk are what it says."""
+        self.take_back()
+        changes: dict[str, Any] = {"template_hash": hash_id, "template": name if hash_id else ""}
+        if hash_id:
+            changes |= {"image": None, "runtype": None, "disk": max(self.plan.disk, disk)}
+            self.errors.pop("image", None)
+        elif self.plan.runtype is None:
+            changes["runtype"] = "ssh_direct"
+        self._set(self.plan.changed(changes))
+
+    def set_offers(self, offers: pd.DataFrame) -> None:
+        """Take other candidates."""
+        self.take_back()
+        self.offers = offers
+        self._price = None
+        if self.of_bid_search and self.plan.bid is None:
+            self._set(self.plan.changed({"bid": "min+10%"}))
+
+    def first(self, offer_id: int) -> None:
+        """Try this candidate before the others."""
+        self._reorder([offer_id, *(one for one in self.ids if one != offer_id)])
+
+    def drop(self, offer_id: int) -> None:
+        """Do not try this candidate; the last one stays."""
+        left = [one for one in self.ids if one != offer_id]
+        if left:
+            self._reorder(left)
+
+    def review(self, now: float) -> Confirmation:
+        """Return what a click would do, for the page to show and repeat.
+
+        Raises
+        ------
+        InvalidRequest
+            If it cannot be rented like this.
+        """
+        if not len(self.offers):
+            raise InvalidRequest("There is no offer to rent. Nothing was sent.")
+        if not self.plan.image and not self.plan.template_hash:
+            self.errors["image"] = "Enter an image, or choose a template."
+        if self.errors:
+            raise ClickRefused("Correct the marked field. Nothing was sent.")
+        self.plan.order()
+        if self.of_bid_search and self.plan.bid is None:
+            raise InvalidRequest("These are interruptible offers and need a bid. Nothing was sent.")
+        highest = self.price.max_dph
+        if highest is None:
+            raise InvalidRequest(
+                "One of these offers has no price. Remove it from the list. Nothing was sent."
+            )
+        if self.phase in ("renting", "rented"):
+            raise InvalidRequest("This form has already rented. Nothing more was sent.")
+        if not self.price.within:
+            raise InvalidRequest(
+                f"Every offer costs more than your highest price, ${highest:.4f}/h. Raise it, or "
+                "choose other offers. Nothing was sent."
+            )
+        self.confirmation = Confirmation(
+            secrets.token_hex(16), tuple(self.ids), self.plan.count, highest, now, self.plan
+        )
+        self.phase = "confirm"
+        return self.confirmation
+
+    def take_back(self) -> None:
+        """Forget what was to be confirmed."""
+        self.confirmation = None
+        if self.phase == "confirm":
+            self.phase = "plan"
+
+    def accept(self, click: Mapping[str, Any], now: float) -> Accepted:
+        """Take a click on 'Rent'; the form is renting afterwards.
+
+        Parameters
+        ----------
+        click : mapping
+            ``token``, ``at`` (when it was made, in the kernel's time), and what the page showed:
+            ``offers``, ``count``, ``max_dph``.
+        now : float
+            Kernel's time.
+
+        Raises
+        ------
+        ClickRefused
+            Nothing is rented by this click. If it came too late the confirmation is taken back,
+            so that the price has to be looked at again.
+        """
+        token, shown = click.get("token"), self.confirmation
+        if isinstance(token, str) and token in self._used:
+            raise ClickRefused("Already confirmed; it is rented once.")
+        if shown is None or token != shown.token or self.phase != "confirm":
+            self.take_back()
+            raise ClickRefused(
+                "The form has changed since you confirmed. Nothing was rented: check the price "
+                "and confirm again."
+            )
+        made = click.get("at")
+        known = isinstance(made, int | float) and not isinstance(made, bool)
+        age = now - float(made) if known and math.isfinite(made) else math.inf  # type: ignore[arg-type]
+        if age > STALE:
+            self.take_back()
+            late = f"{age:.0f} s ago" if math.isfinite(age) else "at an unknown time"
+            raise ClickRefused(
+                f"You clicked {late}, while the kernel was busy. Nothing was rented: check the "
+                "price and confirm again."
+            )
+        if age < -AHEAD or now - age < shown.made_at - AHEAD:
+            self.take_back()
+            raise ClickRefused(
+                "The clocks of your browser and the kernel disagree about when you clicked. "
+                "Nothing was rented: confirm again."
+            )
+        same = (
+            _ids(click.get("offers")) == shown.offer_ids == tuple(self.ids)
+            and click.get("count") == shown.count == self.plan.count
+            and click.get("max_dph") == shown.max_dph == self.price.max_dph
+            and shown.plan == self.plan
+        )
+        if not same:
+            self.take_back()
+            raise ClickRefused(
+                "The offers or the price have changed since the page showed them. Nothing was "
+                "rented: check the price and confirm again."
+            )
+        self._used.add(shown.token)
+        self.confirmation = None
+        self.phase = "renting"
+        arguments = {**self.plan.arguments(), "max_dph": shown.max_dph}
+        return Accepted(self.offers, arguments, shown.count)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _set(self, plan: RentPlan) -> None:
+        self.plan = plan
+        self._price = None
+
+    def _reorder(self, ids: Sequence[int]) -> None:
+        if sorted(ids) == sorted(self.ids) or set(ids) < set(self.ids):
+            places = {one: at for at, one in enumerate(self.ids)}
+            attrs = self.offers.attrs
+            chosen = self.offers.iloc[[places[one] for one in ids]].reset_index(drop=True)
+            chosen.attrs = dict(attrs)
+            self.set_offers(chosen)
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return ()
+    return tuple(one for one in value if isinstance(one, int) and not isinstance(one, bool))
+
+
+def _round_up(dollars: float) -> float:
+    """Return a round sum that is not smaller: 1, 2, 3, 5, 8 or 10 of its power of ten."""
+    if not math.isfinite(dollars) or dollars <= 0:
+        return 1.0
+    size = 10.0 ** math.floor(math.log10(dollars))
+    step = next(one for one in (1, 2, 3, 5, 8, 10, 20) if one * size >= dollars * (1 - 1e-9))
+    return max(1.0, step * size)
+
+
+__all__ = ["AHEAD", "STALE", "Accepted", "ClickRefused", "Confirmation", "Phase", "RentModel"]

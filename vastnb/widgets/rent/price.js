@@ -1,0 +1,200 @@
+// The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
+import { UNDER_A_CENT, h, setText } from "../kit/dom.js";
+
+// A click on 'Rent' counts only when somebody can have read what it does.
+const ARMED_MS = 450;
+const QUIET_MS = 2000;
+
+function fixed(value, places) {
+  return value === null || value === undefined ? "–" : `$${value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
+}
+
+const perHour = (value) => fixed(value, 4);
+const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
+const inHours = (hours) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
+const allOf = (count) => (count === 2 ? "both machines" : `all ${count} machines`);
+const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+export class RentPanel {
+  constructor({ say, kernelTime, signal }) {
+    this.say = say;
+    this.kernelTime = kernelTime;
+    this.clicked = null;
+    this.armedAt = 0;
+    this.rate = h("b", { class: "vnb-rate" });
+    this.rateNote = h("span", { class: "vnb-ratenote" });
+    this.terms = h("dl", { class: "vnb-terms" });
+    this.most = h("div", { class: "vnb-most" });
+    this.guard = h("div", { class: "vnb-most" });
+    this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "Warnings" });
+    this.note = h("div", { class: "vnb-rentnote", role: "status" });
+    this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.goToWrong() || this.say({ type: "review" }) });
+    this.rent = h("button", { type: "button", class: "vnb-primary vnb-rentgo", onclick: () => this.confirm() });
+    this.back = h("button", { type: "button", class: "vnb-button", text: "Back", onclick: () => this.say({ type: "back" }) });
+    this.asked = h("ul", { class: "vnb-asked" });
+    this.question = h("div", { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true }, h("strong", { text: "Rent now?" }), this.asked, h("div", { class: "vnb-actions" }, this.rent, this.back));
+    this.question.addEventListener("keydown", (event) => {
+      // A key that is held down repeats: it must not run from one step into the next.
+      if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
+      if (event.key === "Escape" && !this.back.disabled) this.say({ type: "back" });
+    });
+    this.more = h("div", { class: "vnb-actions" });
+    this.node = h(
+      "aside",
+      { class: "vnb-panel vnb-rentpanel", "aria-label": "Price" },
+      h("div", { class: "vnb-pricehead" }, this.rate, this.rateNote),
+      h("div", { class: "vnb-pricebody" }, this.terms, this.most, this.guard, this.warnings),
+      h("div", { class: "vnb-pricefoot" }, this.note, this.review, this.question, this.more),
+    );
+    signal.addEventListener("abort", () => clearTimeout(this.quiet));
+  }
+
+  show(state, { settled }) {
+    const { phase } = state;
+    const gone = state.machines.filter((one) => one.receipt);
+    if (phase === "rented" && state.bill) this.showBilling(state);
+    else if (phase === "rented" && gone.length) this.showReceipt(gone);
+    else this.showPrice(state);
+    this.showWarnings(state);
+    const over = phase === "rented" && !state.bill;
+    setText(this.guard, over ? "" : state.guard);
+    this.guard.hidden = over || !state.guard;
+    setText(this.note, state.note ?? "");
+    this.note.hidden = !state.note;
+    this.review.hidden = phase !== "plan";
+    this.review.disabled = !settled || !state.offers.length || !state.has_key;
+    setText(this.review, settled || !state.offers.length ? "Review and rent…" : "Calculating…");
+    this.showQuestion(state);
+    this.showMore(state);
+  }
+
+  // Puts the focus on what keeps the order from being reviewed; says whether there is something.
+  goToWrong() {
+    const said = [...this.node.closest(".vnb-root").querySelectorAll(".vnb-wrong:not(:empty)")].find((one) => one.checkVisibility());
+    const bad = said?.closest(".vnb-field")?.querySelector("input:not(:disabled), textarea:not(:disabled)");
+    bad?.focus();
+    return Boolean(bad);
+  }
+
+  showPrice(state) {
+    const { price, values } = state;
+    const many = price.count > 1;
+    setText(this.rate, `${perHour(many ? price.dph_all : price.dph)}/h`);
+    const bid = price.at_most ? " at most" : "";
+    setText(this.rateNote, `${bid ? "at most, " : ""}${many ? `for ${allOf(price.count)}` : "for one machine"}, with ${values.disk} GB disk${many ? " each" : ""}`);
+    const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
+    if (price.terms.length) {
+      rows.push([many ? "First machine" : "Total", `${price.hours} h${bid}`, inAll(price.total), "vnb-sum"]);
+      if (many) rows.push([`${allOf(price.count)[0].toUpperCase()}${allOf(price.count).slice(1)}`, `${price.hours} h${bid}`, inAll(price.total_all), "vnb-sum"]);
+    }
+    this.setTerms(rows);
+    setText(this.most, price.max_dph === null ? "" : `You approve up to ${perHour(price.max_dph)}/h${many ? " each" : ""}; offers above that are skipped.`);
+    this.most.hidden = price.max_dph === null;
+  }
+
+  // A machine that starts pays for its disk alone.
+  showBilling(state) {
+    const { bill, price } = state;
+    const billing = state.machines.filter((one) => one.state !== "gone" && one.dph !== null);
+    setText(this.rate, `${perHour(bill.now)}/h`);
+    const less = bill.now < bill.full - 1e-9 ? `; ${perHour(bill.full)}/h once all run` : "";
+    setText(this.rateNote, `billed now for ${plural(billing.length, "machine")}${less}`);
+    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph_now ?? one.dph)}/h`]);
+    if (bill.until !== null) rows.push(["Until the deadline", inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
+    else rows.push(["No deadline", "bills until destroyed", "", "vnb-sum"]);
+    this.setTerms(rows);
+    setText(this.most, price.max_dph === null ? "" : `You approved up to ${perHour(price.max_dph)}/h each.`);
+  }
+
+  // All have gone: what they came to.
+  showReceipt(gone) {
+    const known = gone.filter((one) => one.receipt.usd !== null);
+    setText(this.rate, inAll(known.reduce((total, one) => total + one.receipt.usd, 0)));
+    setText(this.rateNote, `in total, estimated, for ${plural(gone.length, "machine")}; nothing is billed any more`);
+    this.setTerms(gone.map((one) => [one.gpu || String(one.id), one.receipt.seconds === null ? "" : `ran ${inHours(one.receipt.seconds / 3600)}`, inAll(one.receipt.usd)]));
+    setText(this.most, "The invoice in the Vast.ai console is what counts.");
+  }
+
+  setTerms(rows) {
+    const key = JSON.stringify(rows);
+    if (key === this.termsKey) return;
+    this.termsKey = key;
+    this.terms.replaceChildren(
+      ...rows.flatMap(([label, how, value, name = ""]) => [
+        h("dt", { class: name }, h("span", { text: label }), h("small", { text: how })),
+        h("dd", { class: name, text: value }),
+      ]),
+    );
+  }
+
+  showWarnings({ warnings, phase, has_key: hasKey }) {
+    const rows = hasKey ? [...warnings] : [{ level: "bad", text: "No API key: you can look at offers, but not rent." }, ...warnings];
+    const key = JSON.stringify(rows);
+    this.warnings.hidden = phase === "rented" || phase === "renting" || !rows.length;
+    if (key === this.warningsKey) return;
+    this.warningsKey = key;
+    const words = { bad: "Careful: ", warn: "Note: ", info: "" };
+    this.warnings.replaceChildren(
+      ...rows.map(({ level, text }) =>
+        h("li", { "data-level": level }, h("i", { class: "vnb-sign", "aria-hidden": "true", text: level === "info" ? "i" : "!" }), h("span", {}, h("span", { class: "vnb-hidden", text: words[level] }), h("span", { text }))),
+      ),
+    );
+  }
+
+  showQuestion(state) {
+    const { confirm, values, price, offers_count: count } = state;
+    const here = Boolean(confirm);
+    const fresh = here && this.confirmation?.token !== confirm.token;
+    this.confirmation = confirm;
+    const had = this.question.contains(document.activeElement);
+    this.question.hidden = !here;
+    this.node.classList.toggle("vnb-asking", here);
+    if (!here) {
+      clearTimeout(this.quiet);
+      if (had && !this.review.hidden) this.review.focus({ preventScroll: true });
+      return;
+    }
+    if (!fresh) return;
+    this.armedAt = performance.now() + ARMED_MS;
+    const first = state.offers[0];
+    const lines = [
+      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${count > confirm.count ? `, or the next of ${count} offers` : ""}.`,
+      `Up to ${perHour(confirm.max_dph)}/h each, with ${values.disk} GB disk.`,
+      `About ${inAll(price.total_all)} for ${values.hours} h${values.download_gb || values.upload_gb ? ", with traffic" : ", without traffic"}.`,
+      state.guard || "No limit: it bills until you destroy it.",
+    ];
+    const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);
+    this.asked.replaceChildren(...lines.map((text) => h("li", { text })), ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: `Careful: ${text}` })));
+    setText(this.rent, confirm.count > 1 ? `Rent ${confirm.count} machines` : "Rent now");
+    this.rent.disabled = this.back.disabled = false;
+    this.rent.focus({ preventScroll: true });
+  }
+
+  confirm() {
+    const { confirmation } = this;
+    if (!confirmation || this.clicked === confirmation.token || performance.now() < this.armedAt) return;
+    this.clicked = confirmation.token;
+    this.rent.disabled = this.back.disabled = true;
+    setText(this.rent, "Sent…");
+    this.say({ type: "confirm", ...confirmation, at: this.kernelTime() });
+    this.quiet = setTimeout(() => {
+      setText(this.note, "The kernel is busy. If that lasts over 30 s, this click is ignored and nothing is rented.");
+      this.note.hidden = false;
+    }, QUIET_MS);
+  }
+
+  // Nothing else is sent as long as it is not known whether a machine exists.
+  showMore({ phase, machines, outcome }) {
+    const open = outcome?.action === "find out";
+    const there = machines.filter((one) => one.state !== "gone").length;
+    const key = `${phase} ${there} ${open}`;
+    if (key === this.moreKey) return;
+    this.moreKey = key;
+    const button = (text, type) => h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
+    const parts = [];
+    if (phase === "rented" && !open) parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
+    if (phase === "plan" && machines.length) parts.push(button(`Show ${plural(there, "machine")}`, "machines"));
+    this.more.replaceChildren(...parts);
+    this.more.hidden = !parts.length;
+  }
+}

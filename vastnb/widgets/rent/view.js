@@ -1,0 +1,197 @@
+// The rent form. The kernel sends its whole picture after every change, and this draws it; what is
+// typed goes the other way, numbered, so that the page knows whether the price it shows is the one
+// for what is typed. Nothing of it is part of the widget's synced state.
+import { Alive } from "../kit/alive.js";
+import { guardKeys, h, setText, watchTheme } from "../kit/dom.js";
+import { Pace } from "../kit/pace.js";
+import { copyText } from "./controls.js";
+import { RentFields } from "./fields.js";
+import { RentPanel } from "./price.js";
+import { RentProgress } from "./progress.js";
+
+function rentForm() {
+  return {
+    render({ model, el }) {
+      const stop = new AbortController();
+      const view = new RentView(model, el, stop.signal);
+      return () => {
+        stop.abort();
+        view.root.remove();
+      };
+    },
+  };
+}
+
+class RentView {
+  constructor(model, el, signal) {
+    this.model = model;
+    this.signal = signal;
+    this.page = Math.random().toString(36).slice(2);
+    this.seq = 0;
+    this.offset = 0;
+    this.root = h("div", { class: "vnb-root vnb-rentroot" });
+    guardKeys(this.root, signal);
+    const say = (message) => this.say(message);
+    const kernelTime = () => Date.now() / 1000 - this.offset;
+    this.fields = new RentFields(say);
+    this.panel = new RentPanel({ say, kernelTime, signal });
+    this.progress = new RentProgress({ say, kernelTime });
+    this.build();
+    el.append(this.root);
+    watchTheme(this.root, () => {}, signal);
+    this.pace = new Pace(this.root, signal, { ask: (atOnce) => model.send({ type: "look", at_once: atOnce }) });
+    this.pace.pause();
+    const onMessage = (message) => this.take(message);
+    model.on("msg:custom", onMessage);
+    const timer = setInterval(() => this.progress.tick(), 1000);
+    signal.addEventListener("abort", () => {
+      model.off("msg:custom", onMessage);
+      clearInterval(timer);
+    });
+    this.begin();
+  }
+
+  build() {
+    this.title = h("strong", { class: "vnb-title" });
+    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: nothing is real and nothing costs money" });
+    this.credit = h("span", { class: "vnb-credit" });
+    this.back = h("button", { type: "button", class: "vnb-button vnb-tooffers", text: "← Offers", onclick: () => this.leave() });
+    this.noticeTitle = h("strong");
+    this.noticeText = h("span");
+    this.noticeHint = h("span", { class: "vnb-noticehint" });
+    this.act = h("button", { type: "button", class: "vnb-button", onclick: () => this.doAction() });
+    this.notice = h("div", { class: "vnb-notice vnb-rentnotice", role: "alert", hidden: true }, h("div", {}, this.noticeTitle, this.noticeText, this.noticeHint), this.act);
+    this.foundText = h("pre", { class: "vnb-foundtext" });
+    this.found = h("div", { class: "vnb-found", role: "status", hidden: true }, this.foundText, h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideFound() }));
+    this.empty = h(
+      "div",
+      { class: "vnb-rentempty", hidden: true },
+      h("strong", { text: "No offers" }),
+      h("span", { text: "Pass offers to rent_form: a DataFrame, a row, an id or a query. They are tried in order." }),
+      h("code", { text: 'vastnb.rent_form(client, "gpu_name=RTX_4090 num_gpus=1")' }),
+      h("code", { text: "vastnb.rent_form(client, df.head(3))" }),
+    );
+    this.code = h("code", { class: "vnb-code", tabindex: 0 });
+    this.copy = h("button", { type: "button", class: "vnb-link", text: "Copy as code", onclick: () => copyText(this.copy, this.state?.code ?? "") });
+    this.left = h("div", { class: "vnb-rentleft" }, this.notice, this.found, this.empty, this.fields.node, this.progress.node);
+    this.shell = h(
+      "div",
+      { class: "vnb-rent" },
+      h("header", { class: "vnb-top" }, this.back, this.title, this.simulated, h("div", { class: "vnb-fresh" }, this.credit)),
+      h("div", { class: "vnb-rentbody" }, this.left, this.panel.node),
+      h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, this.code, this.copy)),
+    );
+    this.root.append(this.shell);
+    this.shell.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.state?.phase === "plan" && !event.defaultPrevented && event.target === this.back) this.leave();
+    });
+  }
+
+  begin() {
+    const { model, signal } = this;
+    this.root.classList.add("vnb-unborn");
+    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The rent form", more: "A machine that was rented keeps running and billing; client.reconcile() lists it.", onLost: () => this.pace.lose(), onFound: () => (this.pace.lost = false) });
+    try {
+      model.send({ type: "ready" });
+    } catch {
+      // Without a kernel nothing comes back, and the note above says so.
+    }
+  }
+
+  say(message) {
+    this.seq += 1;
+    this.model.send({ at: Date.now() / 1000 - this.offset, ...message, page: this.page, seq: this.seq });
+    if (this.state) this.panel.show(this.state, { settled: false });
+  }
+
+  take(message) {
+    if (message.type === "state") this.show(message);
+    else if (message.type === "pace") this.pace.answered(message);
+    else if (message.type === "jupyter") this.progress.jupyter(message);
+    else if (message.type === "secret" && message.page === this.page) {
+      if (message.field === "env") this.fields.controls.env.reveal(message.name, message.value);
+      else this.fields.controls.onstart.reveal(message.value);
+    }
+  }
+
+  show(state) {
+    this.root.classList.remove("vnb-unborn");
+    this.state = state;
+    this.offset = Date.now() / 1000 - state.now;
+    const { phase } = state;
+    this.shell.dataset.phase = phase;
+    const first = state.offers[0];
+    const verb = phase === "rented" && state.machines.length ? "Rented" : phase === "renting" ? "Renting" : "Rent";
+    const many = phase === "rented" && state.machines.length ? state.machines.length : state.values.count;
+    setText(this.title, first ? `${verb} ${many > 1 ? `${many} × ` : ""}${many > 1 ? first.gpu.replace(/^1× /, "") : first.gpu}` : "Rent a machine");
+    this.simulated.hidden = !state.simulated;
+    const { credit } = state.account;
+    setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
+    const planning = phase === "plan" || phase === "confirm";
+    this.empty.hidden = !planning || state.offers.length > 0 || Boolean(state.outcome);
+    this.fields.node.hidden = !planning || !state.offers.length;
+    this.panel.node.hidden = planning && !state.offers.length && !state.machines.length;
+    this.progress.node.hidden = planning;
+    const settled = (state.acked?.[this.page] ?? 0) >= this.seq || this.seq === 0;
+    this.fields.show(state);
+    this.panel.show(state, { settled });
+    if (!planning || state.machines.length) this.progress.show(state);
+    this.showNotice(state);
+    this.showFound(state.found);
+    setText(this.code, oneLine(state.code));
+    this.code.title = state.code;
+    this.copy.hidden = !state.code;
+    const follow = state.machines.some((one) => one.state !== "gone");
+    if (follow && this.pace.paused) {
+      this.pace.resume();
+      this.pace.now();
+    } else if (!follow && !this.pace.paused) this.pace.pause();
+  }
+
+  showNotice({ outcome, finding, has_key: hasKey }) {
+    this.notice.hidden = !outcome;
+    if (!outcome) return;
+    this.notice.dataset.level = outcome.level;
+    setText(this.noticeTitle, `${outcome.title}. `);
+    setText(this.noticeText, outcome.text);
+    setText(this.noticeHint, outcome.hint);
+    const words = { "find out": finding ? "Finding out…" : "Find out", change: "Edit", again: "Try again", search: "Search again" };
+    const text = words[outcome.action];
+    this.action = outcome.action;
+    setText(this.act, text ?? "");
+    this.act.hidden = !text || !hasKey;
+    this.act.disabled = finding;
+  }
+
+  doAction() {
+    const types = { "find out": "find out", change: "back", again: this.state.offers.length ? "review" : "search", search: "search" };
+    if (this.action === "again" && this.state.phase === "rented") this.say({ type: "back" });
+    this.act.disabled = this.action === "find out";
+    this.say({ type: types[this.action] });
+  }
+
+  showFound({ level, text }) {
+    const key = `${level} ${text}`;
+    if (key === this.foundKey) return;
+    this.foundKey = key;
+    this.found.hidden = !level;
+    this.found.dataset.level = level;
+    setText(this.foundText, text);
+  }
+
+  hideFound() {
+    this.found.hidden = true;
+  }
+
+  leave() {
+    this.root.dispatchEvent(new CustomEvent("vnb-leave", { bubbles: true }));
+  }
+}
+
+// The call alone, without the imports before it.
+function oneLine(code) {
+  const call = code.slice(Math.max(0, code.indexOf("box =")));
+  return call.replace(/\s*\n\s*/g, " ").replace("( ", "(").replace(/, \)$/, ")");
+}
+
+export default rentForm;

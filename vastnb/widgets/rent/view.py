@@ -1,0 +1,236 @@
+"""Everything that the page shows of a rent form, as one JSON value.
+
+A pure function of what the form holds. Values of the environment and the start script are not in
+it: only names, and whether there is something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import pandas as pd
+
+from vastnb.html import block, escape
+from vastnb.widgets.rent.machines import Machine, bill_of
+from vastnb.widgets.rent.model import RentModel
+from vastnb.widgets.rent.outcome import EVENT_LEVELS, Outcome
+from vastnb.widgets.rent.price import guard_text, number_of, priced
+from vastnb.widgets.rent.questions import Found, Template
+from vastnb.widgets.rent.run import RentRun
+from vastnb.widgets.rent.warnings import LEVELS
+from vastnb.widgets.table.saved import static_table
+
+OFFERS_MOST: Final = 24
+"""Candidates that the page lists; there may be more."""
+
+
+def view_of(
+    model: RentModel,
+    *,
+    now: float,
+    run: RentRun | None,
+    machines: Sequence[Machine],
+    outcome: Outcome | None,
+    finding: bool,
+    found: Found,
+    templates: Sequence[Template] | None,
+    simulated: bool,
+    has_key: bool,
+    note: str,
+    clock: float | None = None,
+) -> dict[str, Any]:
+    """Return the page's picture of a form.
+
+    Parameters
+    ----------
+    model : RentModel
+        The form.
+    now : float
+        Kernel's time, epoch seconds: the page's own clock may differ.
+    run : RentRun or None
+        The rent, under way or ended.
+    machines : sequence of Machine
+        What was rented.
+    outcome : Outcome or None
+        What went wrong, in words.
+    finding : bool
+        Whether what became of a rental is being found out.
+    found : Found
+        What that has brought.
+    templates : sequence of Template or None
+        None as long as they are not there.
+    simulated, has_key : bool
+        What the client is.
+    note : str
+        One line for the user, such as why a click was refused.
+    clock : float, optional
+        Time by the clock of the deadlines; by default `now`.
+    """
+    price = model.price
+    confirmation = model.confirmation
+    return {
+        "type": "state",
+        "now": now,
+        "phase": model.phase,
+        "simulated": simulated,
+        "has_key": has_key,
+        "note": note,
+        "offers": _offers(model),
+        "offers_count": len(model.offers),
+        "of_bid_search": model.of_bid_search,
+        "values": _values(model),
+        "errors": dict(model.errors),
+        "price": asdict(price),
+        "bill": bill_of(machines, now if clock is None else clock),
+        "guard": guard_text(price, model.plan),
+        "warnings": [asdict(one) for one in model.warnings()],
+        "account": asdict(model.account),
+        "hints": model.hints(),
+        "templates": None
+        if templates is None
+        else [[one.hash_id, one.name, one.image, one.disk] for one in templates],
+        "code": model.code() if len(model.offers) else "",
+        "confirm": None
+        if confirmation is None
+        else {
+            "token": confirmation.token,
+            "offers": list(confirmation.offer_ids),
+            "count": confirmation.count,
+            "max_dph": confirmation.max_dph,
+        },
+        "run": _run(run),
+        "outcome": None if outcome is None else outcome.page(),
+        "finding": finding,
+        "found": asdict(found),
+        "machines": [one.card() for one in machines],
+    }
+
+
+def _offers(model: RentModel) -> list[dict[str, Any]]:
+    if not len(model.offers):
+        return []
+    prices = priced(model.offers, model.plan).head(OFFERS_MOST)
+    rows = model.offers.head(OFFERS_MOST).to_dict("records")
+    return [
+        _offer(row, price, [one.level for one in model.warnings(place)])
+        for place, (row, price) in enumerate(zip(rows, prices, strict=True))
+    ]
+
+
+def _offer(row: Mapping[Any, Any], price: Any, levels: Sequence[str]) -> dict[str, Any]:
+    trust, vram = number_of(row, "reliability"), number_of(row, "gpu_ram_gb")
+    worst = next((one for one in LEVELS if one in levels and one != "info"), "")
+    return {
+        "id": int(row["id"]),
+        "gpu": name_of(row),
+        "vram": None if vram is None else f"{vram:.0f} GB",
+        "where": _text(row.get("geolocation")),
+        "trust": trust,
+        "verification": _text(row.get("verification")),
+        "dph": None if pd.isna(price) else float(price),
+        "least_bid": number_of(row, "min_bid"),
+        "level": worst,
+        "warnings": sum(one != "info" for one in levels),
+    }
+
+
+def name_of(row: Mapping[Any, Any]) -> str:
+    """Return an offer's GPUs in words: ``2x RTX 4090``."""
+    count, name = number_of(row, "num_gpus"), _text(row.get("gpu_name"))
+    return (
+        f"{count:.0f}\N{MULTIPLICATION SIGN} {name}"
+        if count and name
+        else name or f"offer {row.get('id')}"
+    )
+
+
+def _values(model: RentModel) -> dict[str, Any]:
+    plan = model.plan
+    script = plan.onstart
+    return {
+        "image": plan.image,
+        "template_hash": plan.template_hash,
+        "template": plan.template,
+        "disk": plan.disk,
+        "runtype": plan.runtype,
+        "label": plan.label,
+        "count": plan.count,
+        "bid": plan.bid,
+        "max_dph": plan.max_dph,
+        "hours": plan.hours,
+        "download_gb": plan.download_gb,
+        "upload_gb": plan.upload_gb,
+        "max_hours": plan.max_hours,
+        "budget_usd": plan.budget_usd,
+        "env": [{"name": name, "set": bool(value)} for name, value in plan.env.items()],
+        "onstart_lines": len(script.splitlines()) if script else 0,
+    }
+
+
+def _run(run: RentRun | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    return {
+        "began": run.began,
+        "ended": run.ended,
+        "waits_until": run.waits_until,
+        "count": run.count,
+        "rented": len(run.instances),
+        "steps": [
+            {
+                "at": one.at,
+                "kind": one.kind,
+                "text": one.text,
+                "level": EVENT_LEVELS.get(one.kind, "plain"),
+            }
+            for one in run.steps
+        ],
+    }
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def static_form(
+    model: RentModel, machines: Sequence[Machine], *, simulated: bool, css_class: str
+) -> str:
+    """Return the HTML that is left of the form without a kernel: offers, price, code."""
+    price = model.price
+    made_up = "SIMULATED MARKET: " if simulated else ""
+    if not len(model.offers):
+        return block(f"<p>{escape(made_up)}No offers to rent.</p>", css_class=css_class)
+    each = " each" if price.count > 1 else ""
+    most = "price unknown" if price.max_dph is None else f"up to ${price.max_dph:.4f}/h{each}"
+    total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
+    ids = [one.id for one in machines]
+    rented = f"Rented: instance {', '.join(map(str, ids))}. " if ids else ""
+    many = "" if price.count == 1 else f"{price.count} machines: "
+    what = f"Rent {many}{name_of(model.offers.iloc[0].to_dict())}, {model.plan.disk:g} GB disk"
+    shown = model.offers.copy(deep=False)
+    shown["dph_total"] = priced(model.offers, model.plan)
+    return static_table(
+        shown,
+        caption=f"{made_up}{rented}{what}: {most}{total}",
+        note=f"As it was when the cell ran{_when(model)}. Run the cell to use the form. As code:",
+        code=model.code(),
+        columns=_COPIED,
+        rows=OFFERS_MOST,
+        css_class=css_class,
+    )
+
+
+def _when(model: RentModel) -> str:
+    fetched = str(model.offers.attrs.get("vastnb", {}).get("fetched_at", ""))[:16]
+    return f", {fetched.replace('T', ' ')} UTC" if fetched else ""
+
+
+_COPIED: Final = (
+    "gpu_name", "num_gpus", "gpu_ram_gb", "dph_total", "reliability", "verification",
+    "geolocation", "id",
+)  # fmt: skip
+
+
+__all__ = ["OFFERS_MOST", "name_of", "static_form", "view_of"]

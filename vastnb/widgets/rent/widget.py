@@ -1,0 +1,332 @@
+"""`rent_form`: from an offer to a machine that one can log in to, with the price confirmed.
+
+`RentForm` is a thin shell. `RentModel` decides what a click means, `RentRun` rents in a thread of
+its own, the client's watcher follows the machines at the page's pace; this module moves what they
+say about. The page gets its whole picture as one message after every change, and no trait holds
+any of it, so nothing that is typed into the form is part of a saved notebook.
+
+Everything is written from the kernel's main thread, which is never blocked by the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from vastnb.errors import InvalidRequest
+from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
+from vastnb.market.frames.terms import DISK_GB
+from vastnb.market.money.cost import cost
+from vastnb.widgets.kit import registry
+from vastnb.widgets.kit.bundle import bundle, styles
+from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.rent.memory import remembered
+from vastnb.widgets.rent.messages import handle
+from vastnb.widgets.rent.plan import RentPlan
+from vastnb.widgets.rent.price import bids_in
+from vastnb.widgets.rent.session import RentSession
+from vastnb.widgets.rent.view import static_form
+from vastnb.widgets.rent.warnings import Warning
+
+if TYPE_CHECKING:
+    from vastnb.client import Client
+    from vastnb.fleet.instance import Fleet, Instance
+
+
+def rent_form(
+    client: Client,
+    offers: Any = None,
+    *,
+    type: str = "on-demand",
+    key: str | None = None,
+    **plan: Any,
+) -> RentForm:
+    """Open the form that rents: what it costs, what to know, one confirmed click, and progress.
+
+    Nothing is rented by this call. A click in the page rents at the price that it shows or not at
+    all, once.
+
+    Parameters
+    ----------
+    client : Client
+        Who rents.
+    offers : DataFrame, row, id, sequence of ids, or query, optional
+        Candidates, best first; the next is tried if one is taken. A query (or dict, as for
+        ``Client.search_offers``) gives its eight cheapest offers. Without offers the form says
+        what to give.
+    type : str
+        ``"on-demand"`` or ``"bid"``, where the offers have to be searched for.
+    key : str, optional
+        A newer form with the same key replaces this one. By default the notebook cell is the key.
+        A rent that is under way goes on and is shown by the next form.
+    **plan
+    if "disk" not in plan and offers is not None and not is_query(offers):
+        searched = disk_for(offers_of(given), None)
+        if searched > DISK_GB:  # the default says nothing; what was rented last time does
+            plan["disk"] = searched
+    understood = RentPlan().changed({**remembered(client, plan), **plan})
+
+    Returns
+    -------
+    RentForm
+        With ``.result``, ``.machines``, ``.cost``, ``.warnings`` and ``.to_code()`` at any moment.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no such field, or it cannot have that value. What goes wrong with the service
+        does not raise: it is shown in the form.
+
+    Examples
+    --------
+    >>> import vastnb
+    >>> client = vastnb.demo()
+    >>> df = client.search_offers("gpu_name=RTX_4090", order="dph_total")
+    >>> form = vastnb.rent_form(client, df.head(3), image="pytorch/pytorch")  # doctest: +SKIP
+    """
+    if type not in ("on-demand", "bid", "interruptible"):
+        raise InvalidRequest(
+            f'type={type!r}: use "on-demand" or "bid" (also "interruptible"). Nothing was sent.'
+        )
+    given = as_given(offers)
+    if "disk" not in plan and offers is not None and not is_query(offers):
+        searched = disk_for(offers_of(given), None)
+        if searched > DISK_GB:  # the default says nothing; what was rented last time does
+            plan["disk"] = searched
+    understood = RentPlan().changed({**remembered(client, plan), **plan})
+    if understood.template_hash and "runtype" not in plan:
+        understood = understood.changed({"runtype": None})
+    kind = "on-demand" if type == "on-demand" and understood.bid is None else "bid"
+    form = RentForm(client, given, understood, type=kind)
+    cell, run = registry.this_cell()
+    registry.replace(form, "rent", key or cell, None if key else run)
+    form.take_up()  # only now: it may be that of the form which was just replaced
+    return form
+
+
+class RentForm(LiveWidget):
+    """The rent form; made by `rent_form`, or by the explorer's button.
+
+    Parameters
+    ----------
+    client : Client
+        Who rents.
+    offers : Any
+        Candidates, as for `rent_form`.
+    plan : RentPlan
+        What it says at first.
+    type : str
+        Where the offers have to be searched for: ``"on-demand"`` or ``"bid"``.
+    """
+
+    _esm = bundle("rent/view")
+    _css = styles(
+        "kit/theme", "kit/status", "kit/fields", "rent/price", "rent/progress", "rent/view"
+    )
+
+    def __init__(
+        self, client: Client, offers: Any, plan: RentPlan, *, type: str = "on-demand"
+    ) -> None:
+        super().__init__()
+        self._acked: dict[str, int] = {}
+        self._session = RentSession(
+            client, offers, plan, type=type, tell=self._tell, send=self._to_page
+        )
+        try:
+            self._session.begin()
+        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
+            self.close()
+            raise
+
+    # -- for the user -------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> str:
+        """Where it is: ``"plan"``, ``"confirm"``, ``"renting"`` or ``"rented"`` (ended)."""
+        self._session.drain()
+        return self._session.model.phase
+
+    @property
+    def offers(self) -> pd.DataFrame:
+        """The candidates, in the order in which they are tried."""
+        self._session.drain()
+        return self._session.model.offers
+
+    @property
+    def cost(self) -> pd.DataFrame:
+        """What the job costs on each candidate, for one machine; terms as ``df.vast.cost``.
+
+        For a bid the GPUs are counted at the bid, which is charged at most.
+        """
+        self._session.drain()
+        plan = self._session.model.plan
+        return cost(
+            bids_in(self._session.model.offers, plan),
+            plan.hours,
+            disk=plan.disk,
+            download_gb=plan.download_gb,
+            upload_gb=plan.upload_gb,
+        )
+
+    @property
+    def max_dph(self) -> float | None:
+        """What a confirmation confirms: $/h that one machine may cost at most, with its disk."""
+        self._session.drain()
+        return self._session.model.price.max_dph
+
+    @property
+    def warnings(self) -> list[Warning]:
+        """What to know about the first candidate, what matters most first."""
+        self._session.drain()
+        return self._session.model.warnings()
+
+    @property
+    def result(self) -> Instance | Fleet | None:
+        """What was rented; None before, or if nothing was."""
+        self._session.drain()
+        if self._session.run is None:
+            return None
+        self._session.seen()
+        return self._session.run.result
+
+    @property
+    def machines(self) -> list[Instance]:
+        """The machines that were rented from here and have not been destroyed from here."""
+        self._session.drain()
+        return [
+            self._session.instances[one.id]
+            for one in self._session.machines.values()
+            if not one.is_gone and one.id in self._session.instances
+        ]
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why nothing was rented, or why it is not known."""
+        self._session.drain()
+        return None if self._session.run is None else self._session.run.error
+
+    def to_code(self) -> str:
+        """Return the code that rents what the form would rent.
+
+        Values of the environment stand as ``os.environ["NAME"]``, the start script as a file.
+        """
+        self._session.drain()
+        return self._session.model.code()
+
+    def set(self, **changes: Any) -> Self:
+        """Fill in fields as the page would.
+
+        Parameters
+        ----------
+        **changes
+            As for `rent_form`.
+
+        Returns
+        -------
+        RentForm
+            Itself.
+
+        Raises
+        ------
+        InvalidRequest
+            For a field that does not exist or a value that it cannot have.
+        """
+        self._session.drain()
+        self._session.model.change_all(changes)
+        self._tell()
+        return self
+
+    def wait(self, timeout: float = 300) -> bool:
+        """Wait for what is under way (a rent, a search); return False after `timeout` seconds."""
+        return self._session.wait(timeout)
+
+    def take_offers(
+        self, offers: pd.DataFrame, *, disk: float | None = None, count: int | None = None
+    ) -> None:
+        """Take other candidates; what is filled in stays. Not while it rents.
+
+        Parameters
+        ----------
+        offers : DataFrame
+            Candidates with prices, best first.
+        disk : float, optional
+            GB.
+        count : int, optional
+            Machines.
+        """
+        self._session.drain()
+        self._session.take_offers(offers, disk=disk, count=count)
+        self._tell()
+
+    def take_up(self) -> None:
+        """Show a rent that is under way, or has ended unseen, and whose form was closed."""
+        self._session.take_up()
+        self._tell()
+
+    def _end(self) -> None:
+        """End the form. Machines stay, and a rent that is under way goes on.
+
+        The next form on this account shows it; so does ``client.reconcile()``.
+        """
+        if "_session" in self.__dict__:
+            self._session.close()
+
+    def __repr__(self) -> str:
+        ids = ", ".join(str(one.id) for one in self._session.machines.values() if not one.is_gone)
+        if ids:
+            return f"<RentForm: rented {ids}>"
+        many = len(self._session.model.offers)
+        made_up = ", simulated" if self._session.client.simulated else ""
+        return f"<RentForm: {many} offer{'s' * (many != 1)}, {self._session.model.phase}{made_up}>"
+
+    # -- the page -----------------------------------------------------------------------------
+
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        if content.get("type") == "look":
+            if self._session.poller is not None:
+                self._session.poller.asked(at_once=content.get("at_once") is True)
+            return
+        self._session.on_main(lambda: self._take(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._session.failed(error)
+        self._tell()
+
+    def _take(self, content: Mapping[str, Any]) -> None:
+        if content.get("type") == "ready":
+            self._listening = True
+        page, number = content.get("page"), content.get("seq")
+        if isinstance(page, str) and isinstance(number, int):
+            self._acked.pop(page, None)
+            self._acked[page] = number
+            while len(self._acked) > _PAGES:
+                del self._acked[next(iter(self._acked))]
+        handle(self._session, content, self._to_page)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Send the page its whole picture."""
+        if self._listening and not self._closed:
+            self.send({**self._session.view(), "acked": self._acked})
+            self._session.seen()
+
+    def _to_page(self, message: dict[str, Any]) -> None:
+        if self._listening and not self._closed:
+            self.send(message)
+
+    def _copy(self) -> str:
+        return static_form(
+            self._session.model,
+            list(self._session.machines.values()),
+            simulated=self._session.client.simulated,
+            css_class=self.copy_class,
+        )
+
+
+_PAGES = 8
+"""Pages whose last message is remembered."""
+
+
+__all__ = ["RentForm", "rent_form"]

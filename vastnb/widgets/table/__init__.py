@@ -1,0 +1,5 @@
+"""Any frame as a table that scrolls, sorts and selects in the page."""
+
+from vastnb.widgets.table.widget import OfferTable
+
+__all__ = ["OfferTable"]

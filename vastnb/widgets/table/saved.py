@@ -1,0 +1,129 @@
+"""The copy of a table that is left when no kernel runs: on GitHub, in nbconvert, in an e-mail.
+
+Plain HTML with inline styles and nothing else: such pages drop scripts and style sheets. Every
+value is escaped, since names and places come from strangers, and only the first rows are kept,
+so that a saved notebook stays small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from vastnb.html import Side, block, escape, table
+from vastnb.widgets.table.columns import Look, look_of
+
+COPY_ROWS = 20
+COPY_COLUMNS: tuple[str, ...] = (
+    "gpu_name",
+    "num_gpus",
+    "gpu_ram_gb",
+    "dph_total",
+    "dph_gpu",
+    "dlperf",
+    "reliability",
+    "verification",
+    "geolocation",
+    "id",
+)
+MISSING = "\N{EN DASH}"
+UNDER_A_CENT = "under 1 c"
+_LEFT = ("text", "verification")
+
+
+def format_value(look: Look, value: Any) -> str:
+    """Return `value` as the table shows it; an en dash for what is missing."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return MISSING
+    if isinstance(value, str) or look.form in _LEFT:
+        return str(value)
+    if look.form == "flag":
+        return "yes" if value else "no"
+    number = float(value)
+    if not math.isfinite(number):
+        return MISSING
+    if look.form == "usd":
+        size = abs(number)
+        if 0 < number < 0.01:
+            return UNDER_A_CENT
+        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4
+        return f"${number:,.{places}f}"
+    if look.form == "percent":
+        floored = math.floor(number * 1000 + 1e-9) / 10
+        return f"{floored:.0f}" if floored == 100 else f"{floored:.1f}"
+    if look.form == "id":
+        return f"{number:.0f}"
+    if look.form == "days":
+        return "> 10 y" if number > 86400 * 3650 else f"{number / 86400:,.0f}"
+    if look.form == "int":
+        return f"{number:,.0f}"
+    if look.form == "bar":
+        return f"{number:,.1f}" if number < 100 else f"{number:,.0f}"
+    return f"{number:,.{0 if abs(number) >= 10000 else look.decimals}f}"
+
+
+def static_table(
+    frame: pd.DataFrame,
+    *,
+    caption: str,
+    note: str = "",
+    columns: Sequence[str] | None = None,
+    rows: int = COPY_ROWS,
+    css_class: str = "",
+    code: str = "",
+) -> str:
+    """Return the first `rows` rows of `frame` as a small, safe table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Offers, in the order in which they are shown.
+    caption, note : str
+        One line above (what this is) and one below (how to get more). Plain text.
+    columns : sequence of str, optional
+        What to show, where the frame has it. Default: `COPY_COLUMNS`, or the frame's first ten.
+    rows : int
+        How many rows at most.
+    css_class : str
+        Class of the outer element, by which a living widget hides its copy.
+    code : str
+        Code after the note; its lines stay lines.
+
+    Returns
+    -------
+    str
+        HTML without scripts, links, images or style sheets.
+    """
+    names = [name for name in columns or COPY_COLUMNS if name in frame.columns]
+    if not names:
+        names = [str(name) for name in frame.columns[:10]]
+    looks = [look_of(name, frame[name].dtype) for name in names]
+    shown = frame[names].head(rows)
+    left = len(frame) - len(shown)
+    more = f"{left:,} more rows are not part of this copy. " if left > 0 else ""
+    return block(
+        f"<p><b>{escape(caption)}</b></p>",
+        table(
+            [f"{look.label} {look.unit}".strip() for look in looks],
+            (
+                [format_value(look, value) for look, value in zip(looks, values, strict=True)]
+                for values in shown.itertuples(index=False, name=None)
+            ),
+            [_side(look) for look in looks],
+        ),
+        f"<p>{escape(f'{more}{note}'.strip())}</p>",
+        code_block(code),
+        css_class=css_class,
+    )
+
+
+def code_block(code: str) -> str:
+    """Return code as HTML that keeps its lines and is broken nowhere; empty without any."""
+    return f'<pre style="overflow-x:auto"><code>{escape(code)}</code></pre>' if code else ""
+
+
+def _side(look: Look) -> Side:
+    return "left" if look.form in _LEFT else "right"
