@@ -13,7 +13,6 @@ from vastnb.api.progress import wait_line
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.guarding import guard_of
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.account import require_ssh_key, warn_of_credit
 from vastnb.fleet.rent.attempt import Desk
 from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds
@@ -34,6 +33,7 @@ from vastnb.fleet.rent.rental import Rental
 from vastnb.fleet.rent.replacement import keep
 from vastnb.fleet.rent.spec import Order
 from vastnb.fleet.warned import warn
+from vastnb.values import number
 
 if TYPE_CHECKING:
     from vastnb.fleet.verbs import InstanceVerbs

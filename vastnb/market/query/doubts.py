@@ -1,6 +1,6 @@
 """Filters that the service accepts and that cannot be meant: a wrong unit, or no effect at all.
 
-A column has a range in which its values can be true (`credible.LIMITS`). A filter whose value lies
+A column has a range in which its values can be true (`limits`). A filter whose value lies
 outside fits every offer or none. Most often the number was written in another unit, so the reading
 that lies inside is named.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from vastnb.market.query.parts import Condition
+from vastnb.market.query.conditions import Condition
 from vastnb.market.tables.fields import FIELDS, MULTIPLIER, SYMBOLS
+from vastnb.market.tables.limits import LIMITS
 
 _UNITS: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
     "compute_cap": ("counts 100 for 1.0 (890 is 8.9)", (100, 10)),
@@ -54,8 +55,6 @@ def doubts_of(conditions: Sequence[Condition]) -> list[str]:
 
 
 def _outside(condition: Condition) -> str | None:
-    from vastnb.market.frames.credible import LIMITS
-
     value, op = condition.value, condition.op
     if condition.field not in LIMITS or FIELDS.get(condition.field) != "number":
         return None
