@@ -68,7 +68,11 @@ def _usual(place: Callable[[str], Path]) -> Path:
 
 def _homeless() -> Path:
     uid = os.getuid() if hasattr(os, "getuid") else 0
-    return Path(tempfile.gettempdir()) / f"vastnb-{uid}"
+    try:
+        there = tempfile.gettempdir()
+    except FileNotFoundError:  # it tries to write, and the disk is full
+        there = os.environ.get("TMPDIR") or "/tmp"
+    return Path(there) / f"vastnb-{uid}"
 
 
 def answers_file(cache: str | os.PathLike[str]) -> Path:

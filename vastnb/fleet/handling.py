@@ -244,7 +244,7 @@ class Handling(Footing):
         from vastnb.fleet.rent.ending import destroy
 
         ids = _several(id)
-        desk = self._fleet()
+        desk = self._fleet(first=False)  # what an earlier kernel left open can wait; this bills
         guard_of(self, desk)
         for one in ids:  # first, for whoever looks meanwhile: whatever comes of it, that is meant
             self.watcher.expect(one, "gone")

@@ -27,7 +27,6 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.fleet.env import new_marker
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.account import Account
 from vastnb.fleet.rent.deadline import Bounds
 from vastnb.fleet.rent.journal import Entry, Journal
@@ -38,6 +37,7 @@ from vastnb.fleet.rent.outcomes import Attempt, blocked, outcome, read_answer, u
 from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
 from vastnb.fleet.rent.spec import Order
+from vastnb.values import number
 
 if TYPE_CHECKING:
     from vastnb.fleet.rent.guard import Guard
@@ -388,7 +388,10 @@ class Desk:
 
     def _is_known(self, contract: int) -> bool:
         """Say whether a contract was there before this attempt."""
-        return self.journal.of_contract(self.rights.account, contract) is not None
+        try:
+            return self.journal.of_contract(self.rights.account, contract) is not None
+        except JournalError:
+            return False  # the machine exists: a journal that broke meanwhile must not hide it
 
     def _lost(self, attempt: Attempt, why: str, note: str = "answer lost") -> None:
         assert attempt.case is not None

@@ -76,6 +76,14 @@ def destroy(desk: Desk, ids: Sequence[int], *, verify: bool = True, stays: bool 
         if desk.guard is not None:
             desk.guard.arm(cases)
     left = [case for case in cases if not (case.is_ended or (case.accepted and not verify))]
+    missing = [str(one.contract) for one in cases if one.missing and one not in left]
+    if missing:
+        warn(
+            f"There is no instance {', '.join(missing)} in this account (any more), so nothing "
+            "was destroyed by this. Is the number right? client.show_instances() names those "
+            "that bill.",
+            stacklevel=4,
+        )
     gone = [case.contract for case in cases if case.contract is not None and case not in left]
     put_away(desk.rights.account, gone)
     if left:

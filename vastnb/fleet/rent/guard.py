@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import math
 import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -31,8 +32,8 @@ from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Desk, in_flight
 from vastnb.fleet.rent.deadline import in_words, repriced
 from vastnb.fleet.rent.journal import CONFIRMED, FOUND, Entry
-from vastnb.fleet.rent.obligations import Holder, due_at, is_sought, match, obligation
-from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
+from vastnb.fleet.rent.obligations import NEGLECTED, Holder, due_at, is_sought, match, obligation
+from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, Sightings, State
 from vastnb.fleet.rent.settle import Case, Settler
 
 SLICE: Final = 30.0
@@ -49,14 +50,31 @@ PRICED_EVERY: Final = 300.0
 BUSY: Final = 5.0
 """Seconds until an attempt that another thread is settling is looked at again."""
 
-STRANGE_AFTER: Final = 600.0
-"""Seconds after its last change until what another key has written is not looked for any more."""
-
 REREAD: Final = 60.0
 """Seconds from one reading of the journal to the next, for what other kernels have left."""
 
+SET_BY: Final = 60.0
+"""Seconds by which the clock and what really passed may drift apart before proofs begin anew."""
+
+CONFIRMED_IN_VAIN: Final = 4
+"""Confirmed destroys of a machine that is still listed, until that counts as a failure."""
+
+log = logging.getLogger("vastnb.fleet")
+
 Tell = Callable[[str, int, bool], object]
 """Told in words what happened, of which machine, and whether it is bad."""
+
+
+class Strange(NamedTuple):
+    """A row of another key, and when to look next whether its machine is this account's."""
+
+    look_at: float = -math.inf
+    """Steady seconds."""
+    pause: float = REREAD
+
+    def later(self, now: float) -> Strange:
+        """Return it after a list that did not show its machine."""
+        return Strange(now + self.pause, min(NEGLECTED, 2 * self.pause))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +203,8 @@ class Guard:
         self._threaded = threaded
         self._tell: Tell = tell or _write
         # Proofs are made by a clock that nobody sets; deadlines hold by the one on the wall, too.
-        self._settler = Settler(desk.call, Steady(desk.clock), desk.journal, FOUND)
+        self._steady = Steady(desk.clock)
+        self._settler = Settler(desk.call, self._steady, desk.journal, FOUND)
         self._reset()
         _guards.add(self)
 
@@ -195,8 +214,8 @@ class Guard:
         self._charges: dict[str, Charge] = {}
         self._ended: set[int] = set()
         self._read_at = -math.inf
-        self._asked = self._waiting = False
-        self._unknown: set[str] = set()
+        self._asked = False
+        self._strange: dict[str, Strange] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -230,26 +249,29 @@ class Guard:
         """
         self._ours()
         desk = self._desk
-        self._read_at = desk.clock.time()
-        self._waiting = False
+        now, self._read_at = desk.clock.time(), desk.clock.steady()
         found: list[Entry] = []
-        others: list[Entry] = []
-        for entry, holder in owed(desk, self._unknown):
+        others: dict[str, Entry] = {}
+        for entry, holder in owed(desk):
             if holder is Holder.OTHER:
-                others.append(entry)
+                others[entry.marker] = entry
             elif holder is Holder.HERE:
                 found.append(entry)
-            elif (mine := desk.journal.claim(entry, self._read_at)) is not None:
+            elif (mine := take_over(desk, entry, now)) is not None:
                 found.append(mine)
         self.arm(found)
-        if others:
-            # A machine may be hidden for a while: what is new is looked for more than once.
-            now = desk.clock.time()
-            old = {one.marker for one in others if now - one.updated_at > STRANGE_AFTER}
-            self._waiting = len(old) < len(others)
+        # One list proves nothing: it may be empty, or its machine too new. Later ones are rarer.
+        strange = self._strange = {one: self._strange.get(one, Strange()) for one in others}
+        if strange:
+            self._start()
+        due = [one for one in strange if strange[one].look_at <= self._read_at]
+        if due:
             listing = list_instances(desk.call, desk.clock, within=20.0)
-            self._unknown |= old
-            self.arm(recognised(desk, others, listing))
+            strange.update({one: strange[one].later(self._read_at) for one in due})
+            found = recognised(desk, [others[one] for one in due], listing)
+            for entry in found:
+                del strange[entry.marker]
+            self.arm(found)
 
     def take_up_soon(self) -> None:
         """Do so in the background."""
@@ -346,10 +368,6 @@ class Guard:
 
     def _run(self) -> None:
         while True:
-            if self._asked:
-                self._asked = False
-                with contextlib.suppress(VastError):
-                    self.take_up()
             with self._changed:
                 todo = self._plan()
                 if (todo.wait is None and not self._asked) or self._closed:
@@ -361,15 +379,12 @@ class Guard:
 
     def step(self) -> float | None:
         """Do what is due; return the seconds until something else is, None if nothing is left."""
+        self._follow_the_clock()
         with self._changed:
             todo = self._plan()
             if self._closed:
                 return None
         try:
-            if self._desk.clock.time() - self._read_at >= REREAD:
-                self._read_at = self._desk.clock.time()
-                with contextlib.suppress(VastError):
-                    self.take_up()
             now, ahead = self._time()
             ends = tuple(x for x in todo.due if not x.open and x.ends_at(now, ahead) <= now)
             if ends:
@@ -377,18 +392,46 @@ class Guard:
             turns = [one for one in todo.due if one.open]
             if turns:
                 self._turn(turns)
-            priced = [one for one in todo.due if one.priced_at <= now and one not in ends]
+            priced = tuple(x for x in todo.due if x.priced_at <= now and x not in ends)
             if priced:
                 self._price(priced)
         except Exception as error:  # noqa: BLE001 - the thread must live, and go on trying
             self._put_off(todo.due, error)
+        self._read()
         with self._changed:
             todo = self._plan()
             return todo.wait
 
+    def _read(self) -> None:
+        """Read the journal now and then, for what other kernels have left."""
+        if not self._asked and self._desk.clock.steady() - self._read_at < REREAD:
+            return
+        self._asked, self._read_at = False, self._desk.clock.steady()
+        try:
+            self.take_up()
+        except VastError:
+            pass  # what is known is seen to all the same
+        except Exception:
+            log.exception("the record of rentals could not be read")
+
+    def _follow_the_clock(self) -> None:
+        """Begin proofs anew when the clock was set, or the computer has slept.
+
+        Their own clock is steady, and would lag behind what is written down for hours.
+        """
+        clock = Steady(self._desk.clock)
+        with self._changed:
+            if abs(clock.time() - self._steady.time()) <= SET_BY:
+                return
+            self._steady = clock
+            self._settler = Settler(self._desk.call, clock, self._desk.journal, FOUND)
+            for one in self._charges.values():
+                if one.open and one.case is not None:
+                    one.case.since, one.case.seen = clock.time(), Sightings()
+
     def _plan(self) -> Plan:
         todo = plan(self._charges.values(), *self._time())
-        return Plan((), SLICE) if todo.wait is None and self._waiting else todo
+        return Plan((), SLICE) if todo.wait is None and self._strange else todo
 
     def _time(self) -> tuple[float, float]:
         now = self._desk.clock.time()
@@ -455,6 +498,11 @@ class Guard:
             if unsure and (case.refusal is not None or case.error):
                 self._put_off([later], None)
                 continue
+            listed = case.state is State.DESTROYING and bool(case.seen.found)
+            if listed and one.failures >= CONFIRMED_IN_VAIN:
+                case.error = "the service has confirmed it, and still lists the machine"
+                self._put_off([later], None)
+                continue
             if _is_confirmed(case) and case.contract not in self._ended:
                 self._ended.add(case.contract or 0)
                 self._settler.record(case, note=CONFIRMED)
@@ -464,14 +512,18 @@ class Guard:
                         case.contract or 0,
                         False,
                     )
-            quiet = min(LONGEST_AGAIN, 2.0 ** min(case.seen.looks, 9)) if case.error else 0.0
+            in_vain = case.error or case.seen.maybe  # more looks will hardly tell more
+            quiet = min(LONGEST_AGAIN, 2.0 ** min(case.seen.looks, 9)) if in_vain else 0.0
             with self._changed:
                 self._charges[one.marker] = replace(
-                    later, failures=0, again_at=now + max(case.look_in, quiet, BUSY * unsure)
+                    later,
+                    failures=one.failures + 1 if listed else 0,
+                    again_at=now + max(case.look_in, quiet, BUSY * unsure),
                 )
 
-    def _price(self, charges: Iterable[Charge]) -> None:
+    def _price(self, charges: tuple[Charge, ...]) -> None:
         """Have budgets follow what machines really cost."""
+        charges = self._as_written(charges)  # another kernel may have lifted a budget
         now = self._desk.clock.time()
         try:
             listing = list_instances(self._desk.call, self._desk.clock, within=20.0)
@@ -611,22 +663,14 @@ def needs_care(entry: Entry) -> bool:
     return entry.is_open or due_at(entry) is not None
 
 
-def owed(desk: Desk, but: Collection[str] = ()) -> list[tuple[Entry, Holder]]:
-    """Return what this process has to see to, and does not yet, with who holds it.
-
-    Parameters
-    ----------
-    desk : Desk
-        With the journal.
-    but : collection of str
-        Markers that another key has written and whose machines are not this account's.
-    """
+def owed(desk: Desk) -> list[tuple[Entry, Holder]]:
+    """Return what this process has to see to, and does not yet, with who holds it."""
     account, now, busy = desk.rights.account, desk.clock.time(), in_flight()
     found = []
     for entry in desk.journal.entries_at(desk.rights.base_url):
         holder = desk.journal.holder(entry, account, now)
         settler = obligation(entry, holder).settler
-        if settler == "who sees it" and (entry.marker in but or not is_sought(entry, holder, now)):
+        if settler == "who sees it" and not is_sought(entry, holder, now):
             continue
         if settler not in ("we", "who sees it") or not needs_care(entry):
             continue
@@ -635,12 +679,23 @@ def owed(desk: Desk, but: Collection[str] = ()) -> list[tuple[Entry, Holder]]:
     return found
 
 
+def take_over(desk: Desk, entry: Entry, now: float) -> Entry | None:
+    """Make what a dead process or another key has left ours; None if another kernel was quicker.
+
+    Where that cannot be written down, it is seen to all the same: by two, rather than by nobody.
+    """
+    try:
+        return desk.journal.claim(entry, now, desk.rights.account)
+    except JournalError:
+        return entry
+
+
 def recognised(desk: Desk, entries: Iterable[Entry], listing: Listing) -> list[Entry]:
     """Return what another key of the same account has written: its machines are in our list."""
     now, found = desk.clock.time(), []
     for entry in entries:
         if any(match(entry, record) == "ours" for record in listing.records):
-            mine = desk.journal.claim(entry, now, desk.rights.account)
+            mine = take_over(desk, entry, now)
             found += [] if mine is None else [mine]
     return found
 
@@ -707,6 +762,7 @@ __all__ = [
     "owed",
     "plan",
     "recognised",
+    "take_over",
     "undone",
     "unguarded",
 ]

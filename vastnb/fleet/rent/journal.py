@@ -334,7 +334,8 @@ class Journal:
                 (value,),
             ).fetchall(),
         )
-        return [_entry(row) for row in rows]
+        entries = [_entry(row) for row in rows]
+        return [one for one in entries if one.marker]  # without one, it would be any machine's
 
     def _write(self, so_far: str, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """Do one statement for several rows, for all or none; return how many it changed."""
@@ -406,33 +407,39 @@ def _column(name: str) -> str:
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     """Return a row as an entry; nothing that stands in the file may break a start."""
-    entry = Entry(*row)
-    contract = entry.contract if type(entry.contract) is int and entry.contract > 0 else None
+    sound = {name: _sound(_KINDS[name], one) for name, one in zip(_COLUMNS, row, strict=True)}
+    contract = sound["contract"] if (sound["contract"] or 0) > 0 else None
     try:
-        state = State(entry.state)
+        state = State(sound["state"])
     except ValueError:  # of a later version: it may bill
         state = State.UNKNOWN if contract is None else State.CREATED
-    return replace(
-        entry,
-        state=state,
-        contract=contract,
-        deadline=_moment(entry.deadline),
-        price=_number(entry.price),
-        budget=_number(entry.budget),
-        created_at=_moment(entry.created_at) or 0.0,
-        since=_moment(entry.since) or 0.0,
-        updated_at=_moment(entry.updated_at) or 0.0,
-    )
+    moments = {name: _moment(sound[name]) for name in ("created_at", "since", "updated_at")}
+    sound.update(moments, state=state, contract=contract)
+    if sound["deadline"] is not None:
+        sound["deadline"] = _moment(sound["deadline"])
+    return Entry(**sound)
 
 
-def _number(value: Any) -> float | None:
-    known = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if known else None
+_KINDS: Final = {one.name: str(one.type) for one in fields(Entry)}
 
 
-def _moment(value: Any) -> float | None:
-    number = _number(value)
-    return None if number is None else min(max(number, 0.0), LATEST)
+def _sound(kind: str, value: Any) -> Any:
+    """Return a value of a row, or what stands for none if it is not of its column's kind."""
+    if kind.startswith("float"):
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    elif kind.startswith("int"):
+        if type(value) is int:
+            return value
+    elif isinstance(value, str):
+        return value
+    if kind.endswith("None"):
+        return None
+    return {"float": 0.0, "int": 0}.get(kind, "")
+
+
+def _moment(value: float) -> float:
+    return min(max(value, 0.0), LATEST)
 
 
 __all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal"]

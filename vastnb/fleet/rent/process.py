@@ -89,6 +89,8 @@ def _began_elsewhere(pid: int) -> str:
 
 
 def _exists(pid: int) -> bool:
+    if not 0 < pid < 2**31:
+        return False  # no process has it
     if sys.platform == "win32":
         return _exists_on_windows(pid)
     try:

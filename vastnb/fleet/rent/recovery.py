@@ -16,7 +16,7 @@ from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Desk, in_flight
 from vastnb.fleet.rent.deadline import in_words
-from vastnb.fleet.rent.guard import guarded, needs_care, recognised
+from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
 from vastnb.fleet.rent.journal import FOUND, Entry
 from vastnb.fleet.rent.obligations import (
     UNRENTED,
@@ -29,6 +29,7 @@ from vastnb.fleet.rent.obligations import (
 )
 from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case
+from vastnb.values import number
 
 Kind = Literal["adopted", "bills", "destroyed", "absent", "gone", "unsettled", "elsewhere"]
 
@@ -161,7 +162,7 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
             mine += [entry] if is_sought(entry, holder, now) else []
         elif holder is Holder.HERE:
             mine.append(entry)
-        elif (claimed := desk.journal.claim(entry, now)) is not None:
+        elif (claimed := take_over(desk, entry, now)) is not None:
             mine.append(claimed)
     if listing is not None:
         mine += recognised(desk, strange, listing)
@@ -178,7 +179,7 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
         desk.settler.settle(_worth_it(cases, listing), longest, listing)
     for case, state in zip(cases, was, strict=True):
         if state not in OPEN and case.state in LIVE and case.entry is not None:
-            case.entry = desk.journal.claim(case.entry, now) or case.entry
+            case.entry = take_over(desk, case.entry, now) or case.entry
     overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
     if overdue and listing is not None:
         desk.settler.destroy_all(overdue)
@@ -298,15 +299,15 @@ def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]
     contracts = known_contracts(known)
     expected = {one.marker for one in known if one.contract is None}
     for record in listing.records if listing else ():
-        number = int(record["id"])
+        contract = int(record["id"])
         marker = marker_of(record)
-        if marker is not None and marker not in expected and number not in contracts:
+        if marker is not None and marker not in expected and contract not in contracts:
             yield Finding(
                 "elsewhere",
-                number,
+                contract,
                 None,
-                _number(record.get("dph_total")),
-                f"Left alone: instance {number} was rented by vastnb on another computer, or its "
+                number(record.get("dph_total")),
+                f"Left alone: instance {contract} was rented by vastnb on another computer, or its "
                 "environment was copied from a machine that was.",
             )
 
@@ -315,12 +316,8 @@ def _dph(record: Mapping[str, Any] | None, entry: Entry) -> float | None:
     if record is None:
         return entry.price
     if record.get("intended_status") == "stopped":
-        return _number(record.get("storage_total_cost"))
-    return _number(record.get("dph_total"))
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return number(record.get("storage_total_cost"))
+    return number(record.get("dph_total"))
 
 
 __all__ = ["Finding", "Report", "needs_settling", "reconcile"]

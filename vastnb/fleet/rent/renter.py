@@ -13,10 +13,9 @@ from vastnb.api.progress import wait_line
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.guarding import guard_of
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.account import require_ssh_key, warn_of_credit
 from vastnb.fleet.rent.attempt import Desk
-from vastnb.fleet.rent.deadline import LATEST, Bounds
+from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds
 from vastnb.fleet.rent.events import Listener
 from vastnb.fleet.rent.offer import (
     Offer,
@@ -34,6 +33,7 @@ from vastnb.fleet.rent.rental import Rental
 from vastnb.fleet.rent.replacement import keep
 from vastnb.fleet.rent.spec import Order
 from vastnb.fleet.warned import warn
+from vastnb.values import number
 
 if TYPE_CHECKING:
     from vastnb.fleet.verbs import InstanceVerbs
@@ -227,7 +227,7 @@ def _warn_of_credit(
     known = [price for price in prices if price is not None]
     if len(known) < len(prices) or not known:
         return
-    hours = bounds.max_hours or 1.0
+    hours = min(bounds.max_hours or 1.0, LONGEST / HOUR)
     dollars = sum(known) * hours
     if bounds.budget_usd is not None:
         dollars = min(dollars, bounds.budget_usd) if bounds.max_hours else bounds.budget_usd

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from vastnb.errors import InstanceFailed, InvalidRequest, OfferGone, VastError
 from vastnb.fleet.guarding import guard_of
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.deadline import Machine, spent_by
 from vastnb.fleet.rent.ending import destroy
 from vastnb.fleet.rent.offer import Offer, bid_for, offers_of
+from vastnb.values import number
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance

@@ -20,7 +20,7 @@ from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.env import label_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.journal import CONFIRMED, Entry, Journal
-from vastnb.fleet.rent.obligations import known_contracts, listed_by, match
+from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, match
 from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
     UNSETTLED,
@@ -102,6 +102,8 @@ class Case:
     """Why the service refuses to destroy it."""
     foreign: bool = False
     """Whether the machine that the answer named is somebody else's."""
+    missing: bool = False
+    """Whether nobody here knows of its machine, neither the journal nor the service."""
     look_in: float = 0.0
     """Seconds until the next look is due."""
     written: State | None = None
@@ -441,6 +443,7 @@ class Settler:
             if error.status == 404:
                 # There is no such machine: not any more, or it is too new to be shown.
                 case.accepted = self._clock.time() >= case.facts.listed_by
+                case.missing = case.entry is not None and case.entry.offer_id == UNRENTED
                 return
             case.error, case.left = _trouble("destroying it", error), _end_of(error)
             case.refusal = None if error.code == CLOSED else error
@@ -458,7 +461,7 @@ class Settler:
                     code=str(data.get("error") or "refused"),
                 )
             else:
-                case.accepted = True
+                case.accepted, case.missing = True, False
 
     def _look(self, cases: Sequence[Case], deadline: float, *, alone: bool = False) -> None:
         # The last look may end a little late; it is never cut short.

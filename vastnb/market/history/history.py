@@ -24,11 +24,12 @@ from vastnb.market.history.arguments import Kind, Moment, kind_of
 from vastnb.market.history.columns import Sample, frame_from
 from vastnb.market.history.days import SUFFIX, Days
 from vastnb.market.history.earlier import adopt_metrics, migrate
-from vastnb.market.history.keep import Keep, Upkeep
+from vastnb.market.history.keep import Keep
 from vastnb.market.history.questions import Questions
 from vastnb.market.history.simulated import Past, write_past
 from vastnb.market.history.sql import Engine, Which, need
 from vastnb.market.history.store import NAME, Store
+from vastnb.market.history.upkeep import Upkeep
 from vastnb.market.query.query import QueryLike
 from vastnb.market.query.spans import days_of
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from vastnb.market.frames.credible import believed, once_a_machine
 from vastnb.market.frames.offers import frame_of_offers
-from vastnb.market.money.pareto import measured, unbeaten
+from vastnb.market.money.formula import measured
+from vastnb.market.money.pareto import unbeaten
 
 NEEDED: Final = frozenset({"gpu_name", "num_gpus", "dph_total", "dlperf", "machine_id"})
 _BESIDE: Final = ("id", "machine_id", "host_id", "num_gpus", "gpu_ram_gb", "country",

@@ -15,11 +15,12 @@ import pandas as pd
 from vastnb.html import block, escape, table
 from vastnb.market.money.summary import summary
 from vastnb.widgets.prices import charts, frames
-from vastnb.widgets.prices.axes import empty, usd
+from vastnb.widgets.prices.axes import empty
 from vastnb.widgets.prices.model import DAYS, PricesModel
 from vastnb.widgets.prices.scene import Scene, to_image
 from vastnb.widgets.prices.trend import trend
 from vastnb.widgets.table.saved import code_block
+from vastnb.wording import usd
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12
