@@ -26,7 +26,7 @@ from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.rent.machines import Machine, Receipt, seen_in
 from vastnb.widgets.rent.memory import remember
-from vastnb.widgets.rent.model import AHEAD, STALE, ClickRefused, RentModel
+from vastnb.widgets.rent.model import ClickRefused, RentModel
 from vastnb.widgets.rent.offers import candidates
 from vastnb.widgets.rent.outcome import Outcome, fell_short, outcome_of
 from vastnb.widgets.rent.plan import RentPlan
@@ -311,13 +311,19 @@ class RentSession:
             self._do(lambda: jupyter_of(self.client, number), self._send_jupyter)
 
     def extend(self, content: Mapping[str, Any]) -> None:
-        """Move a machine's deadline by an hour: a click that is fresh, for one that is there."""
-        number, at = content.get("id"), content.get("at")
+        """Move a machine's deadline by an hour.
+
+        Raises
+        ------
+        ClickRefused
+            If the click is too old.
+        """
+        if old := too_old(content.get("at"), time.time()):
+            raise ClickRefused(old)
+        number = content.get("id")
         machine = self.machines.get(number) if isinstance(number, int) else None
         if machine is None or machine.is_gone:
             return
-        if not isinstance(at, int | float) or not -AHEAD <= time.time() - at <= STALE:
-            raise ClickRefused("That click came too late: the deadline is unchanged.")
         self._do(lambda: extended(self.client, machine.id, EXTENDED_BY), self._take_extended)
 
     def destroy(self, number: Any, at: Any) -> None:
