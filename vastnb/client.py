@@ -135,6 +135,7 @@ class Client(InstanceVerbs, MarketVerbs):
             transport.quota,
             self.base_url,
             has_key=self.has_key,
+            keep=transport.keep,
             record=recorder,
         )
         account = identity_of(key or Secret(""), self.base_url)

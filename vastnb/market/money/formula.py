@@ -110,7 +110,7 @@ def parse(text: str) -> Formula:
     if text.strip().endswith("/$") and text.strip() in RENAMED:
         right = canonical(RENAMED[text.strip()])
         raise QueryError(
-            f"There is no column {text!r}. Did you mean {right!r}? Nothing was worked out.",
+            f"There is no column {text!r}. Did you mean {right!r}? Nothing was calculated.",
             suggestions=[right],
         )
     try:
@@ -124,7 +124,7 @@ def parse(text: str) -> Formula:
     if len(parts) > _MOST_PARTS:
         raise QueryError(
             f"A formula of {len(parts)} parts is too long ({_MOST_PARTS} are the most). Nothing "
-            "was worked out."
+            "was calculated."
         )
     names: dict[str, None] = {}
     for node in parts:
