@@ -88,7 +88,12 @@ class Footing:
     # -- in private --------------------------------------------------------------------------
 
     def _ask(self, endpoint: str, id: int, body: Any, *, judge: bool = True) -> Mapping[str, Any]:
-        answer = self._fleet().call(endpoint, path={"id": id_of(id)}, body=body)
+        # What an earlier kernel left open can wait: it is taken up in the background, and settled
+        # before anything is created.
+        from vastnb.fleet.guarding import look_after
+
+        look_after(self)
+        answer = self._fleet_base.call(endpoint, path={"id": id_of(id)}, body=body)
         data = answer.data if isinstance(answer.data, Mapping) else {}
         if judge and data.get("success") is False:
             said = data.get("msg") or data.get("error") or "no reason given"
