@@ -42,7 +42,15 @@ from vastnb.api.cache import KEPT_HEADERS, MOST_ENTRIES, Entry
 from vastnb.api.endpoints import ENDPOINTS, Endpoint
 from vastnb.api.lane import Turn
 from vastnb.api.progress import Nap, WaitHook, wait_line
-from vastnb.api.request import PendingCall, body_of, kept_answer, key_of, params_of, url_of
+from vastnb.api.request import (
+    PendingCall,
+    body_of,
+    identity_of,
+    kept_answer,
+    key_of,
+    params_of,
+    url_of,
+)
 from vastnb.api.resources import Cache, Resources, Settings, open_resources
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
 from vastnb.api.secret import Redactor, Secret, veil
@@ -123,6 +131,12 @@ class Transport:
 
     Attributes
     ----------
+    account : str
+        Fingerprint of key and server.
+    on_wait : WaitHook
+        Shows waits.
+    why_keyless : str or None
+        Why there is no key.
     simulated : bool
         Whether an answer has come from the simulated market.
     """
@@ -157,7 +171,8 @@ class Transport:
             clock=clock or SystemClock(),
             endpoints=endpoints,
         )
-        self._on_wait: WaitHook = on_wait or wait_line
+        self.on_wait: WaitHook = on_wait or wait_line
+        self.account = identity_of(api_key, self._settings.base_url)
         self._chance = chance
         self._traffic = Traffic()
         self._closed = False
@@ -173,6 +188,16 @@ class Transport:
     def base_url(self) -> str:
         """The server's address."""
         return self._settings.base_url
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._settings.clock
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for each step on the socket."""
+        return self._settings.timeout
 
     # -- public ------------------------------------------------------------------------------
 
@@ -279,7 +304,7 @@ class Transport:
             return hit
         left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
-        waiting = partial(self._on_wait, call.endpoint.name, reason="another thread asks the same")
+        waiting = partial(self.on_wait, call.endpoint.name, reason="another thread asks the same")
         with resources.locks.holding(call.key, patience, waiting) as held:
             hit, older = self._look(resources, call)
             if hit:
@@ -381,7 +406,7 @@ class Transport:
 
         nap = Nap(self._settings.clock, self._check_open)
         try:
-            return nap.take(seconds, self._on_wait(name, seconds, reason), peek)
+            return nap.take(seconds, self.on_wait(name, seconds, reason), peek)
         finally:
             self._traffic.add(name, waited_s=nap.passed)
 
