@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Two at a time, a file's tests together: each keeps its own servers, files and clocks.
 WORKERS := -n 2 --dist loadfile
+# Checks the JavaScript as it is, without a build (deno.json says how).
+DENO   := DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick lint format types bench screenshots notebooks clean
@@ -33,6 +35,7 @@ demo: $(VENV)/.demo ## Open JupyterLab on the explorer and a simulated market (n
 
 test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(MAKE) --no-print-directory lint types
+	@$(DENO) test -q --no-check tests/js
 	@$(BIN)/python -m pytest $(WORKERS) -m "not browser" tests $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest $(WORKERS) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 	    tests/browser notebooks $(PYTEST_ARGS)
@@ -40,16 +43,20 @@ test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 test-quick: $(VENV)/.test ## Run what takes under a minute
 	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)
 
-lint: $(VENV)/.test ## Check style and formatting
+lint: $(VENV)/.test ## Check style and formatting, also of the JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(DENO) lint -q
+	@$(DENO) fmt -q --check
 
 format: $(VENV)/.test ## Put the style right
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(DENO) fmt -q
 
 types: $(VENV)/.test ## Check the types
 	@$(BIN)/mypy
+	@$(DENO) check -q vastnb/widgets
 
 bench: $(VENV)/.bench ## Print ratios against peers (some minutes)
 	@$(BIN)/python -m bench $(BENCH_ARGS)

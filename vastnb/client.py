@@ -151,6 +151,7 @@ class Client:
             transport.quota,
             transport.base_url,
             has_key=self.has_key,
+            keep=transport.keep,
             record=self._recorder,
         )
         noted = JournalView(transport.account, transport.clock)

@@ -1,4 +1,4 @@
-"""How a query error is worded: what is wrong, where, what comes nearest, and that nothing was sent.
+"""How things are worded: the refusal of a query, amounts, shares, lengths of time.
 
 A query is refused rather than guessed at, because a filter that is dropped or misread shows
 offers that nobody asked for, and one of them gets rented.
@@ -6,6 +6,7 @@ offers that nobody asked for, and one of them gets rented.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from vastnb.errors import QueryError
@@ -59,3 +60,28 @@ def refusal(
 def _either(names: Sequence[str]) -> str:
     quoted = [repr(name) for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def usd(value: float | None) -> str:
+    """Return an amount with as many places as it needs."""
+    if value is None or math.isnan(value):
+        return "unknown"
+    size = abs(value)
+    if 0 < size < 5e-7:
+        return "under $0.000001"
+    places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4 if size >= 1e-3 else 6
+    return f"-${size:,.{places}f}" if value < 0 else f"${size:,.{places}f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage."""
+    return f"{share * 100:.0f} %"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in words."""
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"

@@ -22,8 +22,9 @@ from vastnb.market.history import History, Keep
 from vastnb.market.history.columns import KEPT
 from vastnb.market.history.days import Days, sole
 from vastnb.market.history.earlier import migrate
-from vastnb.market.history.keep import Upkeep, surplus
+from vastnb.market.history.keep import surplus
 from vastnb.market.history.store import NAME
+from vastnb.market.history.upkeep import Upkeep
 
 TODAY = date(2026, 11, 24)
 

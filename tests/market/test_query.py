@@ -313,17 +313,22 @@ def test_single_quotes_are_quotes():
         ("duration>86400", "duration>1"),
         ("reliability>=99", "reliability>=0.99"),
         ("cpu_ghz>3500", "cpu_ghz>3.5"),
+        ("gpu_ram in [20000,24000]", "gpu_ram in [20,24]"),
+        ("gpu_ram in [24,48000]", "gpu_ram in [24,48]"),
+        ("compute_cap in [8.0,8.6]", "compute_cap in [800,860]"),
+        ("reliability in [99]", "reliability in [0.99]"),
     ],
 )
 def test_a_value_in_the_wrong_unit_is_told_with_what_is_meant(text, meant):
     (doubt,) = parse_query(text).doubts
-    assert f"Did you mean {meant}?" in doubt and text in doubt
+    assert f"Did you mean {meant}?" in doubt and text.replace("[", "").strip("]") in doubt
     assert parse_query(meant).doubts == []
 
 
 @pytest.mark.parametrize(
     "text", ["gpu_ram>=24 cpu_ram>=64 duration>=30 compute_cap>=890 reliability>0.99", "dlperf=0",
-             "inet_down>=500 disk_space>=2000 num_gpus>=0", "dph<1 rentable=any"],
+             "inet_down>=500 disk_space>=2000 num_gpus>=0", "dph<1 rentable=any",
+             "gpu_ram in [24,48] num_gpus in [1,2] cpu_ram notin [32]"],
 )  # fmt: skip
 def test_ordinary_values_raise_no_doubt(text):
     assert parse_query(text).doubts == []

@@ -107,6 +107,20 @@ def test_what_is_no_formula_is_refused_in_words(formula, message):
         offers({}).vast.rank(formula)
 
 
+def test_advice_about_a_column_works_when_it_is_followed():
+    frame = offers({"dlperf_per_dphtotal": 10.0}, {"dlperf_per_dphtotal": 20.0})
+    with pytest.raises(QueryError, match="dlperf_per_dphtotal") as wrong:
+        frame.vast.rank("dlperf/$")
+    (named,) = wrong.value.suggestions
+    assert frame.vast.rank(named)["id"].tolist() == [1, 0]
+    dropped = frame.drop(columns="dlperf")
+    for by in ("dlperf", "dlperf / dph_total"):
+        with pytest.raises(QueryError, match="keep it in the frame") as wrong:
+            dropped.vast.rank(by)
+        assert "Did you mean" not in str(wrong.value) and not wrong.value.suggestions
+        assert len(frame.vast.rank(by)) == 2
+
+
 @given(st.text(max_size=60))
 @example("lambda: 0")
 @example("dph_total if dph_total else 1")

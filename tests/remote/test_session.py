@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,7 @@ def test_a_kernel_that_is_killed_leaves_no_connection_behind(
 ) -> None:
     program = f"""
 import time
+from dataclasses import replace
 from pathlib import Path
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
@@ -347,6 +349,25 @@ def test_as_many_commands_as_may_run_at_once_can_all_be_ended(session: Session) 
     for thread in threads:
         thread.join(30)
     assert ended == ["interrupted"] * session_module.AT_ONCE
+
+
+def test_a_long_command_in_any_script_arrives_whole(session: Session) -> None:
+    command = "echo begin\n" + "# ünïcode ' \" $(x)\n" * 2000 + "echo ende é"
+    assert run(session, command, show=False).out == "begin\nende é\n"
+
+
+def test_a_command_finds_the_environment_that_the_container_was_given(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "environ"  # as that of the container's first process
+    lines = ("TOKEN=a b\n$(c) '", "HOME=/nowhere", "UID=7", "no-name=1", "BASH_FUNC_x%%=() {", "Z=")
+    given.write_text("".join(f"{line}\0" for line in lines))
+    script = session_module._ENVIRONMENT.replace("/proc/1/environ", str(given))
+    monkeypatch.setattr(session_module, "_ENVIRONMENT", script)
+    session._facts = replace(session.facts, container=True)
+    result = run(session, 'echo "$TOKEN|$HOME|${Z-unset}"', show=False)
+    assert result.out == f"a b\n$(c) '|{session.facts.home}|\n"
+    assert result.err == ""
 
 
 def test_without_ssh_it_is_said_what_to_install(

@@ -106,7 +106,7 @@ def test_a_machine_is_one_dot_and_nonsense_is_none() -> None:
     assert frames.distribution(frame)["price"].tolist() == [0.4, 0.4, 0.4]
     assert len(frames.distribution(frame, "offer")) == 4
     assert len(frames.performance(frame)) == 2  # no benchmark, no dot
-    assert frames.by_machines(frame) == ["RTX 4090"]
+    assert list(frames.by_machines(frame)) == ["RTX 4090"]
 
 
 def test_the_front_of_the_chart_is_that_of_the_frame() -> None:

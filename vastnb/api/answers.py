@@ -109,6 +109,9 @@ class Answer:
         Whether it comes from the simulated market.
     key : str
         With `fetched_at` it identifies the content.
+    made : bytes or None
+        What the caller had made of this answer earlier and kept beside it, in place of `body`,
+        which is empty then.
     """
 
     status: int
@@ -119,6 +122,7 @@ class Answer:
     stale_reason: str | None = None
     simulated: bool = False
     key: str = ""
+    made: bytes | None = field(default=None, repr=False)
 
     @cached_property
     def data(self) -> Any:

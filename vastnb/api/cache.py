@@ -50,13 +50,18 @@ log = logging.getLogger("vastnb.api")
 KEEP = 7 * 86400.0
 """Seconds for which an answer is kept, as something to fall back on."""
 
-MOST_ENTRIES = 300
+MOST_ENTRIES = 600
+"""Answers, and what was made of them."""
+
 MOST_KEPT = 256 * 2**20
 """Bytes of packed answers in a file or a Redis."""
 
 MOST_IN_MEMORY = 48 * 2**20
 MOST_UNPACKED = 16 * 2**20
 """Bytes of bodies that are kept in memory instead of a file, and beside it."""
+
+LONGEST_HEAD = 512
+"""Bytes in which the head of an entry ends."""
 
 KEPT_HEADERS = (SIMULATED,)
 """Everything else that a header says is a stranger's text."""
@@ -120,6 +125,23 @@ class Store:
                 self._trouble("read", error, self._reading)
         entries = [_entry(one) for one in found if one is not None]
         return max(entries, key=lambda entry: entry.created_at, default=None)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other kernels see what is kept."""
+        return hasattr(self.backend.responses, "start")
+
+    def dated(self, key: str) -> float | None:
+        """Return when the shared entry was made, without unpacking it; None if that is unsure."""
+        if not self.shared or self._memory.get(key) is not None or not self._reading.over():
+            return None
+        try:
+            responses: Any = self.backend.responses
+            start = responses.start(key, LONGEST_HEAD)
+        except self._errors as error:
+            self._trouble("read", error, self._reading)
+            return None
+        return FORMAT.dated(start)
 
     def put(self, key: str, entry: Entry) -> None:
         """Keep `entry`, replacing what was there."""
@@ -281,14 +303,28 @@ class _Format:
         head = json.dumps({"created_at": entry.created_at, "headers": dict(entry.headers)}).encode()
         return self.MARK + len(head).to_bytes(4, "big") + head + zlib.compress(entry.body, 3)
 
+    def dated(self, start: Any) -> float | None:
+        """Return when the entry was made that begins like this; None if it does not say."""
+        try:
+            return float(self._head(start)[0]["created_at"]) if start else None
+        except Exception as error:  # noqa: BLE001 - as below
+            log.debug("A kept answer has no head: %s", type(error).__name__)
+            return None
+
+    def _head(self, data: bytes) -> tuple[Any, int]:
+        """Return the head, and where the body begins."""
+        if not data.startswith(self.MARK):
+            raise ValueError("not ours")
+        start = len(self.MARK) + 4
+        end = start + int.from_bytes(data[start - 4 : start], "big")
+        return json.loads(data[start:end]), end
+
     def loads(self, data: Any) -> CachedResponse | None:
         """Return the response, or None for a row that is not ours or is damaged."""
-        if not isinstance(data, bytes) or not data.startswith(self.MARK):
+        if not isinstance(data, bytes):
             return None
         try:
-            start = len(self.MARK) + 4
-            end = start + int.from_bytes(data[start - 4 : start], "big")
-            head = json.loads(data[start:end])
+            head, end = self._head(data)
             unpack = zlib.decompressobj()
             body = unpack.decompress(data[end:], LARGEST_ANSWER)
             if not unpack.eof:
@@ -416,6 +452,14 @@ class _Table(SQLiteDict):
             while len(self._unpacked) > 1 and self._unpacked_bytes() > MOST_UNPACKED:
                 self._unpacked.popitem(last=False)
         return response
+
+    def start(self, key: str, length: int) -> bytes | None:
+        """Return the first bytes of a row."""
+        with self.connection() as connection:
+            row = connection.execute(
+                "SELECT SUBSTR(value, 1, ?) FROM answers WHERE key=?", (length, key)
+            ).fetchone()
+        return row[0] if row and isinstance(row[0], bytes) else None
 
     def _unpacked_bytes(self) -> int:
         return sum(

@@ -42,6 +42,8 @@ class PendingCall(NamedTuple):
         When the call began, seconds since the epoch.
     deadline : float
         When its patience ends, by the clock that nobody sets (`Clock.steady`).
+    made : str, optional
+        The name of what may be kept beside the answer, and will do in its place.
     """
 
     endpoint: Endpoint
@@ -52,6 +54,7 @@ class PendingCall(NamedTuple):
     refresh: bool
     started: float
     deadline: float
+    made: str | None = None
 
     def accepts(self, entry: Entry, now: float) -> bool:
         """Say whether a kept answer is good enough."""
@@ -73,6 +76,11 @@ def kept_answer(call: PendingCall, entry: Entry, stale_reason: str | None = None
         simulated=SIMULATED in entry.headers,
         key=call.key,
     )
+
+
+def made_key(key: str, name: str) -> str:
+    """Return the key of what was made of an answer, and is kept beside it."""
+    return f"{key}-{name}"
 
 
 def identity_of(key: Secret, base_url: str) -> str:
@@ -157,4 +165,13 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
-__all__ = ["PendingCall", "body_of", "identity_of", "kept_answer", "key_of", "params_of", "url_of"]
+__all__ = [
+    "PendingCall",
+    "body_of",
+    "identity_of",
+    "kept_answer",
+    "key_of",
+    "made_key",
+    "params_of",
+    "url_of",
+]

@@ -77,6 +77,10 @@ def open_redis(url: str, clock: Clock, merge: Merge) -> tuple[Store, KeptState]:
     class Answers(RedisDict):
         """`RedisDict` with a bound on what it keeps."""
 
+        def start(self, key: str, length: int) -> Any:
+            """Return the first bytes of an entry, none if there is none."""
+            return self.connection.getrange(self._bkey(key), 0, length - 1)
+
         def prune(self, now: float) -> None:
             """Drop the oldest beyond `MOST_ENTRIES` and `MOST_KEPT` bytes; the rest expires."""
             keys = list(self.connection.scan_iter(match=f"{NAMESPACE}:*", count=1000))

@@ -22,6 +22,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -38,7 +39,7 @@ from vastnb.api.answers import (
     misshapen,
     utc,
 )
-from vastnb.api.cache import KEPT_HEADERS, MOST_ENTRIES, Entry
+from vastnb.api.cache import KEPT_HEADERS, MOST_ENTRIES, Entry, Store
 from vastnb.api.endpoints import ENDPOINTS, Endpoint
 from vastnb.api.lane import Turn
 from vastnb.api.progress import Nap, WaitHook, wait_line
@@ -48,6 +49,7 @@ from vastnb.api.request import (
     identity_of,
     kept_answer,
     key_of,
+    made_key,
     params_of,
     url_of,
 )
@@ -89,6 +91,7 @@ class Call(Protocol):
         body: Any = None,
         refresh: bool = False,
         max_wait: float | None = None,
+        made: str | None = None,
     ) -> Answer:
         """Return the answer of an endpoint."""
 
@@ -210,6 +213,7 @@ class Transport:
         body: Any = None,
         refresh: bool = False,
         max_wait: float | None = None,
+        made: str | None = None,
     ) -> Answer:
         """Ask the service, or the cache.
 
@@ -227,6 +231,9 @@ class Transport:
             Ask the service even if the cache has a fresh answer.
         max_wait : float, optional
             Instead of the transport's own.
+        made : str, optional
+            The name of something made of the answer: if it is kept beside a fresh one (`keep`), it
+            is returned as ``made``, and the body is left unread.
 
         Returns
         -------
@@ -257,6 +264,7 @@ class Transport:
             refresh=refresh,
             started=resources.state.time(),
             deadline=self._settings.clock.steady() + patience,
+            made=made,
         )
         self._traffic.add(endpoint, calls=1)
         try:
@@ -267,6 +275,24 @@ class Transport:
             raise
         self.simulated = self.simulated or answer.simulated
         return answer
+
+    def keep(self, answer: Answer, name: str, made: bytes) -> None:
+        """Keep what was made of an answer beside it, where other kernels find it.
+
+        Parameters
+        ----------
+        answer : Answer
+            As `call` returned it.
+        name : str
+            To be given to `call` as ``made``; it says how `made` is to be read.
+        made : bytes
+            Dropped with the answer, or before.
+        """
+        store = self._opened.store if self._opened.pid == os.getpid() else None
+        if store is not None and store.shared and not self._closed:
+            headers = {SIMULATED: "1"} if answer.simulated else {}
+            entry = Entry(made, headers, answer.fetched_at.timestamp())
+            store.put(made_key(answer.key, name), entry)
 
     def traffic(self) -> list[dict[str, Any]]:
         """Return what this transport has done, one dict per endpoint that was called.
@@ -416,6 +442,8 @@ class Transport:
         """Return an answer that is good enough, and one that is only at hand."""
         if not call.cached or resources.store is None:
             return None, None
+        if hit := self._made(resources.store, call, resources.state.time()):
+            return hit, None
         entry = resources.store.get(call.key)
         if entry is None or not self._is_answer(call, entry):
             return None, None
@@ -423,6 +451,18 @@ class Transport:
             return None, entry
         self._traffic.add(call.endpoint.name, cache_hits=1)
         return kept_answer(call, entry), entry
+
+    def _made(self, store: Store, call: PendingCall, now: float) -> Answer | None:
+        """Return what was made of the answer that is kept, if that is fresh."""
+        if call.made is None or not store.shared:
+            return None
+        entry = store.get(made_key(call.key, call.made))
+        if entry is None or not call.accepts(entry, now):
+            return None
+        if store.dated(call.key) != entry.created_at:
+            return None  # of an earlier answer, or of one that is gone
+        self._traffic.add(call.endpoint.name, cache_hits=1)
+        return replace(kept_answer(call, entry), body=b"", made=entry.body)
 
     def _is_answer(self, call: PendingCall, entry: Entry) -> bool:
         """Say whether a kept body is what the table promises; looked at once.

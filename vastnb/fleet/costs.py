@@ -10,11 +10,11 @@ import pandas as pd
 
 from vastnb import html
 from vastnb.api.text import plain, seconds
-from vastnb.fleet.looks import number
 from vastnb.fleet.status import judge
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.frames.offers import times_of
 from vastnb.market.tables.schema import Column, read_table
+from vastnb.values import number
 
 COLUMNS: Final[dict[str, Column]] = read_table(
     """

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from vastnb.fleet.looks import number
+from vastnb.values import number
 
 DAY: Final = 86_400.0
 MB_PER_GB: Final = 1000.0

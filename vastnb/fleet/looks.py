@@ -6,12 +6,12 @@ last look. Half an hour of pulling therefore takes a dozen entries, and a week o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from vastnb.fleet.messages import NO_MESSAGE, Message, read_message, word
+from vastnb.values import number
 
 KEPT: Final = 256
 """Entries that are remembered of one instance."""
@@ -103,17 +103,6 @@ class Seen:
 
 
 History = Sequence[Seen]
-
-
-def number(value: Any) -> float | None:
-    """Return a JSON number as a finite float, and `None` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
 
 
 def look_at(record: Any) -> Look:
@@ -221,6 +210,5 @@ __all__ = [
     "extend",
     "look_at",
     "misses_after",
-    "number",
     "readings_of",
 ]

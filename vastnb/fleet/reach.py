@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vastnb.api.text import seconds
-from vastnb.fleet.looks import History, Look, misses_after, number, readings_of
+from vastnb.fleet.looks import History, Look, misses_after, readings_of
+from vastnb.values import number
 
 GRACE: Final = 60.0
 """Seconds that a container may take until it can be connected to."""

@@ -15,12 +15,12 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.looks import number
 from vastnb.fleet.messages import SHOWN
 from vastnb.fleet.status import Verdict, judge
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.frames.offers import country_code, times_of
 from vastnb.market.tables.schema import Column, read_table
+from vastnb.values import number
 
 # As the table of offers, see `vastnb.market.tables.schema.read_table`.
 _TABLE: Final = """

@@ -24,10 +24,10 @@ from vastnb.fleet.looks import (
     before_attempt,
     extend,
     look_at,
-    number,
 )
 from vastnb.fleet.messages import Message
 from vastnb.fleet.reach import lost
+from vastnb.values import number
 
 State = Literal[
     "starting", "running", "stuck", "failed", "outbid", "stopped", "offline", "unreachable", "gone"

@@ -85,9 +85,9 @@ class VastAccessor:
             In front: ``machine_id``, ``gpu_name``, ``offers`` (how many of its offers are here),
             ``slices`` (their numbers of GPUs, ``"1, 2, 4"``) and ``gpus`` (the largest of them);
             then the columns of that offer, each row with its index label. See
-            `vastnb.market.frames.machines`.
+            `vastnb.market.money.machines`.
         """
-        from vastnb.market.frames.machines import machines
+        from vastnb.market.money.machines import machines
 
         return machines(self._frame)
 
@@ -101,7 +101,7 @@ class VastAccessor:
             missing, times without time zone (UTC), text as Python strings. A whole number that
             float64 cannot hold stays exact, in a column of objects.
         """
-        from vastnb.market.frames.machines import plain
+        from vastnb.market.money.machines import plain
 
         return plain(self._frame)
 

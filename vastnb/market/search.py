@@ -1,7 +1,8 @@
 """Where a call and a frame meet: from the body of a search to a frame that knows its origin.
 
 The decode of an answer and the building of its frame cost ten times as much as finding it in the
-cache. So built frames are remembered by the identity of their answer, and copies are handed out.
+cache. So built frames are remembered by the identity of their answer, and copies are handed out;
+and they are kept beside it, as typed arrays, for the user's other kernels.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from vastnb.api.usage import Quota
 from vastnb.errors import InvalidRequest, QueryError, RateLimited, ServerError
 from vastnb.market.frames.caps import Caps
 from vastnb.market.frames.offers import frame_of_offers
+from vastnb.market.frames.packed import name_of, pack, unpack
 from vastnb.market.query.local import narrowing
 from vastnb.market.query.query import OfferType, Order, QueryLike, parse_query
 
@@ -108,6 +110,8 @@ class OfferSearch:
         The server's address, for the provenance.
     has_key : bool
         Whether a key is sent: the caps on answers depend on it.
+    keep : callable, optional
+        ``keep(answer, name, bytes)`` keeps what was made of an answer beside it.
     record : callable, optional
         Is handed every frame.
     """
@@ -119,12 +123,14 @@ class OfferSearch:
         source: str,
         *,
         has_key: bool,
+        keep: Callable[[Answer, str, bytes], None] | None = None,
         record: Record | None = None,
     ) -> None:
         self._call = call
         self._quota = quota
         self._source = source
         self._caps = Caps(has_key)
+        self._keep = keep
         self._record = record
         self._frames: OrderedDict[Hashable, tuple[pd.DataFrame, int]] = OrderedDict()
         self._recent: deque[tuple[datetime, Mapping[str, Any], Any]] = deque(maxlen=RECENT)
@@ -155,16 +161,22 @@ class OfferSearch:
 
     def once(self, search: Search) -> pd.DataFrame:
         """Return the frame of one answer."""
-        answer = self._call("search_offers", body=search.body, refresh=search.refresh)
-        frame = self._remembered(
-            (answer.key, answer.fetched_at, search.columns),
-            lambda: frame_of_offers(
+        made = name_of(search.columns)
+        answer = self._call("search_offers", body=search.body, refresh=search.refresh, made=made)
+        frame = self._remembered(answer, search)
+        if frame is None and answer.made is not None:
+            frame = unpack(answer.made, search.columns)
+            if frame is None:  # damaged: the answer itself is there as well
+                answer = self._call("search_offers", body=search.body)
+        if frame is None:
+            frame = frame_of_offers(
                 answer.data["offers"],
                 columns=search.columns,
                 provenance=search.provenance(self._source),
-            ),
-            len(answer.body),
-        )
+            )
+            if self._keep is not None and not answer.stale:
+                self._keep(answer, made, pack(frame))
+        frame = self._remember(answer, search, frame)
         if not answer.from_cache:
             self._learn(answer, search.body, frame)
         whole = self._caps.whole(len(frame), search.body.get("limit"))
@@ -250,24 +262,28 @@ class OfferSearch:
             self._record(frame, search.body, answers)
         return frame
 
-    def _remembered(
-        self, key: Hashable, build: Callable[[], pd.DataFrame], size: int
-    ) -> pd.DataFrame:
-        """Return a copy of the frame for `key`, built at most once."""
+    def _remembered(self, answer: Answer, search: Search) -> pd.DataFrame | None:
+        """Return the frame that this process has for an answer."""
         with self._lock:
-            frame, _ = self._frames.get(key, (None, 0))
-            if frame is not None:
-                self._frames.move_to_end(key)
-        if frame is None:
-            frame = build()
-            with self._lock:
-                self._frames[key] = (frame, size)
-                while len(self._frames) > FRAMES_KEPT or self._bytes_kept() > BYTES_KEPT:
-                    self._frames.popitem(last=False)
+            frame, _ = self._frames.get(_identity(answer, search), (None, 0))
+        return frame
+
+    def _remember(self, answer: Answer, search: Search, frame: pd.DataFrame) -> pd.DataFrame:
+        """Remember the frame of an answer, and return a copy."""
+        key = _identity(answer, search)
+        with self._lock:
+            self._frames[key] = (frame, len(answer.made or answer.body))
+            self._frames.move_to_end(key)
+            while len(self._frames) > FRAMES_KEPT or self._bytes_kept() > BYTES_KEPT:
+                self._frames.popitem(last=False)
         return frame.copy()
 
     def _bytes_kept(self) -> int:
         return sum(size for _, size in self._frames.values())
+
+
+def _identity(answer: Answer, search: Search) -> Hashable:
+    return answer.key, answer.fetched_at, search.columns
 
 
 def dated(

@@ -6,10 +6,13 @@ machine is destroyed, with the client, and with the process.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ipaddress
 import shutil
+import tempfile
 import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -112,6 +115,8 @@ class Places:
         server = getattr(self._instance._client, "server", None)
         key_file: Path | None = getattr(server, "ssh_key_file", None)
         base = key_file.parent if key_file is not None else data_dir()
+        if key_file is None and self._local:  # a market of another process
+            base = _passing()
         return key_file, base / "machines" / str(self._instance.id)
 
     def about(self) -> str:
@@ -138,6 +143,13 @@ class Places:
         except ValueError:
             return not self._local or host == "localhost"
         return may_be_tried(host, local=self._local)
+
+
+@cache
+def _passing() -> Path:
+    place = tempfile.mkdtemp(prefix="vastnb-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
 
 
 def _is_young(instance: Instance) -> bool:

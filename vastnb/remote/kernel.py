@@ -425,6 +425,10 @@ class RemoteKernel:
                     pid = self.find(start=False)[0]
             if pid:
                 self.session.kill(pid, "KILL")
+                self.session.ask(
+                    f'd=$(cat "$HOME/.vastnb/kernels/{self.name}/place" 2>/dev/null)\n'
+                    'case $d in /tmp/vnbk-*) rm -rf -- "$d" ;; esac'
+                )
 
     # -- values ------------------------------------------------------------------------------
 

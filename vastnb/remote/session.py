@@ -61,7 +61,8 @@ that has ended may stay in the table for ever: in many containers nobody takes i
 # A connection by SSH does not see what the container was given; process 1 does.
 _ENVIRONMENT: Final = r"""
 while IFS= read -r -d '' v; do case ${v%%=*} in
-HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|TERM|_|SSH_*) ;; [A-Za-z_]*) export "$v" ;; esac
+HOME|USER|LOGNAME|SHELL|PWD|OLDPWD|SHLVL|TERM|_|SSH_*|*[!A-Za-z0-9_]*) ;;
+*) export "$v" 2>/dev/null ;; esac
 done </proc/1/environ 2>/dev/null
 """
 

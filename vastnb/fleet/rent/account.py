@@ -14,8 +14,8 @@ from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, NoSSHKey, VastError
 from vastnb.fleet.connect import has_ssh_key
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.spec import Order
+from vastnb.values import number
 
 RECENT: Final = 60.0
 """Seconds for which the credit need not be asked for again before renting."""

@@ -25,7 +25,6 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.fleet.env import new_marker
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.deadline import Bounds
 from vastnb.fleet.rent.journal import Entry, Journal
 from vastnb.fleet.rent.obligations import Holder, obligation
@@ -35,6 +34,7 @@ from vastnb.fleet.rent.outcomes import Attempt, blocked, outcome, read_answer, u
 from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
 from vastnb.fleet.rent.spec import Order
+from vastnb.values import number
 
 PATIENCE: Final = 120.0
 """Seconds that a create may wait for its turn, other kernels and refusals (429) included."""

@@ -21,6 +21,7 @@ from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.spec import PRICE_MAX, PRICE_MIN
 from vastnb.market.frames.terms import DISK_GB, rental_type
 from vastnb.market.money.cost import HOURS_PER_MONTH
+from vastnb.values import number, whole
 
 if TYPE_CHECKING:
     from vastnb.market.query.query import Query
@@ -252,22 +253,22 @@ def bid_for(offer: Offer, bid: float | str) -> float | None:
 
 def _read(row: Mapping[Any, Any], said: Mapping[str, Any]) -> Offer:
     """Read a row; `said` is the provenance of its frame, for what the row itself does not say."""
-    number = _float(row.get("id", row.get("ask_contract_id")))
-    if number is None or number != int(number):
+    offer_id = whole(row.get("id", row.get("ask_contract_id")))
+    if offer_id is None:
         raise _no_offer(row.get("id"))
-    machine = _float(row.get("machine_id"))
-    name, count = row.get("gpu_name"), _float(row.get("num_gpus"))
+    machine = number(row.get("machine_id"))
+    name, count = row.get("gpu_name"), number(row.get("num_gpus"))
     gpu = f"{int(count)}x {name}" if isinstance(name, str) and count else ""
     return Offer(
-        id=int(number),
+        id=offer_id,
         machine_id=None if machine is None else int(machine),
-        dph_base=_float(row.get("dph_base")),
-        storage_cost=_float(row.get("storage_cost")),
-        min_bid=_float(row.get("min_bid")),
+        dph_base=number(row.get("dph_base")),
+        storage_cost=number(row.get("storage_cost")),
+        min_bid=number(row.get("min_bid")),
         gpu=gpu,
         kind=_kind(row, said),
         storage_gb=_storage(row, said),
-        disk_space=_float(row.get("disk_space")),
+        disk_space=number(row.get("disk_space")),
     )
 
 
@@ -280,28 +281,21 @@ def _kind(row: Mapping[Any, Any], said: Mapping[str, Any]) -> Kind | None:
         return kind  # type: ignore[return-value]
     if set(row) <= {"id", "ask_contract_id"}:
         return None
-    price, least = _float(row.get("dph_base")), _float(row.get("min_bid"))
+    price, least = number(row.get("dph_base")), number(row.get("min_bid"))
     if price is None or least is None:
         return "unclear"
     return "interruptible" if math.isclose(price, least, rel_tol=1e-9) else "on-demand"
 
 
 def _storage(row: Mapping[Any, Any], said: Mapping[str, Any]) -> float | None:
-    size = _float(row.get("storage_gb", said.get("storage_gb")))
+    size = number(row.get("storage_gb", said.get("storage_gb")))
     if size is not None:
         return size
-    total, base, cost = (_float(row.get(n)) for n in ("dph_total", "dph_base", "storage_cost"))
+    total, base, cost = (number(row.get(n)) for n in ("dph_total", "dph_base", "storage_cost"))
     if total is None or base is None or not cost or cost < 0 or total < base:
         return None
     size = (total - base) * HOURS_PER_MONTH / cost
     return round(size, 3) if size < 1e6 else None
-
-
-def _float(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return None  # pandas' NA included
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def _refused(what: str, code: str | None) -> InvalidRequest:

@@ -29,6 +29,7 @@ from vastnb.fleet.rent.obligations import (
 )
 from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case
+from vastnb.values import number
 
 Kind = Literal["adopted", "bills", "destroyed", "absent", "gone", "unsettled", "elsewhere"]
 
@@ -297,15 +298,15 @@ def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]
     contracts = known_contracts(known)
     expected = {one.marker for one in known if one.contract is None}
     for record in listing.records if listing else ():
-        number = int(record["id"])
+        contract = int(record["id"])
         marker = marker_of(record)
-        if marker is not None and marker not in expected and number not in contracts:
+        if marker is not None and marker not in expected and contract not in contracts:
             yield Finding(
                 "elsewhere",
-                number,
+                contract,
                 None,
-                _number(record.get("dph_total")),
-                f"Left alone: instance {number} was rented by vastnb on another computer, or its "
+                number(record.get("dph_total")),
+                f"Left alone: instance {contract} was rented by vastnb on another computer, or its "
                 "environment was copied from a machine that was.",
             )
 
@@ -314,12 +315,8 @@ def _dph(record: Mapping[str, Any] | None, entry: Entry) -> float | None:
     if record is None:
         return entry.price
     if record.get("intended_status") == "stopped":
-        return _number(record.get("storage_total_cost"))
-    return _number(record.get("dph_total"))
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return number(record.get("storage_total_cost"))
+    return number(record.get("dph_total"))
 
 
 __all__ = ["Finding", "Report", "needs_settling", "reconcile"]

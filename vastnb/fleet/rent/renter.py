@@ -26,7 +26,6 @@ from vastnb.api.transport import Transport
 from vastnb.clock import Clock
 from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, OfferGone, VastError
 from vastnb.fleet.listing import record_of
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.account import Account, require_ssh_key, warn_of_credit
 from vastnb.fleet.rent.attempt import Sender
 from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds, utc
@@ -60,6 +59,7 @@ from vastnb.fleet.rent.spec import Order
 from vastnb.fleet.status import Wanted
 from vastnb.fleet.warned import warn
 from vastnb.market.search import OfferSearch
+from vastnb.values import number
 
 log = logging.getLogger("vastnb.fleet")
 

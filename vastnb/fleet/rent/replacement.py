@@ -16,11 +16,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.deadline import Machine, spent_by
 from vastnb.fleet.rent.journal import Entry
 from vastnb.fleet.rent.offer import Offer, bid_for
 from vastnb.fleet.rent.rental import Rental
+from vastnb.values import number
 
 DEARER: Final = 1.1
 """How many times the old price the next machine may cost, if the rental has no limit of its own."""

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from vastnb.fleet.looks import number
 from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.picture import Known
 from vastnb.html import ours
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.tables.schema import Dtype
+from vastnb.values import number
 
 CHANGES_KEPT: Final = 2_000
 SAMPLES_KEPT: Final = 20_000

@@ -18,9 +18,9 @@ from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.looks import number
 from vastnb.fleet.watch.picture import WATCH_COLUMNS
 from vastnb.fleet.watch.probe import doors_of, reach
+from vastnb.values import number
 
 log = logging.getLogger("vastnb.fleet")
 

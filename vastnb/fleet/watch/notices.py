@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from vastnb.api.text import seconds
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import TO_DO, State
 from vastnb.fleet.watch.changes import Change, Level
 from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.fleet.watch.picture import Known, Picture, Watched
+from vastnb.values import number
 
 LOW_CREDIT_HOURS: Final = 6.0
 """Hours of credit below which a warning is due."""

@@ -5,15 +5,19 @@ NaN are missing. Anything else ("n/a" in a column of numbers, a whole number too
 *unfit*: missing in the typed array, and handed back with its row, so that nothing is lost. Text
 columns take everything: what is no text arrives as its JSON text.
 
-Speed comes from looking at the types of a whole column at once (``set(map(type, values))``): the
-common cases are then one call to numpy, and only odd columns are read value by value.
+Speed comes from taking a whole column at once: one of numbers alone is one call to `array.array`,
+the other common ones are told by ``set(map(type, values))``. Only odd columns are read value by
+value.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import operator
+from array import array
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,10 +32,13 @@ STRING = pd.StringDtype("python")
 _NONE = type(None)
 _INT64 = 2**63
 _EXACT = 2**53
+_CODE = {"Int64": "q", "Float64": "d"}
 _NUMPY: dict[str, type] = {"Int64": np.int64, "Float64": np.float64, "boolean": np.bool_}
 _ARRAY: dict[str, Any] = {"Int64": IntegerArray, "Float64": FloatingArray, "boolean": BooleanArray}
 _MISSING = object()
-_FAST = msgspec.json.Encoder(order="sorted").encode
+_ENCODER = msgspec.json.Encoder(order="sorted")
+_FAST = _ENCODER.encode
+_IS_NONE = partial(operator.is_, None)
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 Unfit = list[tuple[int, Any]]
@@ -55,39 +62,83 @@ def array_of(values: Sequence[Any], dtype: Dtype) -> tuple[ExtensionArray, Unfit
     unfit : list of (row, value)
         What it could not hold; the text array holds their JSON text.
     """
-    types = set(map(type, values))
     if dtype == "string":
-        return _texts(values, types)
-    if dtype == "Float64" and types <= {float, _NONE}:
-        floats = np.array(values, dtype=np.float64) if values else np.empty(0)
-        return FloatingArray(floats, np.isnan(floats)), []
-    if dtype == "boolean" and types == {bool}:
-        flags = np.array(values, dtype=np.bool_)
-        return BooleanArray(flags, np.zeros(len(flags), dtype=bool)), []
-    if dtype == "Int64" and types <= {int, _NONE}:
-        whole = _whole(values, _NONE in types)
-        if whole is not None:
-            return whole, []
-    return _one_by_one(values, dtype)
+        return _texts(values, set(map(type, values)))
+    numbers = _numbers(values, dtype) if dtype != "boolean" else None
+    if numbers is not None:
+        return numbers, []
+    types = set(map(type, values))
+    if types <= {_NONE}:
+        return _ARRAY[dtype](np.zeros(len(values), _NUMPY[dtype]), _mask(values, types)), []
+    fast = _FAST_PATHS[dtype](values, types)
+    return (fast, []) if fast is not None else _one_by_one(values, dtype)
 
 
-def _whole(values: Sequence[Any], missing: bool) -> IntegerArray | None:
-    mask = np.zeros(len(values), dtype=bool)
-    if missing:
-        mask = np.fromiter((v is None for v in values), dtype=bool, count=len(values))
-        values = [0 if v is None else v for v in values]
+def _numbers(values: Sequence[Any], dtype: str) -> ExtensionArray | None:
+    """Return a column in which nothing is missing, None if it is not one.
+
+    `array.array` takes numbers alone, where numpy would also read texts.
+    """
     try:
-        return IntegerArray(np.fromiter(values, dtype=np.int64, count=len(values)), mask)
+        cells = array(_CODE[dtype], values)
+    except (TypeError, OverflowError):
+        return None
+    data: Any = np.frombuffer(cells, _NUMPY[dtype]) if cells else np.empty(0, _NUMPY[dtype])
+    if dtype == "Int64":
+        return IntegerArray(data, np.zeros(len(data), dtype=bool))
+    # A whole number that is greater may have been rounded; NaN is missing.
+    exact = (np.abs(data) < _EXACT).all()
+    return FloatingArray(data, np.zeros(len(data), dtype=bool)) if exact else None
+
+
+def _mask(values: Sequence[Any], types: set[type]) -> Any:
+    if _NONE not in types:
+        return np.zeros(len(values), dtype=bool)
+    return np.fromiter(map(_IS_NONE, values), dtype=bool, count=len(values))
+
+
+def _filled(values: Sequence[Any], types: set[type]) -> Sequence[Any]:
+    return [0 if v is None else v for v in values] if _NONE in types else values
+
+
+def _floats(values: Sequence[Any], types: set[type]) -> ExtensionArray | None:
+    if not types <= {float, _NONE}:
+        return None
+    data = np.array(values, dtype=np.float64)
+    return FloatingArray(data, np.isnan(data))
+
+
+def _whole(values: Sequence[Any], types: set[type]) -> ExtensionArray | None:
+    if not types <= {int, _NONE}:
+        return None
+    try:
+        data = np.fromiter(_filled(values, types), dtype=np.int64, count=len(values))
     except OverflowError:
         return None
+    return IntegerArray(data, _mask(values, types))
+
+
+def _flags(values: Sequence[Any], types: set[type]) -> ExtensionArray | None:
+    if not types <= {bool, _NONE}:
+        return None
+    data = np.fromiter(_filled(values, types), dtype=np.bool_, count=len(values))
+    return BooleanArray(data, _mask(values, types))
+
+
+_FAST_PATHS = {"Float64": _floats, "Int64": _whole, "boolean": _flags}
 
 
 def _texts(values: Sequence[Any], types: set[type]) -> tuple[ExtensionArray, Unfit]:
     unfit: Unfit = []
     cells = np.empty(len(values), dtype=object)
-    if types <= {str}:
-        one: dict[str, str] = {}  # equal texts are kept once: JSON has one for each row
-        cells[:] = [one.setdefault(value, value) for value in values]
+    if types <= {_NONE}:
+        cells[:] = pd.NA
+    elif types <= {str, _NONE}:
+        one: dict[Any, Any] = {None: pd.NA}  # equal texts are kept once: JSON has one for each row
+        cells[:] = list(map(one.setdefault, values, values))
+    elif types <= {list, dict, _NONE} and (lines := _json_lines(values)) is not None:
+        cells[:] = lines
+        unfit = [(row, value) for row, value in enumerate(values) if value is not None]
     else:
         for row, value in enumerate(values):
             if isinstance(value, str):
@@ -98,6 +149,19 @@ def _texts(values: Sequence[Any], types: set[type]) -> tuple[ExtensionArray, Unf
                 unfit.append((row, value))
                 cells[row] = json_text(value)
     return pd.array(cells, dtype=STRING, copy=False), unfit
+
+
+def _json_lines(values: Sequence[Any]) -> list[Any] | None:
+    """Return the JSON text of each list or object, all at once; None where that may be wrong."""
+    held = [value for value in values if value is not None]
+    try:
+        text = _ENCODER.encode_lines(held)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    if b"null" in text:  # which it makes of NaN as well
+        return None
+    lines = iter(text.decode().split("\n"))
+    return [pd.NA if value is None else next(lines) for value in values]
 
 
 def _one_by_one(values: Sequence[Any], dtype: str) -> tuple[ExtensionArray, Unfit]:

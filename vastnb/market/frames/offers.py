@@ -12,6 +12,7 @@ key by key, is for answers in which a row lacks a known column.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -70,10 +71,7 @@ def frame_of_offers(
     if columns not in ("default", "all"):
         raise ValueError(f'columns={columns!r}: there are "default" and "all".')
     plain = _objects(rows)
-    raw = [c for c in shown(columns) if c.derived is None]
-    wanted = {c.name for c in raw} | {n for n in _SOURCES if columns == "all" or _needs(n)}
-    names = [name for name in COLUMNS if name in wanted]
-    values = _by_column(plain, names)
+    values, sure = _by_column(plain, _READ[columns])
     arrays: Arrays = {}
     unfit: dict[str, Unfit] = {}
     for name, cells in values.items():
@@ -93,7 +91,7 @@ def frame_of_offers(
             out[column.name] = _DERIVE[column.name](arrays)
     counts = {name: len(odd) for name, odd in unfit.items()}
     if columns == "all":
-        _add_unknown(out, plain)
+        _add_unknown(out, plain, sure)
         for name, odd in unfit.items():
             out[_free(f"{name}_text", out)] = _kept(odd, len(plain))
     frame = pd.DataFrame(out, index=pd.RangeIndex(len(plain)), copy=False)
@@ -168,29 +166,30 @@ def _objects(rows: Sequence[Any]) -> Sequence[dict[str, Any]]:
             for row in rows]  # fmt: skip
 
 
-def _by_column(rows: Sequence[dict[str, Any]], names: list[str]) -> dict[str, Sequence[Any]]:
-    if not rows:
-        return dict.fromkeys(names, ())
-    here = [name for name in names if name in rows[0]]
+def _by_column(
+    rows: Sequence[dict[str, Any]], names: list[str]
+) -> tuple[dict[str, Sequence[Any]], int]:
+    """Return the cells of each named column, and of how many of them every row is sure to have."""
+    here = [name for name in names if rows and name in rows[0]]
+    found: dict[str, Sequence[Any]] = {}
     if len(here) > 1:
-        try:
-            found: dict[str, Sequence[Any]] = dict(
-                zip(here, zip(*map(itemgetter(*here), rows), strict=True), strict=True)
-            )
-        except KeyError:
-            found = {name: [row.get(name) for row in rows] for name in here}
-    else:
-        found = {name: [row.get(name) for row in rows] for name in here}
+        with suppress(KeyError):
+            columns = zip(*map(itemgetter(*here), rows), strict=True)
+            found = dict(zip(here, columns, strict=True))
+    sure = len(found)
+    # With all columns: where no row has more than that, the others are nowhere.
+    nowhere = _RAW.issubset(names) and sure > 0 and set(map(len, rows)) == {sure}
     for name in names:
         if name not in found:
-            found[name] = [row.get(name) for row in rows]
-    return found
+            found[name] = [None] * len(rows) if nowhere else [row.get(name) for row in rows]
+    return found, sure
 
 
-def _add_unknown(out: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+def _add_unknown(out: dict[str, Any], rows: Sequence[dict[str, Any]], sure: int) -> None:
+    """Add the columns that the table does not have; each row has `sure` that it does have."""
     unknown: dict[Any, None] = {}
     for row in rows:
-        if not row.keys() <= _RAW:
+        if len(row) != sure and not row.keys() <= _RAW:
             unknown.update((key, None) for key in row if key not in _RAW)
     for key in unknown:
         cells = [row.get(key) for row in rows]
@@ -301,12 +300,12 @@ _DERIVE: dict[str, Callable[[Arrays], Any]] = {
     "start_at": _time("start_date"),
 }
 _RAW = frozenset(name for name, column in COLUMNS.items() if column.derived is None)
-_SOURCES = frozenset(
-    source for c in COLUMNS.values() if c.derived for source in c.derived.split(", ")
-)
 
 
-def _needs(source: str) -> bool:
-    return any(
-        c.default and c.derived and source in c.derived.split(", ") for c in COLUMNS.values()
-    )
+def _read(columns: Literal["default", "all"]) -> list[str]:
+    """Return the raw columns that are shown, or that a shown one is worked out from."""
+    wanted = {name for c in shown(columns) for name in (c.derived or c.name).split(", ")}
+    return [name for name in COLUMNS if name in wanted & _RAW]
+
+
+_READ = {"default": _read("default"), "all": _read("all")}

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vastnb.market.frames.arrays import STRING
+from vastnb.market.tables.schema import read_table
 
 
 class Kept(NamedTuple):
@@ -44,14 +45,14 @@ class Kept(NamedTuple):
 
 
 _TYPES: Final = {
-    "i": ("Int64", "BIGINT"),
-    "f": ("Float64", "DOUBLE"),
-    "b": ("boolean", "BOOLEAN"),
-    "s": ("string", "VARCHAR"),
-    "t": ("datetime64[us, UTC]", "TIMESTAMPTZ"),
+    "Int64": ("Int64", "BIGINT"),
+    "Float64": ("Float64", "DOUBLE"),
+    "boolean": ("boolean", "BOOLEAN"),
+    "string": ("string", "VARCHAR"),
+    "datetime": ("datetime64[us, UTC]", "TIMESTAMPTZ"),
 }
 
-# A line: letter of the type (* if it belongs to the search), name, unit in brackets, meaning.
+# As the table of offers (`read_table`); a * marks what belongs to the search.
 _TABLE: Final = """
 t* seen_at [UTC] when the service answered
 s* type [] kind of rental searched for: on-demand, bid or reserved
@@ -79,16 +80,10 @@ b* simulated [] whether the market was a simulated one
 """
 
 
-def _parse(table: str) -> dict[str, Kept]:
-    columns = {}
-    for line in table.strip().splitlines():
-        letter, name, rest = line.split(" ", 2)
-        unit, meaning = rest.removeprefix("[").split("] ", 1)
-        columns[name] = Kept(name, *_TYPES[letter[0]], unit, meaning, letter.endswith("*"))
-    return columns
-
-
-KEPT: Final[dict[str, Kept]] = _parse(_TABLE)
+KEPT: Final[dict[str, Kept]] = {
+    name: Kept(name, *_TYPES[column.dtype], column.unit, column.meaning, column.default)
+    for name, column in read_table(_TABLE).items()
+}
 """Every column by name, in the order of the files."""
 
 OF_SNAPSHOT: Final = tuple(column for column in KEPT.values() if column.whole)

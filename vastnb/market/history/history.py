@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -24,16 +24,17 @@ from vastnb.market.history.arguments import Kind, Moment, kind_of
 from vastnb.market.history.columns import Sample, frame_from
 from vastnb.market.history.days import SUFFIX, Days
 from vastnb.market.history.earlier import adopt_metrics, migrate
-from vastnb.market.history.keep import Keep, Upkeep
+from vastnb.market.history.keep import Keep
 from vastnb.market.history.questions import Questions
 from vastnb.market.history.simulated import Past, write_past
 from vastnb.market.history.sql import Engine, Which, need
 from vastnb.market.history.store import NAME, Store
+from vastnb.market.history.upkeep import Upkeep
 from vastnb.market.query.query import QueryLike
 from vastnb.market.query.spans import days_of
 
 if TYPE_CHECKING:
-    from vastnb.api.transport import Call
+    from vastnb.api.transport import Transport
     from vastnb.clock import Clock
     from vastnb.market.service_figures import Hosting, Verified
 
@@ -41,16 +42,6 @@ log = logging.getLogger("vastnb.history")
 
 VERSION: Final = "v1"
 ALERTS: Final = "alerts.sqlite"
-
-
-class Line(Protocol):
-    """A way to the service that knows whether it is a simulated one."""
-
-    simulated: bool
-
-    @property
-    def call(self) -> Call:
-        """Asks the service."""
 
 
 class History(Questions):
@@ -67,7 +58,7 @@ class History(Questions):
         The server.
     clock : Clock
         The time.
-    line : Line
+    transport : Transport
         The way to the service. If the market turns out to be simulated, everything is kept in a
         temporary directory, which ends with `close`; it never mixes with a real market's past.
     keep : Keep, optional
@@ -80,12 +71,18 @@ class History(Questions):
     """
 
     def __init__(
-        self, folder: Path, source: str, clock: Clock, line: Line, *, keep: Keep | None = None
+        self,
+        folder: Path,
+        source: str,
+        clock: Clock,
+        transport: Transport,
+        *,
+        keep: Keep | None = None,
     ) -> None:
         self._folder = folder
         self._source = source
         self._clock = clock
-        self._line = line
+        self._transport = transport
         self._keep = keep or Keep()
         self._lock = threading.RLock()
         self._engine = Engine()
@@ -112,7 +109,7 @@ class History(Questions):
     @property
     def simulated(self) -> bool:
         """Whether this is the past of a simulated market."""
-        return self._line.simulated
+        return self._transport.simulated
 
     @property
     def _root(self) -> Path:
@@ -472,7 +469,7 @@ class History(Questions):
 
         now = self._clock.time()
         whom = population(verified, hosting_type, num_gpus)
-        answer = self._line.call(
+        answer = self._transport.call(
             "gpu_metrics_history", params=over_time(gpu, days, every, whom, now)
         )
         frame = history_frame(answer.data)
@@ -506,4 +503,4 @@ def _highest(folder: Path) -> int:
     return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
-__all__ = ["ALERTS", "History", "Line", "folder_name"]
+__all__ = ["ALERTS", "History", "folder_name"]

@@ -1,4 +1,4 @@
-"""How much of the past is kept, and tidying up.
+"""How much of the past is kept, and which days go.
 
 Age is counted in recorded days, not by the clock, so that a wrong clock deletes nothing. The
 largest `Keep` that any kernel was given counts; unasked, one day is dropped at a time.
@@ -6,25 +6,13 @@ largest `Keep` that any kernel was given counts; unasked, one day is dropped at 
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from vastnb.errors import InvalidRequest
 
-if TYPE_CHECKING:
-    from vastnb.clock import Clock
-    from vastnb.market.history.days import Days
-
-log = logging.getLogger("vastnb.history")
-
 OFF: Final = frozenset({"0", "off", "no", "false"})
-BUDGET: Final = 2.0
-"""Seconds of tidying up at a time."""
 Day = TypeVar("Day")
 
 
@@ -122,79 +110,4 @@ def wanted(history: bool | Keep | None) -> Keep | None:
     return None if history is False else Keep.usual()
 
 
-class Upkeep:
-    """Tidies up beside the searches: in a thread of its own, once a day, in small portions.
-
-    Parameters
-    ----------
-    days : Days
-        What is tidied up.
-    keep : Keep
-        How much is kept.
-    clock : Clock
-        The time.
-    """
-
-    def __init__(self, days: Days, keep: Keep, clock: Clock) -> None:
-        self._days = days
-        self._keep = keep
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._done_on: date | None = None
-
-    @property
-    def today(self) -> date:
-        """The day (UTC)."""
-        return datetime.fromtimestamp(self._clock.time(), UTC).date()
-
-    def added(self) -> None:
-        """Tidy up beside the caller if that was not done today."""
-        with self._lock:
-            if self._done_on == self.today or self._thread is not None or self._stop.is_set():
-                return
-            # No daemon: a process that ends should not tear it out of a native call.
-            self._thread = threading.Thread(target=self._run, name="vastnb-history", daemon=False)
-            self._thread.start()
-
-    def _run(self) -> None:
-        from vastnb.market.history.earlier import migrate
-
-        until = time.monotonic() + BUDGET
-        try:
-            migrate(self._days, self.today)
-            done = self._days.tidy(
-                self.today, self._keep,
-                go_on=lambda: not self._stop.is_set() and time.monotonic() < until,
-            )  # fmt: skip
-            if done:
-                self._done_on = self.today
-        except Exception as error:  # noqa: BLE001  (nothing depends on it; tomorrow, perhaps)
-            log.warning("The price history was not tidied up: %s", error)
-            self._done_on = self.today
-        finally:
-            with self._lock:
-                self._thread = None
-
-    def now(self) -> None:
-        """Tidy up, all of it, by this client's own `Keep`."""
-        from vastnb.market.history.earlier import migrate
-
-        self.wait()
-        migrate(self._days, self.today)
-        self._days.tidy(self.today, self._keep, asked=True, go_on=lambda: True)
-
-    def close(self) -> None:
-        """Stop, and wait for what is running."""
-        self._stop.set()
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait for what is running."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-
-__all__ = ["Keep", "Upkeep", "surplus", "wanted"]
+__all__ = ["Keep", "surplus", "wanted"]

@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from vastnb.market.frames.credible import LIMITS
+from vastnb.market.tables.limits import LIMITS
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,23 +19,21 @@ from vastnb.html import block, escape, table
 from vastnb.market.frames.credible import believed, codes, machine_numbers, once_a_machine
 from vastnb.market.frames.terms import rental_types
 from vastnb.market.money.cost import HOURS_PER_MONTH, Amount, cost, each
-from vastnb.market.money.pareto import measured
+from vastnb.market.money.formula import measured
 from vastnb.market.money.remarks import (
     FEW,
     Among,
     Level,
     Remark,
-    number,
     on_bids,
     on_history,
     on_parts,
     on_prices,
     on_the_job,
     on_trust,
-    text,
-    usd,
-    whole,
 )
+from vastnb.values import number, text, whole
+from vastnb.wording import usd
 
 _MARK: Final[dict[Level, str]] = {"good": "+", "note": "-", "warn": "!"}
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
 from vastnb.errors import QueryError
+from vastnb.market.frames.credible import believed, require
 from vastnb.market.tables.fields import RENAMED, canonical
 from vastnb.market.tables.schema import UNITS
 
@@ -108,7 +110,7 @@ def parse(text: str) -> Formula:
     if text.strip().endswith("/$") and text.strip() in RENAMED:
         right = canonical(RENAMED[text.strip()])
         raise QueryError(
-            f"There is no column {text!r}. Did you mean {right!r}? Nothing was worked out.",
+            f"There is no column {text!r}. Did you mean {right!r}? Nothing was calculated.",
             suggestions=[right],
         )
     try:
@@ -122,7 +124,7 @@ def parse(text: str) -> Formula:
     if len(parts) > _MOST_PARTS:
         raise QueryError(
             f"A formula of {len(parts)} parts is too long ({_MOST_PARTS} are the most). Nothing "
-            "was worked out."
+            "was calculated."
         )
     names: dict[str, None] = {}
     for node in parts:
@@ -183,3 +185,10 @@ def _write(node: ast.expr, names: Mapping[str, str]) -> str:
     import re
 
     return re.sub(r"[^\W\d]\w*", lambda word: names.get(word[0], word[0]), text)
+
+
+def measured(frame: pd.DataFrame, text: str) -> np.ndarray:
+    """Return a formula of believed columns as float64, NaN where it has no value."""
+    formula = parse(text)
+    require(frame, formula.columns)
+    return formula.of({name: believed(frame, name).values for name in formula.columns})

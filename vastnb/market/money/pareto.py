@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from vastnb.market.frames.credible import believed, require
-from vastnb.market.money.formula import parse
+from vastnb.market.money.formula import measured
 
 
 def unbeaten(price: np.ndarray, performance: np.ndarray) -> np.ndarray:
@@ -71,10 +70,3 @@ def pareto(
     rows = np.flatnonzero(unbeaten(x, y))
     rows = rows[np.argsort(x[rows], kind="stable")]
     return frame.iloc[rows]
-
-
-def measured(frame: pd.DataFrame, text: str) -> np.ndarray:
-    """Return a formula of believed columns as float64, NaN where it has no value."""
-    formula = parse(text)
-    require(frame, formula.columns)
-    return formula.of({name: believed(frame, name).values for name in formula.columns})

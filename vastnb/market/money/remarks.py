@@ -15,7 +15,9 @@ import pandas as pd
 
 from vastnb.errors import QueryError, VastError
 from vastnb.market.frames.credible import believed
-from vastnb.market.money.pareto import measured
+from vastnb.market.money.formula import measured
+from vastnb.values import number, text
+from vastnb.wording import percent, span, usd
 
 Level = Literal["good", "note", "warn"]
 FEW: Final = 5
@@ -215,52 +217,3 @@ def on_history(history: Any, offer: pd.DataFrame) -> list[Remark]:
     level: Level = "good" if percent_higher >= 75 else "warn" if percent_higher <= 10 else "note"
     words = str(said)
     return [Remark(level, f"{words[:1].upper()}{words[1:]}.")]
-
-
-def usd(value: float | None) -> str:
-    """Return an amount with as many places as it needs."""
-    if value is None or np.isnan(value):
-        return "unknown"
-    size = abs(value)
-    if 0 < size < 5e-7:
-        return "under $0.000001"
-    places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4 if size >= 1e-3 else 6
-    return f"-${size:,.{places}f}" if value < 0 else f"${size:,.{places}f}"
-
-
-def percent(share: float) -> str:
-    """Return a share as a whole percentage."""
-    return f"{share * 100:.0f} %"
-
-
-def span(seconds: float) -> str:
-    """Return a length of time in words."""
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 2 * 86400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.1f} days"
-
-
-def text(value: Any) -> str:
-    """Return `value` if it is a text, else an empty one."""
-    return value if isinstance(value, str) else ""
-
-
-def number(value: Any) -> float | None:
-    """Return `value` as a float, `None` if it is no number."""
-    if value is None or value is pd.NA or isinstance(value, (str, bool)):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return None if np.isnan(number) else number
-
-
-def whole(value: Any) -> int | None:
-    """Return `value` as a whole number, exact whatever its size; `None` if it is none."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return int(value)
-    found = number(value)
-    return int(found) if found is not None and found.is_integer() else None

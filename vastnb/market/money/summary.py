@@ -15,7 +15,7 @@ import pandas as pd
 
 from vastnb.errors import QueryError
 from vastnb.market.frames.credible import codes, machine_numbers, once_a_machine, require
-from vastnb.market.money.pareto import measured
+from vastnb.market.money.formula import measured
 
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the price per GPU-hour, in every summary and every chart."""

@@ -9,12 +9,13 @@ out here. Text and keywords go through the same functions, so they cannot come t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from vastnb.market.query.extent import ORDERING, Plain, Value
+from vastnb.errors import QueryError
+from vastnb.market.query.extent import FLAGS, NUMBER, ORDERING, Plain, Value, number, plain
 from vastnb.market.query.language import WILDCARDS, Clause, Word
-from vastnb.market.query.parts import FLAGS, NUMBER, Condition, Drop, Place, number, plain
 from vastnb.market.tables import gpus, vram
 from vastnb.market.tables.fields import (
     ALIASES,
@@ -31,12 +32,62 @@ from vastnb.market.tables.fields import (
     Kind,
     canonical,
 )
-from vastnb.wording import nearest
+from vastnb.market.tables.schema import COLUMNS
+from vastnb.wording import nearest, refusal
 
 _CONSTANTS: dict[str, bool | None] = {
     "true": True, "True": True, "false": False, "False": False, "None": None, "null": None,
 }  # fmt: skip
 _RAW_OPS = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "notin")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison of one field.
+
+    Parameters
+    ----------
+    field : str
+        The field's own name (no alias).
+    op : str
+        One of ``eq neq gt gte lt lte in notin``.
+    value : plain value, or tuple of them
+        In the unit of the column (MB, seconds); a tuple for ``in`` and ``notin``.
+    wire : JSON value
+        What is sent.
+    written : str
+        How it was given, for messages.
+    """
+
+    field: str
+    op: str
+    value: Value
+    wire: Any
+    written: str
+
+    def __hash__(self) -> int:
+        return hash((self.field, self.op, self.value))
+
+
+class Drop(NamedTuple):
+    """``field=any``: the field's default filter does not apply."""
+
+    field: str
+    written: str
+
+
+class Place(NamedTuple):
+    """Where something was written, and what is known there."""
+
+    written: str
+    gpus: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    text: str | None = None
+    at: int | None = None
+
+    def refusal(self, what: str, suggestions: Sequence[str] = ()) -> QueryError:
+        """Word an error about this place."""
+        return refusal(what, suggestions=suggestions, text=self.text, at=self.at)
 
 
 def field_of(name: str, place: Place) -> tuple[str, Kind]:
@@ -56,8 +107,6 @@ def field_of(name: str, place: Place) -> tuple[str, Kind]:
         raise place.refusal(f"There is no field {name!r} to search by.", [RENAMED[name]])
     if name in NO_FILTERS:
         raise place.refusal(f"{name!r} is no filter. {NO_FILTERS[name]}")
-    from vastnb.market.tables.schema import COLUMNS
-
     if field in COLUMNS:
         raise place.refusal(
             f"{name!r} is a column of the answer, but nothing that the service searches by. "

@@ -1,6 +1,6 @@
 """Filters that the service accepts and that cannot be meant: a wrong unit, or no effect at all.
 
-A column has a range in which its values can be true (`credible.LIMITS`). A filter whose value lies
+A column has a range in which its values can be true (`limits`). A filter whose value lies
 outside fits every offer or none. Most often the number was written in another unit, so the reading
 that lies inside is named.
 """
@@ -8,10 +8,11 @@ that lies inside is named.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from vastnb.market.query.parts import Condition
+from vastnb.market.query.conditions import Condition
 from vastnb.market.tables.fields import FIELDS, MULTIPLIER, SYMBOLS
+from vastnb.market.tables.limits import LIMITS
 
 _UNITS: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
     "compute_cap": ("counts 100 for 1.0 (890 is 8.9)", (100, 10)),
@@ -54,31 +55,44 @@ def doubts_of(conditions: Sequence[Condition]) -> list[str]:
 
 
 def _outside(condition: Condition) -> str | None:
-    from vastnb.market.frames.credible import LIMITS
-
-    value, op = condition.value, condition.op
-    if condition.field not in LIMITS or FIELDS.get(condition.field) != "number":
+    op, field = condition.op, condition.field
+    if field not in LIMITS or FIELDS.get(field) != "number" or op in ("neq", "notin"):
         return None
-    if isinstance(value, (tuple, str, bool)) or value is None or value <= 0 or op == "neq":
-        return None  # of a list each value may be meant; 0 is how one says "any"
-    low, high = LIMITS[condition.field]
-    if low <= value <= high or (value < low and low < 1e-6):
+    values: Any = condition.value
+    listed = isinstance(values, tuple)
+    values = values if listed else (values,)
+    low, high = LIMITS[field]
+    odd = [value for value in values if _is_odd(value, low, high)]
+    if not odd:
         return None
-    fits_all = op in (_RAISES if value < low else _LOWERS)
+    scale = MULTIPLIER.get(field, 1)
+    fits_all = op in (_RAISES if odd[0] < low else _LOWERS)
     effect = "fits every offer" if fits_all else "fits no offer"
-    how, factors = _UNITS.get(condition.field, ("", ()))
-    scale = MULTIPLIER.get(condition.field, 1)
-    raw = isinstance(condition.wire, (int, float)) and "{" in condition.written
+    if len(odd) < len(values):  # of a list
+        effect = f"{effect} by {', '.join(_number(value / scale) for value in odd)}"
+    how, factors = _UNITS.get(field, ("", ()))
+    raw = isinstance(condition.wire, (int, float, list)) and "{" in condition.written
     said = f"{condition.written} {effect}"
     if raw:
         # A dict of operators is in the column's own unit.
-        return f"{said}: in a dict of operators, {condition.field} has the unit of the column."
+        return f"{said}: in a dict of operators, {field} has the unit of the column."
     for factor in factors:
-        meant = value * factor
-        if low <= meant <= high:
-            text = f"{condition.field}{SYMBOLS[op]}{round(meant / scale, 6):g}"
-            return f"{said}: {condition.field} {how}. Did you mean {text}?"
-    return f"{said}: {condition.field} {how or 'has no such values'}."
+        if all(low <= value * factor <= high for value in odd):
+            meant = [_number(v * (factor if v in odd else 1) / scale) for v in values]
+            text = f" in [{','.join(meant)}]" if listed else f"{SYMBOLS[op]}{meant[0]}"
+            return f"{said}: {field} {how}. Did you mean {field}{text}?"
+    return f"{said}: {field} {how or 'has no such values'}."
+
+
+def _is_odd(value: Any, low: float, high: float) -> bool:
+    """Say whether no offer can have a value near to this; 0 is how one says "any"."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+        return False
+    return value > high or (value < low and low >= 1e-6)
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 6):g}"
 
 
 __all__ = ["doubts_of"]

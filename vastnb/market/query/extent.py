@@ -6,12 +6,18 @@ test for a missing value and is kept apart, as it is comparable with nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+from vastnb.market.tables.fields import Kind
 
 Plain = int | float | bool | str | None
 Value = Plain | tuple[Plain, ...]
 ORDERING = ("gt", "gte", "lt", "lte")
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+FLAGS: dict[str, bool] = {"true": True, "True": True, "1": True, "false": False, "False": False,
+                           "0": False}  # fmt: skip
 
 
 class Extent(NamedTuple):
@@ -102,3 +108,23 @@ class Extent(NamedTuple):
 
 def _many(value: Value) -> tuple[Plain, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+def plain(kind: Kind, wire: Any) -> Value:
+    """Return the plain value of what is sent: numbers that travel as text become numbers again."""
+    if isinstance(wire, (list, tuple)):
+        flat: Iterable[Any] = (plain(kind, item) for item in wire)
+        return tuple(flat)
+    if kind in ("number", "version") and isinstance(wire, str) and NUMBER.fullmatch(wire):
+        return number(wire)
+    if kind == "flag" and str(wire) in FLAGS:
+        return FLAGS[str(wire)]
+    return wire if wire is None or isinstance(wire, (bool, int, float, str)) else str(wire)
+
+
+def number(text: str) -> int | float:
+    """Read a number, whole where it is written so."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from vastnb.errors import InvalidRequest
-from vastnb.market.query.extent import ORDERING, Extent, Value
-from vastnb.market.query.parts import plain
+from vastnb.market.query.extent import ORDERING, Extent, Value, plain
 from vastnb.market.tables.fields import ANY, DEFAULTS, FIELDS
 
 if TYPE_CHECKING:

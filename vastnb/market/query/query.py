@@ -17,11 +17,17 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from vastnb.market.query.conditions import from_clause, from_python, in_regions
+from vastnb.market.query.conditions import (
+    Condition,
+    Drop,
+    Place,
+    from_clause,
+    from_python,
+    in_regions,
+)
 from vastnb.market.query.doubts import doubts_of
 from vastnb.market.query.extent import Extent
 from vastnb.market.query.language import literal_word, split_query, write_word
-from vastnb.market.query.parts import Condition, Drop, Place
 from vastnb.market.tables.fields import (
     ALIASES,
     ANY,

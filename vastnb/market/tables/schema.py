@@ -181,7 +181,7 @@ def read_table(table: str, *, default: bool = False) -> dict[str, Column]:
         has the column), its name, its unit in brackets, its meaning, and perhaps what it is
         worked out from: ``f* duration_days [d] longest rental; from duration``.
     default : bool
-        Whether an ordinary frame has the columns without a ``*`` as well.
+        `Column.default` of the columns without a ``*``.
     """
     columns = {}
     for line in table.strip().splitlines():

@@ -1,48 +1,7 @@
 // The controls of the filter panel. Each shows a value, and tells `onChange` when somebody changes
 // it; `set` shows another value without telling.
+import { field } from "../kit/fields.js";
 import { freshId, h, setText } from "../kit/dom.js";
-
-export function field(label, control, extra = null) {
-  const head = h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), extra);
-  if (control.matches("input, textarea, [role]")) control.setAttribute("aria-label", label);
-  return h("div", { class: "vnb-field" }, head, control);
-}
-
-export function segments(label, choices, onChange) {
-  const group = h("div", { class: "vnb-segments", role: "radiogroup" });
-  let value;
-  const buttons = choices.map(([choice, text, title]) =>
-    h("button", { type: "button", role: "radio", title, text, onclick: () => pick(choice) }),
-  );
-  group.append(...buttons);
-  const show = () => {
-    buttons.forEach((button, i) => {
-      const here = choices[i][0] === value;
-      button.setAttribute("aria-checked", String(here));
-      button.tabIndex = here ? 0 : -1;
-    });
-    if (!choices.some(([choice]) => choice === value)) buttons[0].tabIndex = 0;
-  };
-  const pick = (choice) => {
-    value = choice;
-    show();
-    onChange(choice);
-  };
-  group.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    const at = choices.findIndex(([choice]) => choice === value);
-    const next = (at + step + choices.length) % choices.length;
-    pick(choices[next][0]);
-    buttons[next].focus();
-    event.preventDefault();
-  });
-  const set = (next) => {
-    value = next;
-    show();
-  };
-  return { node: field(label, group), set };
-}
 
 // A slider over sensible stops, and beside its label the value, which can also be typed.
 export function stops(label, { values, any = null, show, read, hint = "any", title }, onChange) {
@@ -149,7 +108,14 @@ export function multiPick(label, { hint, noun }, onChange) {
     "aria-autocomplete": "list",
     "aria-label": label,
   });
-  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, tabindex: -1, "aria-label": label });
+  const list = h("ul", {
+    class: "vnb-options",
+    role: "listbox",
+    id: listId,
+    hidden: true,
+    tabindex: -1,
+    "aria-label": label,
+  });
   const box = h("div", { class: "vnb-multipick" }, h("div", { class: "vnb-picks" }, chips, input), list);
 
   // An option is `[value, offers, name]`; without a name the value is shown.
@@ -186,7 +152,7 @@ export function multiPick(label, { hint, noun }, onChange) {
               input.focus();
             },
           }),
-        ),
+        )
       ),
     );
     input.placeholder = chosen.length ? "" : hint;
@@ -195,25 +161,57 @@ export function multiPick(label, { hint, noun }, onChange) {
   const open = () => {
     const wanted = squash(input.value);
     const free = options.filter(([name]) => !chosen.includes(name));
-    const hits = free.filter(([value, count, name = ""]) => (wanted ? squash(`${value} ${name}`).includes(wanted) : count > 0));
-    const starts = ([value, , name = value]) => [value, name].some((text) => squash(text).replace(/^(rtx|gtx)/, "").startsWith(wanted) || squash(text).startsWith(wanted));
+    const hits = free.filter((
+      [value, count, name = ""],
+    ) => (wanted ? squash(`${value} ${name}`).includes(wanted) : count > 0));
+    const starts = ([value, , name = value]) =>
+      [value, name].some((text) =>
+        squash(text).replace(/^(rtx|gtx)/, "").startsWith(wanted) || squash(text).startsWith(wanted)
+      );
     const exact = ([value]) => squash(value) === wanted;
-    if (wanted) hits.sort((a, b) => exact(b) - exact(a) || (b[1] > 0) - (a[1] > 0) || starts(b) - starts(a) || b[1] - a[1]);
-    listed = hits.slice(0, 60).map(([value, count, name = value]) => ({ names: [value], text: name, count }));
+    const rank = (option) => (exact(option) ? 4 : 0) + (option[1] > 0 ? 2 : 0) + (starts(option) ? 1 : 0);
+    if (wanted) hits.sort((a, b) => rank(b) - rank(a) || b[1] - a[1]);
+    listed = hits.slice(0, 60).map(([value, count, name = value]) => ({
+      names: [value],
+      text: name,
+      count,
+      all: false,
+    }));
     const present = hits.filter(([, count]) => count > 0);
     if (wanted && present.length > 1 && !present.some(exact)) {
       const count = present.reduce((sum, [, n]) => sum + n, 0);
-      listed.push({ names: present.map(([name]) => name), text: `all ${present.length} matching`, count, all: true });
+      listed.push({
+        names: present.map(([name]) => name),
+        text: `all ${present.length} matching`,
+        count,
+        all: true,
+      });
     }
-    if (wanted && listed.length === 0) listed = [{ names: [input.value.trim()], text: `search for “${input.value.trim()}”`, count: null }];
+    if (wanted && listed.length === 0) {
+      listed = [{
+        names: [input.value.trim()],
+        text: `search for “${input.value.trim()}”`,
+        count: null,
+        all: false,
+      }];
+    }
     at = Math.min(at, Math.max(0, listed.length - 1));
     list.replaceChildren(
       ...listed.map((item, i) => {
         const row = h(
           "li",
-          { role: "option", id: `${listId}-${i}`, "aria-selected": String(i === at), class: item.all ? "vnb-all" : null },
+          {
+            role: "option",
+            id: `${listId}-${i}`,
+            "aria-selected": String(i === at),
+            class: item.all ? "vnb-all" : null,
+          },
           h("span", { text: item.text }),
-          h("span", { class: "vnb-count", text: item.count === null ? "" : String(item.count), title: item.count === 0 ? "None in this result" : null }),
+          h("span", {
+            class: "vnb-count",
+            text: item.count === null ? "" : String(item.count),
+            title: item.count === 0 ? "None in this result" : null,
+          }),
         );
         row.addEventListener("pointerdown", (event) => {
           event.preventDefault();
@@ -288,7 +286,14 @@ export function multiPick(label, { hint, noun }, onChange) {
 }
 
 export function queryField(label, { hint, title }, onChange) {
-  const input = h("input", { type: "text", class: "vnb-query", placeholder: hint, title, spellcheck: "false", autocomplete: "off" });
+  const input = h("input", {
+    type: "text",
+    class: "vnb-query",
+    placeholder: hint,
+    title,
+    spellcheck: "false",
+    autocomplete: "off",
+  });
   let sent = "";
   const commit = () => {
     if (input.value.trim() === sent) return;

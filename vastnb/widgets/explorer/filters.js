@@ -1,8 +1,34 @@
 // The filter panel: one control for each field of the state that Python calls FilterState.
 import { h, perFrame } from "../kit/dom.js";
-import { multiPick, queryField, segments, stops, toggle } from "./controls.js";
+import { multiPick, queryField, stops, toggle } from "./controls.js";
+import { segments } from "../kit/fields.js";
 
-const PRICES = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 15, 20, 30, 50];
+const PRICES = [
+  0.05,
+  0.1,
+  0.15,
+  0.2,
+  0.25,
+  0.3,
+  0.4,
+  0.5,
+  0.6,
+  0.8,
+  1,
+  1.25,
+  1.5,
+  2,
+  2.5,
+  3,
+  4,
+  5,
+  7.5,
+  10,
+  15,
+  20,
+  30,
+  50,
+];
 const VRAM = [8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180];
 const TRUST = [0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
 const SPEEDS = [50, 100, 200, 500, 1000, 2000, 5000];
@@ -21,7 +47,11 @@ export class FilterPanel {
       tell();
     };
     this.controls = {
-      gpu_name: multiPick("GPU model", { hint: "Any; type to add", noun: ["model", "models"] }, changes("gpu_name")),
+      gpu_name: multiPick(
+        "GPU model",
+        { hint: "Any; type to add", noun: ["model", "models"] },
+        changes("gpu_name"),
+      ),
       num_gpus: segments(
         "GPUs",
         [[null, "Any"], ...[1, 2, 4, 8].map((count) => [count, String(count), `Exactly ${count}`])],
@@ -38,12 +68,24 @@ export class FilterPanel {
       ),
       max_price: stops(
         "Max price",
-        { values: PRICES, any: "high", show: (v) => `$${v}`, read: plain, title: "$/h for the whole offer, with your disk" },
+        {
+          values: PRICES,
+          any: "high",
+          show: (v) => `$${v}`,
+          read: plain,
+          title: "$/h for the whole offer, with your disk",
+        },
         changes("max_price"),
       ),
       min_vram: stops(
         "Min VRAM",
-        { values: VRAM, any: "low", show: (v) => `${v} GB`, read: plain, title: "Of one GPU, as the card is sold: 24 finds every 24 GB card" },
+        {
+          values: VRAM,
+          any: "low",
+          show: (v) => `${v} GB`,
+          read: plain,
+          title: "Of one GPU, as the card is sold: 24 finds every 24 GB card",
+        },
         changes("min_vram"),
       ),
       min_reliability: stops(
@@ -59,15 +101,31 @@ export class FilterPanel {
       ),
       disk: stops(
         "Disk",
-        { values: DISKS, show: (v) => `${v} GB`, read: plain, hint: "10 GB", title: "Every price includes this disk" },
+        {
+          values: DISKS,
+          show: (v) => `${v} GB`,
+          read: plain,
+          hint: "10 GB",
+          title: "Every price includes this disk",
+        },
         changes("disk"),
       ),
       min_down: stops(
         "Min Mbit/s",
-        { values: SPEEDS, any: "low", show: String, read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")), title: "Measured download speed, at least" },
+        {
+          values: SPEEDS,
+          any: "low",
+          show: String,
+          read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")),
+          title: "Measured download speed, at least",
+        },
         changes("min_down"),
       ),
-      country: multiPick("Region or country", { hint: "Anywhere; EU, Germany…", noun: ["place", "places"] }, changes("country")),
+      country: multiPick(
+        "Region or country",
+        { hint: "Anywhere; Europe, Germany…", noun: ["place", "places"] },
+        changes("country"),
+      ),
       verified: toggle("Verified", "Only machines that Vast has verified", changes("verified")),
       datacenter: toggle("Datacenter", "Only machines in datacenters", changes("datacenter")),
       text: queryField(
@@ -77,7 +135,13 @@ export class FilterPanel {
       ),
     };
     const node = (name) => this.controls[name].node;
-    this.reset = h("button", { type: "button", class: "vnb-link", text: "Reset", hidden: true, onclick: onReset });
+    this.reset = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Reset",
+      hidden: true,
+      onclick: onReset,
+    });
     host.append(
       h(
         "aside",
@@ -88,7 +152,12 @@ export class FilterPanel {
         node("type"),
         h("div", { class: "vnb-pair" }, node("max_price"), node("disk")),
         h("div", { class: "vnb-pair" }, node("min_vram"), node("min_down")),
-        h("div", { class: "vnb-pair" }, node("min_reliability"), h("div", { class: "vnb-toggles" }, node("verified"), node("datacenter"))),
+        h(
+          "div",
+          { class: "vnb-pair" },
+          node("min_reliability"),
+          h("div", { class: "vnb-toggles" }, node("verified"), node("datacenter")),
+        ),
         node("country"),
         node("text"),
       ),
@@ -105,9 +174,11 @@ export class FilterPanel {
 
   showReset() {
     const { state } = this;
-    const limited =
-      state.gpu_name?.length || state.country?.length || state.text || state.datacenter || state.verified === false;
-    const bounds = ["num_gpus", "min_vram", "max_price", "min_reliability", "min_down"].some((name) => state[name] !== null && state[name] !== undefined);
+    const limited = state.gpu_name?.length || state.country?.length || state.text || state.datacenter ||
+      state.verified === false;
+    const bounds = ["num_gpus", "min_vram", "max_price", "min_reliability", "min_down"].some((name) =>
+      state[name] !== null && state[name] !== undefined
+    );
     this.reset.hidden = !(limited || bounds);
   }
 

@@ -22,6 +22,7 @@ from vastnb.market.narrow import evaluable, local_filters, reprice
 from vastnb.market.query.local import matches
 from vastnb.market.query.query import Query
 from vastnb.market.tables.gpus import all_names
+from vastnb.values import number
 from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.past import COLUMN
 from vastnb.widgets.explorer.regions import names, regions
@@ -211,7 +212,7 @@ class ExplorerModel:
             "models": 0,
         }
         if len(shown):
-            numbers["cheapest"] = _number(shown["dph_total"].min())
+            numbers["cheapest"] = number(shown["dph_total"].min())
             numbers["median_gpu"] = median_per_gpu(shown)
             numbers["models"] = int(shown["gpu_name"].nunique())
         return numbers
@@ -271,7 +272,3 @@ def _quoted(text: str) -> str:
     if '"' not in text:
         return f'"{text}"'
     return f"'{text}'" if "'" not in text else repr(text)
-
-
-def _number(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)

@@ -11,8 +11,15 @@ export class OrderBar {
   constructor(host, store, signal) {
     this.store = store;
     this.says = h("span", { class: "vnb-orderword", role: "status" });
-    this.buttons = ORDERS.map(([text, column, ascending, title]) => h("button", { type: "button", text, title, onclick: () => this.pick(column, ascending) }));
-    this.node = h("div", { class: "vnb-orderbar" }, h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": "Order" }, ...this.buttons), this.says);
+    this.buttons = ORDERS.map(([text, column, ascending, title]) =>
+      h("button", { type: "button", text, title, onclick: () => this.pick(column, ascending) })
+    );
+    this.node = h(
+      "div",
+      { class: "vnb-orderbar" },
+      h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": "Order" }, ...this.buttons),
+      this.says,
+    );
     host.append(this.node);
     for (const event of ["load", "view", "order"]) store.on(event, () => this.show(), signal);
     this.show();
@@ -29,9 +36,17 @@ export class OrderBar {
   show() {
     const { order, looks } = this.store;
     ORDERS.forEach(([, column, ascending], i) => {
-      this.buttons[i].setAttribute("aria-pressed", String(order?.column === column && order.ascending === ascending));
+      this.buttons[i].setAttribute(
+        "aria-pressed",
+        String(order?.column === column && order.ascending === ascending),
+      );
     });
     const label = order && (looks.find((look) => look.name === order.column)?.label ?? order.column);
-    setText(this.says, order ? `${label} ${order.ascending ? "↑ lowest first" : "↓ highest first"}` : "Vast.ai's own order (score)");
+    setText(
+      this.says,
+      order
+        ? `${label} ${order.ascending ? "↑ lowest first" : "↓ highest first"}`
+        : "Vast.ai's own order (score)",
+    );
   }
 }

@@ -1,6 +1,7 @@
 // Price against performance: one dot an offer, on a canvas, linked with the table.
-import { grouped, h, percent, perFrame, usd } from "../kit/dom.js";
-import { PALETTE, assignColours, boundsOf, frontier, logScale, logTicks, tickLabel } from "./scales.js";
+import { assignColours, boundsOf, frontier, logScale, logTicks, PALETTE, tickLabel } from "./scales.js";
+import { grouped, percent, usd } from "../kit/words.js";
+import { h, perFrame } from "../kit/dom.js";
 
 const MARGIN = { left: 46, right: 12, top: 10, bottom: 20 };
 const NEAR = 12;
@@ -49,7 +50,8 @@ export class Scatter {
     this.dots = h("canvas", { "aria-hidden": "true" });
     this.marks = h("canvas", {
       role: "img",
-      "aria-label": "Price an hour against deep learning performance, one dot an offer. The table holds the same offers.",
+      "aria-label":
+        "Price an hour against deep learning performance, one dot an offer. The table holds the same offers.",
     });
     this.tip = h("div", { class: "vnb-tip", hidden: true });
     this.area = h("div", { class: "vnb-plot" }, this.dots, this.marks, this.tip);
@@ -61,7 +63,12 @@ export class Scatter {
           "div",
           { class: "vnb-plothead" },
           this.legend,
-          h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": "Count" }, mode("offer", false), mode("per GPU", true)),
+          h(
+            "div",
+            { class: "vnb-segments vnb-small", role: "group", "aria-label": "Count" },
+            mode("offer", false),
+            mode("per GPU", true),
+          ),
         ),
         this.area,
       ),
@@ -116,12 +123,26 @@ export class Scatter {
       const dot = h("i", { class: "vnb-dot" });
       dot.style.background = colour;
       const title = this.onPick ? `Filter by ${name}` : name;
-      return h("button", { type: "button", title, onclick: () => this.onPick?.(name) }, dot, h("span", { text: name }));
+      return h(
+        "button",
+        { type: "button", title, onclick: () => this.onPick?.(name) },
+        dot,
+        h("span", { text: name }),
+      );
     };
-    const entries = this.ranked.filter((name) => this.colours.has(name)).map((name) => entry(name, PALETTE[this.colours.get(name)]));
+    const entries = this.ranked.filter((name) => this.colours.has(name)).map((name) =>
+      entry(name, PALETTE[this.colours.get(name)])
+    );
     if (this.ranked.length > entries.length) {
       const others = this.ranked.length - entries.length;
-      entries.push(h("span", { class: "vnb-others" }, h("i", { class: "vnb-dot" }), h("span", { text: `${others} others` })));
+      entries.push(
+        h(
+          "span",
+          { class: "vnb-others" },
+          h("i", { class: "vnb-dot" }),
+          h("span", { text: `${others} others` }),
+        ),
+      );
     }
     const title = "Nothing that is shown is both cheaper and faster than an offer on this line";
     entries.push(h("span", { class: "vnb-best", title }, h("i"), h("span", { text: "best value" })));
@@ -141,7 +162,7 @@ export class Scatter {
 
   resize() {
     if (this.signal.aborted) return;
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = globalThis.devicePixelRatio || 1;
     const width = this.area.clientWidth;
     const height = this.area.clientHeight;
     if (!width || !height) return;
@@ -314,8 +335,12 @@ export class Scatter {
     const number = (name) => read(name)?.number(row) ?? NaN;
     const vram = number("gpu_ram_gb");
     const lines = [
-      `${number("num_gpus")} × ${this.names[row] ?? "unknown GPU"}${vram > 0 ? ` · ${grouped(vram, 0)} GB` : ""}`,
-      `${usd(number("dph_total"))}/h · DLPerf ${grouped(number("dlperf"), 0)} · ${percent(number("reliability"))} % reliable`,
+      `${number("num_gpus")} × ${this.names[row] ?? "unknown GPU"}${
+        vram > 0 ? ` · ${grouped(vram, 0)} GB` : ""
+      }`,
+      `${usd(number("dph_total"))}/h · DLPerf ${grouped(number("dlperf"), 0)} · ${
+        percent(number("reliability"))
+      } % reliable`,
       read("geolocation")?.text(row) ?? "",
     ];
     if (this.tipRow !== row || this.tip.hidden) {

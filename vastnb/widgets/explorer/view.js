@@ -1,19 +1,31 @@
 // The explorer: filters, table and chart around one store, and the lines that say where it is from.
 import { Alive } from "../kit/alive.js";
 import { Drawer } from "../kit/child.js";
-import { guardKeys, h, watchTheme } from "../kit/dom.js";
 import { FilterPanel } from "./filters.js";
 import { Grid } from "../table/grid.js";
-import { connect } from "../table/link.js";
+import { OfferStore } from "../table/store.js";
+import { OrderBar } from "./orders.js";
 import { Scatter } from "./scatter.js";
 import { StatusBars } from "../kit/status.js";
-import { OrderBar } from "./orders.js";
-import { OfferStore } from "../table/store.js";
+import { connect } from "../table/link.js";
+import { rendered, rootIn } from "../kit/page.js";
+import { h } from "../kit/dom.js";
+/** @import { FromKernel, ToKernel } from "./messages.d.ts" */
+/** @import { Model } from "../kit/messages.d.ts" */
+
+// Headline numbers: name in `status.figures`, label, form.
+const FIGURES = [
+  ["shown", "offers", "more"],
+  ["cheapest", "cheapest", "usd"],
+  ["median_gpu", "median per GPU", "usd"],
+  ["models", "GPU models", "count"],
+];
 
 function explorer() {
   const store = new OfferStore();
   return {
     initialize({ model }) {
+      /** @type {(message: FromKernel) => void} */
       const watch = (message) => {
         if (message.now) store.offset = Date.now() / 1000 - message.now;
         if (message.facets) {
@@ -28,24 +40,22 @@ function explorer() {
         disconnect();
       };
     },
-    render({ model, el }) {
-      const stop = new AbortController();
-      const view = new ExplorerView(model, el, store, stop.signal);
-      return () => {
-        stop.abort();
-        view.root.remove();
-      };
-    },
+    render: rendered((model, el, signal) => new ExplorerView(model, el, store, signal)),
   };
 }
 
 class ExplorerView {
+  /**
+   * @param {Model<ToKernel>} model
+   * @param {HTMLElement} el
+   * @param {OfferStore} store
+   * @param {AbortSignal} signal
+   */
   constructor(model, el, store, signal) {
     this.model = model;
     this.store = store;
     this.signal = signal;
-    this.root = h("div", { class: "vnb-root" });
-    guardKeys(this.root, signal);
+    this.root = rootIn(el, signal, { onTheme: () => this.scatter?.theme() });
     const shell = h("div", { class: "vnb-explorer" });
     this.shell = shell;
     const main = h("div", { class: "vnb-main" });
@@ -53,18 +63,23 @@ class ExplorerView {
     const reset = () => this.setFilters(null);
     this.bars = new StatusBars({
       signal,
+      title: "GPU offers",
+      figures: FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
       onClear: () => store.select([], this),
       onRent: () => model.send({ type: "rent" }),
       onBell: (what) => model.send({ type: "bell", ...what }),
     });
-    this.panel = new FilterPanel(body, { signal, onChange: (state) => this.setFilters(state), onReset: reset });
+    this.panel = new FilterPanel(body, {
+      signal,
+      onChange: (state) => this.setFilters(state),
+      onReset: reset,
+    });
     body.append(main);
     this.orders = new OrderBar(main, store, signal);
     shell.append(this.bars.top, this.bars.bellBox, this.bars.bells, body, this.bars.notice, this.bars.foot);
     this.drawer = new Drawer(model, shell, { signal, onClose: () => this.bars.rent.focus() });
     this.root.append(shell);
-    el.append(this.root);
     this.grid = new Grid(main, store, { signal, label: "GPU offers", onReset: reset });
     this.scatter = new Scatter(main, store, {
       signal,
@@ -75,9 +90,12 @@ class ExplorerView {
       },
       onReveal: (row) => this.grid.revealRow(row),
     });
-    watchTheme(this.root, () => this.scatter.theme(), signal);
     this.follow();
-    this.alive = new Alive(model, this.root, shell, { signal, name: "The explorer", code: () => model.get("status")?.code ?? "" });
+    this.alive = new Alive(model, this.root, shell, {
+      signal,
+      name: "The explorer",
+      code: () => model.get("status")?.code ?? "",
+    });
     if (store.loaded) this.alive.heard();
   }
 
@@ -88,7 +106,7 @@ class ExplorerView {
       if (JSON.stringify(state) !== JSON.stringify(this.panel.state)) this.panel.set(state);
     };
     const onStatus = () => {
-      this.bars.offset = store.offset ?? 0;
+      this.bars.offset = store.offset;
       const status = model.get("status");
       this.bars.show(status);
       this.panel.markQuery(status.problem?.kind === "QueryError" && Boolean(this.panel.state.text));
@@ -126,7 +144,6 @@ class ExplorerView {
     }
     this.bars.selection(store.selected.size, store.selected.size - seen);
   }
-
 }
 
 export default explorer;

@@ -2,8 +2,9 @@
 // kernel has been restarted, look like a living widget and are not: what they show is old, and a
 // click does nothing. So a widget waits for the kernel's first word, and when the link to it has
 // changed it asks (`ping`); without an answer it says so, and nothing in it can be pressed.
-import { clockTime, h } from "./dom.js";
-import { hideCopy } from "../table/link.js";
+import { clockTime } from "./words.js";
+import { h } from "./dom.js";
+import { hideCopy } from "./page.js";
 
 // How long to wait for the first word: the kernel may be busy, or there is none.
 const SILENT_MS = 2500;
@@ -13,8 +14,21 @@ const DOUBT_MS = 4000;
 export class Alive {
   // `name` is "The explorer"; `more` is said after what has happened; `code()` gives the line that makes it again. `onLost()` and `onFound()`
   // are told when the kernel has gone, and when it was there all the same.
-  constructor(model, root, shell, { signal, name, more = "", code = () => "", onLost = () => {}, onFound = () => {} }) {
-    Object.assign(this, { model, root, shell, signal, name, more, code, onLost, onFound });
+  constructor(
+    model,
+    root,
+    shell,
+    { signal, name, more = "", code = () => "", onLost = () => {}, onFound = () => {} },
+  ) {
+    this.model = model;
+    this.root = root;
+    this.shell = shell;
+    this.signal = signal;
+    this.name = name;
+    this.more = more;
+    this.code = code;
+    this.onLost = onLost;
+    this.onFound = onFound;
     this.state = "new";
     this.heardAt = null;
     this.note = null;
@@ -61,7 +75,10 @@ export class Alive {
     this.state = "silent";
     this.hiding.abort();
     this.root.classList.add("vnb-waiting");
-    this.say(`${this.name} is not connected to a kernel.`, "Run its cell (if a cell is running, wait for it). The copy below shows what there was when the cell last ran.");
+    this.say(
+      `${this.name} is not connected to a kernel.`,
+      "Run its cell (if a cell is running, wait for it). The copy below shows what there was when the cell last ran.",
+    );
   }
 
   // The link has changed: whether anybody is there, only an answer tells.
@@ -82,13 +99,22 @@ export class Alive {
     this.state = "lost";
     this.shell.inert = true;
     this.root.classList.add("vnb-lost");
-    this.say("The kernel was restarted or has stopped.", `What you see is from ${clockTime(this.heardAt)} and cannot act any more. Run the cell again.`);
+    this.say(
+      "The kernel was restarted or has stopped.",
+      `What you see is from ${clockTime(this.heardAt)} and cannot act any more. Run the cell again.`,
+    );
     this.onLost();
   }
 
   say(title, text) {
     const code = this.code();
-    this.note = h("div", { class: "vnb-saved", role: "status" }, h("strong", { text: `${title} ` }), h("span", { text: `${text}${this.more && ` ${this.more}`}` }), code ? h("code", { text: code }) : null);
+    this.note = h(
+      "div",
+      { class: "vnb-saved", role: "status" },
+      h("strong", { text: `${title} ` }),
+      h("span", { text: `${text}${this.more && ` ${this.more}`}` }),
+      code ? h("code", { text: code }) : null,
+    );
     this.root.prepend(this.note);
   }
 }

@@ -1,10 +1,10 @@
 """One ES module out of several: what the browser is given.
 
-anywidget wants a single module as text. Ours are written as small files that import each other,
-so that each can be read (and run by node) by itself. `bundle` puts them one after another and
-takes out what only makes sense between files: relative imports, and `export` before a
-declaration. Names must therefore differ between files, and `bundle` checks that they do. Comments
-on lines of their own and indentation go too: a notebook with saved widget state holds this text.
+anywidget wants a single module as text. Ours are small files that import each other, so that each
+can be read, checked and tested by itself. `bundle` puts them one after another, each in a function
+of its own that returns what it exports, so that names may repeat; an import becomes a look into
+what another returned. Comments on lines of their own and indentation go: a notebook with saved
+widget state holds this text.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from posixpath import dirname, normpath
 
 _WIDGETS = Path(__file__).parent.parent
-_IMPORT = re.compile(r'^import\s[^;]*?from\s+"(\.[./\w-]*)\.js";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
-_NAME = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let)\s+(\w+)", re.MULTILINE)
+_IMPORT = re.compile(r'^import\s+(\{[^}]*\})\s+from\s+"(\.[./\w-]*)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\s+(\w+))", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*(?://.*|/\*[\s\S]*?\*/\s*)$\n?", re.MULTILINE)
 
 
 @cache
@@ -33,32 +33,34 @@ def bundle(entry: str) -> str:
     -------
     str
         JavaScript, to be imported as an ES module.
-
-    Raises
-    ------
-    ValueError
-        When two files declare the same name at top level.
     """
-    order: list[str] = []
-    texts: dict[str, str] = {}
+    scopes: dict[str, str] = {}
+    texts: list[str] = []
 
-    def visit(name: str) -> None:
-        if name in texts:
-            return
+    def visit(name: str) -> str:
+        """Write down a module after those that it needs; return the name of its scope."""
+        if name in scopes:
+            return scopes[name]
         text = (_WIDGETS / f"{name}.js").read_text(encoding="utf-8")
-        texts[name] = text
-        for needed in _IMPORT.findall(text):
-            visit(normpath(f"{dirname(name)}/{needed}"))
-        order.append(name)
+
+        def look(match: re.Match[str]) -> str:
+            needed = visit(normpath(f"{dirname(name)}/{match[2]}"))
+            return f"const {match[1].replace(' as ', ': ')} = {needed};\n"
+
+        text = _IMPORT.sub(look, text)
+        exported = _EXPORT.findall(text)
+        text = _bare(_EXPORT.sub("", _COMMENT.sub("", text)))
+        if name == entry:
+            texts.append(text)
+            return ""
+        scopes[name] = f"$m{len(scopes)}"
+        texts.append(
+            f"const {scopes[name]} = (() => {{\n{text}\nreturn {{ {', '.join(exported)} }};\n}})();"
+        )
+        return scopes[name]
 
     visit(entry)
-    seen: dict[str, str] = {}
-    for name in order:
-        for declared in _NAME.findall(texts[name]):
-            if declared in seen:
-                raise ValueError(f"{declared} is declared in {seen[declared]}.js and {name}.js")
-            seen[declared] = name
-    return "\n".join(_bare(_EXPORT.sub("", _IMPORT.sub("", texts[name]))) for name in order)
+    return "\n".join(texts)
 
 
 @cache
@@ -69,6 +71,6 @@ def styles(*names: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Leave out indentation, empty lines and lines that are comments (no text spans lines here)."""
+    """Leave out indentation and empty lines (no text of ours spans lines)."""
     lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+    return "\n".join(line for line in lines if line)

@@ -12,7 +12,11 @@ export class Drawer {
     this.node = h("div", { class: "vnb-rentdrawer", role: "region", "aria-label": "Rent", hidden: true });
     shell.append(this.node);
     this.node.addEventListener("vnb-leave", () => this.leave(), { signal });
-    this.node.addEventListener("keydown", (event) => event.key === "Escape" && event.target === this.node && this.leave(), { signal });
+    this.node.addEventListener(
+      "keydown",
+      (event) => event.key === "Escape" && event.target === this.node && this.leave(),
+      { signal },
+    );
     const follow = () => this.follow(model.get("renting") ?? "");
     model.on("change:renting", follow);
     signal.addEventListener("abort", () => {

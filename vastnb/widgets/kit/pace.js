@@ -12,7 +12,7 @@ export class Pace {
   // `ask(atOnce)` sends the question. `onWaiting(seconds)` is told for how long the kernel has
   // given no sign, and 0 when it has. `onLost()` is called when there is no kernel to ask.
   // `onTick()` runs with the timer, for lines that count.
-  constructor(root, signal, { ask, onWaiting = () => {}, onLost = () => {}, onTick = () => {} }) {
+  constructor(root, signal, { ask, onWaiting = (_seconds) => {}, onLost = () => {}, onTick = () => {} }) {
     this.tell = { ask, onWaiting, onLost, onTick };
     this.root = root;
     this.due = 0;
@@ -81,10 +81,11 @@ export class Pace {
   }
 
   // The kernel has spoken: it asks the service (`asking`), or says in how many seconds to ask again.
+  /** @param {import("./messages.d.ts").Pace} message */
   answered({ next_in: nextIn, asking = false }) {
     this.lost = false;
     if (asking) {
-      this.pending ??= { at: Pace.clock() };
+      this.pending ??= { at: Pace.clock(), heard: true };
       this.pending.heard = true;
     } else {
       this.pending = null;

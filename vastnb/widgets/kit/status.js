@@ -1,23 +1,8 @@
 // The lines above and below: headline numbers, how old and from where, what went wrong, and the
 // code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
-import { DASH, announcer, grouped, h, setText, usd } from "./dom.js";
-
-export function ageText(seconds) {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 3) return "just now";
-  if (s < 90) return `${s} s old`;
-  if (s < 5400) return `${Math.round(s / 60)} min old`;
-  if (s < 129600) return `${Math.round(s / 3600)} h old`;
-  return `${Math.round(s / 86400)} days old`;
-}
-
-// Headline numbers: name in `status.figures`, label, form.
-const EXPLORER_FIGURES = [
-  ["shown", "offers", "more"],
-  ["cheapest", "cheapest", "usd"],
-  ["median_gpu", "median per GPU", "usd"],
-  ["models", "GPU models", "count"],
-];
+import { ageText, DASH, grouped, usd } from "./words.js";
+import { announcer, h, setText } from "./dom.js";
+import { copyText } from "./fields.js";
 
 function figureText(value, form, truncated) {
   if (value === undefined || value === null) return DASH;
@@ -26,7 +11,7 @@ function figureText(value, form, truncated) {
 }
 
 export class StatusBars {
-  constructor({ signal, onRefresh, onClear = null, onRent = null, onBell = null, title = "GPU offers", figures = EXPLORER_FIGURES }) {
+  constructor({ signal, onRefresh, onClear = null, onRent = null, onBell = null, title, figures }) {
     this.status = {};
     this.offset = 0;
     this.kinds = figures;
@@ -42,37 +27,99 @@ export class StatusBars {
       return { node: h("div", { class: "vnb-figure" }, value, h("span", { text: label })), value };
     };
     this.figures = this.kinds.map(([, label]) => figure(label));
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: no offer is real and nothing costs money" });
+    this.simulated = h("span", {
+      class: "vnb-badge",
+      text: "SIMULATED",
+      hidden: true,
+      title: "Simulated market: no offer is real and nothing costs money",
+    });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
-    this.refresh = h("button", { type: "button", class: "vnb-button", text: "Refresh", title: "Search again now, past the cache", onclick: onRefresh });
-    this.bell = h("button", { type: "button", class: "vnb-button vnb-bellbutton", text: "Alert…", hidden: !this.onBell, title: "Tell me when a search finds one below a price", "aria-expanded": "false", onclick: () => this.askBell(this.bellBox.hidden) });
+    this.refresh = h("button", {
+      type: "button",
+      class: "vnb-button",
+      text: "Refresh",
+      title: "Search again now, past the cache",
+      onclick: onRefresh,
+    });
+    this.bell = h("button", {
+      type: "button",
+      class: "vnb-button vnb-bellbutton",
+      text: "Alert…",
+      hidden: !this.onBell,
+      title: "Tell me when a search finds one below a price",
+      "aria-expanded": "false",
+      onclick: () => this.askBell(this.bellBox.hidden),
+    });
     this.buildBell();
-    this.rent = h("button", { type: "button", class: "vnb-button vnb-rentbutton", text: "Rent…", disabled: true, hidden: !onRent, onclick: onRent });
+    this.rent = h("button", {
+      type: "button",
+      class: "vnb-button vnb-rentbutton",
+      text: "Rent…",
+      disabled: true,
+      hidden: !onRent,
+      onclick: onRent,
+    });
     this.top = h(
       "header",
       { class: "vnb-top" },
       h("strong", { class: "vnb-title", text: title }),
       ...this.figures.map(({ node }) => node),
-      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.age), this.refresh, this.bell, this.rent),
+      h(
+        "div",
+        { class: "vnb-fresh" },
+        this.simulated,
+        h("span", { class: "vnb-freshtext" }, this.dot, this.age),
+        this.refresh,
+        this.bell,
+        this.rent,
+      ),
     );
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
     this.noticeCode = h("pre");
     this.retry = h("button", { type: "button", class: "vnb-button", text: "Try again", onclick: onRefresh });
-    this.hide = h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideNotice() });
-    this.notice = h("div", { class: "vnb-notice", role: "alert", hidden: true }, h("div", {}, this.noticeTitle, this.noticeText, this.noticeCode), this.retry, this.hide);
+    this.hide = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Hide",
+      onclick: () => this.hideNotice(),
+    });
+    this.notice = h(
+      "div",
+      { class: "vnb-notice", role: "alert", hidden: true },
+      h("div", {}, this.noticeTitle, this.noticeText, this.noticeCode),
+      this.retry,
+      this.hide,
+    );
     this.warn = h("span", { class: "vnb-warn" });
     this.line = h("span", { class: "vnb-line" });
     this.announcer = announcer();
     this.picked = h("span", { class: "vnb-picked" });
-    this.clear = h("button", { type: "button", class: "vnb-link", text: "clear", hidden: true, onclick: onClear });
+    this.clear = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "clear",
+      hidden: true,
+      onclick: onClear,
+    });
     this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This code gives the same offers" });
-    this.copy = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => this.copyCode() });
+    this.copy = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Copy",
+      onclick: () => copyText(this.copy, this.code.textContent, this.code),
+    });
     this.foot = h(
       "footer",
       { class: "vnb-foot" },
-      h("div", { class: "vnb-footline" }, this.warn, this.line, h("span", { class: "vnb-selection" }, this.picked, this.clear)),
+      h(
+        "div",
+        { class: "vnb-footline" },
+        this.warn,
+        this.line,
+        h("span", { class: "vnb-selection" }, this.picked, this.clear),
+      ),
       h("div", { class: "vnb-footline" }, this.code, this.copy),
       this.announcer.node,
     );
@@ -80,7 +127,14 @@ export class StatusBars {
 
   // Asking for a price below which to be told, and the alerts that are set.
   buildBell() {
-    this.below = h("input", { type: "text", class: "vnb-below", inputmode: "decimal", autocomplete: "off", spellcheck: "false", "aria-label": "Price of the alert, $/h" });
+    this.below = h("input", {
+      type: "text",
+      class: "vnb-below",
+      inputmode: "decimal",
+      autocomplete: "off",
+      spellcheck: "false",
+      "aria-label": "Price of the alert, $/h",
+    });
     const set = () => {
       const price = Number(this.below.value.replace(/[$,\s]|\/h/g, ""));
       this.below.classList.toggle("vnb-invalid", !(price > 0));
@@ -92,7 +146,15 @@ export class StatusBars {
       if (event.key === "Enter") set();
       if (event.key === "Escape") this.askBell(false);
     });
-    this.bellBox = h("div", { class: "vnb-bellbox", hidden: true }, h("span", { text: "Tell me when a search finds one below $" }), this.below, h("span", { text: "/h" }), h("button", { type: "button", class: "vnb-button", text: "Set alert", onclick: set }), h("button", { type: "button", class: "vnb-link", text: "Cancel", onclick: () => this.askBell(false) }));
+    this.bellBox = h(
+      "div",
+      { class: "vnb-bellbox", hidden: true },
+      h("span", { text: "Tell me when a search finds one below $" }),
+      this.below,
+      h("span", { text: "/h" }),
+      h("button", { type: "button", class: "vnb-button", text: "Set alert", onclick: set }),
+      h("button", { type: "button", class: "vnb-link", text: "Cancel", onclick: () => this.askBell(false) }),
+    );
     this.bells = h("div", { class: "vnb-bells", hidden: true });
   }
 
@@ -115,20 +177,22 @@ export class StatusBars {
     this.bells.hidden = !bells.length;
     this.bells.replaceChildren(
       ...bells.map(({ number, text, price, hits, last }) =>
-        h("span", { class: hits ? "vnb-bell vnb-rang" : "vnb-bell", title: text }, h("span", { text: hits ? `Alert below ${price}: ${hits} found, last ${last}` : `Alert set below ${price}` }), h("button", { type: "button", class: "vnb-link", text: "Stop", "aria-label": `Stop the alert for ${text}`, onclick: () => this.onBell({ stop: number }) })),
+        h(
+          "span",
+          { class: hits ? "vnb-bell vnb-rang" : "vnb-bell", title: text },
+          h("span", {
+            text: hits ? `Alert below ${price}: ${hits} found, last ${last}` : `Alert set below ${price}`,
+          }),
+          h("button", {
+            type: "button",
+            class: "vnb-link",
+            text: "Stop",
+            "aria-label": `Stop the alert for ${text}`,
+            onclick: () => this.onBell({ stop: number }),
+          }),
+        )
       ),
     );
-  }
-
-  async copyCode() {
-    try {
-      await navigator.clipboard.writeText(this.code.textContent);
-      setText(this.copy, "Copied");
-    } catch {
-      getSelection().selectAllChildren(this.code);
-      setText(this.copy, "Press Ctrl+C");
-    }
-    setTimeout(() => setText(this.copy, "Copy"), 1600);
   }
 
   show(status) {
@@ -160,11 +224,16 @@ export class StatusBars {
   }
 
   selection(count, hidden) {
-    setText(this.picked, count ? `${grouped(count, 0)} selected${hidden ? ` (${hidden} hidden by the filters)` : ""}` : "");
+    setText(
+      this.picked,
+      count ? `${grouped(count, 0)} selected${hidden ? ` (${hidden} hidden by the filters)` : ""}` : "",
+    );
     this.clear.hidden = count === 0;
     setText(this.rent, count > 1 ? `Rent ${grouped(count, 0)}…` : "Rent…");
     this.rent.disabled = count === 0;
-    this.rent.title = count === 0 ? "Select an offer first" : "Opens the rent form; nothing is rented by this click";
+    this.rent.title = count === 0
+      ? "Select an offer first"
+      : "Opens the rent form; nothing is rented by this click";
   }
 
   tick() {
@@ -176,7 +245,11 @@ export class StatusBars {
     let mood = "good";
     if (status.answer_query !== undefined && status.fetched_at) {
       const { shown, answer } = status.figures;
-      parts.push(shown === answer ? `${grouped(answer, 0)} offers` : `${grouped(shown, 0)} of ${grouped(answer, 0)} offers`);
+      parts.push(
+        shown === answer
+          ? `${grouped(answer, 0)} offers`
+          : `${grouped(shown, 0)} of ${grouped(answer, 0)} offers`,
+      );
       parts.push(status.answer_query ? `from ${status.answer_query}` : "from the whole market");
       if (status.truncated) {
         warnings.push("Vast.ai returned only part of the offers: narrow the filters to see them all");

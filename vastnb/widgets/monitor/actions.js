@@ -1,8 +1,10 @@
 // What the buttons of a machine do: most ask first, and all that change something are sent as a
 // click, stamped with the kernel's time and the price that was shown.
+import { copyable, entry } from "../kit/dialog.js";
 import { h, setText } from "../kit/dom.js";
-import { copyable, entry, question } from "./dialog.js";
-import { hourly, nameOf } from "./verbs.js";
+import { hourly } from "../kit/words.js";
+import { menuText, nameOf } from "./verbs.js";
+import { question } from "./questions.js";
 
 export class Actions {
   // `send(message)` reaches the kernel, `now()` is its time, `onClick()` is called after a click.
@@ -20,7 +22,11 @@ export class Actions {
   }
 
   menu(row, opener) {
-    const items = row.verbs.map((verb) => ({ verb, danger: verb === "destroy" || verb === "next", run: () => this.act(row, verb, opener) }));
+    const items = row.verbs.map((verb) => ({
+      text: menuText(verb),
+      danger: verb === "destroy" || verb === "next",
+      run: () => this.act(row, verb, opener),
+    }));
     this.dialog.menu(items, opener);
   }
 
@@ -35,7 +41,15 @@ export class Actions {
   // Sends a click, stamped with the kernel's time and the price that was shown.
   click(row, verb, more = {}) {
     const key = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 12)}`;
-    this.hooks.send({ type: "act", key, verb, id: row.id, at: this.hooks.now(), shown: verb === "next" ? row.again?.max_dph : row.dph_run, ...more });
+    this.hooks.send({
+      type: "act",
+      key,
+      verb,
+      id: row.id,
+      at: this.hooks.now(),
+      shown: verb === "next" ? row.again?.max_dph : row.dph_run,
+      ...more,
+    });
     if (verb !== "logs" && verb !== "jupyter") {
       this.pending.set(row.id, key);
       this.hooks.onClick();
@@ -46,14 +60,21 @@ export class Actions {
   confirm(row, verb, opener) {
     const asked = question(row, verb, this.hooks.now());
     const act = asked.verb ?? verb;
-    const go = h("button", { type: "button", class: asked.danger ? "vnb-button vnb-go vnb-dangerous" : "vnb-button vnb-go", text: asked.go });
+    const go = h("button", {
+      type: "button",
+      class: asked.danger ? "vnb-button vnb-go vnb-dangerous" : "vnb-button vnb-go",
+      text: asked.go,
+    });
     const body = [...asked.body];
     let typed = null;
     if ((act === "destroy" || act === "next") && !row.ours) {
       typed = entry(`vastnb did not rent this machine. Type ${row.id} to destroy it.`, "", { mono: true });
       body.push(typed.node);
       go.disabled = true;
-      typed.input.addEventListener("input", () => (go.disabled = typed.input.value.trim() !== String(row.id)));
+      typed.input.addEventListener(
+        "input",
+        () => (go.disabled = typed.input.value.trim() !== String(row.id)),
+      );
     }
     const run = () => {
       if (go.disabled) return;
@@ -64,17 +85,32 @@ export class Actions {
     };
     go.addEventListener("click", run);
     typed?.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
-    this.dialog.panel({ title: asked.title, body, buttons: [go], shutText: "Cancel", opener, focus: typed?.input, id: row.id });
+    this.dialog.panel({
+      title: asked.title,
+      body,
+      buttons: [go],
+      shutText: "Cancel",
+      opener,
+      focus: typed?.input,
+      id: row.id,
+    });
   }
 
   openEntry(row, verb, opener) {
     const bid = verb === "bid";
-    const field = bid ? entry("Bid for the GPUs, $/h", row.bid === null ? "" : String(row.bid), { mono: true }) : entry("Label", row.label ?? "", { hint: "none" });
+    const field = bid
+      ? entry("Bid for the GPUs, $/h", row.bid === null ? "" : String(row.bid), { mono: true })
+      : entry("Label", row.label ?? "", { hint: "none" });
     const go = h("button", { type: "button", class: "vnb-button vnb-go", text: bid ? "Bid" : "Rename" });
     const notes = [];
     if (bid) {
       const least = row.min_bid === null ? "" : ` The minimum bid is ${hourly(row.min_bid)} now.`;
-      notes.push(h("p", { text: `While it runs you pay your bid, at most the on-demand price.${least} A higher bid may start the machine and its billing; a lower one may stop it.` }));
+      notes.push(
+        h("p", {
+          text:
+            `While it runs you pay your bid, at most the on-demand price.${least} A higher bid may start the machine and its billing; a lower one may stop it.`,
+        }),
+      );
     }
     const run = () => {
       const price = Number(field.input.value.trim().replace("$", ""));
@@ -89,7 +125,15 @@ export class Actions {
     go.addEventListener("click", run);
     field.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
     const title = bid ? `Change the bid for ${nameOf(row)}` : `Rename ${nameOf(row)}`;
-    this.dialog.panel({ title, body: [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` }), ...notes, field.node], buttons: [go], shutText: "Cancel", opener, focus: field.input, id: row.id });
+    this.dialog.panel({
+      title,
+      body: [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` }), ...notes, field.node],
+      buttons: [go],
+      shutText: "Cancel",
+      opener,
+      focus: field.input,
+      id: row.id,
+    });
     field.input.select();
   }
 
@@ -97,9 +141,18 @@ export class Actions {
     const body = [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` })];
     body.push(h("p", { class: "vnb-over", text: "SSH, in a terminal" }));
     body.push(row.ssh ? copyable(row.ssh) : h("p", { text: "No SSH address yet." }));
-    body.push(h("p", { class: "vnb-over", text: "From Python" }), copyable(`client.show_instance(${row.id})`));
+    body.push(
+      h("p", { class: "vnb-over", text: "From Python" }),
+      copyable(`client.show_instance(${row.id})`),
+    );
     if (row.jupyter) body.push(h("p", { class: "vnb-over", text: "Jupyter" }), this.jupyterLink(row));
-    this.dialog.panel({ title: `Connect to ${nameOf(row)}`, body, opener, id: row.id, onClose: () => (this.answer = null) });
+    this.dialog.panel({
+      title: `Connect to ${nameOf(row)}`,
+      body,
+      opener,
+      id: row.id,
+      onClose: () => (this.answer = null),
+    });
   }
 
   // The address holds a token: it is asked for on the click, lives in this link, and goes with it.
@@ -113,8 +166,22 @@ export class Actions {
       this.answer = (message) => {
         if (message.key !== key) return;
         const ok = message.url && /^https:\/\//.test(message.url);
-        const link = ok ? h("a", { href: message.url, target: "_blank", rel: "noopener noreferrer", class: "vnb-button", text: "Open Jupyter" }) : h("span", { text: message.failed ?? "No Jupyter link yet." });
-        place.replaceChildren(link, h("span", { class: "vnb-hint", text: ok ? "It contains a token: anyone who has it can run code there." : "" }));
+        const link = ok
+          ? h("a", {
+            href: message.url,
+            target: "_blank",
+            rel: "noopener noreferrer",
+            class: "vnb-button",
+            text: "Open Jupyter",
+          })
+          : h("span", { text: message.failed ?? "No Jupyter link yet." });
+        place.replaceChildren(
+          link,
+          h("span", {
+            class: "vnb-hint",
+            text: ok ? "It contains a token: anyone who has it can run code there." : "",
+          }),
+        );
         link.focus?.();
       };
     });
@@ -137,7 +204,15 @@ export class Actions {
       };
     };
     again.addEventListener("click", load);
-    this.dialog.panel({ title: `Log of ${nameOf(row)}`, body: [text], buttons: [again], opener, wide: true, id: row.id, onClose: () => (this.answer = null) });
+    this.dialog.panel({
+      title: `Log of ${nameOf(row)}`,
+      body: [text],
+      buttons: [again],
+      opener,
+      wide: true,
+      id: row.id,
+      onClose: () => (this.answer = null),
+    });
     load();
   }
 }

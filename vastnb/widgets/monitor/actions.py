@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vastnb.errors import VastError
-from vastnb.fleet.looks import number
+from vastnb.values import number
 from vastnb.widgets.kit.clicks import too_old
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.monitor.view import verbs_of

@@ -1,6 +1,6 @@
 // Around the machines: what they cost above, what should be read, what has happened below.
-import { DASH, clockTime, h, setText } from "../kit/dom.js";
-import { dollars, hourly, span } from "./verbs.js";
+import { clockTime, DASH, dollars, hourly, span } from "../kit/words.js";
+import { h, setText } from "../kit/dom.js";
 
 const MARKS = { bad: "!", warn: "!", good: "✓", info: "·" };
 
@@ -11,12 +11,26 @@ export class MoneyBar {
       const note = h("span", { text: label });
       return { node: h("div", { class: "vnb-figure", title }, value, note), value, note };
     };
-    this.burn = figure("spending now", "What all machines cost now, without traffic. A starting machine is billed for its disk only, until it runs");
+    this.burn = figure(
+      "spending now",
+      "What all machines cost now, without traffic. A starting machine is billed for its disk only, until it runs",
+    );
     this.idle = figure("", "Stopped machines are billed for their disks until they are destroyed");
     this.idle.node.classList.add("vnb-idle");
-    this.today = figure("today, estimated", "Since midnight UTC, estimated. Machines destroyed before this monitor saw them are not included");
-    this.credit = figure("credit", "What is left on the account, and how long it lasts once all machines run");
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: no machine is real and nothing costs money" });
+    this.today = figure(
+      "today, estimated",
+      "Since midnight UTC, estimated. Machines destroyed before this monitor saw them are not included",
+    );
+    this.credit = figure(
+      "credit",
+      "What is left on the account, and how long it lasts once all machines run",
+    );
+    this.simulated = h("span", {
+      class: "vnb-badge",
+      text: "SIMULATED",
+      hidden: true,
+      title: "Simulated market: no machine is real and nothing costs money",
+    });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.fresh = h("span", { class: "vnb-age" });
     this.pause = h("button", { type: "button", class: "vnb-button", text: "Pause", onclick: onPause });
@@ -29,7 +43,14 @@ export class MoneyBar {
       this.idle.node,
       this.today.node,
       this.credit.node,
-      h("div", { class: "vnb-fresh" }, this.simulated, h("span", { class: "vnb-freshtext" }, this.dot, this.fresh), this.pause, this.now),
+      h(
+        "div",
+        { class: "vnb-fresh" },
+        this.simulated,
+        h("span", { class: "vnb-freshtext" }, this.dot, this.fresh),
+        this.pause,
+        this.now,
+      ),
     );
   }
 
@@ -46,7 +67,11 @@ export class MoneyBar {
     setText(this.credit.value, dollars(figures.credit));
     const { runway_hours: hours } = figures;
     setText(this.credit.note, hours === null ? "credit" : `credit, for ${span(hours * 3600)}`);
-    this.credit.node.dataset.level = hours !== null && hours < 1 ? "bad" : hours !== null && hours < 6 ? "warn" : "";
+    this.credit.node.dataset.level = hours !== null && hours < 1
+      ? "bad"
+      : hours !== null && hours < 6
+      ? "warn"
+      : "";
     this.simulated.hidden = !simulated;
   }
 }
@@ -56,7 +81,13 @@ export class Notices {
   constructor({ onDismiss, onShow }) {
     this.hooks = { onDismiss, onShow };
     this.list = h("div", { class: "vnb-noticelist" });
-    this.all = h("button", { type: "button", class: "vnb-link", text: "Dismiss all", hidden: true, onclick: () => onDismiss({ key: null }) });
+    this.all = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Dismiss all",
+      hidden: true,
+      onclick: () => onDismiss({ key: null }),
+    });
     this.node = h("div", { class: "vnb-notices", role: "alert", hidden: true }, this.list, this.all);
     this.shown = "";
   }
@@ -66,7 +97,11 @@ export class Notices {
     if (key === this.shown) return;
     this.shown = key;
     const lines = notices.map((one) => this.line(one, { key: one.key }, alive));
-    if (trouble) lines.unshift(this.line({ level: "bad", text: trouble, at: null, id: null }, { key: "callback" }, alive));
+    if (trouble) {
+      lines.unshift(
+        this.line({ level: "bad", text: trouble, at: null, id: null }, { key: "callback" }, alive),
+      );
+    }
     this.list.replaceChildren(...lines);
     this.node.hidden = lines.length === 0;
     this.all.hidden = notices.length < 3;
@@ -75,14 +110,26 @@ export class Notices {
   line(notice, what, alive) {
     const { onDismiss, onShow } = this.hooks;
     const name = notice.label ? `${notice.label} #${notice.id}` : `#${notice.id}`;
-    const whom = notice.id === null ? null : h("button", { type: "button", class: "vnb-link vnb-whom", text: name, disabled: !alive.has(notice.id), onclick: () => onShow(notice.id) });
+    const whom = notice.id === null ? null : h("button", {
+      type: "button",
+      class: "vnb-link vnb-whom",
+      text: name,
+      disabled: !alive.has(notice.id),
+      onclick: () => onShow(notice.id),
+    });
     return h(
       "div",
       { class: "vnb-note", "data-level": notice.level },
       h("i", { class: "vnb-mark", text: MARKS[notice.level] ?? "·", "aria-hidden": "true" }),
       h("span", { class: "vnb-notetext", title: notice.text }, whom, h("span", { text: notice.text })),
       h("time", { text: notice.at === null ? "" : clockTime(notice.at) }),
-      h("button", { type: "button", class: "vnb-button vnb-shut", text: "×", "aria-label": "Dismiss", onclick: () => onDismiss(what) }),
+      h("button", {
+        type: "button",
+        class: "vnb-button vnb-shut",
+        text: "×",
+        "aria-label": "Dismiss",
+        onclick: () => onDismiss(what),
+      }),
     );
   }
 }
@@ -106,9 +153,14 @@ export class EventLog {
           { "data-level": one.level },
           h("time", { text: one.at === null ? "" : clockTime(one.at) }),
           h("i", { class: "vnb-mark", text: MARKS[one.level] ?? "·", "aria-hidden": "true" }),
-          one.id === null ? null : h("button", { type: "button", class: "vnb-link", text: one.label ? `${one.label} #${one.id}` : `#${one.id}`, onclick: () => this.onShow(one.id) }),
+          one.id === null ? null : h("button", {
+            type: "button",
+            class: "vnb-link",
+            text: one.label ? `${one.label} #${one.id}` : `#${one.id}`,
+            onclick: () => this.onShow(one.id),
+          }),
           h("span", { text: one.text }),
-        ),
+        )
       ),
     );
   }

@@ -1,8 +1,9 @@
 // The machines: cards where they are few, rows of a table where they are many. Both are the same
 // elements, put into place by the style sheet, and changed in place, so that focus and scrolling
 // stay where they are while numbers move.
-import { DASH, h, setText } from "../kit/dom.js";
-import { VERB_WORDS, dollars, firstVerbs, hourly, nameOf, span } from "./verbs.js";
+import { DASH, dollars, hourly, span } from "../kit/words.js";
+import { firstVerbs, nameOf, VERB_WORDS } from "./verbs.js";
+import { h, setText } from "../kit/dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SPARK = { width: 72, height: 20 };
@@ -32,7 +33,9 @@ function sparkline() {
       if (run.length > 1) {
         const points = run.map(([px, py]) => `${px.toFixed(1)} ${py.toFixed(1)}`).join("L");
         path += `M${points}`;
-        filled += `M${run[0][0].toFixed(1)} ${SPARK.height}L${points}L${run[run.length - 1][0].toFixed(1)} ${SPARK.height}Z`;
+        filled += `M${run[0][0].toFixed(1)} ${SPARK.height}L${points}L${
+          run[run.length - 1][0].toFixed(1)
+        } ${SPARK.height}Z`;
       }
       run = [];
     };
@@ -56,11 +59,25 @@ export class MachineView {
     this.since = h("span", { class: "vnb-since" });
     this.name = h("strong", { class: "vnb-name" });
     this.id = h("span", { class: "vnb-mid" });
-    this.foreign = h("span", { class: "vnb-chip2", text: "not by vastnb", title: "Rented by something other than vastnb" });
-    this.ends = h("button", { type: "button", class: "vnb-chip2 vnb-endchip", hidden: true, title: "Its deadline: it is destroyed then. Click to extend it by 1 hour", onclick: (event) => this.act(this.row, "extend", event.currentTarget) });
+    this.foreign = h("span", {
+      class: "vnb-chip2",
+      text: "not by vastnb",
+      title: "Rented by something other than vastnb",
+    });
+    this.ends = h("button", {
+      type: "button",
+      class: "vnb-chip2 vnb-endchip",
+      hidden: true,
+      title: "Its deadline: it is destroyed then. Click to extend it by 1 hour",
+      onclick: (event) => this.act(this.row, "extend", event.currentTarget),
+    });
     this.gpu = h("span", { class: "vnb-gpu" });
     this.more = h("span", { class: "vnb-more2" });
-    this.bid = h("span", { class: "vnb-chip2", text: "bid", title: "Interruptible: it runs while its bid is high enough" });
+    this.bid = h("span", {
+      class: "vnb-chip2",
+      text: "bid",
+      title: "Interruptible: it runs while its bid is high enough",
+    });
     this.age = h("span", { class: "vnb-mage" });
     this.spark = sparkline();
     this.util = h("span", { class: "vnb-util" });
@@ -71,9 +88,20 @@ export class MachineView {
     this.why = h("span");
     this.advice = h("span", { class: "vnb-advice" });
     this.reason = h("div", { class: "vnb-reason" }, this.why, this.advice);
-    this.said = h("div", { class: "vnb-said", hidden: true }, h("span"), h("button", { type: "button", class: "vnb-link", text: "OK", onclick: () => hush(this.row) }));
+    this.said = h(
+      "div",
+      { class: "vnb-said", hidden: true },
+      h("span"),
+      h("button", { type: "button", class: "vnb-link", text: "OK", onclick: () => hush(this.row) }),
+    );
     this.buttons = h("div", { class: "vnb-acts" });
-    this.dots = h("button", { type: "button", class: "vnb-button vnb-dots", text: "⋯", "aria-haspopup": "menu", onclick: () => menu(this.row, this.dots) });
+    this.dots = h("button", {
+      type: "button",
+      class: "vnb-button vnb-dots",
+      text: "⋯",
+      "aria-haspopup": "menu",
+      onclick: () => menu(this.row, this.dots),
+    });
     this.act = act;
     this.node = h(
       "article",
@@ -122,7 +150,9 @@ export class MachineView {
     this.bid.hidden = !row.is_bid;
     node.classList.toggle("vnb-idlebill", row.tone === "off" && row.dph > 0);
     setText(this.spent, row.spent === null ? "" : `≈ ${dollars(row.spent)}`);
-    this.spent.title = `So far, estimated${row.spent_how ? ` ${row.spent_how}` : ""}. The invoice in the Vast.ai console is what counts.`;
+    this.spent.title = `So far, estimated${
+      row.spent_how ? ` ${row.spent_how}` : ""
+    }. The invoice in the Vast.ai console is what counts.`;
     this.showReason(row);
     this.showSaid(row, pending);
     this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
@@ -158,7 +188,7 @@ export class MachineView {
             "data-verb": verb,
             text: VERB_WORDS[verb],
             onclick: (event) => this.act(this.row, verb, event.currentTarget),
-          }),
+          })
         ),
       );
     }
@@ -179,7 +209,9 @@ export class MachineView {
     const left = (row.deadline ?? 0) - now;
     setText(this.ends, left > 0 ? `ends in ${span(left)} +` : `past its deadline by ${span(-left)}`);
     this.ends.classList.toggle("vnb-late", left <= 0);
-    if (this.busySince !== null) setText(this.said.firstChild, `${this.saidText} · ${span(now - this.busySince)}`);
+    if (this.busySince !== null) {
+      setText(this.said.firstChild, `${this.saidText} · ${span(now - this.busySince)}`);
+    }
   }
 }
 
@@ -194,11 +226,19 @@ export class MachineList {
     this.head = h(
       "div",
       { class: "vnb-mhead", "aria-hidden": "true" },
-      ...["State", "Machine", "GPU", "Age", "GPU load", "Price", "So far ≈", ""].map((text) => h("span", { text })),
+      ...["State", "Machine", "GPU", "Age", "GPU load", "Price", "So far ≈", ""].map((text) =>
+        h("span", { text })
+      ),
     );
     this.list = h("div", { class: "vnb-list", role: "list" });
     this.empty = h("div", { class: "vnb-nothing", hidden: true }, h("strong"), h("span"));
-    this.node = h("div", { class: "vnb-machines", tabindex: 0, role: "group", "aria-label": "Machines" }, this.head, this.list, this.empty);
+    this.node = h(
+      "div",
+      { class: "vnb-machines", tabindex: 0, role: "group", "aria-label": "Machines" },
+      this.head,
+      this.list,
+      this.empty,
+    );
     // While the pointer is over the list, nothing changes its place: what is pressed is what was aimed at.
     this.node.addEventListener("pointerenter", () => (this.hover = true));
     this.node.addEventListener("pointerleave", () => {
@@ -239,7 +279,7 @@ export class MachineList {
     for (const row of this.rows) {
       const show = this.passes(row);
       this.views.get(row.id).node.hidden = !show;
-      seen += show;
+      if (show) seen += 1;
     }
     this.head.hidden = seen === 0;
     this.node.classList.toggle("vnb-void", seen === 0);

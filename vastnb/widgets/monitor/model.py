@@ -18,8 +18,8 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.ledger import Ledger
-from vastnb.fleet.looks import number
 from vastnb.fleet.status import TO_DO
+from vastnb.values import number
 from vastnb.widgets.monitor.actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from vastnb.widgets.monitor.view import code_of, figures_of, row_of
 

@@ -1,13 +1,16 @@
 // The monitor: machines, what they cost, and what can be done. The page sets the pace (kit/pace.js),
 // the kernel decides; everything that is shown comes as one message, the picture.
-import { Alive } from "../kit/alive.js";
-import { clockTime, guardKeys, h, setText, watchTheme } from "../kit/dom.js";
 import { Actions } from "./actions.js";
+import { Alive } from "../kit/alive.js";
+import { Dialog } from "../kit/dialog.js";
 import { EventLog, MoneyBar, Notices } from "./bars.js";
-import { Dialog } from "./dialog.js";
 import { MachineList } from "./machines.js";
-import { span } from "./verbs.js";
 import { Pace } from "../kit/pace.js";
+import { clockTime, span } from "../kit/words.js";
+import { rootIn } from "../kit/page.js";
+import { h, setText } from "../kit/dom.js";
+/** @import { FromKernel, ToKernel } from "./messages.d.ts" */
+/** @import { Model } from "../kit/messages.d.ts" */
 
 // Above so many machines they are shown as rows, unless somebody has chosen.
 const FEW = 6;
@@ -53,6 +56,11 @@ function monitorWidget() {
 }
 
 class MonitorView {
+  /**
+   * @param {Model<ToKernel>} model
+   * @param {HTMLElement} el
+   * @param {AbortSignal} signal
+   */
   constructor(model, el, signal) {
     this.model = model;
     this.signal = signal;
@@ -60,11 +68,8 @@ class MonitorView {
     this.offset = 0;
     this.layout = null;
     this.waited = 0;
-    this.root = h("div", { class: "vnb-root" });
-    guardKeys(this.root, signal);
+    this.root = rootIn(el, signal);
     this.build();
-    el.append(this.root);
-    watchTheme(this.root, () => {}, signal);
     this.pace = new Pace(this.root, signal, {
       ask: (atOnce) => model.send({ type: "ask", at_once: atOnce }),
       onWaiting: (seconds) => {
@@ -74,7 +79,13 @@ class MonitorView {
       onLost: () => this.alive?.lose(),
       onTick: () => this.tick(),
     });
-    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The monitor", more: "Machines keep running and billing.", onLost: () => this.lose(), onFound: () => this.find() });
+    this.alive = new Alive(model, this.root, this.shell, {
+      signal,
+      name: "The monitor",
+      more: "Machines keep running and billing.",
+      onLost: () => this.lose(),
+      onFound: () => this.find(),
+    });
   }
 
   build() {
@@ -90,17 +101,40 @@ class MonitorView {
     });
     this.filters = FILTERS.map(([name, text]) => {
       const count = h("span", { class: "vnb-count" });
-      const button = h("button", { type: "button", "aria-pressed": "false", "data-filter": name, onclick: () => this.setFilter(name) }, h("span", { text }), count);
+      const button = h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": "false",
+          "data-filter": name,
+          onclick: () => this.setFilter(name),
+        },
+        h("span", { text }),
+        count,
+      );
       return { name, button, count };
     });
     this.looks = [
       ["cards", "Cards"],
       ["rows", "Rows"],
-    ].map(([name, text]) => h("button", { type: "button", text, "data-look": name, onclick: () => this.setLayout(name) }));
+    ].map(([name, text]) =>
+      h("button", { type: "button", text, "data-look": name, onclick: () => this.setLayout(name) })
+    );
     this.line = h("span", { class: "vnb-line" });
     this.warn = h("span", { class: "vnb-warn", role: "status" });
-    this.toggle = h("button", { type: "button", class: "vnb-link", text: "Events", "aria-expanded": "false", onclick: () => this.showEvents() });
-    const tools = h("div", { class: "vnb-tools" }, h("div", { class: "vnb-tabs" }, ...this.filters.map(({ button }) => button)), h("div", { class: "vnb-tabs vnb-look" }, ...this.looks));
+    this.toggle = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Events",
+      "aria-expanded": "false",
+      onclick: () => this.showEvents(),
+    });
+    const tools = h(
+      "div",
+      { class: "vnb-tools" },
+      h("div", { class: "vnb-tabs" }, ...this.filters.map(({ button }) => button)),
+      h("div", { class: "vnb-tabs vnb-look" }, ...this.looks),
+    );
     this.shell = h(
       "div",
       { class: "vnb-monitor" },
@@ -109,16 +143,31 @@ class MonitorView {
       tools,
       this.machines.node,
       this.events.node,
-      h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, this.warn, this.line, h("span", { class: "vnb-selection" }, this.toggle))),
+      h(
+        "footer",
+        { class: "vnb-foot" },
+        h(
+          "div",
+          { class: "vnb-footline" },
+          this.warn,
+          this.line,
+          h("span", { class: "vnb-selection" }, this.toggle),
+        ),
+      ),
     );
     this.dialog = new Dialog(this.shell, signal);
-    this.actions = new Actions(this.dialog, { send: (message) => this.send(message), now: () => this.now(), onClick: () => this.draw() });
+    this.actions = new Actions(this.dialog, {
+      send: (message) => this.send(message),
+      now: () => this.now(),
+      onClick: () => this.draw(),
+    });
     this.root.append(this.shell);
     this.setFilter("all");
   }
 
   // -- from the kernel
 
+  /** @param {FromKernel} message */
   take(message) {
     this.alive.heard();
     if (message.type === "picture") this.show(message);
@@ -130,6 +179,7 @@ class MonitorView {
     } else if (message.type === "answer") this.actions.answer?.(message);
   }
 
+  /** @param {import("./messages.d.ts").Picture} picture */
   show(picture) {
     this.offset = Date.now() / 1000 - picture.now;
     this.picture = picture;
@@ -165,9 +215,14 @@ class MonitorView {
   sayEmpty() {
     const { picture, machines } = this;
     const none = machines.rows.length === 0;
-    if (!none) machines.say(machines.rows.some((row) => machines.passes(row)) ? "" : "No machines here", "All machines are in another state.");
-    else if (picture.asked_at === null) machines.say("Loading machines", picture.error || "Waiting for Vast.ai.");
-    else machines.say("No machines", "Nothing is rented, so nothing is billed.");
+    if (!none) {
+      machines.say(
+        machines.rows.some((row) => machines.passes(row)) ? "" : "No machines here",
+        "All machines are in another state.",
+      );
+    } else if (picture.asked_at === null) {
+      machines.say("Loading machines", picture.error || "Waiting for Vast.ai.");
+    } else machines.say("No machines", "Nothing is rented, so nothing is billed.");
   }
 
   // -- time
@@ -182,7 +237,11 @@ class MonitorView {
     const now = this.now();
     if (!this.lost) this.machines.tick(now);
     const { asked_at: askedAt } = picture;
-    const ago = askedAt === null ? "No data yet" : now - askedAt < 2 ? "Updated just now" : `Updated ${span(now - askedAt)} ago`;
+    const ago = askedAt === null
+      ? "No data yet"
+      : now - askedAt < 2
+      ? "Updated just now"
+      : `Updated ${span(now - askedAt)} ago`;
     let text = ago;
     let mood = this.troubled || picture.doubted ? "bad" : "good";
     let line = "";
@@ -208,14 +267,21 @@ class MonitorView {
     setText(this.warn, line || trouble);
     this.warn.title = this.warn.textContent;
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
-    setText(this.line, line || trouble ? "" : `${machines} machine${machines === 1 ? "" : "s"} · as DataFrames: .df, .events, .history`);
+    setText(
+      this.line,
+      line || trouble
+        ? ""
+        : `${machines} machine${machines === 1 ? "" : "s"} · as DataFrames: .df, .events, .history`,
+    );
   }
 
   // -- for the user
 
   setFilter(name) {
     this.machines.filter = name;
-    for (const filter of this.filters) filter.button.setAttribute("aria-pressed", String(filter.name === name));
+    for (const filter of this.filters) {
+      filter.button.setAttribute("aria-pressed", String(filter.name === name));
+    }
     this.machines.arrange();
     if (this.picture) this.sayEmpty();
   }
@@ -243,6 +309,7 @@ class MonitorView {
     this.send({ type: "pause", on });
   }
 
+  /** @param {ToKernel} message */
   send(message) {
     try {
       this.model.send(message);
@@ -269,7 +336,6 @@ class MonitorView {
     this.pace.lost = false;
     this.draw();
   }
-
 }
 
 export default monitorWidget;

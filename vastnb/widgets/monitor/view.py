@@ -14,10 +14,10 @@ import pandas as pd
 from vastnb.api.text import plain, seconds
 from vastnb.fleet.connect import ssh_command
 from vastnb.fleet.ledger import Spent, rates_of
-from vastnb.fleet.looks import number
 from vastnb.fleet.rent.replacement import DEARER
 from vastnb.fleet.status import TO_DO
 from vastnb.market.tables.vram import nominal
+from vastnb.values import number
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 
 from vastnb.widgets.prices.scene import Scale, Scene, fitted, picture, rule, text_width, words
-from vastnb.widgets.table.saved import UNDER_A_CENT
 
 HEIGHT: Final = 330
 TOP: Final = 56.0
@@ -17,15 +16,6 @@ PAD: Final = 12.0
 
 Colours = Mapping[str, str]
 """GPU models to colours; others are grey."""
-
-
-def usd(value: Any) -> str:
-    """Return a price with as many places as it needs."""
-    number = float(value)
-    if 0 < number < 0.01:
-        return UNDER_A_CENT
-    places = 2 if number >= 10 else 3 if number >= 0.1 else 4
-    return f"${number:,.{places}f}"
 
 
 def head(title: str, note: str, width: float) -> list[Scene]:

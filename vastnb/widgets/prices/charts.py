@@ -26,7 +26,6 @@ from vastnb.widgets.prices.axes import (
     numbers,
     price_axis_below,
     price_axis_left,
-    usd,
     with_article,
 )
 from vastnb.widgets.prices.scene import (
@@ -45,6 +44,7 @@ from vastnb.widgets.prices.scene import (
     text_width,
     words,
 )
+from vastnb.wording import usd
 
 MOST_ROWS: Final = 11
 MOST_DOTS: Final = 1500

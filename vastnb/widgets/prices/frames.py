@@ -15,7 +15,8 @@ import pandas as pd
 
 from vastnb.market.frames.credible import believed, once_a_machine
 from vastnb.market.frames.offers import frame_of_offers
-from vastnb.market.money.pareto import measured, unbeaten
+from vastnb.market.money.formula import measured
+from vastnb.market.money.pareto import unbeaten
 
 NEEDED: Final = frozenset({"gpu_name", "num_gpus", "dph_total", "dlperf", "machine_id"})
 _BESIDE: Final = ("id", "machine_id", "host_id", "num_gpus", "gpu_ram_gb", "country",
@@ -99,12 +100,13 @@ def countries(frame: pd.DataFrame) -> pd.DataFrame:
     return _attrs(out, frame)
 
 
-def by_machines(frame: pd.DataFrame) -> list[str]:
-    """Return the GPU models of a frame, those with most machines first."""
+def by_machines(frame: pd.DataFrame) -> dict[str, int]:
+    """Return how many machines each GPU model of a frame has, those with most first."""
     frame = _offers(frame)
     rows, _ = _priced(frame, "gpu")
     counts = pd.Series(frame["gpu_name"].array[rows]).dropna().value_counts()
-    return sorted((str(name) for name in counts.index), key=lambda n: (-int(counts[n]), n))
+    pairs = [(str(name), int(count)) for name, count in counts.items()]
+    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
 
 def empty_trend() -> pd.DataFrame:

@@ -25,7 +25,7 @@ def load(client: Client, job: Load) -> Loaded:
         frame = answer(client, job.request)
     gpus = list(job.gpus)
     if not gpus and isinstance(frame, pd.DataFrame):
-        gpus = frames.by_machines(frame)[:TREND_LINES]
+        gpus = list(frames.by_machines(frame))[:TREND_LINES]
     trend, note = past(client, gpus, job.days, job.type)
     return Loaded(frame, trend, note)
 

@@ -11,9 +11,9 @@ Nothing here waits, sends or draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, cast
 
 import pandas as pd
 
@@ -27,6 +27,8 @@ from vastnb.widgets.prices.scene import palette
 DAYS: Final = (2.0, 7.0, 14.0, 30.0, 90.0)
 TREND_LINES: Final = 5
 MOST_CHIPS: Final = 120
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ class PricesModel:
         self._waiting: Load | None = None
         self._colours: dict[str, str] = {}
         self._numbers = 0
+        self._changes = 0
+        self._kept: dict[str, tuple[Any, Any]] = {}
 
     # -- what is shown ------------------------------------------------------------------------
 
@@ -207,14 +211,19 @@ class PricesModel:
     @property
     def shown(self) -> pd.DataFrame:
         """The offers of the chosen GPUs."""
-        return frames.of_models(self.held, self.state.gpu)
+        return self._once("shown", self.state, lambda: frames.of_models(self.held, self.state.gpu))
 
     @property
     def models(self) -> list[str]:
         """The GPU models that can be chosen, those with most machines first."""
-        market = self._answers.get((self.state.type, ()))
-        names = [] if market is None else frames.by_machines(market)
-        return list(dict.fromkeys([*names, *frames.by_machines(self.held), *self.state.gpu]))
+        held = self._once("held", self.state, lambda: frames.by_machines(self.held))
+        return list(dict.fromkeys([*self._market, *held, *self.state.gpu]))
+
+    @property
+    def _market(self) -> dict[str, int]:
+        """Machines of each model, in the answer for all of them."""
+        market = self._answers.get((self.state.type, ()), pd.DataFrame())
+        return self._once("market", self.state.type, lambda: frames.by_machines(market))
 
     @property
     def colours(self) -> dict[str, str]:
@@ -231,18 +240,24 @@ class PricesModel:
         self._colours = {name: kept[name] for name in wanted}
         return self._colours
 
+    def drawn_from(self, chart: str) -> tuple[Any, ...]:
+        """Return what a chart is drawn from: while that is equal, so is the chart."""
+        state, colours = self.state, tuple(self.colours.items())
+        if len(self.held.columns) == 0:
+            return (self.waiting, self.problem)
+        if chart == "trend":
+            return (id(self.trend), self.trend_note, state.days, colours)
+        offers = (self._changes, state.query, state.storage, state.type, state.gpu)
+        return offers if chart == "countries" else (*offers, state.per, colours)
+
     def chips(self) -> list[dict[str, Any]]:
         """Return what one can choose: name, machines, colour, and whether it is chosen."""
-        rows = frames.distribution(self.held)
-        market = self._answers.get((self.state.type, ()))
-        if market is not None:
-            rows = frames.distribution(market)
-        counts = rows["gpu_name"].value_counts()
+        counts = self._market or frames.by_machines(self.held)
         colours = self.colours
         return [
             {
                 "name": name,
-                "machines": int(counts.get(name, 0)),
+                "machines": counts.get(name, 0),
                 "colour": colours.get(name, ""),
                 "on": name in self.state.gpu,
             }
@@ -251,6 +266,9 @@ class PricesModel:
 
     def figures(self) -> dict[str, Any]:
         """Return the headline numbers of what is shown (`None` where there is none)."""
+        return dict(self._once("figures", self.state, self._figures))
+
+    def _figures(self) -> dict[str, Any]:
         rows = frames.distribution(self.shown)
         held, price = self.held, rows["price"] if "price" in rows else pd.Series(dtype="Float64")
         return {
@@ -292,6 +310,7 @@ class PricesModel:
         self.problem = None
         if (state.query, state.storage) != (before.query, before.storage):
             self._answers.clear()
+            self._changes += 1
         try:
             request = self._needed()
         except QueryError as error:
@@ -328,9 +347,17 @@ class PricesModel:
             if load.request.refresh:
                 self._answers.clear()  # what is older must not mix with it
             self._answers[load.type, load.chosen] = loaded.frame
+            self._changes += 1
         return True
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _once(self, name: str, key: Any, make: Callable[[], Kept]) -> Kept:
+        """Return what `make` gave for this key and these answers."""
+        key = (self._changes, key)
+        if self._kept.get(name, (None,))[0] != key:
+            self._kept[name] = (key, make())
+        return cast(Kept, self._kept[name][1])
 
     def _needed(self) -> Request | None:
         if (self.state.type, self.state.gpu) in self._answers:
@@ -349,7 +376,7 @@ class PricesModel:
     def _ask(self, request: Request | None) -> Load:
         state, gpus = self.state, self.state.gpu
         if request is None and not gpus:
-            gpus = tuple(frames.by_machines(self.held)[:TREND_LINES])
+            gpus = tuple(frames.by_machines(self.held))[:TREND_LINES]
         self._waiting = Load(request, state.gpu, gpus, state.days, state.type)
         return self._waiting
 

@@ -5,10 +5,36 @@ import { h } from "../kit/dom.js";
 const SVG = "http://www.w3.org/2000/svg";
 const SCENE_TAGS = new Set(["svg", "g", "path", "rect", "circle", "line", "text"]);
 const SCENE_ATTRIBUTES = new Set([
-  "aria-label", "class", "cx", "cy", "d", "dominant-baseline", "fill", "fill-opacity", "font-size",
-  "font-weight", "height", "opacity", "r", "role", "rx", "stroke", "stroke-dasharray",
-  "stroke-linecap", "stroke-linejoin", "stroke-opacity", "stroke-width", "text-anchor", "viewBox",
-  "width", "x", "x1", "x2", "y", "y1", "y2",
+  "aria-label",
+  "class",
+  "cx",
+  "cy",
+  "d",
+  "dominant-baseline",
+  "fill",
+  "fill-opacity",
+  "font-size",
+  "font-weight",
+  "height",
+  "opacity",
+  "r",
+  "role",
+  "rx",
+  "stroke",
+  "stroke-dasharray",
+  "stroke-linecap",
+  "stroke-linejoin",
+  "stroke-opacity",
+  "stroke-width",
+  "text-anchor",
+  "viewBox",
+  "width",
+  "x",
+  "x1",
+  "x2",
+  "y",
+  "y1",
+  "y2",
 ]);
 
 function sceneNode([tag, attributes, children]) {
@@ -19,10 +45,10 @@ function sceneNode([tag, attributes, children]) {
     else if (name === "tip" || name === "gpu") node.dataset[name] = value;
   }
   if (typeof children === "string") node.textContent = children;
-  else for (const child of children) {
-    const made = sceneNode(child);
-    if (made) node.append(made);
-  }
+  else {for (const child of children) {
+      const made = sceneNode(child);
+      if (made) node.append(made);
+    }}
   return node;
 }
 

@@ -17,7 +17,6 @@ from vastnb.widgets.prices.axes import (
     head,
     numbers,
     price_axis_left,
-    usd,
 )
 from vastnb.widgets.prices.scene import (
     OTHER,
@@ -31,6 +30,7 @@ from vastnb.widgets.prices.scene import (
     text_width,
     words,
 )
+from vastnb.wording import usd
 
 MOST_LINES: Final = 6
 

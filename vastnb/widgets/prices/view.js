@@ -1,12 +1,15 @@
 // Prices: four linked charts, drawn from scenes that the kernel makes for the width at hand.
 import { Alive } from "../kit/alive.js";
 import { Chart } from "./scene.js";
-import { grouped, guardKeys, h, watchTheme } from "../kit/dom.js";
-import { noteAnswer } from "../table/link.js";
 import { StatusBars } from "../kit/status.js";
+import { grouped } from "../kit/words.js";
+import { noteAnswer, rendered, rootIn } from "../kit/page.js";
+import { h } from "../kit/dom.js";
+/** @import { FromKernel, ToKernel } from "./messages.d.ts" */
+/** @import { Model } from "../kit/messages.d.ts" */
 
 const CHARTS = ["distribution", "performance", "trend", "countries"];
-const PRICE_FIGURES = [
+const FIGURES = [
   ["machines", "machines", "more"],
   ["cheapest", "cheapest GPU", "usd"],
   ["median", "median per GPU", "usd"],
@@ -17,30 +20,21 @@ const UNITS = [["gpu", "per GPU"], ["offer", "per offer"]];
 const FIRST_CHIPS = 9;
 const RESIZE_PAUSE_MS = 120;
 
-function prices() {
-  return {
-    render({ model, el }) {
-      const stop = new AbortController();
-      const view = new PricesView(model, el, stop.signal);
-      return () => {
-        stop.abort();
-        view.root.remove();
-      };
-    },
-  };
-}
-
 class PricesView {
+  /**
+   * @param {Model<ToKernel>} model
+   * @param {HTMLElement} el
+   * @param {AbortSignal} signal
+   */
   constructor(model, el, signal) {
     this.model = model;
     this.signal = signal;
     this.chips = [];
-    this.root = h("div", { class: "vnb-root" });
-    guardKeys(this.root, signal);
+    this.root = rootIn(el, signal);
     this.bars = new StatusBars({
       signal,
       title: "GPU prices",
-      figures: PRICE_FIGURES,
+      figures: FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
       onBell: (what) => model.send({ type: "bell", ...what }),
     });
@@ -50,23 +44,41 @@ class PricesView {
       "div",
       { class: "vnb-pricebar" },
       this.chipRow,
-      h("div", { class: "vnb-pricesets" }, this.choice("type", RENTALS, "Rental"), this.choice("per", UNITS, "Count"), (this.daysHost = h("div", {}))),
+      h(
+        "div",
+        { class: "vnb-pricesets" },
+        this.choice("type", RENTALS, "Rental"),
+        this.choice("per", UNITS, "Count"),
+        this.daysHost = h("div", {}),
+      ),
     );
     const pick = (name, add) => this.toggle(name, add);
     this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Chart({ signal, onPick: pick })]));
     this.grid = h("div", { class: "vnb-charts" }, ...CHARTS.map((name) => this.charts[name].node));
-    this.shell = h("div", { class: "vnb-prices" }, this.bars.top, this.bars.bellBox, this.bars.bells, controls, this.grid, this.bars.notice, this.bars.foot);
+    this.shell = h(
+      "div",
+      { class: "vnb-prices" },
+      this.bars.top,
+      this.bars.bellBox,
+      this.bars.bells,
+      controls,
+      this.grid,
+      this.bars.notice,
+      this.bars.foot,
+    );
     this.root.append(this.shell);
-    el.append(this.root);
-    watchTheme(this.root, () => {}, signal);
-    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The price charts", code: () => model.get("status")?.code ?? "" });
+    this.alive = new Alive(model, this.root, this.shell, {
+      signal,
+      name: "The price charts",
+      code: () => model.get("status")?.code ?? "",
+    });
     this.follow();
     this.watchWidth();
   }
 
   choice(name, options, label) {
     const buttons = options.map(([value, text]) =>
-      h("button", { type: "button", text, onclick: () => this.set({ [name]: value }) }),
+      h("button", { type: "button", text, onclick: () => this.set({ [name]: value }) })
     );
     this.segments[name] = { buttons, values: options.map(([value]) => value) };
     return h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": label }, ...buttons);
@@ -74,11 +86,12 @@ class PricesView {
 
   follow() {
     const { model, signal } = this;
+    /** @type {(message: FromKernel) => void} */
     const onMessage = (message) => {
       noteAnswer(model, message);
       if (message.type !== "scenes") return;
       this.bars.offset = Date.now() / 1000 - message.now;
-      for (const name of CHARTS) this.charts[name].draw(message.scenes[name]);
+      for (const [name, scene] of Object.entries(message.scenes)) this.charts[name].draw(scene);
       this.showChips(message.chips);
     };
     const onStatus = () => {
@@ -123,7 +136,9 @@ class PricesView {
   showSettings() {
     const settings = this.model.get("settings") ?? {};
     for (const [name, { buttons, values }] of Object.entries(this.segments)) {
-      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(values[i] === settings[name])));
+      buttons.forEach((button, i) =>
+        button.setAttribute("aria-pressed", String(values[i] === settings[name]))
+      );
     }
     const chosen = new Set(settings.gpu ?? []);
     for (const chip of this.chipRow.querySelectorAll("[data-name]")) {
@@ -134,7 +149,7 @@ class PricesView {
 
   showChips(chips) {
     this.chips = chips;
-    const focused = this.chipRow.contains(document.activeElement) ? document.activeElement.dataset.name : null;
+    const focused = this.chipRow.querySelector(":focus")?.dataset.name;
     const shown = chips.filter((chip, i) => this.wide || i < FIRST_CHIPS || chip.on);
     const hidden = chips.length - shown.length;
     const chipOf = ({ name, machines, colour }) => {
@@ -153,7 +168,12 @@ class PricesView {
         h("span", { text: name }),
       );
     };
-    const all = h("button", { type: "button", class: "vnb-gpuchip vnb-all", text: "All GPUs", onclick: () => this.set({ gpu: [] }) });
+    const all = h("button", {
+      type: "button",
+      class: "vnb-gpuchip vnb-all",
+      text: "All GPUs",
+      onclick: () => this.set({ gpu: [] }),
+    });
     const more = h("button", {
       type: "button",
       class: "vnb-link",
@@ -181,7 +201,7 @@ class PricesView {
       try {
         this.model.send({ type, width });
       } catch {
-        this.offline = true;
+        // The note of `alive` says so.
       }
     };
     const sizes = new ResizeObserver(() => {
@@ -194,7 +214,6 @@ class PricesView {
       sizes.disconnect();
     });
   }
-
 }
 
-export default prices;
+export default { render: rendered((model, el, signal) => new PricesView(model, el, signal)) };

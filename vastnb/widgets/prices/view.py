@@ -5,7 +5,7 @@ Pure functions of a `PricesModel`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -15,11 +15,12 @@ import pandas as pd
 from vastnb.html import block, escape, table
 from vastnb.market.money.summary import summary
 from vastnb.widgets.prices import charts, frames
-from vastnb.widgets.prices.axes import empty, usd
+from vastnb.widgets.prices.axes import empty
 from vastnb.widgets.prices.model import DAYS, PricesModel
 from vastnb.widgets.prices.scene import Scene, to_image
 from vastnb.widgets.prices.trend import trend
 from vastnb.widgets.table.saved import code_block
+from vastnb.wording import usd
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12
@@ -32,8 +33,10 @@ TITLES: Final = {
 _KEPT = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 
 
-def scenes(model: PricesModel, width: float, *, tips: bool = True) -> dict[str, Scene]:
-    """Return the four charts.
+def scenes(
+    model: PricesModel, width: float, names: Iterable[str] = TITLES, *, tips: bool = True
+) -> dict[str, Scene]:
+    """Return the charts, or some of them.
 
     Parameters
     ----------
@@ -41,29 +44,33 @@ def scenes(model: PricesModel, width: float, *, tips: bool = True) -> dict[str, 
         The state.
     width : float
         px of one chart.
+    names : iterable of str
+        ``distribution``, ``performance``, ``trend``, ``countries``.
     tips : bool
         Whether dots tell what they are (in the page).
 
     Returns
     -------
     dict
-        ``distribution``, ``performance``, ``trend``, ``countries``.
+        By their names.
     """
     width = min(max(width, NARROWEST), WIDEST)
     if said := _nothing_yet(model):
-        return {name: empty(title, *said, width) for name, title in TITLES.items()}
+        return {name: empty(TITLES[name], *said, width) for name in names}
     shown, colours, per = model.shown, model.colours, model.state.per
     one = len(set(model.state.gpu)) == 1
-    return {
-        "distribution": charts.distribution(frames.distribution(shown, per), colours, width, per),
-        "performance": charts.performance(
+    note = model.trend_note or None
+    draw: dict[str, Callable[[], Scene]] = {
+        "distribution": lambda: charts.distribution(
+            frames.distribution(shown, per), colours, width, per
+        ),
+        "performance": lambda: charts.performance(
             frames.performance(shown, per), colours, width, per, tips=tips
         ),
-        "trend": trend(
-            model.trend, colours, width, model.state.days, model.trend_note or None, tips=tips
-        ),
-        "countries": charts.countries(frames.countries(shown), width, one_model=one),
+        "trend": lambda: trend(model.trend, colours, width, model.state.days, note, tips=tips),
+        "countries": lambda: charts.countries(frames.countries(shown), width, one_model=one),
     }
+    return {name: draw[name]() for name in names}
 
 
 def _nothing_yet(model: PricesModel) -> tuple[str, str] | None:

@@ -24,7 +24,7 @@ from vastnb.widgets.kit.widget import LiveWidget
 from vastnb.widgets.prices import frames
 from vastnb.widgets.prices.loading import load
 from vastnb.widgets.prices.model import Load, Loaded, PricesModel, PricesState, resolved, split
-from vastnb.widgets.prices.view import scenes, static_copy, status_of
+from vastnb.widgets.prices.view import TITLES, scenes, static_copy, status_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -126,6 +126,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         self._bells = Bells(client)
         self._model = PricesModel(state)
         self._width: float | None = None
+        self._drawn: dict[str, Any] = {}
         self.observe(self._on_settings, "settings")
         try:
             self._fetch_now(self._model.start())
@@ -245,6 +246,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         # A page that opens tells its width with its ``ready``, and is drawn for that.
         kind = content.get("type")
         if kind in ("ready", "width"):
+            self._drawn.clear()
             self._on_main(lambda: self._take_width(content.get("width")))
         elif kind == "refresh":
             self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
@@ -308,10 +310,15 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
             self._tell()
 
     def _send_everything(self) -> int:
-        if self._width is not None:
-            pictures = scenes(self._model, self._width)
-            chips = self._model.chips()
-            self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
+        """Send the charts whose page has not what they are drawn from now."""
+        if self._width is None:
+            return 0
+        model = self._model
+        now = {name: (model.drawn_from(name), model.trend) for name in TITLES}
+        old, self._drawn = self._drawn, now
+        new = [name for name in TITLES if name not in old or old[name][0] != now[name][0]]
+        pictures, chips = scenes(model, self._width, new), model.chips()
+        self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
         return 0
 
     def _tell(self) -> None:

@@ -1,6 +1,6 @@
 // The controls of the rent form. Python reads what is typed and says what is wrong with it, so a
 // control only shows a value, tells when somebody changes it, and stands by while it is typed in.
-import { field, segments } from "../explorer/controls.js";
+import { field, segments } from "../kit/fields.js";
 import { freshId, h, setText } from "../kit/dom.js";
 
 const PAUSE_MS = 250;
@@ -53,7 +53,12 @@ export function entry(label, { unit = "", hint = "", mono = false, title = null,
   });
   const wrong = h("span", { class: "vnb-wrong", id: errorId, role: "alert" });
   const offers = chips ? h("span", { class: "vnb-hints" }) : null;
-  const box = h("div", { class: unit ? "vnb-rentry vnb-united" : "vnb-rentry" }, input, unit ? h("span", { class: "vnb-unitmark", text: unit, "aria-hidden": "true" }) : null);
+  const box = h(
+    "div",
+    { class: unit ? "vnb-rentry vnb-united" : "vnb-rentry" },
+    input,
+    unit ? h("span", { class: "vnb-unitmark", text: unit, "aria-hidden": "true" }) : null,
+  );
   const node = field(label, box, offers);
   node.append(wrong);
   const state = told(input, onChange);
@@ -83,7 +88,7 @@ export function entry(label, { unit = "", hint = "", mono = false, title = null,
               state.shown(String(value));
               onChange(String(value));
             },
-          }),
+          })
         ),
       );
     },
@@ -125,8 +130,21 @@ export function single(label, { hint }, onChange) {
     "aria-controls": listId,
     "aria-autocomplete": "list",
   });
-  const clear = h("button", { type: "button", class: "vnb-clear", text: "×", hidden: true, "aria-label": `No ${label.toLowerCase()}` });
-  const list = h("ul", { class: "vnb-options", role: "listbox", id: listId, hidden: true, tabindex: -1, "aria-label": label });
+  const clear = h("button", {
+    type: "button",
+    class: "vnb-clear",
+    text: "×",
+    hidden: true,
+    "aria-label": `No ${label.toLowerCase()}`,
+  });
+  const list = h("ul", {
+    class: "vnb-options",
+    role: "listbox",
+    id: listId,
+    hidden: true,
+    tabindex: -1,
+    "aria-label": label,
+  });
   const box = h("div", { class: "vnb-rentry vnb-single" }, input, clear, list);
   const show = () => {
     input.value = chosen ? chosen[1] : "";
@@ -151,11 +169,19 @@ export function single(label, { hint }, onChange) {
   };
   const open = () => {
     const wanted = chosen && input.value === chosen[1] ? "" : input.value.trim().toLowerCase();
-    listed = options.filter(([, name, image]) => `${name} ${image}`.toLowerCase().includes(wanted)).slice(0, 60);
+    listed = options.filter(([, name, image]) => `${name} ${image}`.toLowerCase().includes(wanted)).slice(
+      0,
+      60,
+    );
     at = Math.min(at, Math.max(0, listed.length - 1));
     list.replaceChildren(
       ...listed.map((option, i) => {
-        const row = h("li", { role: "option", id: `${listId}-${i}` }, h("span", { text: option[1] }), h("span", { class: "vnb-count", text: option[2] }));
+        const row = h(
+          "li",
+          { role: "option", id: `${listId}-${i}` },
+          h("span", { text: option[1] }),
+          h("span", { class: "vnb-count", text: option[2] }),
+        );
         row.addEventListener("pointerdown", (event) => {
           event.preventDefault();
           take(option);
@@ -163,7 +189,11 @@ export function single(label, { hint }, onChange) {
         return row;
       }),
     );
-    if (!listed.length) list.append(h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates loaded" }));
+    if (!listed.length) {
+      list.append(
+        h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates loaded" }),
+      );
+    }
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     point();
@@ -182,7 +212,9 @@ export function single(label, { hint }, onChange) {
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       if (list.hidden) open();
-      else if (listed.length) at = (at + (event.key === "ArrowDown" ? 1 : -1) + listed.length) % listed.length;
+      else if (listed.length) {
+        at = (at + (event.key === "ArrowDown" ? 1 : -1) + listed.length) % listed.length;
+      }
       point();
     } else if (event.key === "Enter") {
       if (!list.hidden && listed[at]) take(listed[at]);
@@ -219,19 +251,75 @@ export function secrets(label, { onChange, onReveal }) {
   let rows = [];
   let off = false;
   const list = h("div", { class: "vnb-secrets" });
-  const add = h("button", { type: "button", class: "vnb-link", text: "+ Add", "aria-label": "Add a variable", onclick: () => addRow("", false, true) });
-  const node = h("div", { class: "vnb-field" }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), add), list);
+  const add = h("button", {
+    type: "button",
+    class: "vnb-link",
+    text: "+ Add",
+    "aria-label": "Add a variable",
+    onclick: () => addRow("", false, true),
+  });
+  const node = h(
+    "div",
+    { class: "vnb-field" },
+    h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), add),
+    list,
+  );
   const wrong = h("span", { class: "vnb-wrong", role: "alert" });
   node.append(wrong);
-  const empty = h("button", { type: "button", class: "vnb-ghost", text: "No variables. Add one, or a port such as -p 8000:8000", onclick: () => addRow("", false, true) });
-  const tell = () => onChange(rows.map(({ name, value, was, touched }) => ({ name: name.value.trim(), value: touched ? value.value : null, was })));
+  const empty = h("button", {
+    type: "button",
+    class: "vnb-ghost",
+    text: "No variables. Add one, or a port such as -p 8000:8000",
+    onclick: () => addRow("", false, true),
+  });
+  const tell = () =>
+    onChange(
+      rows.map(({ name, value, was, touched }) => ({
+        name: name.value.trim(),
+        value: touched ? value.value : null,
+        was,
+      })),
+    );
   const addRow = (text, kept, fresh) => {
-    const name = h("input", { type: "text", class: "vnb-input vnb-mono", value: text, placeholder: "NAME", "aria-label": "Variable's name", autocomplete: "off", spellcheck: "false" });
-    const value = h("input", { type: "password", class: "vnb-input vnb-mono", placeholder: kept ? "•••••••• (kept)" : "value", "aria-label": "Variable's value", autocomplete: "new-password", spellcheck: "false", "data-1p-ignore": true, "data-lpignore": true });
-    const eye = h("button", { type: "button", class: "vnb-link vnb-eye", text: "Show", "aria-pressed": "false" });
-    const gone = h("button", { type: "button", class: "vnb-clear", text: "×", "aria-label": "Remove the variable" });
+    const name = h("input", {
+      type: "text",
+      class: "vnb-input vnb-mono",
+      value: text,
+      placeholder: "NAME",
+      "aria-label": "Variable's name",
+      autocomplete: "off",
+      spellcheck: "false",
+    });
+    const value = h("input", {
+      type: "password",
+      class: "vnb-input vnb-mono",
+      placeholder: kept ? "•••••••• (kept)" : "value",
+      "aria-label": "Variable's value",
+      autocomplete: "new-password",
+      spellcheck: "false",
+      "data-1p-ignore": true,
+      "data-lpignore": true,
+    });
+    const eye = h("button", {
+      type: "button",
+      class: "vnb-link vnb-eye",
+      text: "Show",
+      "aria-pressed": "false",
+    });
+    const gone = h("button", {
+      type: "button",
+      class: "vnb-clear",
+      text: "×",
+      "aria-label": "Remove the variable",
+    });
     const row = { name, value, eye, gone, was: text, touched: fresh };
-    row.node = h("div", { class: "vnb-secret" }, name, h("div", { class: "vnb-rentry vnb-secretvalue" }, value, eye), gone);
+    row.node = h(
+      "div",
+      { class: "vnb-secret" },
+      name,
+      h("div", { class: "vnb-rentry vnb-secretvalue" }, value, eye),
+      gone,
+    );
     const flags = () => {
       const port = name.value.trim().startsWith("-");
       value.disabled = off || port;
@@ -285,7 +373,9 @@ export function secrets(label, { onChange, onReveal }) {
       empty.hidden = rows.length > 0;
     },
     reveal(name, text) {
-      for (const row of rows) if (row.was === name && !row.touched && row.value.type === "text") row.value.value = text;
+      for (const row of rows) {
+        if (row.was === name && !row.touched && row.value.type === "text") row.value.value = text;
+      }
     },
     error: (text) => setText(wrong, text ?? ""),
     disable(next) {
@@ -298,10 +388,29 @@ export function secrets(label, { onChange, onReveal }) {
 
 // A script that may hold secrets: covered unless somebody writes in it or asks to see it.
 export function script(label, { hint, onChange, onReveal }) {
-  const area = h("textarea", { class: "vnb-input vnb-mono vnb-script", rows: 2, placeholder: hint, "aria-label": label, spellcheck: "false", autocomplete: "off" });
-  const eye = h("button", { type: "button", class: "vnb-link", text: "Show", hidden: true, "aria-pressed": "false" });
+  const area = h("textarea", {
+    class: "vnb-input vnb-mono vnb-script",
+    rows: 2,
+    placeholder: hint,
+    "aria-label": label,
+    spellcheck: "false",
+    autocomplete: "off",
+  });
+  const eye = h("button", {
+    type: "button",
+    class: "vnb-link",
+    text: "Show",
+    hidden: true,
+    "aria-pressed": "false",
+  });
   const wrong = h("span", { class: "vnb-wrong", role: "alert" });
-  const node = h("div", { class: "vnb-field vnb-scriptfield" }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), eye), area, wrong);
+  const node = h(
+    "div",
+    { class: "vnb-field vnb-scriptfield" },
+    h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: label }), eye),
+    area,
+    wrong,
+  );
   let seen = false;
   let kept = 0;
   let touched = false;
@@ -310,7 +419,9 @@ export function script(label, { hint, onChange, onReveal }) {
     eye.hidden = !area.value && !kept;
     setText(eye, eyes[seen]);
     eye.setAttribute("aria-pressed", String(seen));
-    area.placeholder = kept && !area.value ? `${kept} line${kept === 1 ? "" : "s"}, kept in the kernel` : hint;
+    area.placeholder = kept && !area.value
+      ? `${kept} line${kept === 1 ? "" : "s"}, kept in the kernel`
+      : hint;
   };
   const state = told(area, (text) => {
     touched = true;
@@ -340,16 +451,4 @@ export function script(label, { hint, onChange, onReveal }) {
       area.disabled = off;
     },
   };
-}
-
-export async function copyText(button, text) {
-  const label = button.dataset.label ?? button.textContent;
-  button.dataset.label = label;
-  try {
-    await navigator.clipboard.writeText(text);
-    setText(button, "Copied");
-  } catch {
-    setText(button, "Press Ctrl+C");
-  }
-  setTimeout(() => setText(button, label), 1600);
 }

@@ -1,17 +1,22 @@
 // The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
-import { UNDER_A_CENT, h, setText } from "../kit/dom.js";
+import { UNDER_A_CENT } from "../kit/words.js";
+import { h, setText } from "../kit/dom.js";
 
 // A click on 'Rent' counts only when somebody can have read what it does.
 const ARMED_MS = 450;
 const QUIET_MS = 2000;
 
 function fixed(value, places) {
-  return value === null || value === undefined ? "–" : `$${value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
+  return value === null || value === undefined
+    ? "–"
+    : `$${value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
 }
 
 const perHour = (value) => fixed(value, 4);
 const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
-const inHours = (hours) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
+const inHours = (
+  hours,
+) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
 const allOf = (count) => (count === 2 ? "both machines" : `all ${count} machines`);
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -28,11 +33,31 @@ export class RentPanel {
     this.guard = h("div", { class: "vnb-most" });
     this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "Warnings" });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
-    this.review = h("button", { type: "button", class: "vnb-primary", text: "Review and rent…", onclick: () => this.goToWrong() || this.say({ type: "review" }) });
-    this.rent = h("button", { type: "button", class: "vnb-primary vnb-rentgo", onclick: () => this.confirm() });
-    this.back = h("button", { type: "button", class: "vnb-button", text: "Back", onclick: () => this.say({ type: "back" }) });
+    this.review = h("button", {
+      type: "button",
+      class: "vnb-primary",
+      text: "Review and rent…",
+      onclick: () => this.goToWrong() || this.say({ type: "review" }),
+    });
+    this.rent = h("button", {
+      type: "button",
+      class: "vnb-primary vnb-rentgo",
+      onclick: () => this.confirm(),
+    });
+    this.back = h("button", {
+      type: "button",
+      class: "vnb-button",
+      text: "Back",
+      onclick: () => this.say({ type: "back" }),
+    });
     this.asked = h("ul", { class: "vnb-asked" });
-    this.question = h("div", { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true }, h("strong", { text: "Rent now?" }), this.asked, h("div", { class: "vnb-actions" }, this.rent, this.back));
+    this.question = h(
+      "div",
+      { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true },
+      h("strong", { text: "Rent now?" }),
+      this.asked,
+      h("div", { class: "vnb-actions" }, this.rent, this.back),
+    );
     this.question.addEventListener("keydown", (event) => {
       // A key that is held down repeats: it must not run from one step into the next.
       if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
@@ -70,7 +95,9 @@ export class RentPanel {
 
   // Puts the focus on what keeps the order from being reviewed; says whether there is something.
   goToWrong() {
-    const said = [...this.node.closest(".vnb-root").querySelectorAll(".vnb-wrong:not(:empty)")].find((one) => one.checkVisibility());
+    const said = [...this.node.closest(".vnb-root").querySelectorAll(".vnb-wrong:not(:empty)")].find((one) =>
+      one.checkVisibility()
+    );
     const bad = said?.closest(".vnb-field")?.querySelector("input:not(:disabled), textarea:not(:disabled)");
     bad?.focus();
     return Boolean(bad);
@@ -81,14 +108,33 @@ export class RentPanel {
     const many = price.count > 1;
     setText(this.rate, `${perHour(many ? price.dph_all : price.dph)}/h`);
     const bid = price.at_most ? " at most" : "";
-    setText(this.rateNote, `${bid ? "at most, " : ""}${many ? `for ${allOf(price.count)}` : "for one machine"}, with ${values.disk} GB disk${many ? " each" : ""}`);
+    setText(
+      this.rateNote,
+      `${bid ? "at most, " : ""}${
+        many ? `for ${allOf(price.count)}` : "for one machine"
+      }, with ${values.disk} GB disk${many ? " each" : ""}`,
+    );
     const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
     if (price.terms.length) {
       rows.push([many ? "First machine" : "Total", `${price.hours} h${bid}`, inAll(price.total), "vnb-sum"]);
-      if (many) rows.push([`${allOf(price.count)[0].toUpperCase()}${allOf(price.count).slice(1)}`, `${price.hours} h${bid}`, inAll(price.total_all), "vnb-sum"]);
+      if (many) {
+        rows.push([
+          `${allOf(price.count)[0].toUpperCase()}${allOf(price.count).slice(1)}`,
+          `${price.hours} h${bid}`,
+          inAll(price.total_all),
+          "vnb-sum",
+        ]);
+      }
     }
     this.setTerms(rows);
-    setText(this.most, price.max_dph === null ? "" : `You approve up to ${perHour(price.max_dph)}/h${many ? " each" : ""}; offers above that are skipped.`);
+    setText(
+      this.most,
+      price.max_dph === null
+        ? ""
+        : `You approve up to ${perHour(price.max_dph)}/h${
+          many ? " each" : ""
+        }; offers above that are skipped.`,
+    );
     this.most.hidden = price.max_dph === null;
   }
 
@@ -100,8 +146,9 @@ export class RentPanel {
     const less = bill.now < bill.full - 1e-9 ? `; ${perHour(bill.full)}/h once all run` : "";
     setText(this.rateNote, `billed now for ${plural(billing.length, "machine")}${less}`);
     const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph_now ?? one.dph)}/h`]);
-    if (bill.until !== null) rows.push(["Until the deadline", inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
-    else rows.push(["No deadline", "bills until destroyed", "", "vnb-sum"]);
+    if (bill.until !== null) {
+      rows.push(["Until the deadline", inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
+    } else rows.push(["No deadline", "bills until destroyed", "", "vnb-sum"]);
     this.setTerms(rows);
     setText(this.most, price.max_dph === null ? "" : `You approved up to ${perHour(price.max_dph)}/h each.`);
   }
@@ -110,8 +157,19 @@ export class RentPanel {
   showReceipt(gone) {
     const known = gone.filter((one) => one.receipt.usd !== null);
     setText(this.rate, inAll(known.reduce((total, one) => total + one.receipt.usd, 0)));
-    setText(this.rateNote, `in total, estimated, for ${plural(gone.length, "machine")}; nothing is billed any more`);
-    this.setTerms(gone.map((one) => [one.gpu || String(one.id), one.receipt.seconds === null ? "" : `ran ${inHours(one.receipt.seconds / 3600)}`, inAll(one.receipt.usd)]));
+    setText(
+      this.rateNote,
+      `in total, estimated, for ${plural(gone.length, "machine")}; nothing is billed any more`,
+    );
+    this.setTerms(
+      gone.map((
+        one,
+      ) => [
+        one.gpu || String(one.id),
+        one.receipt.seconds === null ? "" : `ran ${inHours(one.receipt.seconds / 3600)}`,
+        inAll(one.receipt.usd),
+      ]),
+    );
     setText(this.most, "The invoice in the Vast.ai console is what counts.");
   }
 
@@ -128,7 +186,9 @@ export class RentPanel {
   }
 
   showWarnings({ warnings, phase, has_key: hasKey }) {
-    const rows = hasKey ? [...warnings] : [{ level: "bad", text: "No API key: you can look at offers, but not rent." }, ...warnings];
+    const rows = hasKey
+      ? [...warnings]
+      : [{ level: "bad", text: "No API key: you can look at offers, but not rent." }, ...warnings];
     const key = JSON.stringify(rows);
     this.warnings.hidden = phase === "rented" || phase === "renting" || !rows.length;
     if (key === this.warningsKey) return;
@@ -136,7 +196,12 @@ export class RentPanel {
     const words = { bad: "Careful: ", warn: "Note: ", info: "" };
     this.warnings.replaceChildren(
       ...rows.map(({ level, text }) =>
-        h("li", { "data-level": level }, h("i", { class: "vnb-sign", "aria-hidden": "true", text: level === "info" ? "i" : "!" }), h("span", {}, h("span", { class: "vnb-hidden", text: words[level] }), h("span", { text }))),
+        h(
+          "li",
+          { "data-level": level },
+          h("i", { class: "vnb-sign", "aria-hidden": "true", text: level === "info" ? "i" : "!" }),
+          h("span", {}, h("span", { class: "vnb-hidden", text: words[level] }), h("span", { text })),
+        )
       ),
     );
   }
@@ -158,13 +223,20 @@ export class RentPanel {
     this.armedAt = performance.now() + ARMED_MS;
     const first = state.offers[0];
     const lines = [
-      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${count > confirm.count ? `, or the next of ${count} offers` : ""}.`,
+      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${
+        count > confirm.count ? `, or the next of ${count} offers` : ""
+      }.`,
       `Up to ${perHour(confirm.max_dph)}/h each, with ${values.disk} GB disk.`,
-      `About ${inAll(price.total_all)} for ${values.hours} h${values.download_gb || values.upload_gb ? ", with traffic" : ", without traffic"}.`,
+      `About ${inAll(price.total_all)} for ${values.hours} h${
+        values.download_gb || values.upload_gb ? ", with traffic" : ", without traffic"
+      }.`,
       state.guard || "No limit: it bills until you destroy it.",
     ];
     const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);
-    this.asked.replaceChildren(...lines.map((text) => h("li", { text })), ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: `Careful: ${text}` })));
+    this.asked.replaceChildren(
+      ...lines.map((text) => h("li", { text })),
+      ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: `Careful: ${text}` })),
+    );
     setText(this.rent, confirm.count > 1 ? `Rent ${confirm.count} machines` : "Rent now");
     this.rent.disabled = this.back.disabled = false;
     this.rent.focus({ preventScroll: true });
@@ -178,7 +250,10 @@ export class RentPanel {
     setText(this.rent, "Sent…");
     this.say({ type: "confirm", ...confirmation, at: this.kernelTime() });
     this.quiet = setTimeout(() => {
-      setText(this.note, "The kernel is busy. If that lasts over 30 s, this click is ignored and nothing is rented.");
+      setText(
+        this.note,
+        "The kernel is busy. If that lasts over 30 s, this click is ignored and nothing is rented.",
+      );
       this.note.hidden = false;
     }, QUIET_MS);
   }
@@ -190,10 +265,15 @@ export class RentPanel {
     const key = `${phase} ${there} ${open}`;
     if (key === this.moreKey) return;
     this.moreKey = key;
-    const button = (text, type) => h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
+    const button = (text, type) =>
+      h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
     const parts = [];
-    if (phase === "rented" && !open) parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
-    if (phase === "plan" && machines.length) parts.push(button(`Show ${plural(there, "machine")}`, "machines"));
+    if (phase === "rented" && !open) {
+      parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
+    }
+    if (phase === "plan" && machines.length) {
+      parts.push(button(`Show ${plural(there, "machine")}`, "machines"));
+    }
     this.more.replaceChildren(...parts);
     this.more.hidden = !parts.length;
   }

@@ -16,6 +16,7 @@ import pandas as pd
 
 from vastnb.fleet.rent.offer import bid_for, offer_of
 from vastnb.market.money.cost import cost, hourly
+from vastnb.values import number
 from vastnb.widgets.rent.plan import RentPlan
 
 _PLACES: Final = 4
@@ -259,14 +260,8 @@ def _each(row: Mapping[Any, Any], name: str, amount: float = 1.0) -> str:
 
 def number_of(row: Mapping[Any, Any], name: str) -> float | None:
     """Return a number of a row; None for what is missing, none, or beyond anything that can be."""
-    value = row.get(name)
-    if value is None or value is pd.NA or isinstance(value, bool | str):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if abs(number) < MOST else None
+    found = number(row.get(name))
+    return found if found is not None and abs(found) < MOST else None
 
 
 __all__ = ["Price", "Term", "bids_in", "guard_text", "number_of", "price_of", "priced"]

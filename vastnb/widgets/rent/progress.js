@@ -1,6 +1,7 @@
 // The left half of the rent form once it rents: what has happened, and the machines that came of it.
-import { UNDER_A_CENT, h, setText } from "../kit/dom.js";
-import { copyText } from "./controls.js";
+import { UNDER_A_CENT } from "../kit/words.js";
+import { copyText } from "../kit/fields.js";
+import { h, setText } from "../kit/dom.js";
 
 const STAGES = ["Check price", "Rent", "Start", "Running"];
 const STATE_WORDS = { destroying: "being destroyed" };
@@ -25,8 +26,20 @@ export class RentProgress {
     this.steps = h("ol", { class: "vnb-steps", "aria-label": "Log of this rental", "aria-live": "polite" });
     this.waiting = h("div", { class: "vnb-stepwait" });
     this.machines = h("div", { class: "vnb-rentedlist" });
-    this.details = h("details", { class: "vnb-history", open: true }, h("summary", { text: "Log of this rental" }), this.steps);
-    this.node = h("div", { class: "vnb-rentprogress" }, h("ol", { class: "vnb-stages" }, ...this.stages), this.machines, this.waiting, this.details);
+    this.details = h(
+      "details",
+      { class: "vnb-history", open: true },
+      h("summary", { text: "Log of this rental" }),
+      this.steps,
+    );
+    this.node = h(
+      "div",
+      { class: "vnb-rentprogress" },
+      h("ol", { class: "vnb-stages" }, ...this.stages),
+      this.machines,
+      this.waiting,
+      this.details,
+    );
   }
 
   show(state) {
@@ -59,7 +72,18 @@ export class RentProgress {
     for (const step of steps.slice(this.steps.children.length)) {
       const words = { good: "Good: ", warn: "Note: ", bad: "Careful: " };
       this.steps.append(
-        h("li", { "data-level": step.level }, h("i", { "aria-hidden": "true" }), h("span", { class: "vnb-stepat", text: clock(step.at - run.began) }), h("span", { class: "vnb-steptext" }, h("span", { class: "vnb-hidden", text: words[step.level] ?? "" }), h("span", { text: step.text }))),
+        h(
+          "li",
+          { "data-level": step.level },
+          h("i", { "aria-hidden": "true" }),
+          h("span", { class: "vnb-stepat", text: clock(step.at - run.began) }),
+          h(
+            "span",
+            { class: "vnb-steptext" },
+            h("span", { class: "vnb-hidden", text: words[step.level] ?? "" }),
+            h("span", { text: step.text }),
+          ),
+        ),
       );
     }
     if (this.steps.children.length !== before) this.steps.lastChild?.scrollIntoView?.({ block: "nearest" });
@@ -80,7 +104,14 @@ export class RentProgress {
     const now = this.kernelTime();
     const left = run.waits_until ? Math.ceil(run.waits_until - now) : 0;
     const busy = !run.ended;
-    setText(this.waiting, left > 0 ? `Waiting ${left} s for Vast.ai's rate limit` : busy ? `Renting, ${clock(now - run.began)}` : "");
+    setText(
+      this.waiting,
+      left > 0
+        ? `Waiting ${left} s for Vast.ai's rate limit`
+        : busy
+        ? `Renting, ${clock(now - run.began)}`
+        : "",
+    );
     this.waiting.hidden = !busy;
     for (const card of this.cards.values()) card.tick(now);
   }
@@ -113,8 +144,16 @@ export class RentProgress {
 function receiptText({ receipt, reason }) {
   if (!receipt) return reason;
   const { seconds, usd } = receipt;
-  const ran = seconds === null ? "Ended" : `Ran ${seconds < 5400 ? `${Math.max(1, Math.round(seconds / 60))} min` : `${(seconds / 3600).toFixed(1)} h`}`;
-  const cost = usd === null ? "cost unknown" : usd > 0 && usd < 0.01 ? `cost ${UNDER_A_CENT} (estimate)` : `cost about $${usd.toFixed(2)} (estimate)`;
+  const ran = seconds === null
+    ? "Ended"
+    : `Ran ${
+      seconds < 5400 ? `${Math.max(1, Math.round(seconds / 60))} min` : `${(seconds / 3600).toFixed(1)} h`
+    }`;
+  const cost = usd === null
+    ? "cost unknown"
+    : usd > 0 && usd < 0.01
+    ? `cost ${UNDER_A_CENT} (estimate)`
+    : `cost about $${usd.toFixed(2)} (estimate)`;
   return `${ran}; ${cost}. Nothing is billed any more.`;
 }
 
@@ -126,28 +165,90 @@ class MachineCard {
     this.state = h("b", { class: "vnb-state" });
     this.title = h("span", { class: "vnb-cardtitle" });
     this.price = h("span", { class: "vnb-cardprice" });
-    this.later = h("button", { type: "button", class: "vnb-button vnb-later", text: "+1 h", hidden: true, title: "Extend the deadline by 1 hour", onclick: () => this.extend() });
+    this.later = h("button", {
+      type: "button",
+      class: "vnb-button vnb-later",
+      text: "+1 h…",
+      hidden: true,
+      title: "Extend the deadline by 1 hour",
+      onclick: () => this.ask("extend"),
+    });
     this.reason = h("span", { class: "vnb-cardreason", role: "status" });
     this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": "Starting" }, h("i"));
     this.ssh = h("code", { class: "vnb-sshline", tabindex: 0, "aria-label": "SSH command" });
-    this.copySsh = h("button", { type: "button", class: "vnb-button vnb-copyssh", text: "Copy", onclick: () => copyText(this.copySsh, this.ssh.textContent) });
+    this.copySsh = h("button", {
+      type: "button",
+      class: "vnb-button vnb-copyssh",
+      text: "Copy",
+      onclick: () => copyText(this.copySsh, this.ssh.textContent),
+    });
     this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, this.copySsh);
     this.config = h("pre", { class: "vnb-config" });
-    this.copyConfig = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => copyText(this.copyConfig, this.config.textContent) });
-    this.configBox = h("div", { class: "vnb-configbox", hidden: true }, h("div", { class: "vnb-fieldhead" }, h("span", { class: "vnb-fieldlabel", text: "For ~/.ssh/config" }), this.copyConfig), this.config);
-    this.showConfig = h("button", { type: "button", class: "vnb-button", text: "SSH config", "aria-expanded": "false", onclick: () => this.toggleConfig() });
-    this.askJupyter = h("button", { type: "button", class: "vnb-button", text: "Jupyter link", title: "Contains a token: anyone who has it can run code there", onclick: () => this.asksJupyter() });
+    this.copyConfig = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Copy",
+      onclick: () => copyText(this.copyConfig, this.config.textContent),
+    });
+    this.configBox = h(
+      "div",
+      { class: "vnb-configbox", hidden: true },
+      h(
+        "div",
+        { class: "vnb-fieldhead" },
+        h("span", { class: "vnb-fieldlabel", text: "For ~/.ssh/config" }),
+        this.copyConfig,
+      ),
+      this.config,
+    );
+    this.showConfig = h("button", {
+      type: "button",
+      class: "vnb-button",
+      text: "SSH config",
+      "aria-expanded": "false",
+      onclick: () => this.toggleConfig(),
+    });
+    this.askJupyter = h("button", {
+      type: "button",
+      class: "vnb-button",
+      text: "Jupyter link",
+      title: "Contains a token: anyone who has it can run code there",
+      onclick: () => this.asksJupyter(),
+    });
     this.link = h("span", { class: "vnb-rjupyter", role: "status" });
-    this.end = h("button", { type: "button", class: "vnb-button vnb-rdanger", text: "Destroy…", onclick: () => this.ask(true) });
-    this.sure = h("button", { type: "button", class: "vnb-button vnb-rdanger", text: "Destroy it and its disk", onclick: () => this.destroy() });
-    this.keep = h("button", { type: "button", class: "vnb-button", text: "Keep", onclick: () => this.ask(false) });
+    this.end = h("button", {
+      type: "button",
+      class: "vnb-button vnb-rdanger",
+      text: "Destroy…",
+      onclick: () => this.ask("destroy"),
+    });
+    this.sure = h("button", {
+      type: "button",
+      class: "vnb-button vnb-rdanger",
+      onclick: () => this.act(),
+    });
+    this.keep = h("button", {
+      type: "button",
+      class: "vnb-button",
+      text: "Keep",
+      onclick: () => this.ask(null),
+    });
     this.question = h("span", { class: "vnb-actions", hidden: true }, this.sure, this.keep);
     this.question.addEventListener("keydown", (event) => {
       if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
-      if (event.key === "Escape") this.ask(false);
+      if (event.key === "Escape") this.ask(null);
     });
     this.trouble = h("div", { class: "vnb-trouble", role: "alert", hidden: true });
-    this.buttons = h("div", { class: "vnb-actions" }, this.showConfig, this.askJupyter, this.link, h("span", { class: "vnb-fill" }), this.end, this.question);
+    this.buttons = h(
+      "div",
+      { class: "vnb-actions" },
+      this.showConfig,
+      this.askJupyter,
+      this.link,
+      h("span", { class: "vnb-fill" }),
+      this.end,
+      this.question,
+    );
     this.node = h(
       "article",
       { class: "vnb-rented", "aria-label": `Instance ${id}` },
@@ -168,11 +269,16 @@ class MachineCard {
     setText(this.title, [`Instance ${one.id}`, one.gpu, one.where].filter(Boolean).join(" · "));
     const gone = one.state === "gone";
     const advice = one.advice && !gone ? `. ${one.advice}.` : "";
-    setText(this.reason, one.state === "destroying" ? "Confirming that it stays destroyed" : gone ? receiptText(one) : `${one.reason}${advice}`);
+    setText(
+      this.reason,
+      one.state === "destroying"
+        ? "Confirming that it stays destroyed"
+        : gone
+        ? receiptText(one)
+        : `${one.reason}${advice}`,
+    );
     this.reason.hidden = !gone && one.reason === one.state && !advice;
     this.later.hidden = !one.deadline || gone || one.ending;
-    if (one.deadline !== this.deadline || one.trouble) this.later.disabled = false;
-    this.deadline = one.deadline;
     const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(one.reason);
     const moving = one.state === "starting" || one.state === "destroying";
     this.bar.hidden = !moving;
@@ -203,12 +309,6 @@ class MachineCard {
     setText(this.price, parts.filter(Boolean).join(" · "));
   }
 
-  extend() {
-    this.later.disabled = true;
-    this.say({ type: "extend", id: this.id, at: this.kernelTime() });
-    setTimeout(() => (this.later.disabled = false), 5000);
-  }
-
   toggleConfig() {
     this.configBox.hidden = !this.configBox.hidden;
     this.showConfig.setAttribute("aria-expanded", String(!this.configBox.hidden));
@@ -227,20 +327,36 @@ class MachineCard {
       this.link.replaceChildren(h("span", { text: trouble || "No link yet." }));
       return;
     }
-    const copy = h("button", { type: "button", class: "vnb-link", text: "Copy", onclick: () => copyText(copy, url) });
-    this.link.replaceChildren(h("a", { href: url, target: "_blank", rel: "noopener noreferrer", text: "Open Jupyter" }), copy);
+    const copy = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Copy",
+      onclick: () => copyText(copy, url),
+    });
+    this.link.replaceChildren(
+      h("a", { href: url, target: "_blank", rel: "noopener noreferrer", text: "Open Jupyter" }),
+      copy,
+    );
   }
 
-  ask(open) {
-    this.question.hidden = !open;
-    this.end.hidden = open;
-    (open ? this.keep : this.end).focus();
+  // Asks before something is done to the machine; `null` asks nothing any more.
+  ask(kind) {
+    const opener = this.asked === "extend" ? this.later : this.end;
+    this.asked = kind;
+    const cost = this.one.dph === null ? "" : ` for about $${this.one.dph.toFixed(2)}`;
+    setText(this.sure, kind === "extend" ? `Extend by 1 h${cost}` : "Destroy it and its disk");
+    setText(this.keep, kind === "extend" ? "Cancel" : "Keep");
+    this.sure.classList.toggle("vnb-rdanger", kind === "destroy");
+    this.question.hidden = !kind;
+    this.end.hidden = Boolean(kind);
+    (kind ? this.keep : opener).focus();
   }
 
-  destroy() {
-    this.sure.disabled = true;
-    this.question.hidden = true;
-    this.say({ type: "destroy", id: this.id });
-    setTimeout(() => (this.sure.disabled = false), 3000);
+  act() {
+    const type = this.asked;
+    this.ask(null);
+    this.later.disabled = this.end.disabled = true;
+    this.say({ type, id: this.id, at: this.kernelTime() });
+    setTimeout(() => (this.later.disabled = this.end.disabled = false), 3000);
   }
 }

@@ -2,44 +2,38 @@
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
 import { Alive } from "../kit/alive.js";
-import { guardKeys, h, setText, watchTheme } from "../kit/dom.js";
 import { Pace } from "../kit/pace.js";
-import { copyText } from "./controls.js";
 import { RentFields } from "./fields.js";
 import { RentPanel } from "./price.js";
 import { RentProgress } from "./progress.js";
-
-function rentForm() {
-  return {
-    render({ model, el }) {
-      const stop = new AbortController();
-      const view = new RentView(model, el, stop.signal);
-      return () => {
-        stop.abort();
-        view.root.remove();
-      };
-    },
-  };
-}
+import { copyText } from "../kit/fields.js";
+import { rendered, rootIn } from "../kit/page.js";
+import { h, setText } from "../kit/dom.js";
+/** @import { FromKernel, ToKernel } from "./messages.d.ts" */
+/** @import { Model } from "../kit/messages.d.ts" */
 
 class RentView {
+  /**
+   * @param {Model<ToKernel>} model
+   * @param {HTMLElement} el
+   * @param {AbortSignal} signal
+   */
   constructor(model, el, signal) {
     this.model = model;
     this.signal = signal;
     this.page = Math.random().toString(36).slice(2);
     this.seq = 0;
     this.offset = 0;
-    this.root = h("div", { class: "vnb-root vnb-rentroot" });
-    guardKeys(this.root, signal);
+    this.root = rootIn(el, signal, { extra: "vnb-rentroot" });
     const say = (message) => this.say(message);
     const kernelTime = () => Date.now() / 1000 - this.offset;
     this.fields = new RentFields(say);
     this.panel = new RentPanel({ say, kernelTime, signal });
     this.progress = new RentProgress({ say, kernelTime });
     this.build();
-    el.append(this.root);
-    watchTheme(this.root, () => {}, signal);
-    this.pace = new Pace(this.root, signal, { ask: (atOnce) => model.send({ type: "look", at_once: atOnce }) });
+    this.pace = new Pace(this.root, signal, {
+      ask: (atOnce) => model.send({ type: "look", at_once: atOnce }),
+    });
     this.pace.pause();
     const onMessage = (message) => this.take(message);
     model.on("msg:custom", onMessage);
@@ -53,44 +47,95 @@ class RentView {
 
   build() {
     this.title = h("strong", { class: "vnb-title" });
-    this.simulated = h("span", { class: "vnb-badge", text: "SIMULATED", hidden: true, title: "Simulated market: nothing is real and nothing costs money" });
+    this.simulated = h("span", {
+      class: "vnb-badge",
+      text: "SIMULATED",
+      hidden: true,
+      title: "Simulated market: nothing is real and nothing costs money",
+    });
     this.credit = h("span", { class: "vnb-credit" });
-    this.back = h("button", { type: "button", class: "vnb-button vnb-tooffers", text: "← Offers", onclick: () => this.leave() });
+    this.back = h("button", {
+      type: "button",
+      class: "vnb-button vnb-tooffers",
+      text: "← Offers",
+      onclick: () => this.leave(),
+    });
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
     this.noticeHint = h("span", { class: "vnb-noticehint" });
     this.act = h("button", { type: "button", class: "vnb-button", onclick: () => this.doAction() });
-    this.notice = h("div", { class: "vnb-notice vnb-rentnotice", role: "alert", hidden: true }, h("div", {}, this.noticeTitle, this.noticeText, this.noticeHint), this.act);
+    this.notice = h(
+      "div",
+      { class: "vnb-notice vnb-rentnotice", role: "alert", hidden: true },
+      h("div", {}, this.noticeTitle, this.noticeText, this.noticeHint),
+      this.act,
+    );
     this.foundText = h("pre", { class: "vnb-foundtext" });
-    this.found = h("div", { class: "vnb-found", role: "status", hidden: true }, this.foundText, h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideFound() }));
+    this.found = h(
+      "div",
+      { class: "vnb-found", role: "status", hidden: true },
+      this.foundText,
+      h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideFound() }),
+    );
     this.empty = h(
       "div",
       { class: "vnb-rentempty", hidden: true },
       h("strong", { text: "No offers" }),
-      h("span", { text: "Pass offers to rent_form: a DataFrame, a row, an id or a query. They are tried in order." }),
+      h("span", {
+        text: "Pass offers to rent_form: a DataFrame, a row, an id or a query. They are tried in order.",
+      }),
       h("code", { text: 'vastnb.rent_form(client, "gpu_name=RTX_4090 num_gpus=1")' }),
       h("code", { text: "vastnb.rent_form(client, df.head(3))" }),
     );
     this.code = h("code", { class: "vnb-code", tabindex: 0 });
-    this.copy = h("button", { type: "button", class: "vnb-link", text: "Copy as code", onclick: () => copyText(this.copy, this.state?.code ?? "") });
-    this.left = h("div", { class: "vnb-rentleft" }, this.notice, this.found, this.empty, this.fields.node, this.progress.node);
+    this.copy = h("button", {
+      type: "button",
+      class: "vnb-link",
+      text: "Copy as code",
+      onclick: () => copyText(this.copy, this.state?.code ?? ""),
+    });
+    this.left = h(
+      "div",
+      { class: "vnb-rentleft" },
+      this.notice,
+      this.found,
+      this.empty,
+      this.fields.node,
+      this.progress.node,
+    );
     this.shell = h(
       "div",
       { class: "vnb-rent" },
-      h("header", { class: "vnb-top" }, this.back, this.title, this.simulated, h("div", { class: "vnb-fresh" }, this.credit)),
+      h(
+        "header",
+        { class: "vnb-top" },
+        this.back,
+        this.title,
+        this.simulated,
+        h("div", { class: "vnb-fresh" }, this.credit),
+      ),
       h("div", { class: "vnb-rentbody" }, this.left, this.panel.node),
       h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, this.code, this.copy)),
     );
     this.root.append(this.shell);
     this.shell.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this.state?.phase === "plan" && !event.defaultPrevented && event.target === this.back) this.leave();
+      if (
+        event.key === "Escape" && this.state?.phase === "plan" && !event.defaultPrevented &&
+        event.target === this.back
+      ) this.leave();
     });
   }
 
   begin() {
     const { model, signal } = this;
     this.root.classList.add("vnb-unborn");
-    this.alive = new Alive(model, this.root, this.shell, { signal, name: "The rent form", more: "A machine that was rented keeps running and billing; client.reconcile() lists it.", onLost: () => this.pace.lose(), onFound: () => (this.pace.lost = false) });
+    this.alive = new Alive(model, this.root, this.shell, {
+      signal,
+      name: "The rent form",
+      more: "A machine that was rented keeps running and billing; client.reconcile() lists it.",
+      onLost: () => this.pace.lose(),
+      onFound: () => (this.pace.lost = false),
+    });
     try {
       model.send({ type: "ready" });
     } catch {
@@ -98,12 +143,14 @@ class RentView {
     }
   }
 
+  /** @param {import("./messages.d.ts").Said} message */
   say(message) {
     this.seq += 1;
     this.model.send({ at: Date.now() / 1000 - this.offset, ...message, page: this.page, seq: this.seq });
     if (this.state) this.panel.show(this.state, { settled: false });
   }
 
+  /** @param {FromKernel} message */
   take(message) {
     if (message.type === "state") this.show(message);
     else if (message.type === "pace") this.pace.answered(message);
@@ -121,9 +168,18 @@ class RentView {
     const { phase } = state;
     this.shell.dataset.phase = phase;
     const first = state.offers[0];
-    const verb = phase === "rented" && state.machines.length ? "Rented" : phase === "renting" ? "Renting" : "Rent";
+    const verb = phase === "rented" && state.machines.length
+      ? "Rented"
+      : phase === "renting"
+      ? "Renting"
+      : "Rent";
     const many = phase === "rented" && state.machines.length ? state.machines.length : state.values.count;
-    setText(this.title, first ? `${verb} ${many > 1 ? `${many} × ` : ""}${many > 1 ? first.gpu.replace(/^1× /, "") : first.gpu}` : "Rent a machine");
+    setText(
+      this.title,
+      first
+        ? `${verb} ${many > 1 ? `${many} × ` : ""}${many > 1 ? first.gpu.replace(/^1× /, "") : first.gpu}`
+        : "Rent a machine",
+    );
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;
     setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
@@ -155,7 +211,12 @@ class RentView {
     setText(this.noticeTitle, `${outcome.title}. `);
     setText(this.noticeText, outcome.text);
     setText(this.noticeHint, outcome.hint);
-    const words = { "find out": finding ? "Finding out…" : "Find out", change: "Edit", again: "Try again", search: "Search again" };
+    const words = {
+      "find out": finding ? "Finding out…" : "Find out",
+      change: "Edit",
+      again: "Try again",
+      search: "Search again",
+    };
     const text = words[outcome.action];
     this.action = outcome.action;
     setText(this.act, text ?? "");
@@ -164,7 +225,12 @@ class RentView {
   }
 
   doAction() {
-    const types = { "find out": "find out", change: "back", again: this.state.offers.length ? "review" : "search", search: "search" };
+    const types = {
+      "find out": "find out",
+      change: "back",
+      again: this.state.offers.length ? "review" : "search",
+      search: "search",
+    };
     if (this.action === "again" && this.state.phase === "rented") this.say({ type: "back" });
     this.act.disabled = this.action === "find out";
     this.say({ type: types[this.action] });
@@ -194,4 +260,4 @@ function oneLine(code) {
   return call.replace(/\s*\n\s*/g, " ").replace("( ", "(").replace(/, \)$/, ")");
 }
 
-export default rentForm;
+export default { render: rendered((model, el, signal) => new RentView(model, el, signal)) };

@@ -186,10 +186,10 @@ class RentForm(LiveWidget):
     def result(self) -> Instance | Fleet | None:
         """What was rented; None before, or if nothing was."""
         self._session.drain()
-        if self._session.run is None:
+        if self._session.model.run is None:
             return None
         self._session.seen()
-        return self._session.run.result
+        return self._session.model.run.result
 
     @property
     def machines(self) -> list[Instance]:
@@ -197,7 +197,7 @@ class RentForm(LiveWidget):
         self._session.drain()
         return [
             self._session.instances[one.id]
-            for one in self._session.machines.values()
+            for one in self._session.model.machines.values()
             if not one.is_gone and one.id in self._session.instances
         ]
 
@@ -205,7 +205,7 @@ class RentForm(LiveWidget):
     def error(self) -> BaseException | None:
         """Why nothing was rented, or why it is not known."""
         self._session.drain()
-        return None if self._session.run is None else self._session.run.error
+        return None if self._session.model.run is None else self._session.model.run.error
 
     def to_code(self) -> str:
         """Return the code that rents what the form would rent.
@@ -274,7 +274,9 @@ class RentForm(LiveWidget):
             self._session.close()
 
     def __repr__(self) -> str:
-        ids = ", ".join(str(one.id) for one in self._session.machines.values() if not one.is_gone)
+        ids = ", ".join(
+            str(one.id) for one in self._session.model.machines.values() if not one.is_gone
+        )
         if ids:
             return f"<RentForm: rented {ids}>"
         many = len(self._session.model.offers)
@@ -291,7 +293,7 @@ class RentForm(LiveWidget):
         self._session.on_main(lambda: self._take(content))
 
     def _show_error(self, error: Exception) -> None:
-        self._session.failed(error)
+        self._session.model.failed(error)
         self._tell()
 
     def _take(self, content: Mapping[str, Any]) -> None:
@@ -319,7 +321,6 @@ class RentForm(LiveWidget):
     def _copy(self) -> str:
         return static_form(
             self._session.model,
-            list(self._session.machines.values()),
             simulated=self._session.client.simulated,
             css_class=self.copy_class,
         )

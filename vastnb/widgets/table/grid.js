@@ -1,7 +1,8 @@
 // The offer table: a fixed pool of row elements that moves over any number of rows. Only rows
 // that come into sight are written; sorting, selection and keys need no kernel.
-import { DASH, freshId, h, perFrame, setText } from "../kit/dom.js";
+import { DASH } from "../kit/words.js";
 import { formatCell } from "./store.js";
+import { freshId, h, perFrame, setText } from "../kit/dom.js";
 
 const ROW = 28;
 // On a phone a row is a card of two lines.
@@ -39,9 +40,10 @@ export class Grid {
     this.empty = h(
       "div",
       { class: "vnb-empty", hidden: true },
-      (this.emptyTitle = h("strong", { text: "No offer matches" })),
-      (this.emptyText = h("span", { text: "Nothing in this answer passes all filters." })),
-      onReset && h("button", { class: "vnb-button", type: "button", text: "Reset filters", onclick: onReset }),
+      this.emptyTitle = h("strong", { text: "No offer matches" }),
+      this.emptyText = h("span", { text: "Nothing in this answer passes all filters." }),
+      onReset &&
+        h("button", { class: "vnb-button", type: "button", text: "Reset filters", onclick: onReset }),
     );
     this.canvas = h(
       "div",
@@ -59,7 +61,9 @@ export class Grid {
     host.append(this.frame);
     this.scroll.addEventListener("scroll", () => this.draw(), { signal, passive: true });
     this.scroll.addEventListener("keydown", (event) => this.onKey(event), { signal });
-    this.scroll.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault(), { signal });
+    this.scroll.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault(), {
+      signal,
+    });
     this.canvas.addEventListener("click", (event) => this.onClick(event), { signal });
     this.body.addEventListener("mousemove", (event) => this.onHover(event), { signal });
     this.body.addEventListener("mouseleave", () => this.store.hover(null, this), { signal });
@@ -83,12 +87,22 @@ export class Grid {
     this.canvas.style.minWidth = `${total}px`;
     this.scroll.setAttribute("aria-colcount", String(looks.length + 1));
     this.allBox = h("span", { class: "vnb-check", "aria-hidden": "true" });
-    const all = h("div", { class: "vnb-cell vnb-pick", role: "columnheader", "aria-label": "Select all shown", "aria-colindex": 1 }, this.allBox);
+    const all = h("div", {
+      class: "vnb-cell vnb-pick",
+      role: "columnheader",
+      "aria-label": "Select all shown",
+      "aria-colindex": 1,
+    }, this.allBox);
     all.dataset.col = "-1";
     const heads = looks.map((look, i) => {
       const cell = h(
         "div",
-        { class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`, role: "columnheader", title: look.title || look.name, "aria-colindex": i + 2 },
+        {
+          class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`,
+          role: "columnheader",
+          title: look.title || look.name,
+          "aria-colindex": i + 2,
+        },
         h("span", { class: "vnb-label", text: look.label }),
         look.unit ? h("span", { class: "vnb-unit", text: look.unit }) : null,
         h("span", { class: "vnb-arrow", "aria-hidden": "true" }),
@@ -107,7 +121,11 @@ export class Grid {
 
   makeRow() {
     const row = h("div", { class: "vnb-row", role: "row" });
-    const pick = h("div", { class: "vnb-cell vnb-pick", role: "gridcell" }, h("span", { class: "vnb-check", "aria-hidden": "true" }));
+    const pick = h(
+      "div",
+      { class: "vnb-cell vnb-pick", role: "gridcell" },
+      h("span", { class: "vnb-check", "aria-hidden": "true" }),
+    );
     pick.dataset.col = "-1";
     const cells = this.looks.map((look, i) => {
       const cell = h("div", { class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`, role: "gridcell" });
@@ -196,11 +214,15 @@ export class Grid {
       const text = formatCell(look, column, row);
       if (look.form === "bar") {
         const value = column.number(row);
-        cell.firstChild.firstChild.style.width = value > 0 ? `${Math.max(3, 100 * Math.sqrt(value / column.most))}%` : "0";
+        cell.firstChild.firstChild.style.width = value > 0
+          ? `${Math.max(3, 100 * Math.sqrt(value / column.most))}%`
+          : "0";
         setText(cell.lastChild, text);
       } else if (look.form === "verification") {
         const word = text === DASH ? "unknown" : text;
-        cell.firstChild.className = `vnb-pill vnb-${/^(verified|unverified|deverified)$/.test(word) ? word : "unverified"}`;
+        cell.firstChild.className = `vnb-pill vnb-${
+          /^(verified|unverified|deverified)$/.test(word) ? word : "unverified"
+        }`;
         setText(cell.firstChild, text);
       } else if (look.form === "flag") {
         cell.firstChild.className = `vnb-flag vnb-${text === DASH ? "none" : text}`;
@@ -221,7 +243,9 @@ export class Grid {
     const room = columns.get("disk_space")?.number(row);
     const short = notes.disk !== undefined && room < notes.disk;
     cell.classList.toggle("vnb-short", short);
-    cell.title = short ? `Only ${Math.floor(room)} GB of disk can be had here: less than the ${notes.disk} GB that you ask for` : "";
+    cell.title = short
+      ? `Only ${Math.floor(room)} GB of disk can be had here: less than the ${notes.disk} GB that you ask for`
+      : "";
   }
 
   // What changes without the row's values: selected, hovered, active.

@@ -1,6 +1,7 @@
 // The offers as the page holds them: columns over a binary buffer, which rows are shown, in which
 // order, which are selected. One store belongs to one widget model; any number of views draw it.
-import { DASH, grouped, percent, usd } from "../kit/dom.js";
+import { DASH, grouped, percent, usd } from "../kit/words.js";
+/** @import { Columns, Offers, Rows } from "./messages.d.ts" */
 
 const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f8: Float64Array };
 
@@ -103,6 +104,8 @@ export class OfferStore {
     this.places = new Map();
     this.loaded = false;
     this.notes = {};
+    this.facets = null;
+    this.offset = 0;
   }
 
   on(event, listener, signal) {
@@ -116,6 +119,7 @@ export class OfferStore {
   }
 
   // A whole answer: columns, how they look, and which rows are shown.
+  /** @type {(message: Offers, buffers: DataView[]) => void} */
   load(message, buffers) {
     const bytes = alignedBytes(buffers[0]);
     this.count = message.count;
@@ -138,6 +142,7 @@ export class OfferStore {
   }
 
   // Which rows of the answer are shown; `null` is all of them.
+  /** @type {(message: Offers | Rows | Columns, raw: DataView) => void} */
   show(message, buffer) {
     this.notes = message.notes ?? {};
     if (buffer) {
@@ -150,6 +155,7 @@ export class OfferStore {
   }
 
   // Columns that changed for the same rows (prices after another disk size).
+  /** @type {(message: Columns, buffers: DataView[]) => void} */
   replace(message, buffers) {
     const bytes = alignedBytes(buffers[0]);
     for (const spec of message.columns) {

@@ -9,7 +9,7 @@ import pandas as pd
 
 from vastnb.market.frames.arrays import STRING
 from vastnb.market.frames.credible import codes, machine_numbers, once_a_machine, require
-from vastnb.market.money.pareto import measured
+from vastnb.market.money.formula import measured
 
 _EXACT: Final = 2**53
 

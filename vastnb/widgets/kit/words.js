@@ -1,0 +1,69 @@
+// Money, times, ages and shares in words.
+
+export const DASH = "–";
+
+export const UNDER_A_CENT = "under 1 c";
+
+export function usd(value) {
+  if (Number.isNaN(value)) return DASH;
+  if (value > 0 && value < 0.01) return UNDER_A_CENT;
+  const size = Math.abs(value);
+  const places = size >= 100 ? 2 : size >= 0.1 || size === 0 ? 3 : 4;
+  return `$${grouped(value, places)}`;
+}
+
+const formats = new Map();
+
+export function grouped(value, places) {
+  if (!formats.has(places)) {
+    const options = { minimumFractionDigits: places, maximumFractionDigits: places };
+    formats.set(places, new Intl.NumberFormat("en-US", options));
+  }
+  return formats.get(places).format(value);
+}
+
+export function percent(fraction, places = 1) {
+  if (Number.isNaN(fraction)) return DASH;
+  // 99.96 % must not be rounded up to a promise that nobody gave.
+  const step = 10 ** places;
+  const floored = Math.floor(fraction * 100 * step + 1e-9) / step;
+  return grouped(floored, floored === 100 ? 0 : places);
+}
+
+export function clockTime(seconds) {
+  const when = new Date(seconds * 1000);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`;
+}
+
+// Prices an hour: cents matter where machines cost cents.
+export function hourly(value) {
+  if (value === null || value === undefined) return DASH;
+  if (value > 0 && value < 0.01) return `${UNDER_A_CENT}/h`;
+  const places = value === 0 ? 2 : value < 10 ? 3 : 2;
+  return `$${grouped(value, places)}/h`;
+}
+
+export function dollars(value) {
+  if (value === null || value === undefined) return DASH;
+  return value > 0 && value < 0.01 ? UNDER_A_CENT : `$${grouped(value, 2)}`;
+}
+
+export function span(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 90) return `${s} s`;
+  const minutes = Math.round(s / 60);
+  if (minutes < 90) return `${minutes} min`;
+  const hours = Math.floor(s / 3600);
+  if (hours < 48) return `${hours} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+export function ageText(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 3) return "just now";
+  if (s < 90) return `${s} s old`;
+  if (s < 5400) return `${Math.round(s / 60)} min old`;
+  if (s < 129600) return `${Math.round(s / 3600)} h old`;
+  return `${Math.round(s / 86400)} days old`;
+}
