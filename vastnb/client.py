@@ -1044,7 +1044,9 @@ class Client:
         return dated(frame, {"source": self.base_url}, [answer])
 
     def _ask(self, endpoint: str, id: int, body: Any, *, judge: bool = True) -> Mapping[str, Any]:
-        self.renter.begin()
+        # What an earlier kernel left open can wait: it is taken up in the background, and settled
+        # before anything is created.
+        self.renter.look_after()
         answer = self.transport.call(endpoint, path={"id": id_of(id)}, body=body)
         data = answer.data if isinstance(answer.data, Mapping) else {}
         if judge and data.get("success") is False:

@@ -55,7 +55,7 @@ from vastnb.api.request import (
 )
 from vastnb.api.resources import Cache, Resources, Settings, open_resources
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
-from vastnb.api.secret import Redactor, Secret, veil
+from vastnb.api.secret import Memory, Redactor, Secret, veil
 from vastnb.api.usage import Quota, Traffic, add_rows, quota
 from vastnb.api.wire import Failure, Request, Response
 from vastnb.clock import Clock, SystemClock
@@ -180,6 +180,7 @@ class Transport:
         self._traffic = Traffic()
         self._closed = False
         self._sound: dict[str, float] = {}
+        self._created = Memory()
         self.why_keyless = why_keyless
         self.simulated = False
         self._opened = open_resources(self._settings)
@@ -355,6 +356,8 @@ class Transport:
             if not endpoint.repeatable:
                 least = self._settings.timeout
             within = max(call.deadline - clock.steady(), least)
+            if endpoint.creates:
+                self._created.learn(call.request.body)
             outcome = self._without_secrets(call, resources.wire.exchange(call.request, within))
             now = resources.state.time()
             verdict = judge(endpoint, outcome, now)
@@ -386,7 +389,7 @@ class Transport:
     def _without_secrets(
         self, call: PendingCall, outcome: Response | Failure
     ) -> Response | Failure:
-        """Return what came back without the key, and without what the request carried.
+        """Return what came back without the key, and without what it or a create has carried.
 
         Everything that the service says comes through here, before anybody reads it.
         """
@@ -397,7 +400,8 @@ class Transport:
         headers = CaseInsensitiveDict(outcome.headers)
         if "Location" in headers:
             headers["Location"] = redactor.text(headers["Location"])
-        return Response(outcome.status, headers, redactor.body(outcome.body))
+        body = self._created.body(redactor.body(outcome.body))
+        return Response(outcome.status, headers, body)
 
     def _turn(
         self, resources: Resources, call: PendingCall, deadline: float

@@ -2,7 +2,7 @@
 
 Just before offers are tried they are searched again by their ids, past the cache and with the
 user's disk, so that what is compared with `max_dph` (and reckoned with for a budget) is what the
-service asks now.
+service asks now. If that fails nothing is rented: a price may have risen since it was seen.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from vastnb.api.answers import Answer
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
-from vastnb.errors import RateLimited, ServerError
+from vastnb.errors import RateLimited, ServerError, VastError
 from vastnb.fleet.rent.offer import Kind, Offer, bid_for, found_offer
 from vastnb.fleet.rent.spec import Order
 
@@ -22,6 +23,9 @@ CHUNK: Final = 32
 FRESH: Final = 60.0
 """Seconds for which a price is the price of the last moment. Ten creates take forty."""
 
+PATIENCE: Final = 60.0
+AGAIN: Final = 10.0
+"""Seconds for which a check that fails is tried again, and from one try to the next."""
 
 RISEN: Final = 1.2
 """How many times the price that the user has seen an offer may cost, without a `max_dph`."""
@@ -119,12 +123,12 @@ class Candidates:
         Raises
         ------
         VastError
-            If prices must be known and cannot be asked for. Nothing was sent.
+            If the prices cannot be asked for. Nothing was sent for these offers.
         """
         some, self._waiting = self._waiting[:CHUNK], self._waiting[CHUNK:]
         now = self._search(some)
         self._checked_at = self._clock.time()
-        self._sort_out(some, {one.id: one for one in some} if now is None else now)
+        self._sort_out(some, now)
 
     def offer(self, offer_id: int) -> Offer:
         """Return one that is at hand."""
@@ -146,12 +150,8 @@ class Candidates:
         if over:
             self._over(over)
 
-    @property
-    def _must_check(self) -> bool:
-        return self._price_needed or isinstance(self._bid, str)
-
-    def _search(self, offers: Sequence[Offer]) -> dict[int, Offer] | None:
-        """Return the offers as they are now; None if they cannot be asked for and need not be."""
+    def _search(self, offers: Sequence[Offer]) -> dict[int, Offer]:
+        """Return the offers as they are now."""
         if not offers:
             return {}
         body: dict[str, Any] = {
@@ -163,24 +163,32 @@ class Candidates:
             "limit": len(offers),
             "allocated_storage": self._order.disk,
         }
-        try:
-            answer = self._call("search_offers", body=body, refresh=True)
-        except (RateLimited, ServerError) as error:
-            if not self._must_check:
-                return None
-            error.add_note("The price could not be checked again, so nothing was sent.")
-            raise
-        if answer.stale:
-            if not self._must_check:
-                return None
-            raise ServerError(
-                "The price could not be checked again at the last moment "
-                f"({answer.stale_reason}). Nothing was rented by this. Try again in a while.",
-                code="price_not_checked",
-            )
+        answer = self._asked(body)
         kind: Kind = "on-demand" if self._bid is None else "interruptible"
         rows = [found_offer(row, kind, self._order.disk) for row in answer.data["offers"]]
         return {one.id: one for one in rows}
+
+    def _asked(self, body: Mapping[str, Any]) -> Answer:
+        """Ask for prices, again and again for a while; an older answer is none."""
+        until = self._clock.steady() + PATIENCE
+        while True:
+            error: VastError
+            try:
+                answer = self._call("search_offers", body=body, refresh=True)
+            except (RateLimited, ServerError) as failed:
+                error = failed
+            else:
+                if not answer.stale:
+                    return answer
+                error = ServerError(f"Only an older answer is at hand ({answer.stale_reason}).")
+            if isinstance(error, RateLimited) or self._clock.steady() + AGAIN > until:
+                error.message = (
+                    "The price could not be checked at the last moment, so no create was sent and "
+                    f"nothing was rented by this. Try again in a while. {error.message}"
+                )
+                error.args, error.code = (error.message,), error.code or "price_not_checked"
+                raise error
+            self._clock.sleep(AGAIN)
 
     def _unacceptable(self, offer: Offer) -> str:
         disk = self._order.disk
