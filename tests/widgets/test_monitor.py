@@ -19,7 +19,6 @@ import vastnb
 from vastnb.client import Client
 from vastnb.sim import Fault
 from vastnb.sim.payload_texts import BEACON
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.pace import THREAD
 from vastnb.widgets.monitor.widget import Monitor, monitor
 
@@ -275,7 +274,9 @@ def test_running_the_cell_again_keeps_what_is_known_and_adds_nothing(
     rent(market, "bad-image")
     market.world.advance(minutes=5)
     runs = iter(range(1000))
-    monkeypatch.setattr(registry, "this_cell", lambda: ("cell", f"run {next(runs)}"))
+    monkeypatch.setattr(
+        "vastnb.widgets.kit.widget.this_cell", lambda: ("cell", f"run {next(runs)}")
+    )
     Page(monitor(client))
     gc.collect()
     widgets, threads = len(ipywidgets.widgets.widget._instances), threading.active_count()

@@ -26,10 +26,10 @@ from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.explorer.past import compared
 from vastnb.widgets.explorer.view import beside_rows, static_copy, status_of
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.search import Fetching, Problem, Request, answer
+from vastnb.widgets.kit.widget import one_a_place
 from vastnb.widgets.table.columns import EXPLORER_COLUMNS
 from vastnb.widgets.table.widget import RowsWidget
 
@@ -91,8 +91,7 @@ def explore(
     understood = parse_query(query, **keywords)
     state = FilterState.from_query(understood, type=type, disk=storage)
     explorer = Explorer(client, state, limit=limit)
-    cell, run = registry.this_cell()
-    registry.replace(explorer, "explore", key or cell, None if key else run)
+    one_a_place(explorer, key)
     explorer.take_up()
     return explorer
 
@@ -138,11 +137,8 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         self._answers = 0
         self.observe(self._on_filters, "filters")
         self.observe(self._on_order, "order")
-        try:
+        with self._closed_on_error():
             self._fetch_now(model.change(state).request)
-        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
-            self.close()
-            raise
 
     # -- for the user -------------------------------------------------------------------------
 
