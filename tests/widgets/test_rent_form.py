@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import vastnb.widgets.kit.registry as registry
 from vastnb.client import Client
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown
@@ -265,7 +264,7 @@ def test_a_cell_that_is_run_again_takes_the_rent_over(
     client: Client, market: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = iter([("cell", "1"), ("cell", "2")])
-    monkeypatch.setattr(registry, "this_cell", lambda: next(runs))
+    monkeypatch.setattr("vastnb.widgets.kit.widget.this_cell", lambda: next(runs))
     market.faults.add(Fault("create_instance", "delay", seconds=0.6))
     first = rent_form(client, QUERY, image="a/b", disk=20)
     page = Page(first)
