@@ -20,12 +20,12 @@ from vastnb.fleet.rent.journal import Journal, data_dir
 from vastnb.fleet.rent.obligations import NEGLECTED
 from vastnb.fleet.rent.plan import State
 from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, this_process
-from vastnb.fleet.rent.replacement import rent_again
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
 from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent
+from .inside import rent_again
 from .test_journal import a_dead_process
 from .test_reconcile import rent_and_forget
 

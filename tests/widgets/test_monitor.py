@@ -243,7 +243,7 @@ def test_a_deadline_is_shown_and_what_runs_after_it_is_a_notice(
     client, market, clock, open_monitor: Opener
 ) -> None:
     box = client.rent("num_gpus=1", image="pytorch/pytorch", max_hours=2)
-    client._desk.guard.close()  # as if the kernel that guards it had died
+    client.renter.guard.close()  # as if the kernel that guards it had died
     page = open_monitor()
     assert page.row(box.id)["deadline"] == pytest.approx(clock.time() + 7200, abs=120)
     clock.advance(7300)

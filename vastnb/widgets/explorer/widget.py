@@ -19,7 +19,6 @@ import pandas as pd
 import traitlets
 
 from vastnb.errors import QueryError, VastError
-from vastnb.fleet.guarding import look_after
 from vastnb.market.narrow import REPRICED
 from vastnb.market.query.query import Query, parse_query
 from vastnb.widgets.explorer.drawer import Drawer, makes_no_widget_of_a_click
@@ -129,7 +128,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         model = ExplorerModel(state, limit=limit)
         super().__init__(filters=state.page())
         self._set_up(client)
-        look_after(client)
+        client.renter.look_after()
         self._drawer = Drawer(client)
         self._bells = Bells(client)
         self._model = model

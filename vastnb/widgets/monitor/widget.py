@@ -217,7 +217,7 @@ class Monitor(LiveWidget):
     # -- on the main thread -----------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self._client._clock_of_fleet().time()
+        return self._client.transport.clock.time()
 
     def _drain(self) -> None:
         """Take what other threads have brought, where no loop does it."""

@@ -296,7 +296,7 @@ class RentSession:
 
     @property
     def _account(self) -> str:
-        return self.client._fleet_base.account
+        return self.client.transport.account
 
     def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
         self._aside.do(work, take, self.model.failed)
@@ -392,7 +392,7 @@ class RentSession:
         return replace(machine, receipt=Receipt(ran, None if spent is None else spent.usd))
 
     def _clock(self) -> float:
-        return self.client._clock_of_fleet().time()
+        return self.client.transport.clock.time()
 
     def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
         number, url, trouble = found
