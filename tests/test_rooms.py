@@ -10,7 +10,7 @@ import vastnb
 
 ROOT = Path(vastnb.__file__).parent
 FLOORS = (
-    "errors", "clock", "values", "wording", "html", "api", "market.tables", "market.query",
+    "_version", "errors", "clock", "values", "wording", "html", "api", "market.tables", "market.query",
     "market.frames", "market.money", "market", "market.history",
 )  # fmt: skip
 """From the lowest up. A module belongs to the longest name that it begins with."""
