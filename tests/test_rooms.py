@@ -10,8 +10,8 @@ import vastnb
 
 ROOT = Path(vastnb.__file__).parent
 FLOORS = (
-    "_version", "errors", "clock", "values", "wording", "html", "api", "market.tables", "market.query",
-    "market.frames", "market.money", "market", "market.history",
+    "_version", "errors", "clock", "values", "wording", "html", "api", "market.tables",
+    "market.query", "market.frames", "market.money", "market", "market.history",
 )  # fmt: skip
 """From the lowest up. A module belongs to the longest name that it begins with."""
 
