@@ -510,7 +510,14 @@ class RemoteKernel:
             file = Path(place) / "values"
             file.touch(0o600)
             file.write_bytes(data)
-            return values.load(str(file), self.trust), len(data)
+            found = values.load(str(file), self.trust)
+        if set(found) != set(names):  # others would take the place of the caller's own
+            raise RemoteError(
+                f"Instance {self.session.instance_id} sent other variables than were asked for. "
+                "Nothing was taken over.",
+                instance_id=self.session.instance_id,
+            )
+        return found, len(data)
 
     def _file(self) -> str:
         return f'"$HOME"/.vastnb/kernels/{self.name}/values-{secrets.token_hex(8)}'
