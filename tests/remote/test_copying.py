@@ -238,6 +238,15 @@ def test_what_would_run_here_by_itself_is_not_downloaded(
     assert tree(tmp_path / "here") == {"m.py": b"x"}
 
 
+def test_a_download_gives_other_users_of_this_computer_no_rights(
+    copier: Copier, machine: Machine, tmp_path: Path
+) -> None:
+    (machine.workspace / "tool").write_text("x")
+    (machine.workspace / "tool").chmod(0o6777)
+    copier.down("tool", tmp_path / "tool")
+    assert (tmp_path / "tool").stat().st_mode & 0o6002 == 0
+
+
 def test_odd_names_are_not_taken_for_others(
     copier: Copier, machine: Machine, tmp_path: Path
 ) -> None:

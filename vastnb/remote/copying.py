@@ -386,6 +386,8 @@ def _rsync(
     ]  # fmt: skip
     if up:  # its remote half makes the directories within it, but not the one itself
         line.append(f"--rsync-path=mkdir -p -- {shlex.quote(ends.remote)} && rsync")
+    else:  # a program that acts as this user for whoever starts it
+        line.append("--chmod=ug-s,o-w")
     if not what.changed and not again:
         line.append("--whole-file")  # nothing is there to compare with
     if ends.only:

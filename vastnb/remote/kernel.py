@@ -39,6 +39,7 @@ Show = Callable[[str, Mapping[str, Any]], None]
 
 CHANNELS: Final = {"shell": 1, "iopub": 2, "control": 4}
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}", re.ASCII)
+_AT: Final = re.compile(r"\d{1,10} /tmp/vnbk-\w+ (new|old)", re.ASCII)
 _QUIET: Final = 2.0
 """Seconds without a message after which it is asked whether the kernel still lives."""
 _AFTER_INTERRUPT: Final = 10.0
@@ -140,7 +141,7 @@ class RemoteKernel:
             )
             first, _, rest = told.strip().partition("\n")
             word, *more = first.split()
-            if word == "at" and len(more) == 3:
+            if word == "at" and _AT.fullmatch(" ".join(more)):
                 return int(more[0]), more[1], rest.strip(), more[2] == "new"
             if word == "none":
                 raise self._died()
