@@ -95,6 +95,7 @@ def test_two_cheap_24_gb_cards_in_the_eu_for_three_hours_and_five_dollars(
     # An hour more, on a click; and at the end what it has cost.
     before = nb.evaluate("[one.deadline.timestamp() for one in explorer.rent_form.machines]")
     page.click(".vnb-later >> nth=0")
+    page.click("button:visible:has-text('Extend by 1 h for about')")
     page.wait_for_timeout(1500)
     after = nb.evaluate("[one.deadline.timestamp() for one in explorer.rent_form.machines]")
     assert sorted(round(b - a) for a, b in zip(before, after, strict=True)) == [0, 3600]

@@ -14,6 +14,7 @@ from vastnb.errors import (
     OfferGone,
     OutcomeUnknown,
     QueryError,
+    RateLimited,
     ServerError,
 )
 from vastnb.fleet.instance import Fleet, Instance
@@ -22,6 +23,7 @@ from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
 from .guarding import finish
+from .inside import calls_through, transport_of
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 
@@ -113,6 +115,28 @@ def test_without_a_checked_price_nothing_is_rented_under_a_limit(
     with pytest.raises(ServerError):
         client.rent(offers, **ORDER, max_dph=1.0)
     assert server.calls("create_instance") == 0
+
+
+@pytest.mark.parametrize("kind", ["503", "429", "drop-before"])
+@pytest.mark.parametrize("verb", ["rent", "create"])
+def test_without_a_checked_price_nothing_is_rented_without_a_limit_either(
+    client: vastnb.Client, server: Server, offers: Any, clock: ManualClock, kind: Any, verb: str
+) -> None:
+    clock.advance(30)
+    server.faults.add(Fault("search_offers", kind, nth=1, times=1000))
+    act: Any = client.rent if verb == "rent" else client.create_instance
+    with pytest.raises((ServerError, RateLimited), match="nothing was rented"):
+        act(offers.head(1) if verb == "rent" else offers.iloc[0], **ORDER)
+    assert server.calls("create_instance") == 0
+
+
+def test_a_check_of_the_price_that_fails_for_a_while_is_tried_again(
+    client: vastnb.Client, server: Server, offers: Any, clock: ManualClock
+) -> None:
+    clock.advance(30)
+    server.faults.add(Fault("search_offers", "503", nth=1, times=6))
+    client.rent(offers.head(1), **ORDER)
+    assert len(alive(server)) == 1
 
 
 def test_ten_machines_take_the_paced_minimum_and_no_429(
@@ -207,7 +231,7 @@ def test_ctrl_c_says_what_runs(
     client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    call, sent = client._fleet_base.call, []
+    call, sent = transport_of(client).call, []
 
     def interrupted(endpoint: str, **request: Any) -> Any:
         sent.append(endpoint)
@@ -215,11 +239,7 @@ def test_ctrl_c_says_what_runs(
             raise KeyboardInterrupt
         return call(endpoint, **request)
 
-    monkeypatch.setattr(
-        client,
-        "_fleet_base",
-        client._fleet_base._replace(call=interrupted),  # type: ignore[arg-type]
-    )
+    calls_through(client, interrupted, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         client.rent("num_gpus=1", count=5, **ORDER)
     said = capsys.readouterr().err

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vastnb
-from vastnb.api.secret import HIDDEN, Redactor, Secret, veil
+from vastnb.api.secret import HIDDEN, Memory, Redactor, Secret, veil
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.rent.events import RentEvent
@@ -170,6 +170,53 @@ def test_no_verb_repeats_the_key(
         shown = _frames(error)
     assert server.api_key not in shown
     assert server.api_key.encode() not in _on_disk(tmp_path)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
+@pytest.mark.parametrize(
+    ("endpoint", "act"),
+    [
+        ("manage_instance", lambda c, i: c.stop_instance(i)),
+        ("manage_instance", lambda c, i: c.label_instance(i, "x")),
+        ("manage_instance", lambda c, i: c.start_instance(i)),
+        ("change_bid", lambda c, i: c.change_bid(i, 0.5)),
+        ("reboot_instance", lambda c, i: c.reboot_instance(i)),
+        ("destroy_instance", lambda c, i: c.destroy_instance(i)),
+        ("show_instance", lambda c, i: c.show_instance(i)),
+    ],
+)
+def test_later_answers_do_not_repeat_what_a_create_has_carried(
+    client: vastnb.Client, server: Server, tmp_path: Path, endpoint: str, act: Any, status: int
+) -> None:
+    box = client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    said = {"success": False, "error": f"bad {TOKEN}", "msg": SAID}
+    server.faults.add(Fault(endpoint, "answer", nth=None, status=status, body=said))
+    with pytest.raises(VastError) as refused:
+        act(client, box.id)
+    _clean(_frames(refused.value))
+    server.faults.clear()
+    _clean(_on_disk(tmp_path))
+
+
+def test_a_status_message_that_repeats_the_environment_shows_nothing_of_it(
+    client: vastnb.Client, server: Server
+) -> None:
+    box = client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    server.world.instances[box.id].status_msg = f"Error: {SAID}"
+    _clean(str(client.show_instances().to_dict()))
+    _clean(str(client.watcher.snapshot))
+    _clean(str(box.record()["status_msg"]))
+
+
+def test_what_a_state_says_is_read_as_it_is_whatever_an_environment_holds() -> None:
+    memory = Memory()
+    memory.learn(json.dumps({"env": {"MODE": "running", "MARK": "abcdef0123"}}).encode())
+    record = {"actual_status": "running", "extra_env": [["MARK", "abcdef0123"]], "status_msg": "ok"}
+    body = json.dumps({"instances": [record]}).encode()
+    assert memory.body(body) is body
+    record["status_msg"] = "now running, abcdef0123"
+    clean = json.loads(memory.body(json.dumps({"instances": [record]}).encode()))
+    assert clean["instances"][0] == {**record, "status_msg": f"now {HIDDEN}, {HIDDEN}"}
 
 
 # -- the parts -------------------------------------------------------------------------------------

@@ -20,12 +20,12 @@ from vastnb.fleet.rent.journal import Journal, data_dir
 from vastnb.fleet.rent.obligations import NEGLECTED
 from vastnb.fleet.rent.plan import State
 from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, this_process
-from vastnb.fleet.rent.replacement import rent_again
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
 from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent
+from .inside import rent_again
 from .test_journal import a_dead_process
 from .test_reconcile import rent_and_forget
 
@@ -286,6 +286,41 @@ def test_a_handle_that_is_dropped_unused_says_that_its_machine_bills(
     with rent(client):
         pass
     assert "dropped" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda c, i: c.stop_instance(i),
+        lambda c, i: c.reboot_instance(i),
+        lambda c, i: c.label_instance(i, "x"),
+        lambda c, i: c.change_bid(i, 0.5),
+    ],
+)
+def test_what_is_asked_of_a_machine_does_not_wait_for_the_past(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal, act: Any
+) -> None:
+    first = connect()
+    box = rent(first)
+    server.faults.add(Fault("create_instance", "504", nth=1))
+    server.faults.add(Fault("show_instances", "503", nth=1, times=10_000))
+    with pytest.raises(OutcomeUnknown):
+        rent(first)
+    guard_of(first).close()
+    for entry in entries(first):
+        journal.update(entry, **a_dead_process()._asdict())
+    second = connect()
+    before = len(server.seen)
+    act(second, box.id)
+    asked = [one.endpoint for one in server.seen[before:]]
+    acts = {"manage_instance", "reboot_instance", "change_bid"}
+    assert next(at for at, one in enumerate(asked) if one in acts) <= 3
+    with pytest.raises(OutcomeUnknown):
+        rent(second)
+    assert server.calls("create_instance") == 2, "no create before the past is settled"
+    server.faults.clear()
+    finish(second, clock)
+    assert not [one for one in entries(second) if one.is_open]
 
 
 # -- ended, and in time --------------------------------------------------------------------------

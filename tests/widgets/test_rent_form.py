@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import vastnb.widgets.kit.registry as registry
 from vastnb.client import Client
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown
@@ -265,7 +264,7 @@ def test_a_cell_that_is_run_again_takes_the_rent_over(
     client: Client, market: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = iter([("cell", "1"), ("cell", "2")])
-    monkeypatch.setattr(registry, "this_cell", lambda: next(runs))
+    monkeypatch.setattr("vastnb.widgets.kit.widget.this_cell", lambda: next(runs))
     market.faults.add(Fault("create_instance", "delay", seconds=0.6))
     first = rent_form(client, QUERY, image="a/b", disk=20)
     page = Page(first)
@@ -287,7 +286,7 @@ def test_a_rent_that_ended_unseen_is_shown_by_the_next_form(client: Client, mark
     first = rent_form(client, QUERY, image="a/b", disk=20)
     page = Page(first)
     page.click(page.review())
-    run = first._session.run
+    run = first._session.model.run
     first.close()
     assert run is not None and run.wait(20)
     second = rent_form(client, QUERY, image="a/b", disk=20)
@@ -379,13 +378,13 @@ def test_secrets_are_in_no_trait_copy_repr_or_picture(page: Page, form: RentForm
     everything = "".join(
         [
             repr(form), str(form.get_state()), str(form._repr_mimebundle_()), form.to_code(),
-            str(page.messages), repr(form._session.model.plan), repr(form._session.run),
+            str(page.messages), repr(form._session.model.plan), repr(form._session.model.run),
         ]
     )  # fmt: skip
     for secret in (SECRET, "also_very_secret"):
         assert secret not in everything
     assert 'os.environ["HF_TOKEN"]' in form.to_code()
-    assert form._session.run is not None and form._session.run.arguments == {}
+    assert form._session.model.run is not None and form._session.model.run.arguments == {}
     page.say("reveal", field="env", name="HF_TOKEN")
     assert page.messages[-2] == {
         "type": "secret", "field": "env", "name": "HF_TOKEN", "value": SECRET, "page": "page",

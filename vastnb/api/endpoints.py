@@ -79,6 +79,12 @@ class Endpoint(NamedTuple):
     holds: Holds = "rows"
     creates: bool = False
 
+    @property
+    def words(self) -> str:
+        """What it does, in words: ``"search offers"``."""
+        words = self.name.replace("_", " ").replace("gpu", "GPU")
+        return f"fetch {words}" if words.startswith("GPU") else words
+
 
 def _table(*rows: Endpoint) -> dict[str, Endpoint]:
     return {row.name: row for row in rows}

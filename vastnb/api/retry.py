@@ -152,7 +152,7 @@ def _failed(endpoint: Endpoint, trouble: Trouble, at: Situation) -> ServerError:
         else "It may have taken effect; look before doing anything that depends on it."
     )
     return ServerError(
-        f"{endpoint.name} was tried {tries}, and then: {trouble.what}. {effect} Check the network, "
+        f"Could not {endpoint.words}: {trouble.what} (tried {tries}). {effect} Check the network, "
         "then try again.",
         status=trouble.status,
     )

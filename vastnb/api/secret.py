@@ -150,17 +150,7 @@ class Redactor:
     def __init__(self, key: Secret, body: bytes | None = None) -> None:
         secrets = {key.reveal()} if key else set()
         secrets |= set(_secrets_in(json.loads(body) if body else None))
-        found = {form for one in secrets for form in _forms(one)}
-        ordered = sorted(found, key=len, reverse=True)
-        whole = [re.escape(one) for one in ordered if len(one) >= _LONG]
-        words = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in ordered if len(one) < _LONG]
-        pattern = re.compile("|".join([*KEPT_FIELDS, *whole, *words]))
-
-        def text(said: str) -> str:
-            said = pattern.sub(lambda m: m[0] if m[0] in KEPT_FIELDS else HIDDEN, said)
-            return _without_cut_tail(said, ordered)
-
-        self._text = text
+        self._text, _ = _redaction(secrets)
         self._has_key = key.found_in
         self._all = body is not None
 
@@ -193,6 +183,74 @@ class Redactor:
                 for name, one in data.items()
             }
         return [self._data(one) for one in data] if isinstance(data, list) else data
+
+
+class Memory:
+    """Takes the secrets of earlier creates out of what the service says later.
+
+    Only its prose is changed (see `PROSE`): an environment may hold the word ``running``, and what
+    a state, an id or a marker says must be read as it is.
+    """
+
+    def __init__(self) -> None:
+        self._known: Callable[[], frozenset[str]] = frozenset
+        self._text, self._finds = _redaction(())
+
+    def learn(self, body: bytes | None) -> None:
+        """Remember the secrets of a create's body, until the process ends."""
+        known = self._known()
+        both = known.union(_secrets_in(json.loads(body) if body else None))
+        if both != known:
+            self._known = lambda: both
+            self._text, self._finds = _redaction(both)
+
+    def body(self, body: bytes) -> bytes:
+        """Return an answer's body without them."""
+        if not self._finds(body):
+            return body
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError):
+            return self._text(body.decode("utf-8", "replace")).encode()
+        clean = self._data(data, prose=isinstance(data, str))
+        return body if clean == data else json.dumps(clean).encode()
+
+    def _data(self, data: Any, *, prose: bool) -> Any:
+        if isinstance(data, str):
+            return self._text(data) if prose else data
+        if isinstance(data, dict):
+            return {
+                name: self._data(one, prose=prose or name in PROSE) for name, one in data.items()
+            }
+        return [self._data(one, prose=prose) for one in data] if isinstance(data, list) else data
+
+
+PROSE = frozenset(["msg", "message", "detail", "error", "reason", "status_msg"])
+"""Fields of an answer in which the service speaks in sentences."""
+
+
+def _redaction(secrets: Iterable[str]) -> tuple[Callable[[str], str], Callable[[bytes], bool]]:
+    """Return what takes secrets out of a text, and what says whether a body may have any.
+
+    They live in a closure: neither a debugger nor a traceback shows them.
+    """
+    found = {form for one in secrets for form in _forms(one)}
+    ordered = sorted(found, key=len, reverse=True)
+    whole = [re.escape(one) for one in ordered if len(one) >= _LONG]
+    words = [rf"(?<!\w){re.escape(one)}(?!\w)" for one in ordered if len(one) < _LONG]
+    pattern = re.compile("|".join([*KEPT_FIELDS, *whole, *words]))
+    # A message may be cut in the middle of one.
+    heads = {one[:_LONG].encode() for one in ordered}
+    anywhere = re.compile(b"|".join(map(re.escape, heads))) if heads else None
+
+    def text(said: str) -> str:
+        said = pattern.sub(lambda m: m[0] if m[0] in KEPT_FIELDS else HIDDEN, said)
+        return _without_cut_tail(said, ordered)
+
+    def finds(body: bytes) -> bool:
+        return anywhere is not None and bool(anywhere.search(body) or _ESCAPED.search(body))
+
+    return text, finds
 
 
 def _secrets_in(body: Any) -> Iterator[str]:
@@ -251,4 +309,4 @@ def without_secrets(data: Any) -> Any:
     return data
 
 
-__all__ = ["HIDDEN", "Redactor", "Secret", "veil", "without_secrets"]
+__all__ = ["HIDDEN", "Memory", "Redactor", "Secret", "veil", "without_secrets"]

@@ -46,6 +46,7 @@ from vastnb.api.progress import Nap, WaitHook, wait_line
 from vastnb.api.request import (
     PendingCall,
     body_of,
+    identity_of,
     kept_answer,
     key_of,
     made_key,
@@ -54,7 +55,7 @@ from vastnb.api.request import (
 )
 from vastnb.api.resources import Cache, Resources, Settings, open_resources
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
-from vastnb.api.secret import Redactor, Secret, veil
+from vastnb.api.secret import Memory, Redactor, Secret, veil
 from vastnb.api.usage import Quota, Traffic, add_rows, quota
 from vastnb.api.wire import Failure, Request, Response
 from vastnb.clock import Clock, SystemClock
@@ -133,6 +134,12 @@ class Transport:
 
     Attributes
     ----------
+    account : str
+        Fingerprint of key and server.
+    on_wait : WaitHook
+        Shows waits.
+    why_keyless : str or None
+        Why there is no key.
     simulated : bool
         Whether an answer has come from the simulated market.
     """
@@ -167,11 +174,13 @@ class Transport:
             clock=clock or SystemClock(),
             endpoints=endpoints,
         )
-        self._on_wait: WaitHook = on_wait or wait_line
+        self.on_wait: WaitHook = on_wait or wait_line
+        self.account = identity_of(api_key, self._settings.base_url)
         self._chance = chance
         self._traffic = Traffic()
         self._closed = False
         self._sound: dict[str, float] = {}
+        self._created = Memory()
         self.why_keyless = why_keyless
         self.simulated = False
         self._opened = open_resources(self._settings)
@@ -183,6 +192,16 @@ class Transport:
     def base_url(self) -> str:
         """The server's address."""
         return self._settings.base_url
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._settings.clock
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for each step on the socket."""
+        return self._settings.timeout
 
     # -- public ------------------------------------------------------------------------------
 
@@ -312,7 +331,7 @@ class Transport:
             return hit
         left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
-        waiting = partial(self._on_wait, call.endpoint.name, reason="another thread asks the same")
+        waiting = partial(self.on_wait, call.endpoint.name, reason="another thread asks the same")
         with resources.locks.holding(call.key, patience, waiting) as held:
             hit, older = self._look(resources, call)
             if hit:
@@ -337,6 +356,8 @@ class Transport:
             if not endpoint.repeatable:
                 least = self._settings.timeout
             within = max(call.deadline - clock.steady(), least)
+            if endpoint.creates:
+                self._created.learn(call.request.body)
             outcome = self._without_secrets(call, resources.wire.exchange(call.request, within))
             now = resources.state.time()
             verdict = judge(endpoint, outcome, now)
@@ -368,7 +389,7 @@ class Transport:
     def _without_secrets(
         self, call: PendingCall, outcome: Response | Failure
     ) -> Response | Failure:
-        """Return what came back without the key, and without what the request carried.
+        """Return what came back without the key, and without what it or a create has carried.
 
         Everything that the service says comes through here, before anybody reads it.
         """
@@ -379,7 +400,8 @@ class Transport:
         headers = CaseInsensitiveDict(outcome.headers)
         if "Location" in headers:
             headers["Location"] = redactor.text(headers["Location"])
-        return Response(outcome.status, headers, redactor.body(outcome.body))
+        body = self._created.body(redactor.body(outcome.body))
+        return Response(outcome.status, headers, body)
 
     def _turn(
         self, resources: Resources, call: PendingCall, deadline: float
@@ -414,7 +436,7 @@ class Transport:
 
         nap = Nap(self._settings.clock, self._check_open)
         try:
-            return nap.take(seconds, self._on_wait(name, seconds, reason), peek)
+            return nap.take(seconds, self.on_wait(name, seconds, reason), peek)
         finally:
             self._traffic.add(name, waited_s=nap.passed)
 

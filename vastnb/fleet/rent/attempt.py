@@ -1,22 +1,24 @@
 """One attempt, from the journal to its outcome.
 
-`Desk.send` writes the attempt down, sends the create once, and reads the answer. Whatever is not a
-clear answer leaves the attempt unknown, and `Desk.find_out` settles that before anything else is
-sent. What an answer means is decided in `vastnb.fleet.rent.outcomes`, from values only.
+`Sender.send` writes the attempt down, sends the create once, and reads the answer. Whatever is not
+a clear answer leaves the attempt unknown, and `Sender.find_out` settles that before anything else
+is sent. What an answer means (`read_answer`) and what the user is told of it (`outcome`, `unknown`,
+`blocked`, `still_there`) is decided from values only.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
-from vastnb.api.progress import WaitHook, silent
-from vastnb.api.transport import Call
-from vastnb.clock import Clock
+from vastnb.api.answers import own_refusal
+from vastnb.api.text import plain
+from vastnb.api.transport import Call, Transport
 from vastnb.errors import (
     AuthError,
+    InstanceFailed,
     InvalidRequest,
     JournalError,
     NoCredit,
@@ -27,20 +29,197 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.fleet.env import new_marker
-from vastnb.fleet.rent.account import Account
+from vastnb.fleet.rent.candidates import Offer
 from vastnb.fleet.rent.deadline import Bounds
 from vastnb.fleet.rent.journal import Entry, Journal
 from vastnb.fleet.rent.obligations import Holder, obligation
-from vastnb.fleet.rent.offer import Offer
 from vastnb.fleet.rent.on_machine import with_line
-from vastnb.fleet.rent.outcomes import Attempt, blocked, outcome, read_answer, unknown
 from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
 from vastnb.fleet.rent.spec import Order
 from vastnb.values import number
 
-if TYPE_CHECKING:
-    from vastnb.fleet.rent.guard import Guard
+
+class Read(NamedTuple):
+    """What an answer to a create says: where the attempt stands, the machine, and why."""
+
+    state: State
+    contract: int | None = None
+    why: str = ""
+
+
+def read_answer(data: Any) -> Read:
+    """Say what the answer to a create means.
+
+    A machine that exists is one that the answer names. A refusal is one that says so in words
+    that the service is known to use. Anything else is unknown, and is found out.
+
+    Parameters
+    ----------
+    data : Any
+        The decoded JSON.
+    """
+    if not isinstance(data, Mapping):
+        return Read(State.UNKNOWN, None, "an answer that is not understood")
+    named = data.get("new_contract")
+    contract = _id(named)
+    if contract is not None:
+        created = data.get("success") is not False
+        return Read(State.CREATED if created else State.STILLBORN, contract)
+    if named is None and own_refusal(200, data) is not None:
+        said = ": ".join(str(data[k]) for k in ("error", "msg") if data.get(k))
+        return Read(State.REFUSED, None, plain(said))
+    return Read(State.UNKNOWN, None, "an answer without a contract")
+
+
+@dataclass
+class Attempt:
+    """What came of one offer.
+
+    Parameters
+    ----------
+    offer : Offer
+        What was asked for.
+    price : float or None
+        $/h with the disk, as known when it was sent.
+    case : Case or None
+        Where it stands; None if it was passed over.
+    error : VastError or None
+        Why there is no machine.
+    passed_over : str
+        Why it was not tried, in words.
+    """
+
+    offer: Offer
+    price: float | None = None
+    case: Case | None = None
+    error: VastError | None = None
+    passed_over: str = ""
+
+    @property
+    def state(self) -> State | None:
+        """Where it stands."""
+        return self.case.state if self.case else None
+
+    @property
+    def instance_id(self) -> int | None:
+        """The machine that came of it, be it destroyed by now."""
+        return self.case.contract if self.case else None
+
+    @property
+    def deadline(self) -> float | None:
+        """When the machine is to end, epoch seconds."""
+        return self.case.entry.deadline if self.case and self.case.entry else None
+
+
+def outcome(attempt: Attempt, was: State) -> VastError | None:
+    """Return the error that says what came of an attempt that was settled; None for a machine.
+
+    Parameters
+    ----------
+    attempt : Attempt
+        After settling.
+    was : State
+        Before it.
+    """
+    case = attempt.case
+    if case is None or case.state in LIVE:
+        return None
+    if case.state in UNSETTLED:
+        return unknown(attempt)
+    if case.state is State.ABSENT:
+        return ServerError(
+            f"The answer to renting {attempt.offer} was lost; {case.seen.clean} complete lists of "
+            "your instances show that nothing was created. Nothing was rented or charged. You may "
+            "try it again.",
+            code="proved_absent",
+        )
+    if case.is_ended and was in (*UNSETTLED, State.STILLBORN, State.DESTROYING):
+        return InstanceFailed(
+            f"{attempt.offer} gave a stopped machine (instance {case.contract}) that would have "
+            "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed. "
+            "Bid more, or try the next offer.",
+            code="created_stopped",
+        )
+    if case.state in (State.DESTROYING, State.STILLBORN):
+        return still_there([case])
+    return attempt.error
+
+
+def unknown(attempt: Attempt) -> OutcomeUnknown:
+    """Return the error for an attempt that may have made a machine, with what it may cost."""
+    case = attempt.case
+    assert case is not None
+    assert case.entry is not None
+    return OutcomeUnknown(
+        f"A create for {attempt.offer} was sent and its answer was lost. {_may_exist(case)} "
+        "Nothing else was sent for it. Run client.reconcile() to find it or to prove that it does "
+        f"not exist, or check https://cloud.vast.ai/instances/.{_last(case)}",
+        code="unsettled",
+    )
+
+
+def blocked(case: Case) -> OutcomeUnknown:
+    """Return the error for a create that was not sent, because an earlier one is open."""
+    assert case.entry is not None
+    return OutcomeUnknown(
+        f"What became of an earlier create, for offer {case.entry.offer_id}, is still not known, "
+        f"so this call sent nothing and rented nothing. {_may_exist(case)} Run client.reconcile() "
+        f"until it is found or proved absent, then rent again.{_last(case)}",
+        code="unsettled",
+    )
+
+
+def _may_exist(case: Case) -> str:
+    entry = case.entry
+    assert entry is not None
+    cost = "an unknown price" if entry.price is None else f"${entry.price:.4f}/h"
+    text = (
+        f"One machine with a disk of {entry.disk:g} GB may exist and bill {cost}; it carries "
+        f"VASTNB_ATTEMPT={entry.marker} in its environment."
+    )
+    if case.seen.maybe:
+        named = ", ".join(map(str, case.seen.maybe))
+        text += (
+            f" It may be instance {named}, which shows no marker and began after the request; if "
+            "so, client.destroy_instance(id) ends it."
+        )
+    return text
+
+
+def _last(case: Case) -> str:
+    return f" Last trouble: {case.error}" if case.error else ""
+
+
+def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
+    """Return the error for machines that should be gone, and are not known to be."""
+    ids = ", ".join(str(one.contract) for one in cases)
+    what = f"Instance {ids} was" if len(cases) == 1 else f"Instances {ids} were"
+    refused = next((one.refusal for one in cases if one.refusal is not None), None)
+    if refused is not None:
+        # Without the advice of a refusal: it is about a request that the user has made.
+        why = refused.message.partition("Nothing was")[0].strip()
+        return OutcomeUnknown(
+            f"{what} not destroyed: {why} It may still bill. While this kernel lives, it is tried "
+            "again in the background, as it is by the next one. Or destroy it at "
+            "https://cloud.vast.ai/instances/.",
+            status=refused.status,
+            code=refused.code or "destroy_refused",
+        )
+    return OutcomeUnknown(
+        f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. While this "
+        "kernel lives, it is tried again in the background, as it is by the next one. "
+        "client.reconcile() tells how it stands; or check https://cloud.vast.ai/instances/."
+        f"{_last(cases[0])}",
+        code="not_seen_gone",
+    )
+
+
+def _id(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
 
 PATIENCE: Final = 120.0
 """Seconds that a create may wait for its turn, other kernels and refusals (429) included."""
@@ -66,64 +245,35 @@ def in_flight() -> frozenset[str]:
     )
 
 
-class Rights(NamedTuple):
-    """Who rents, and with what.
-
-    Parameters
-    ----------
-    account : str
-        Fingerprint of key and server.
-    base_url : str
-        The server.
-    clock : Clock
-        The time.
-    timeout : float
-        Seconds for one exchange.
-    on_wait : WaitHook
-        Shows waits.
-    """
-
-    account: str
-    base_url: str
-    clock: Clock
-    timeout: float
-    on_wait: WaitHook = silent
-
-
-class Desk:
+class Sender:
     """Sends creates, and finds out what became of them.
 
     Parameters
     ----------
-    call : callable
-        Asks the service.
-    rights : Rights
-        Who rents.
+    transport : Transport
+        Asks the service: for whom, by whose clock.
     journal : Journal
         Where it is written down first.
 
     Attributes
     ----------
-    guard : Guard or None
-        Ends machines at their deadlines; there is none until something has a deadline.
-    account : Account
-        Who pays.
+    arm : callable
+        Has the guard see to attempts from now on.
     """
 
-    def __init__(self, call: Call, rights: Rights, journal: Journal) -> None:
-        self.call = call
-        self.rights = rights
+    def __init__(self, transport: Transport, journal: Journal) -> None:
+        self.transport = transport
+        self.clock = transport.clock
         self.journal = journal
-        self.settler = Settler(call, rights.clock, journal)
-        self.account = Account(call, rights.clock)
-        self.guard: Guard | None = None
+        self.settler = Settler(transport.call, transport.clock, journal)
+        self.arm: Callable[[list[Case]], object] = list
         self.orders: dict[str, Order] = {}
         """What unknown attempts of this process were for, by marker. May hold secrets."""
 
     @property
-    def clock(self) -> Clock:
-        """The time."""
-        return self.rights.clock
+    def call(self) -> Call:
+        """Asks the service."""
+        return self.transport.call
 
     def send(
         self,
@@ -163,12 +313,12 @@ class Desk:
         on_machine = bool(bounds and bounds.on_machine and deadline is not None)
         wanted = replace(order, price=None)
         if on_machine and deadline is not None:
-            script = with_line(order.onstart, deadline, self.rights.base_url)
+            script = with_line(order.onstart, deadline, self.transport.base_url)
             order = replace(order, onstart=script)
         entry = Entry(
             marker=new_marker(),
-            account=self.rights.account,
-            base_url=self.rights.base_url,
+            account=self.transport.account,
+            base_url=self.transport.base_url,
             offer_id=offer.id,
             machine_id=offer.machine_id,
             price=price,
@@ -176,7 +326,7 @@ class Desk:
             disk=float(order.disk),
             label=order.label,
             created_at=now,
-            since=now + PATIENCE + self.rights.timeout,
+            since=now + PATIENCE + self.transport.timeout,
             updated_at=now,
             deadline=deadline,
             on_machine=int(on_machine),
@@ -210,8 +360,8 @@ class Desk:
 
     def guard_machine(self, attempt: Attempt) -> None:
         """Have the guard see to an attempt: settle it, or end its machine at its deadline."""
-        if self.guard is not None and attempt.case is not None:
-            self.guard.arm([attempt.case])
+        if attempt.case is not None:
+            self.arm([attempt.case])
 
     def open_attempts(self, but: Collection[str] = ()) -> list[Case]:
         """Return the attempts that no create may be sent before, taken over if need be.
@@ -223,8 +373,8 @@ class Desk:
         """
         now, cases = self.clock.time(), []
         busy = {*but, *in_flight()}
-        for entry in self.journal.entries(self.rights.account):
-            holder = self.journal.holder(entry, self.rights.account, now)
+        for entry in self.journal.entries(self.transport.account):
+            holder = self.journal.holder(entry, self.transport.account, now)
             if entry.marker in busy or not obligation(entry, holder).blocks:
                 continue
             taken = entry if holder is Holder.HERE else self.journal.claim(entry, now)
@@ -264,13 +414,12 @@ class Desk:
             for case in cases:
                 _flying[case.marker or ""] = threading.current_thread()
             waiting = (ABSENT_AFTER, "finding out what became of an earlier create")
-            with self.rights.on_wait("create_instance", *waiting) as tick:
+            with self.transport.on_wait("create_instance", *waiting) as tick:
                 self.settler.settle(cases, BUDGET, tick=tick)
         finally:
             for case in cases:
                 _flying.pop(case.marker or "", None)
-            if self.guard is not None:
-                self.guard.arm(cases)
+            self.arm(cases)
         for case in cases:
             if case.state in UNSETTLED:
                 raise blocked(case)
@@ -279,7 +428,7 @@ class Desk:
         """Return the machines of lost creates for an order that were found since, by anybody."""
         waiting = {marker for marker, one in self.orders.items() if one == order} - {*but}
         found = []
-        for entry in self.journal.entries(self.rights.account) if waiting else ():
+        for entry in self.journal.entries(self.transport.account) if waiting else ():
             if entry.marker in waiting and entry.state not in UNSETTLED:
                 del self.orders[entry.marker]
                 if entry.state in LIVE:
@@ -305,7 +454,7 @@ class Desk:
         now = self.clock.time()
         found = [
             entry
-            for entry in self.journal.entries(self.rights.account, [State.ABSENT])
+            for entry in self.journal.entries(self.transport.account, [State.ABSENT])
             if entry.offer_id == offer_id
             and now - entry.updated_at < DOUBTED_FOR
             and entry.note != DOUBTED
@@ -334,7 +483,7 @@ class Desk:
         try:
             if case.marker:
                 _flying[case.marker] = threading.current_thread()
-            with self.rights.on_wait("create_instance", seconds, what) as tick:
+            with self.transport.on_wait("create_instance", seconds, what) as tick:
                 self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
         finally:
             _flying.pop(case.marker or "", None)
@@ -389,7 +538,7 @@ class Desk:
     def _is_known(self, contract: int) -> bool:
         """Say whether a contract was there before this attempt."""
         try:
-            return self.journal.of_contract(self.rights.account, contract) is not None
+            return self.journal.of_contract(self.transport.account, contract) is not None
         except JournalError:
             return False  # the machine exists: a journal that broke meanwhile must not hide it
 
@@ -407,4 +556,16 @@ _CERTAINLY_NOT = (OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, S
 """What the transport raises only if the create had no effect; anything else is OutcomeUnknown."""
 
 
-__all__ = ["CONFIRMING", "PATIENCE", "Desk", "Rights", "in_flight"]
+__all__ = [
+    "CONFIRMING",
+    "PATIENCE",
+    "Attempt",
+    "Read",
+    "Sender",
+    "blocked",
+    "in_flight",
+    "outcome",
+    "read_answer",
+    "still_there",
+    "unknown",
+]

@@ -89,7 +89,7 @@ class Case:
     entry: Entry | None = None
     contract: int | None = None
     seen: Sightings = field(default_factory=Sightings)
-    record: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] | None = field(default=None, repr=False)
     left: str = ""
     """Why it was left as it is; empty while it is being settled."""
     error: str = ""

@@ -11,12 +11,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any, Final
 
 from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.env import MARKER, label_of, with_marker
+from vastnb.fleet.env import MARKER, is_kvm, label_of, with_marker
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768
@@ -27,9 +26,6 @@ DISK_MIN: Final = 8.0
 PRICE_MIN: Final = 0.001
 PRICE_MAX: Final = 128.0
 MARKER_ROOM: Final = len(MARKER) + 32
-
-KVM: Final = re.compile(r"(^|/)vastai/kvm(:|@|$)")
-"""Images that are run as a virtual machine, not as a container."""
 
 RUNTYPES: Final = {
     "ssh": "ssh_proxy",
@@ -194,6 +190,13 @@ MORE: Final[dict[str, Any]] = {
 }
 """Fields that are passed through, and what stands in them otherwise."""
 
+OPTIONS: Final = (
+    "offers", "count", "max_dph", "bid", "max_hours", "budget_usd", "deadline_on_machine",
+    "check_ssh_key", "on_event", "image", "disk", "label", "env", "onstart", "runtype",
+    "template_hash", "args",
+)  # fmt: skip
+"""The options that `vastnb.Client.rent` has a name for: what is misspelt may mean one of them."""
+
 
 def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
     """Return an environment as an object of texts.
@@ -231,11 +234,6 @@ def veiled(env: dict[str, str]) -> dict[str, str]:
     """Return an environment whose `repr` shows its names only."""
     hidden: dict[str, str] = veil(env)
     return hidden
-
-
-def is_kvm(image: Any) -> bool:
-    """Say whether an image is one that runs as a virtual machine."""
-    return isinstance(image, str) and KVM.search(image) is not None
 
 
 def _flags(text: str) -> dict[str, str]:
@@ -316,14 +314,10 @@ def _text(name: str, value: Any, most: int) -> None:
 
 
 def _no_option(unknown: Sequence[str]) -> str:
-    from vastnb.fleet.verbs import InstanceVerbs
     from vastnb.wording import nearest
 
     # A cap or a deadline that is misspelt has to be named: it guards the user's money.
-    known = [
-        name for name in signature(InstanceVerbs.rent).parameters if name not in ("self", "more")
-    ]
-    near = [one for name in unknown for one in nearest(name, [*known, *MORE], 1)]
+    near = [one for name in unknown for one in nearest(name, [*OPTIONS, *MORE], 1)]
     meant = f" (did you mean {', '.join(near)}?)" if near else ""
     return f"there is no option {', '.join(unknown)}{meant}; rent() describes those there are"
 
@@ -345,5 +339,4 @@ __all__ = [
     "SCRIPT_MAX",
     "Order",
     "environment",
-    "is_kvm",
 ]

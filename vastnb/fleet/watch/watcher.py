@@ -27,6 +27,7 @@ from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing
+from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import Wanted
 from vastnb.fleet.watch import changes as news
 from vastnb.fleet.watch import tempo as pace
@@ -34,7 +35,6 @@ from vastnb.fleet.watch.audience import Audience
 from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.listeners import Subscriber
 from vastnb.fleet.watch.look import ONE_LIST, Asking, Flight
-from vastnb.fleet.watch.notices import Rental
 from vastnb.fleet.watch.picture import Meant, Watched, relabelled, take_one, trimmed
 from vastnb.fleet.watch.state import (
     Snapshot,
@@ -84,7 +84,7 @@ class Watcher(Audience):
         *,
         local: bool = False,
         deadline_of: Callable[[int], float | None] | None = None,
-        rental_of: Callable[[str, float], Rental | None] | None = None,
+        rental_of: Callable[[str, float], Written | None] | None = None,
         is_known: Callable[[int], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -365,7 +365,7 @@ class Watcher(Audience):
         self,
         found: list[Change],
         deadlines: Mapping[int, float] | None = None,
-        rentals: Mapping[int, Rental] | None = None,
+        rentals: Mapping[int, Written] | None = None,
     ) -> None:
         """Show the state, and tell what has changed."""
         with self._lock:
@@ -384,7 +384,7 @@ class Watcher(Audience):
         self._diary.note([*found, *fresh])
         self._listeners.tell(told, shown)
 
-    def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Rental]]:
+    def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Written]]:
         """Return deadlines and rentals of the machines in a list, as far as they are known."""
         deadlines, rentals = {}, {}
         for record in listing.records:

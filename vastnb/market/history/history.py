@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -34,7 +34,7 @@ from vastnb.market.query.query import QueryLike
 from vastnb.market.query.spans import days_of
 
 if TYPE_CHECKING:
-    from vastnb.api.transport import Call
+    from vastnb.api.transport import Transport
     from vastnb.clock import Clock
     from vastnb.market.service_figures import Hosting, Verified
 
@@ -42,16 +42,6 @@ log = logging.getLogger("vastnb.history")
 
 VERSION: Final = "v1"
 ALERTS: Final = "alerts.sqlite"
-
-
-class Line(Protocol):
-    """A way to the service that knows whether it is a simulated one."""
-
-    simulated: bool
-
-    @property
-    def call(self) -> Call:
-        """Asks the service."""
 
 
 class History(Questions):
@@ -68,7 +58,7 @@ class History(Questions):
         The server.
     clock : Clock
         The time.
-    line : Line
+    transport : Transport
         The way to the service. If the market turns out to be simulated, everything is kept in a
         temporary directory, which ends with `close`; it never mixes with a real market's past.
     keep : Keep, optional
@@ -81,12 +71,18 @@ class History(Questions):
     """
 
     def __init__(
-        self, folder: Path, source: str, clock: Clock, line: Line, *, keep: Keep | None = None
+        self,
+        folder: Path,
+        source: str,
+        clock: Clock,
+        transport: Transport,
+        *,
+        keep: Keep | None = None,
     ) -> None:
         self._folder = folder
         self._source = source
         self._clock = clock
-        self._line = line
+        self._transport = transport
         self._keep = keep or Keep()
         self._lock = threading.RLock()
         self._engine = Engine()
@@ -113,7 +109,7 @@ class History(Questions):
     @property
     def simulated(self) -> bool:
         """Whether this is the past of a simulated market."""
-        return self._line.simulated
+        return self._transport.simulated
 
     @property
     def _root(self) -> Path:
@@ -419,7 +415,7 @@ class History(Questions):
             text = told(watch, hits)
             log.info(text)
             try:
-                warnings.warn(text, UserWarning, stacklevel=6)
+                warnings.warn(text, UserWarning, stacklevel=7)
             except UserWarning:  # somebody made errors of warnings
                 log.warning(text)
         for number, (callback, seen) in list(self._callbacks.items()):
@@ -473,7 +469,7 @@ class History(Questions):
 
         now = self._clock.time()
         whom = population(verified, hosting_type, num_gpus)
-        answer = self._line.call(
+        answer = self._transport.call(
             "gpu_metrics_history", params=over_time(gpu, days, every, whom, now)
         )
         frame = history_frame(answer.data)
@@ -507,4 +503,4 @@ def _highest(folder: Path) -> int:
     return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
-__all__ = ["ALERTS", "History", "Line", "folder_name"]
+__all__ = ["ALERTS", "History", "folder_name"]

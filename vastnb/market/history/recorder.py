@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vastnb.api.answers import Answer
+    from vastnb.api.transport import Transport
     from vastnb.market.history.columns import Sample
-    from vastnb.market.history.history import History, Line
+    from vastnb.market.history.history import History
 
 log = logging.getLogger("vastnb.history")
 
@@ -71,7 +72,7 @@ class Recorder:
 
     Parameters
     ----------
-    line : Line
+    transport : Transport
         The way to the service.
     keep : Keep or None
         How much is kept; None records nothing.
@@ -81,8 +82,10 @@ class Recorder:
         The time.
     """
 
-    def __init__(self, line: Line, keep: Keep | None, base_url: str, clock: Clock) -> None:
-        self._line = line
+    def __init__(
+        self, transport: Transport, keep: Keep | None, base_url: str, clock: Clock
+    ) -> None:
+        self._transport = transport
         self._keep = keep
         self._base_url = base_url
         self._clock = clock
@@ -98,7 +101,7 @@ class Recorder:
 
     def mark_simulated(self) -> None:
         """Take note that the market is a simulated one, before an answer has said so."""
-        self._line.simulated = True
+        self._transport.simulated = True
 
     @property
     def history(self) -> History:
@@ -112,7 +115,7 @@ class Recorder:
                     data_dir() / "history",
                     self._base_url,
                     self._clock,
-                    self._line,
+                    self._transport,
                     keep=self._keep or Keep.usual(),
                 )
             return self._history
@@ -186,7 +189,7 @@ class Recorder:
             log.debug(text)
             return
         try:
-            warnings.warn(f"{text} This is shown once.", UserWarning, stacklevel=5)
+            warnings.warn(f"{text} This is shown once.", UserWarning, stacklevel=8)
         except UserWarning:  # somebody made errors of warnings
             log.warning(text)
 

@@ -123,7 +123,7 @@ export class FilterPanel {
       ),
       country: multiPick(
         "Region or country",
-        { hint: "Anywhere; EU, Germany…", noun: ["place", "places"] },
+        { hint: "Anywhere; Europe, Germany…", noun: ["place", "places"] },
         changes("country"),
       ),
       verified: toggle("Verified", "Only machines that Vast has verified", changes("verified")),

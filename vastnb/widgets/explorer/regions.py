@@ -1,7 +1,7 @@
 """Names of places for the country filter: regions and countries to two-letter codes.
 
-The regions are those of the UN's M49 standard, and the European Union. Countries are those in
-which machines are offered or may well be; every other country is named by its code.
+The regions are `vastnb.market.tables.regions.AREAS`; ``EU`` is the European Union here. Countries
+are those in which machines are offered or may well be; every other is named by its code.
 """
 
 from __future__ import annotations
@@ -10,17 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
-_REGIONS: Final = """\
-EU|European Union|AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE
-Europe|Europe|AX AL AD AT BY BE BA BG HR CZ DK EE FO FI FR DE GI GR GG VA HU IS IE IM IT JE LV LI \
-LT LU MT MD MC ME NL MK NO PL PT RO RU SM RS SK SI ES SJ SE CH UA GB XK
-North America|North America|US CA MX GL BM
-South America|South America|AR BO BR CL CO EC FK GF GY PY PE SR UY VE
-Asia|Asia|AF AM AZ BH BD BT BN KH CN CY GE HK IN ID IR IQ IL JP JO KZ KW KG LA LB MO MY MV MN MM \
-NP KP OM PK PS PH QA SA SG KR LK SY TW TJ TH TL TR TM AE UZ VN YE
-Africa|Africa|DZ AO BJ BW BF BI CM CV CF TD KM CG CD CI DJ EG GQ ER ET GA GM GH GN GW KE LS LR LY \
-MG MW ML MR MU MA MZ NA NE NG RW ST SN SC SL SO ZA SS SD SZ TZ TG TN UG ZM ZW
-Oceania|Oceania|AU NZ FJ PG NC PF GU"""
+from vastnb.market.tables.regions import AREAS
 
 _COUNTRIES: Final = """\
 AE United Arab Emirates|AL Albania|AM Armenia|AR Argentina|AT Austria|AU Australia|AZ Azerbaijan|\
@@ -42,8 +32,8 @@ ZA South Africa"""
 @cache
 def regions() -> dict[str, tuple[str, frozenset[str]]]:
     """Return regions: their key, their name, and their countries' codes."""
-    rows = (line.split("|") for line in _REGIONS.splitlines())
-    return {key: (name, frozenset(codes.split())) for key, name, codes in rows}
+    keys = {"European Union": "EU"}
+    return {keys.get(name, name): (name, frozenset(codes)) for name, codes in AREAS.items()}
 
 
 @cache

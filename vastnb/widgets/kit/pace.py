@@ -14,11 +14,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.search import unexpected
+from vastnb.widgets.kit.work import MainThread
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch.watcher import Change, Snapshot, Watcher
@@ -71,6 +71,7 @@ class Poller:
         self._paused = False
         self._trouble = ""
         self._closed = False
+        self._said_asking = False
         self._unsubscribe = watcher.subscribe(self._take)
 
     # -- asked by the page, or by the widget ------------------------------------------------------
@@ -178,7 +179,7 @@ class Poller:
             error = unexpected(wrong)
         finally:
             self._looking.release()
-        self._answer(**({"error": error} if error else {}))
+        self._main.run(lambda: self._looked(error))
 
     def _take(self, changes: Sequence[Change], snapshot: Snapshot) -> None:
         """Take what the watcher tells its subscribers, in whatever thread it looked."""
@@ -191,7 +192,14 @@ class Poller:
 
     def _arrived(self) -> None:
         if not self._closed and self.drain():
-            self._tell(self.pace)
+            self._say()
+
+    def _looked(self, error: str | None) -> None:
+        """Tell the page that its look has ended, unless what it brought has told it already."""
+        if error is not None:
+            self._say(error=error)
+        elif self._said_asking:
+            self._say()
 
     def _hand_over(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         if self._closed:
@@ -206,9 +214,10 @@ class Poller:
             self._trouble = ""
 
     def _answer(self, **fields: Any) -> None:
-        def send() -> None:
-            if not self._closed:
-                message: Mapping[str, Any] = {**self.pace, **fields}
-                self._tell(dict(message))
+        self._main.run(lambda: self._say(**fields))
 
-        self._main.run(send)
+    def _say(self, **fields: Any) -> None:
+        if not self._closed:
+            message = {**self.pace, **fields}
+            self._said_asking = bool(message["asking"])
+            self._tell(message)

@@ -43,12 +43,12 @@ def handle(session: RentSession, content: Content, send: Send) -> None:
     try:
         handler(session, content)
     except ClickRefused as refused:
-        session.note = refused.message
+        session.model.note = refused.message
     except Exception as error:  # noqa: BLE001  (a page that nobody answers is worse)
         if not isinstance(error, VastError):
             _log.exception("a message of the rent form's page could not be dealt with")
         session.model.take_back()
-        session.failed(error)
+        session.model.failed(error)
 
 
 def reveal(session: RentSession, content: Content, send: Send) -> None:
@@ -63,20 +63,20 @@ def reveal(session: RentSession, content: Content, send: Send) -> None:
 
 
 def _change(session: RentSession, content: Content) -> None:
-    session.note = ""
+    session.model.note = ""
     session.model.change(str(content.get("field")), content.get("value"))
 
 
 def _change_env(session: RentSession, content: Content) -> None:
     rows = content.get("rows")
     if isinstance(rows, list):
-        session.note = ""
+        session.model.note = ""
         session.model.change_env([row for row in rows if isinstance(row, dict)])
 
 
 def _choose_template(session: RentSession, content: Content) -> None:
     wanted = content.get("hash")
-    chosen = [one for one in session.templates or () if one.hash_id == wanted]
+    chosen = [one for one in session.model.templates or () if one.hash_id == wanted]
     if chosen:
         session.model.choose_template(chosen[0].hash_id, chosen[0].name, chosen[0].disk)
     else:
@@ -96,9 +96,9 @@ _HANDLERS: Final[dict[str, Callable[[RentSession, Content], None]]] = {
     "template": _choose_template,
     "offers": _change_offers,
     "review": lambda session, _content: session.review(),
-    "back": lambda session, _content: session.back(),
+    "back": lambda session, _content: session.model.back(),
     "confirm": lambda session, content: session.confirm(content),
-    "machines": lambda session, _content: session.show_machines(),
+    "machines": lambda session, _content: session.model.show_machines(),
     "find out": lambda session, _content: session.find_out(),
     "search": lambda session, _content: session.search_again(),
     "jupyter": lambda session, content: session.ask_jupyter(content.get("id")),

@@ -21,9 +21,13 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.widgets.rent.code import code_of
+from vastnb.widgets.rent.machines import Machine
 from vastnb.widgets.rent.offers import are_interruptible
+from vastnb.widgets.rent.outcome import Outcome, fell_short, outcome_of
 from vastnb.widgets.rent.plan import RentPlan, read
 from vastnb.widgets.rent.price import Price, price_of
+from vastnb.widgets.rent.questions import Found, Template
+from vastnb.widgets.rent.run import RentRun
 from vastnb.widgets.rent.warnings import LEVELS, Account, Warning, warnings_of
 
 STALE: Final = 30.0
@@ -31,6 +35,8 @@ STALE: Final = 30.0
 
 AHEAD: Final = 5.0
 """Seconds by which the clocks of page and kernel may disagree."""
+
+TAKEN_OVER: Final = "This rental began before the cell was run again. It continues here."
 
 Phase = Literal["plan", "confirm", "renting", "rented"]
 
@@ -104,6 +110,13 @@ class RentModel:
         self.phase: Phase = "plan"
         self.errors: dict[str, str] = {}
         self.confirmation: Confirmation | None = None
+        self.note = ""
+        self.outcome: Outcome | None = None
+        self.finding = False
+        self.found = Found()
+        self.templates: tuple[Template, ...] | None = None
+        self.run: RentRun | None = None
+        self.machines: dict[int, Machine] = {}
         self._used: set[str] = set()
         self._price: Price | None = None
 
@@ -248,6 +261,9 @@ class RentModel:
         InvalidRequest
             If it cannot be rented like this.
         """
+        if self.open_question:
+            raise ClickRefused("First find out whether a machine exists. Nothing was sent.")
+        self.note, self.outcome = "", None
         if not len(self.offers):
             raise InvalidRequest("There is no offer to rent. Nothing was sent.")
         if not self.plan.image and not self.plan.template_hash:
@@ -340,6 +356,71 @@ class RentModel:
         self.phase = "renting"
         arguments = {**self.plan.arguments(), "max_dph": shown.max_dph}
         return Accepted(self.offers, arguments, shown.count)
+
+    # -- what came of it ----------------------------------------------------------------------
+
+    @property
+    def open_question(self) -> bool:
+        """Whether a machine may exist that nobody holds."""
+        return self.run is not None and not self.run.busy and self.run.unknown
+
+    def not_begun(self) -> None:
+        """Go back to the fields: the click was accepted, but nothing was sent."""
+        self.phase = "plan"
+
+    def begin(self, run: RentRun) -> None:
+        """Show a rent that is under way."""
+        self.take_back()
+        self.run, self.outcome, self.found = run, None, Found()
+        if self.note != TAKEN_OVER:
+            self.note = ""
+        self.phase = "renting"
+
+    def ended(self) -> bool:
+        """Take note that the rent has ended; return False if it has not, or was known to have."""
+        run = self.run
+        if run is None or run.busy or self.phase != "renting":
+            return False
+        self.phase = "rented"
+        if run.error is not None:
+            self.outcome = outcome_of(run.error)
+        elif len(run.instances) < run.count:
+            attempts = getattr(run.result, "attempts", None)
+            self.outcome = fell_short(len(run.instances), run.count, attempts)
+        if self.note == TAKEN_OVER:
+            self.note = ""
+        return True
+
+    def back(self) -> None:
+        """Go back to the fields, unless a rent is under way or has left a question open."""
+        self.note = ""
+        self.take_back()
+        if self.open_question:
+            return
+        if self.phase == "rented":
+            self.phase = "plan"
+            self.outcome = None
+
+    def show_machines(self) -> None:
+        """Go to the machines that were rented."""
+        if self.machines and self.phase in ("plan", "confirm"):
+            self.take_back()
+            self.phase = "rented"
+
+    def found_out(self, found: Found) -> None:
+        """Take what became of a rental that was left open."""
+        self.finding, self.found = False, found
+        if found.level != "bad":
+            self.outcome = None
+            if self.run is not None:
+                self.run.settled = True
+        if not found.ids and not self.machines and self.phase == "rented":
+            self.back()
+
+    def failed(self, error: BaseException) -> None:
+        """Show what went wrong."""
+        self.finding, self.note = False, ""
+        self.outcome = outcome_of(error)
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -168,10 +168,10 @@ class MachineCard {
     this.later = h("button", {
       type: "button",
       class: "vnb-button vnb-later",
-      text: "+1 h",
+      text: "+1 h…",
       hidden: true,
       title: "Extend the deadline by 1 hour",
-      onclick: () => this.extend(),
+      onclick: () => this.ask("extend"),
     });
     this.reason = h("span", { class: "vnb-cardreason", role: "status" });
     this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": "Starting" }, h("i"));
@@ -220,24 +220,23 @@ class MachineCard {
       type: "button",
       class: "vnb-button vnb-rdanger",
       text: "Destroy…",
-      onclick: () => this.ask(true),
+      onclick: () => this.ask("destroy"),
     });
     this.sure = h("button", {
       type: "button",
       class: "vnb-button vnb-rdanger",
-      text: "Destroy it and its disk",
-      onclick: () => this.destroy(),
+      onclick: () => this.act(),
     });
     this.keep = h("button", {
       type: "button",
       class: "vnb-button",
       text: "Keep",
-      onclick: () => this.ask(false),
+      onclick: () => this.ask(null),
     });
     this.question = h("span", { class: "vnb-actions", hidden: true }, this.sure, this.keep);
     this.question.addEventListener("keydown", (event) => {
       if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
-      if (event.key === "Escape") this.ask(false);
+      if (event.key === "Escape") this.ask(null);
     });
     this.trouble = h("div", { class: "vnb-trouble", role: "alert", hidden: true });
     this.buttons = h(
@@ -280,8 +279,6 @@ class MachineCard {
     );
     this.reason.hidden = !gone && one.reason === one.state && !advice;
     this.later.hidden = !one.deadline || gone || one.ending;
-    if (one.deadline !== this.deadline || one.trouble) this.later.disabled = false;
-    this.deadline = one.deadline;
     const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(one.reason);
     const moving = one.state === "starting" || one.state === "destroying";
     this.bar.hidden = !moving;
@@ -310,12 +307,6 @@ class MachineCard {
     const parts = [one.dph === null || one.state === "gone" ? null : `$${one.dph.toFixed(4)}/h`];
     if (one.deadline && one.state !== "gone") parts.push(`ends ${untilText(one.deadline - now)}`);
     setText(this.price, parts.filter(Boolean).join(" · "));
-  }
-
-  extend() {
-    this.later.disabled = true;
-    this.say({ type: "extend", id: this.id, at: this.kernelTime() });
-    setTimeout(() => (this.later.disabled = false), 5000);
   }
 
   toggleConfig() {
@@ -348,16 +339,24 @@ class MachineCard {
     );
   }
 
-  ask(open) {
-    this.question.hidden = !open;
-    this.end.hidden = open;
-    (open ? this.keep : this.end).focus();
+  // Asks before something is done to the machine; `null` asks nothing any more.
+  ask(kind) {
+    const opener = this.asked === "extend" ? this.later : this.end;
+    this.asked = kind;
+    const cost = this.one.dph === null ? "" : ` for about $${this.one.dph.toFixed(2)}`;
+    setText(this.sure, kind === "extend" ? `Extend by 1 h${cost}` : "Destroy it and its disk");
+    setText(this.keep, kind === "extend" ? "Cancel" : "Keep");
+    this.sure.classList.toggle("vnb-rdanger", kind === "destroy");
+    this.question.hidden = !kind;
+    this.end.hidden = Boolean(kind);
+    (kind ? this.keep : opener).focus();
   }
 
-  destroy() {
-    this.sure.disabled = true;
-    this.question.hidden = true;
-    this.say({ type: "destroy", id: this.id });
-    setTimeout(() => (this.sure.disabled = false), 3000);
+  act() {
+    const type = this.asked;
+    this.ask(null);
+    this.later.disabled = this.end.disabled = true;
+    this.say({ type, id: this.id, at: this.kernelTime() });
+    setTimeout(() => (this.later.disabled = this.end.disabled = false), 3000);
   }
 }

@@ -20,15 +20,14 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.ledger import Ledger
-from vastnb.widgets.kit.aside import Aside
 from vastnb.widgets.kit.clicks import too_old
-from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.pace import Poller
+from vastnb.widgets.kit.work import Aside, MainThread
 from vastnb.widgets.rent.machines import Machine, Receipt, seen_in
 from vastnb.widgets.rent.memory import remember
-from vastnb.widgets.rent.model import AHEAD, STALE, ClickRefused, RentModel
+from vastnb.widgets.rent.model import TAKEN_OVER, ClickRefused, RentModel
 from vastnb.widgets.rent.offers import candidates
-from vastnb.widgets.rent.outcome import Outcome, fell_short, outcome_of
+from vastnb.widgets.rent.outcome import outcome_of
 from vastnb.widgets.rent.plan import RentPlan
 from vastnb.widgets.rent.price import number_of
 from vastnb.widgets.rent.questions import (
@@ -53,9 +52,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("vastnb.widgets")
 
-TAKEN_OVER = "This rental began before the cell was run again. It continues here."
-
-
 EXTENDED_BY = 1.0
 """Hours by which a click moves a deadline."""
 
@@ -73,6 +69,10 @@ class RentSession:
         What the form says at first.
     type : str
         Where offers have to be searched for: ``"on-demand"`` or ``"bid"``.
+    main : MainThread
+        Where everything is taken.
+    on_main : callable
+        Does something there, and shows what goes wrong.
     tell : callable
         Shows the whole picture.
     send : callable
@@ -86,18 +86,17 @@ class RentSession:
         plan: RentPlan,
         *,
         type: str,
+        main: MainThread,
+        on_main: Callable[[Callable[[], None]], None],
         tell: Callable[[], None],
         send: Callable[[dict[str, Any]], None],
     ) -> None:
         self.client = client
         self.model = RentModel(plan, pd.DataFrame())
-        self.main = MainThread()
-        self.run: RentRun | None = None
-        self.machines: dict[int, Machine] = {}
+        self.main = main
+        self.on_main = on_main
         self.instances: dict[int, Instance] = {}
-        self.templates: tuple[Template, ...] | None = None
         self.ledger = Ledger()
-        self.note = ""
         self.poller: Poller | None = None
         self._given = given
         self._type = type
@@ -105,9 +104,6 @@ class RentSession:
         self._send = send
         self._closed = False
         self._asked_facts = False
-        self._finding = False
-        self._found = Found()
-        self._outcome: Outcome | None = None
         self._stop_listening: Callable[[], None] = lambda: None
         self._aside = Aside(self.main, lambda: self.on_main(self.drain))
 
@@ -126,7 +122,7 @@ class RentSession:
         except InvalidRequest:
             raise
         except VastError as error:
-            self._outcome = outcome_of(error)
+            self.model.outcome = outcome_of(error)
         else:
             self.model.set_offers(found)
 
@@ -136,7 +132,7 @@ class RentSession:
         if run is not None:
             self.model.plan = run.plan
             self.model.set_offers(run.offers)
-            self.note = TAKEN_OVER
+            self.model.note = TAKEN_OVER
             self._follow(run)
 
     def close(self) -> None:
@@ -147,27 +143,13 @@ class RentSession:
         if self.poller is not None:
             self.poller.close()
 
-    def on_main(self, work: Callable[[], None]) -> None:
-        """Run `work` on the main thread, unless the form is closed by then; show what fails."""
-
-        def guarded() -> None:
-            if self._closed:
-                return
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001  (shown: else nobody would answer)
-                _log.exception("the rent form could not take what has happened")
-                self.failed(error)
-                self._tell()
-
-        self.main.run(guarded)
-
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
         if self._closed or not self.main.here:
             return
         taken = self._aside.take()
-        if self.run is not None and not self.run.busy and self.model.phase == "renting":
+        run = self.model.run
+        if run is not None and not run.busy and self.model.phase == "renting":
             self._take_steps()
         if self.poller is not None:
             self.poller.drain()
@@ -178,10 +160,12 @@ class RentSession:
         """Wait for what is under way; return False after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
-            done = self.run is None or self.run.wait(max(0.0, deadline - time.monotonic()))
+            run = self.model.run
+            done = run is None or run.wait(max(0.0, deadline - time.monotonic()))
             done &= self._aside.wait(max(0.0, deadline - time.monotonic()))
             self.drain()
-            idle = self._aside.wait(0) and (self.run is None or not self.run.busy)
+            run = self.model.run
+            idle = self._aside.wait(0) and (run is None or not run.busy)
             if not done or idle:  # what was taken may have begun something else
                 return done
 
@@ -190,32 +174,16 @@ class RentSession:
         return view_of(
             self.model,
             now=time.time(),
-            run=self.run,
-            machines=list(self.machines.values()),
-            outcome=self._outcome,
-            finding=self._finding,
-            found=self._found,
-            templates=self.templates,
+            clock=self._clock(),
             simulated=self.client.simulated,
             has_key=self.client.has_key,
-            note=self.note,
-            clock=self._clock(),
         )
 
     def seen(self) -> None:
         """Take note that somebody has seen how the rent ended."""
-        if self.run is not None and not self.run.busy and not self.run.shown:
-            RUNS.seen(self._account, self.run)
-
-    def failed(self, error: BaseException) -> None:
-        """Show what went wrong."""
-        self._finding, self.note = False, ""
-        self._outcome = outcome_of(error)
-
-    @property
-    def open_question(self) -> bool:
-        """Whether a machine may exist that nobody holds."""
-        return self.run is not None and not self.run.busy and self.run.unknown
+        run = self.model.run
+        if run is not None and not run.busy and not run.shown:
+            RUNS.seen(self._account, run)
 
     # -- from fields to a rent ----------------------------------------------------------------
 
@@ -227,24 +195,7 @@ class RentSession:
         InvalidRequest
             If it cannot be rented like this.
         """
-        if self.open_question:
-            raise ClickRefused("First find out whether a machine exists. Nothing was sent.")
-        self.note, self._outcome = "", None
         self.model.review(time.time())
-
-    def back(self) -> None:
-        """Go back to the fields."""
-        self.note = ""
-        self.model.take_back()
-        if self.model.phase == "rented" and not self.open_question:
-            self._outcome = None
-            self.model.phase = "plan"
-
-    def show_machines(self) -> None:
-        """Go to the machines that were rented."""
-        if self.machines and self.model.phase in ("plan", "confirm"):
-            self.model.take_back()
-            self.model.phase = "rented"
 
     def confirm(self, click: Mapping[str, Any]) -> None:
         """Take the click that rents.
@@ -257,12 +208,11 @@ class RentSession:
         accepted = self.model.accept(click, time.time())
         run = RentRun(self.client, accepted.offers, accepted.arguments, self.model.plan)
         if not RUNS.begin(self._account, run):
-            self.model.phase = "plan"
+            self.model.not_begun()
             raise ClickRefused(
                 "Another rental of this account is in progress in this kernel. Nothing was sent: "
                 "wait for it, and confirm again."
             )
-        self.note = ""
         remember(self.client, self.model.plan)
         self._follow(run)
 
@@ -275,12 +225,12 @@ class RentSession:
         changes = {"disk": disk, "count": count}
         self.model.change_all({name: one for name, one in changes.items() if one is not None})
         self._given = offers
-        self.back()
+        self.model.back()
         self.model.set_offers(offers)
 
     def search_again(self) -> None:
         """Ask for the offers anew."""
-        self.note = "Searching again…"
+        self.model.note = "Searching again…"
         query = isinstance(self._given, str | Mapping)
         given = self._given if query or not self.model.ids else self.model.ids
         kind = "bid" if self.model.of_bid_search else self._type
@@ -289,8 +239,8 @@ class RentSession:
 
     def find_out(self) -> None:
         """Have what was left open settled."""
-        if not self._finding:
-            self._finding = True
+        if not self.model.finding:
+            self.model.finding = True
             self._do(lambda: settle(self.client), self._found_out)
 
     def ask_facts(self) -> None:
@@ -300,24 +250,30 @@ class RentSession:
         self._asked_facts = True
         self._do(lambda: account_of(self.client), self._take_account)
         self._do(lambda: templates_of(self.client), self._take_templates)
-        if self.run is None:
+        if self.model.run is None:
             self._do(lambda: settle(self.client), self._take_settled)
 
     # -- the machines -------------------------------------------------------------------------
 
     def ask_jupyter(self, number: Any) -> None:
         """Fetch the address of a machine's Jupyter, and send it."""
-        if number in self.machines:
+        if number in self.model.machines:
             self._do(lambda: jupyter_of(self.client, number), self._send_jupyter)
 
     def extend(self, content: Mapping[str, Any]) -> None:
-        """Move a machine's deadline by an hour: a click that is fresh, for one that is there."""
-        number, at = content.get("id"), content.get("at")
-        machine = self.machines.get(number) if isinstance(number, int) else None
+        """Move a machine's deadline by an hour.
+
+        Raises
+        ------
+        ClickRefused
+            If the click is too old.
+        """
+        if old := too_old(content.get("at"), time.time()):
+            raise ClickRefused(old)
+        number = content.get("id")
+        machine = self.model.machines.get(number) if isinstance(number, int) else None
         if machine is None or machine.is_gone:
             return
-        if not isinstance(at, int | float) or not -AHEAD <= time.time() - at <= STALE:
-            raise ClickRefused("That click came too late: the deadline is unchanged.")
         self._do(lambda: extended(self.client, machine.id, EXTENDED_BY), self._take_extended)
 
     def destroy(self, number: Any, at: Any) -> None:
@@ -330,54 +286,44 @@ class RentSession:
         """
         if old := too_old(at, time.time()):
             raise ClickRefused(old)
-        machine = self.machines.get(number) if isinstance(number, int) else None
+        machine = self.model.machines.get(number) if isinstance(number, int) else None
         if machine is None or machine.ending or machine.is_gone:
             return
-        self.machines[machine.id] = replace(machine, ending=True, trouble="")
+        self.model.machines[machine.id] = replace(machine, ending=True, trouble="")
         self._do(lambda: destroyed(self.client, machine.id), self._take_end)
 
     # -- inside -------------------------------------------------------------------------------
 
     @property
     def _account(self) -> str:
-        return self.client._fleet_base.account
+        return self.client.transport.account
 
     def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
-        self._aside.do(work, take, self.failed)
+        self._aside.do(work, take, self.model.failed)
 
     def _follow(self, run: RentRun) -> None:
-        self.run, self._outcome, self._found = run, None, Found()
-        self.model.take_back()
-        self.model.phase = "renting"
+        self.model.begin(run)
         self._stop_listening = run.listen(lambda: self.on_main(self._take_steps))
         self._take_steps()
 
     def _take_steps(self) -> None:
-        run = self.run
-        if run is not None and not run.busy and self.model.phase == "renting":
-            self.model.phase = "rented"
+        if self.model.ended():
             self._stop_listening()
-            for one in run.instances:
+            assert self.model.run is not None
+            for one in self.model.run.instances:
                 self._add_machine(one)
-            if run.error is not None:
-                self._outcome = outcome_of(run.error)
-            elif len(run.instances) < run.count:
-                attempts = getattr(run.result, "attempts", None)
-                self._outcome = fell_short(len(run.instances), run.count, attempts)
-            if self.note == TAKEN_OVER:
-                self.note = ""
         self._tell()
 
     def _add_machine(self, one: Instance) -> None:
         self.instances[one.id] = one
-        self.machines[one.id] = Machine(one.id, deadline=_seconds(one.deadline))
+        self.model.machines[one.id] = Machine(one.id, deadline=_seconds(one.deadline))
         watcher = self.client.watcher
         watcher.expect(one.id, "running")
         if self.poller is None:
             self.poller = Poller(watcher, self.main, self._on_look, self._send)
 
     def _on_look(self, snapshot: Snapshot, _changes: Sequence[Change]) -> None:
-        for machine in list(self.machines.values()):
+        for machine in list(self.model.machines.values()):
             seen = seen_in(machine, snapshot)
             handle = self.instances.get(machine.id)
             if handle is not None and not seen.is_gone:  # it may have been extended
@@ -386,7 +332,7 @@ class RentSession:
                 seen = self._over(seen)
             elif seen.record:
                 self.ledger.see(seen.id, seen.record, seen.state, self._clock())
-            self.machines[machine.id] = seen
+            self.model.machines[machine.id] = seen
         if snapshot.credit is not None:
             self.model.account = replace(self.model.account, credit=snapshot.credit)
         self._tell()
@@ -395,44 +341,38 @@ class RentSession:
         self.model.account = account
 
     def _take_templates(self, templates: tuple[Template, ...] | None) -> None:
-        self.templates = () if templates is None else templates
+        self.model.templates = () if templates is None else templates
 
     def _take_settled(self, found: Found) -> None:
-        if self.run is None:
-            self._found = found
+        if self.model.run is None:
+            self.model.found = found
 
     def _found_out(self, found: Found) -> None:
-        self._finding, self._found = False, found
-        if found.level != "bad":
-            self._outcome = None
-            if self.run is not None:
-                self.run.settled = True
+        self.model.found_out(found)
         for number in found.ids:
-            if number not in self.machines:
+            if number not in self.model.machines:
                 self._do(partial(self.client.show_instance, number), self._add_machine)
-        if not found.ids and not self.machines and self.model.phase == "rented":
-            self.back()
 
     def _take_offers(self, result: pd.DataFrame) -> None:
         gone = len(set(self.model.ids) - {int(one) for one in result.get("id", ())})
-        if not self.open_question:
-            self._outcome = None
-            self.back()
+        if not self.model.open_question:
+            self.model.outcome = None
+            self.model.back()
         self.model.set_offers(result)
         words = "offer is" if gone == 1 else "offers are"
-        self.note = f"{gone} {words} gone." if gone else ""
+        self.model.note = f"{gone} {words} gone." if gone else ""
 
     def _take_extended(self, done: tuple[int, str]) -> None:
         number, trouble = done
-        machine = self.machines[number]
+        machine = self.model.machines[number]
         handle = self.instances.get(number)
         deadline = machine.deadline if handle is None else _seconds(handle.deadline)
-        self.machines[number] = replace(machine, deadline=deadline, trouble=trouble)
+        self.model.machines[number] = replace(machine, deadline=deadline, trouble=trouble)
 
     def _take_end(self, ended: tuple[int, str]) -> None:
         number, trouble = ended
-        machine = self.machines[number]
-        self.machines[number] = (
+        machine = self.model.machines[number]
+        self.model.machines[number] = (
             replace(machine, ending=False, trouble=trouble)
             if trouble
             else self._over(replace(machine, state="gone", reason="destroyed", ending=False))
@@ -452,7 +392,7 @@ class RentSession:
         return replace(machine, receipt=Receipt(ran, None if spent is None else spent.usd))
 
     def _clock(self) -> float:
-        return self.client._clock_of_fleet().time()
+        return self.client.transport.clock.time()
 
     def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
         number, url, trouble = found

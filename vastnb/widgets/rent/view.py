@@ -13,11 +13,10 @@ from typing import Any, Final
 import pandas as pd
 
 from vastnb.html import block, escape
-from vastnb.widgets.rent.machines import Machine, bill_of
+from vastnb.widgets.rent.machines import bill_of
 from vastnb.widgets.rent.model import RentModel
-from vastnb.widgets.rent.outcome import EVENT_LEVELS, Outcome
+from vastnb.widgets.rent.outcome import EVENT_LEVELS
 from vastnb.widgets.rent.price import guard_text, number_of, priced
-from vastnb.widgets.rent.questions import Found, Template
 from vastnb.widgets.rent.run import RentRun
 from vastnb.widgets.rent.warnings import LEVELS
 from vastnb.widgets.table.saved import static_table
@@ -27,19 +26,7 @@ OFFERS_MOST: Final = 24
 
 
 def view_of(
-    model: RentModel,
-    *,
-    now: float,
-    run: RentRun | None,
-    machines: Sequence[Machine],
-    outcome: Outcome | None,
-    finding: bool,
-    found: Found,
-    templates: Sequence[Template] | None,
-    simulated: bool,
-    has_key: bool,
-    note: str,
-    clock: float | None = None,
+    model: RentModel, *, now: float, clock: float, simulated: bool, has_key: bool
 ) -> dict[str, Any]:
     """Return the page's picture of a form.
 
@@ -49,24 +36,10 @@ def view_of(
         The form.
     now : float
         Kernel's time, epoch seconds: the page's own clock may differ.
-    run : RentRun or None
-        The rent, under way or ended.
-    machines : sequence of Machine
-        What was rented.
-    outcome : Outcome or None
-        What went wrong, in words.
-    finding : bool
-        Whether what became of a rental is being found out.
-    found : Found
-        What that has brought.
-    templates : sequence of Template or None
-        None as long as they are not there.
+    clock : float
+        Time by the clock of the deadlines.
     simulated, has_key : bool
         What the client is.
-    note : str
-        One line for the user, such as why a click was refused.
-    clock : float, optional
-        Time by the clock of the deadlines; by default `now`.
     """
     price = model.price
     confirmation = model.confirmation
@@ -76,21 +49,21 @@ def view_of(
         "phase": model.phase,
         "simulated": simulated,
         "has_key": has_key,
-        "note": note,
+        "note": model.note,
         "offers": _offers(model),
         "offers_count": len(model.offers),
         "of_bid_search": model.of_bid_search,
         "values": _values(model),
         "errors": dict(model.errors),
         "price": asdict(price),
-        "bill": bill_of(machines, now if clock is None else clock),
+        "bill": bill_of(list(model.machines.values()), clock),
         "guard": guard_text(price, model.plan),
         "warnings": [asdict(one) for one in model.warnings()],
         "account": asdict(model.account),
         "hints": model.hints(),
         "templates": None
-        if templates is None
-        else [[one.hash_id, one.name, one.image, one.disk] for one in templates],
+        if model.templates is None
+        else [[one.hash_id, one.name, one.image, one.disk] for one in model.templates],
         "code": model.code() if len(model.offers) else "",
         "confirm": None
         if confirmation is None
@@ -100,11 +73,11 @@ def view_of(
             "count": confirmation.count,
             "max_dph": confirmation.max_dph,
         },
-        "run": _run(run),
-        "outcome": None if outcome is None else outcome.page(),
-        "finding": finding,
-        "found": asdict(found),
-        "machines": [one.card() for one in machines],
+        "run": _run(model.run),
+        "outcome": None if model.outcome is None else model.outcome.page(),
+        "finding": model.finding,
+        "found": asdict(model.found),
+        "machines": [one.card() for one in model.machines.values()],
     }
 
 
@@ -194,9 +167,7 @@ def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def static_form(
-    model: RentModel, machines: Sequence[Machine], *, simulated: bool, css_class: str
-) -> str:
+def static_form(model: RentModel, *, simulated: bool, css_class: str) -> str:
     """Return the HTML that is left of the form without a kernel: offers, price, code."""
     price = model.price
     made_up = "SIMULATED MARKET: " if simulated else ""
@@ -205,7 +176,7 @@ def static_form(
     each = " each" if price.count > 1 else ""
     most = "price unknown" if price.max_dph is None else f"up to ${price.max_dph:.4f}/h{each}"
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
-    ids = [one.id for one in machines]
+    ids = list(model.machines)
     rented = f"Rented: instance {', '.join(map(str, ids))}. " if ids else ""
     many = "" if price.count == 1 else f"{price.count} machines: "
     what = f"Rent {many}{name_of(model.offers.iloc[0].to_dict())}, {model.plan.disk:g} GB disk"

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
+from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
 from vastnb.market.frames.terms import DISK_GB
 from vastnb.market.money.cost import cost
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.rent.memory import remembered
 from vastnb.widgets.rent.messages import handle
 from vastnb.widgets.rent.plan import RentPlan
@@ -100,8 +99,7 @@ def rent_form(
         understood = understood.changed({"runtype": None})
     kind = "on-demand" if type == "on-demand" and understood.bid is None else "bid"
     form = RentForm(client, given, understood, type=kind)
-    cell, run = registry.this_cell()
-    registry.replace(form, "rent", key or cell, None if key else run)
+    one_a_place(form, key)
     form.take_up()  # only now: it may be that of the form which was just replaced
     return form
 
@@ -132,13 +130,17 @@ class RentForm(LiveWidget):
         super().__init__()
         self._acked: dict[str, int] = {}
         self._session = RentSession(
-            client, offers, plan, type=type, tell=self._tell, send=self._to_page
+            client,
+            offers,
+            plan,
+            type=type,
+            main=self._main,
+            on_main=self._on_main,
+            tell=self._tell,
+            send=self._to_page,
         )
-        try:
+        with self._closed_on_error():
             self._session.begin()
-        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
-            self.close()
-            raise
 
     # -- for the user -------------------------------------------------------------------------
 
@@ -186,10 +188,10 @@ class RentForm(LiveWidget):
     def result(self) -> Instance | Fleet | None:
         """What was rented; None before, or if nothing was."""
         self._session.drain()
-        if self._session.run is None:
+        if self._session.model.run is None:
             return None
         self._session.seen()
-        return self._session.run.result
+        return self._session.model.run.result
 
     @property
     def machines(self) -> list[Instance]:
@@ -197,7 +199,7 @@ class RentForm(LiveWidget):
         self._session.drain()
         return [
             self._session.instances[one.id]
-            for one in self._session.machines.values()
+            for one in self._session.model.machines.values()
             if not one.is_gone and one.id in self._session.instances
         ]
 
@@ -205,7 +207,7 @@ class RentForm(LiveWidget):
     def error(self) -> BaseException | None:
         """Why nothing was rented, or why it is not known."""
         self._session.drain()
-        return None if self._session.run is None else self._session.run.error
+        return None if self._session.model.run is None else self._session.model.run.error
 
     def to_code(self) -> str:
         """Return the code that rents what the form would rent.
@@ -274,7 +276,9 @@ class RentForm(LiveWidget):
             self._session.close()
 
     def __repr__(self) -> str:
-        ids = ", ".join(str(one.id) for one in self._session.machines.values() if not one.is_gone)
+        ids = ", ".join(
+            str(one.id) for one in self._session.model.machines.values() if not one.is_gone
+        )
         if ids:
             return f"<RentForm: rented {ids}>"
         many = len(self._session.model.offers)
@@ -288,10 +292,10 @@ class RentForm(LiveWidget):
             if self._session.poller is not None:
                 self._session.poller.asked(at_once=content.get("at_once") is True)
             return
-        self._session.on_main(lambda: self._take(content))
+        self._on_main(lambda: self._take(content))
 
     def _show_error(self, error: Exception) -> None:
-        self._session.failed(error)
+        self._session.model.failed(error)
         self._tell()
 
     def _take(self, content: Mapping[str, Any]) -> None:
@@ -319,7 +323,6 @@ class RentForm(LiveWidget):
     def _copy(self) -> str:
         return static_form(
             self._session.model,
-            list(self._session.machines.values()),
             simulated=self._session.client.simulated,
             css_class=self.copy_class,
         )
