@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import warnings
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown, VastError
+from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown, ServerError, VastError
 from vastnb.fleet.env import MARKER, new_marker
 from vastnb.fleet.instance import Instance
 from vastnb.fleet.rent.deadline import LONGEST
@@ -25,7 +26,7 @@ from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
-from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent
+from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, until
 from .test_journal import a_dead_process
 from .test_reconcile import rent_and_forget
 
@@ -129,6 +130,58 @@ def test_an_offer_that_is_gone_after_its_absence_was_proved_is_looked_for_again(
     box = client.rent("num_gpus=1", **ORDER)
     assert isinstance(box, Instance)
     assert [one.id for one in alive(server)] == [box.id]
+
+
+def test_a_machine_that_appears_after_its_absence_was_proved_is_adopted_and_ended_in_time(
+    client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.world.fleet.listed_after = 600.0
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    offer = client.search_offers("num_gpus=1").iloc[0]
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(offer, **ORDER, max_hours=2)
+    (machine,) = alive(server)
+    before = server.calls("show_instances")
+
+    def is_told() -> bool:
+        pass_time(client, clock, 2)
+        return [one.id for one in guard_of(client).charges] == [machine.id]
+
+    until(is_told, "it is not adopted")
+    assert server.calls("show_instances") - before <= 6
+    assert f"Instance {machine.id} exists" in capsys.readouterr().err
+    pass_time(client, clock, 2 * HOUR)
+    finish(client, clock)
+    assert alive(server) == []
+
+
+def test_what_is_absent_for_good_is_looked_for_a_few_times_only(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.faults.add(Fault("create_instance", "drop-before", nth=1))
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    before = server.calls("show_instances")
+    finish(client, clock)
+    assert 3 <= server.calls("show_instances") - before <= 8
+
+
+def test_a_machine_that_is_said_not_to_be_mine_no_longer_stands_in_the_way(
+    client: vastnb.Client, server: Server
+) -> None:
+    server.world.fleet.env_shape = "null"
+    other = by_hand(server)
+    server.faults.add(Fault("create_instance", "drop-before", nth=1))
+    way_on = re.escape(f"client.reconcile(not_mine=[{other}])")
+    with pytest.raises(OutcomeUnknown, match=way_on):
+        client.create_instance(server.world.instances[other].offer["id"], image="a/b")
+    with pytest.raises(OutcomeUnknown, match=way_on):
+        rent(client)
+    assert client.reconcile(not_mine=[other]).of("absent")
+    box = rent(client)
+    assert {one.id for one in alive(server)} == {other, box.id}
+    with pytest.raises(InvalidRequest, match="it is yours"):
+        client.reconcile(not_mine=box.id)
 
 
 def test_a_machine_is_replaced_once(client: vastnb.Client, server: Server) -> None:

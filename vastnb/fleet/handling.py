@@ -253,13 +253,19 @@ class Handling(Footing):
         finally:
             self.watcher.nudge()
 
-    def reconcile(self) -> Report:
+    def reconcile(self, *, not_mine: Ids = ()) -> Report:
         """Find out what became of every rental that was left open, and what bills.
 
         Looks after attempts of this kernel and of kernels that are dead, never after those of
         one that runs, and never after machines that were not rented by vastnb on this computer.
         Machines past their deadline are destroyed; those whose deadline is still to come are
         guarded from now on.
+
+        Parameters
+        ----------
+        not_mine : int or sequence of int
+            Machines that you know to be somebody else's, or to have been rented by other means:
+            they are no longer taken for what may have become of a create whose answer was lost.
 
         Returns
         -------
@@ -271,13 +277,16 @@ class Handling(Footing):
         ------
         AuthError
             If the key is not accepted.
+        InvalidRequest
+            If a machine of `not_mine` was rented here.
         JournalError
             If the record of rentals cannot be used.
         """
         from vastnb.fleet.guarding import take_up
-        from vastnb.fleet.rent.recovery import reconcile
+        from vastnb.fleet.rent.recovery import disown, reconcile
 
         desk = self._fleet(first=False)
+        disown(desk.journal, desk.rights.base_url, _several(not_mine), desk.clock.time())
         self.__dict__["_begun"] = True
         report = reconcile(desk)
         take_up(self, desk)

@@ -200,6 +200,11 @@ class Settler:
         settler = Settler(self._call, Steady(self._clock), self._journal)
         settler._settle(cases, budget, first, stays, tick)
 
+    def take(self, case: Case, listing: Listing) -> None:
+        """Do what a list that was asked for anyway says about a case."""
+        self._show([case], listing)
+        self._act([case], math.inf, stays=True, once=True)
+
     def turn(self, cases: Sequence[Case]) -> None:
         """Do what is due about cases once: one list, and what follows.
 
