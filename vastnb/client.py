@@ -6,9 +6,10 @@ A verb becomes a call in `vastnb.api` (cached, paced, retried), and its JSON bec
 
 from __future__ import annotations
 
-import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,28 +17,37 @@ import pandas as pd
 
 from vastnb.api.credentials import as_secret, find_key
 from vastnb.api.credentials import base_url as find_base_url
-from vastnb.api.progress import WaitHook, wait_line
-from vastnb.api.request import identity_of
+from vastnb.api.progress import WaitHook
 from vastnb.api.resources import Cache
-from vastnb.api.secret import Secret, without_secrets
+from vastnb.api.secret import Secret, veil, without_secrets
 from vastnb.api.transport import Quota, Transport
 from vastnb.api.usage import COUNTERS
-from vastnb.clock import Clock, SystemClock
-from vastnb.errors import AuthError, InvalidRequest
-from vastnb.fleet.verbs import FleetBase, InstanceVerbs
-from vastnb.looking_back import MarketBase, MarketVerbs
+from vastnb.clock import Clock
+from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, JournalError, VastError
 from vastnb.market.frames.offers import concat_offers
 from vastnb.market.frames.records import frame_of_records
 from vastnb.market.history.keep import Keep, wanted
 from vastnb.market.history.recorder import Recorder
 from vastnb.market.query.query import OfferType, Order, QueryLike, parse_query
-from vastnb.market.search import Columns, OfferSearch, Search, dated
+from vastnb.market.search import Columns, OfferSearch, dated
+from vastnb.remote.verbs import put_away
 
 if TYPE_CHECKING:
+    from vastnb.fleet.costs import Burn
+    from vastnb.fleet.instance import Fleet, Instance
+    from vastnb.fleet.rent.events import Listener
+    from vastnb.fleet.rent.recovery import Report
+    from vastnb.fleet.status import Wanted
+    from vastnb.fleet.sweep import Sweep
+    from vastnb.fleet.watch.watcher import Watcher
+    from vastnb.market.history import History
+    from vastnb.market.service_figures import Hosting, Verified
     from vastnb.sim import Server
 
+Ids = int | Sequence[int]
 
-class Client(InstanceVerbs, MarketVerbs):
+
+class Client:
     """A connection to the GPU market.
 
     Parameters
@@ -78,8 +88,10 @@ class Client(InstanceVerbs, MarketVerbs):
 
     Attributes
     ----------
-    server : vastnb.sim.Server or None
-        The simulated service behind a client from `vastnb.demo`.
+    transport : Transport
+        The way to the service.
+    renter : Renter
+        Rents, guards and ends machines.
 
     Examples
     --------
@@ -116,7 +128,13 @@ class Client(InstanceVerbs, MarketVerbs):
             why_keyless = error.message  # the error itself would hold on to this frame
         else:
             key, self._key_source = found.key, found.source
-        self._transport = Transport(
+        # What renting and watching need is loaded with the first client, not with the package.
+        from vastnb.fleet.rent.journal import JournalView
+        from vastnb.fleet.rent.renter import Renter
+        from vastnb.fleet.watch.probe import is_local
+        from vastnb.fleet.watch.watcher import Watcher
+
+        self.transport = transport = Transport(
             base_url=find_base_url(base_url),
             api_key=key,
             cache=cache,
@@ -127,30 +145,35 @@ class Client(InstanceVerbs, MarketVerbs):
             on_wait=on_wait,
             why_keyless=why_keyless,
         )
-        transport = self._transport
-        recorder = Recorder(transport, wanted(history), self.base_url, clock or SystemClock())
-        self._market_base = MarketBase(transport.call, self.base_url, recorder)
+        self._recorder = Recorder(transport, wanted(history), transport.base_url, transport.clock)
         self._offers = OfferSearch(
             transport.call,
             transport.quota,
-            self.base_url,
+            transport.base_url,
             has_key=self.has_key,
             keep=transport.keep,
-            record=recorder,
+            record=self._recorder,
         )
-        account = identity_of(key or Secret(""), self.base_url)
-        self._fleet_base = FleetBase(
-            self._transport.call,
-            self.base_url,
-            account,
-            clock or SystemClock(),
-            timeout,
-            on_wait or wait_line,
+        noted = JournalView(transport.account, transport.clock)
+        self._watcher = Watcher(
+            transport.call,
+            transport.clock,
+            deadline_of=noted.deadline,
+            rental_of=noted.rental,
+            is_known=noted.is_known,
+            local=is_local(transport.base_url),
         )
-        self.server: Server | None = None
+        self.renter = Renter(
+            transport,
+            self._offers,
+            self._watcher,
+            over=partial(put_away, transport.account),
+        )
+        self._watcher.also = self.renter.guard.saw
+        self._server: Server | None = None
         self._closing = ExitStack()
-        self._closing.callback(self._transport.close)
-        self._closing.callback(recorder.close)
+        self._closing.callback(transport.close)
+        self._closing.callback(self._recorder.close)
 
     # -- the market --------------------------------------------------------------------------
 
@@ -215,13 +238,18 @@ class Client(InstanceVerbs, MarketVerbs):
         QuotaExceeded, RateLimited, AuthError, ServerError
             If the service cannot be asked and no earlier answer is at hand.
         """
-        parsed = parse_query(query, **keywords)
-        body = parsed.body(type=type, order=order, limit=limit, storage=storage)
-        search = Search(parsed.text, body, refresh, columns, max_calls)
-        search.check()
-        for doubt in parsed.doubts:
-            warnings.warn(doubt, UserWarning, stacklevel=2)
-        return self._offers.whole(search) if complete else self._offers.once(search)
+        return self._offers.search(
+            query,
+            type=type,
+            order=order,
+            limit=limit,
+            storage=storage,
+            refresh=refresh,
+            columns=columns,
+            complete=complete,
+            max_calls=max_calls,
+            **keywords,
+        )
 
     def search_many(
         self,
@@ -294,6 +322,103 @@ class Client(InstanceVerbs, MarketVerbs):
         params = {"select_cols": ["*"], "select_filters": dict(query or {})}
         return self._records("search_templates", "templates", params=params)
 
+    @property
+    def history(self) -> History:
+        """The market's past, as your own searches have seen it; needs the extra ``history``."""
+        recorder = self._recorder
+        if self.server is None:
+            return recorder.history
+        recorder.mark_simulated()  # known before it has said so
+        from vastnb.sim.past import past
+
+        history = recorder.history
+        history.past = partial(past, self.server.world)
+        return history
+
+    def gpu_metrics(
+        self,
+        *,
+        verified: Verified = "yes",
+        hosting_type: Hosting = "all",
+        num_gpus: int | str = "all",
+    ) -> pd.DataFrame:
+        """Return supply, demand and prices of each GPU model now, as the service reckons them.
+
+        Parameters
+        ----------
+        verified : {"yes", "no", "all"}
+            Which machines are counted.
+        hosting_type : {"all", "secure_cloud", "community"}
+            Where they stand: in datacenters, or with private hosts.
+        num_gpus : int or "all"
+            Only machines or slices with so many GPUs (1, 2, 4 or 8).
+
+        Returns
+        -------
+        DataFrame
+            One row per model: ``gpu_name``; ``total``, ``available``, ``rented_verified``,
+            ``avail_verified``, ``rented_unverified``, ``avail_unverified`` (machines); ``usage``
+            and ``usage_30d`` (%); ``dlperf``, ``tflops`` (of one GPU); ``price_p10`` to
+            ``price_p90`` ($/h of one GPU); ``tflops_per_dollar``, ``dlperf_per_dollar``.
+
+        Raises
+        ------
+        InvalidRequest
+            If an argument is none of the above.
+        AuthError
+            Without a key, or if this account may not see them.
+        """
+        from vastnb.market.service_figures import current_frame, population
+
+        asked = population(verified, hosting_type, num_gpus)
+        answer = self.transport.call("gpu_metrics", params=asked)
+        return dated(current_frame(answer.data), {"source": self.base_url, **asked}, [answer])
+
+    def gpu_trends(
+        self,
+        gpu: str | Sequence[str] = ("RTX 5090", "RTX 4090", "RTX 3090"),
+        *,
+        days: float = 1,
+        every: str | None = None,
+        verified: Verified = "yes",
+        hosting_type: Hosting = "all",
+        num_gpus: int | str = "all",
+    ) -> pd.DataFrame:
+        """Return supply, demand and prices of GPU models over time, as the service reckons them.
+
+        Parameters
+        ----------
+        gpu : str or list of str
+            GPU models in any spelling, or ``"all"``.
+        days : float
+            How far back.
+        every : str, optional
+            Time between two points, such as ``"6h"``; by default the service gives about 20.
+        verified, hosting_type, num_gpus
+            As for `gpu_metrics`.
+
+        Returns
+        -------
+        DataFrame
+            One row per model and moment: ``at`` (UTC), ``gpu_name``; ``rented_verified``,
+            ``avail_verified``, ``rented_unverified``, ``avail_unverified``, ``total`` (machines);
+            ``rented_p10``, ``rented_median``, ``rented_p90``, ``avail_p10``, ``avail_median``,
+            ``avail_p90`` ($/h of one GPU).
+
+        Raises
+        ------
+        InvalidRequest
+            If an argument is none of the above.
+        AuthError
+            Without a key, or if this account may not see them.
+        """
+        from vastnb.market.service_figures import history_frame, over_time, population
+
+        whom = population(verified, hosting_type, num_gpus)
+        asked = over_time(gpu, days, every, whom, self._recorder.now())
+        answer = self.transport.call("gpu_metrics_history", params=asked)
+        return dated(history_frame(answer.data), {"source": self.base_url, **asked}, [answer])
+
     # -- the account -------------------------------------------------------------------------
 
     def show_user(self) -> dict[str, Any]:
@@ -304,7 +429,7 @@ class Client(InstanceVerbs, MarketVerbs):
         AuthError
             Without a key, or with a wrong one.
         """
-        answer = self._transport.call("show_user")
+        answer = self.transport.call("show_user")
         user: dict[str, Any] = without_secrets(answer.data)
         return user
 
@@ -320,7 +445,7 @@ class Client(InstanceVerbs, MarketVerbs):
             ``rows_limit`` and ``rows_reset_at`` of the search quota, which all your kernels share.
         """
         quota = self.quota()
-        frame = pd.DataFrame(self._transport.traffic(), columns=["endpoint", *COUNTERS]).astype(
+        frame = pd.DataFrame(self.transport.traffic(), columns=["endpoint", *COUNTERS]).astype(
             {
                 "endpoint": pd.StringDtype("python"),
                 **{name: "float64" if name == "waited_s" else "int64" for name in COUNTERS},
@@ -335,24 +460,557 @@ class Client(InstanceVerbs, MarketVerbs):
 
     def quota(self) -> Quota:
         """Return how many rows of today's search quota this account has used, in all kernels."""
-        return self._transport.quota()
+        return self.transport.quota()
+
+    # -- machines ----------------------------------------------------------------------------
+
+    def show_instances(self) -> pd.DataFrame:
+        """Return all instances of the account.
+
+        Returns
+        -------
+        DataFrame
+            One row per instance, the same columns and dtypes in every answer; secrets are left
+            out.
+
+        Raises
+        ------
+        ServerError
+            If the list that came is not whole; it is never shown as if it were.
+        """
+        from vastnb.fleet.listing import list_instances
+        from vastnb.fleet.records import frame_of_instances
+
+        self.renter.begin()
+        listing = list_instances(self.transport.call, self.transport.clock, columns=["*"])
+        seen = self.watcher.feed(listing)
+        return frame_of_instances(
+            listing.records,
+            now=listing.asked_at,
+            verdicts={one.id: one.verdict for one in seen.instances},
+            provenance={"source": self.base_url},
+        )
+
+    def show_instance(self, id: int) -> Instance:
+        """Return one instance.
+
+        Raises
+        ------
+        InvalidRequest
+            If the account has no such instance.
+        """
+        from vastnb.fleet.instance import Instance
+        from vastnb.fleet.listing import record_of
+
+        self.renter.begin()
+        record = record_of(self.transport.call, id_of(id))
+        if record is None:
+            raise InvalidRequest(
+                f"There is no instance {id} among yours: it was destroyed, or never existed. "
+                "Nothing is billed for it.",
+                code="no_such_instance",
+            )
+        return Instance(self, int(id), record=record)
+
+    def wait(
+        self,
+        ids: Ids,
+        until: Wanted = "running",
+        timeout: float = 900,
+        *,
+        reachable: bool = False,
+    ) -> list[Instance]:
+        """Wait until instances are running (or stopped, or gone); see `Instance.wait`.
+
+        Parameters
+        ----------
+        ids : int or sequence of int
+            The instances.
+        until : {"running", "stopped", "gone"}
+            What to wait for.
+        timeout : float
+            Seconds.
+        reachable : bool
+            Wait until SSH answers, too.
+        """
+        from vastnb.fleet.instance import Instance
+        from vastnb.fleet.watch.wait import Wait, wait_for
+
+        self.renter.begin()
+        watcher, clock = self.watcher, self.transport.clock
+        numbers = _several(ids)
+        wait_for(Wait(watcher, clock, numbers, until, timeout, reachable=reachable), watcher, clock)
+        return [Instance(self, one) for one in numbers]
+
+    async def wait_async(
+        self,
+        ids: Ids,
+        until: Wanted = "running",
+        timeout: float = 900,
+        *,
+        reachable: bool = False,
+    ) -> list[Instance]:
+        """Do the same as `wait`, and leave the kernel free: ``await client.wait_async(...)``.
+
+        It may be cancelled at any moment. Parameters, result and errors are those of `wait`.
+        """
+        from vastnb.fleet.instance import Instance
+        from vastnb.fleet.watch.wait import Wait, wait_for_async
+
+        watcher, clock = self.watcher, self.transport.clock
+        numbers = _several(ids)
+        wait = Wait(watcher, clock, numbers, until, timeout, reachable=reachable)
+        await wait_for_async(wait, watcher, clock)
+        return [Instance(self, one) for one in numbers]
+
+    def logs(
+        self,
+        id: int,
+        tail: int = 1000,
+        *,
+        daemon: bool = False,
+        filter: str | None = None,
+        timeout: float = 30,
+    ) -> str:
+        """Return the last lines of an instance's log.
+
+        Parameters
+        ----------
+        id : int
+            The instance.
+        tail : int
+            How many lines.
+        daemon : bool
+            The log of the machine's own daemon instead of the container's.
+        filter : str, optional
+            Only lines that contain it.
+        timeout : float
+            Seconds until the log must be there.
+
+        Raises
+        ------
+        WaitTimeout
+            If it is not.
+        """
+        from vastnb.fleet.logs import fetch_log
+
+        body: dict[str, Any] = {"tail": str(int(tail))}
+        if filter:
+            body["filter"] = filter
+        if daemon:
+            body["daemon_logs"] = "true"
+        data = self._ask("request_logs", id, body)
+        return fetch_log(str(data.get("result_url") or ""), self.transport.clock, timeout=timeout)
+
+    # -- changing ----------------------------------------------------------------------------
+
+    def start_instance(self, id: Ids) -> None:
+        """Start stopped instances.
+
+        Raises
+        ------
+        InstanceFailed
+            If the GPUs are taken. The start is queued then: the machine may start, and bill, by
+            itself later; `stop_instance` takes it out of the queue.
+        """
+        for one in _several(id):
+            data = self._ask("manage_instance", one, {"state": "running"}, judge=False)
+            self.watcher.expect(one, "running")
+            if data.get("success") is False:
+                raise InstanceFailed(
+                    f"Instance {one} cannot start now ({data.get('error', 'refused')}): its GPUs "
+                    "are taken. The start is queued, so it may start and bill by itself later; "
+                    f"stop_instance({one}) takes it out of the queue. Its disk is billed anyway.",
+                    code=str(data.get("error") or "refused"),
+                )
+
+    def stop_instance(self, id: Ids) -> None:
+        """Stop instances: their GPUs are given back, their disks are kept and billed."""
+        for one in _several(id):
+            self._ask("manage_instance", one, {"state": "stopped"})
+            self.watcher.expect(one, "stopped")
+
+    def reboot_instance(self, id: int) -> None:
+        """Stop and start an instance's container without giving its GPUs back."""
+        self._ask("reboot_instance", id, {})
+        self.watcher.nudge(id_of(id), "asked to reboot")
+
+    def label_instance(self, id: int, label: str | None) -> None:
+        """Give an instance a label of at most 256 characters; None takes it away."""
+        if label is not None and (not isinstance(label, str) or len(label) > 256):
+            raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
+        self._ask("manage_instance", id, {"label": label or ""})
+        self.watcher.relabel(id_of(id), label)
+
+    def change_bid(self, id: int, price: float) -> None:
+        """Bid another price for an interruptible instance, $/h from 0.001 to 128.
+
+        A higher bid may start it, a lower one may stop it.
+        """
+        if isinstance(price, bool) or not (0.001 <= price <= 128):
+            raise InvalidRequest(
+                f"price={price!r}: a bid from 0.001 to 128 $/h is needed. Nothing was sent.",
+                code="invalid_price",
+            )
+        self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
+        self.renter.guard.look_at_prices()
+        self.watcher.nudge(id_of(id), f"bid changed to ${float(price):.4g}/h")
+
+    def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
+        """Destroy instances, their disks included.
+
+        Some machines come back after half a minute. That these stay gone is confirmed in the
+        background, and by the next kernel if this one ends; one that comes back is destroyed
+        again, and you are told.
+
+        Parameters
+        ----------
+        id : int or sequence of int
+            The instances.
+        verify : bool
+            Return when they have been seen gone; without it, as soon as the service has confirmed
+            the request.
+
+        Raises
+        ------
+        OutcomeUnknown
+            If it is not confirmed: one may still bill. It is tried again in the background.
+        """
+        self.renter.destroy(_several(id), verify=verify)
+
+    def reconcile(self, *, not_mine: Ids = ()) -> Report:
+        """Find out what became of every rental that was left open, and what bills.
+
+        Looks after attempts of this kernel and of kernels that are dead, never after those of
+        one that runs, and never after machines that were not rented by vastnb on this computer.
+        Machines past their deadline are destroyed; those whose deadline is still to come are
+        guarded from now on.
+
+        Parameters
+        ----------
+        not_mine : int or sequence of int
+            Machines that you know to be somebody else's, or to have been rented by other means:
+            they are no longer taken for what may have become of a create whose answer was lost.
+
+        Returns
+        -------
+        Report
+            Printing it names each machine: adopted, destroyed, proved absent, billing. Its
+            ``findings`` hold the same as values.
+
+        Raises
+        ------
+        AuthError
+            If the key is not accepted.
+        InvalidRequest
+            If a machine of `not_mine` was rented here.
+        JournalError
+            If the record of rentals cannot be used.
+        """
+        return self.renter.reconcile(_several(not_mine))
+
+    # -- renting, and what it costs ----------------------------------------------------------
+
+    def create_instance(
+        self,
+        offer: Any,
+        *,
+        image: str | None = None,
+        disk: float | None = None,
+        label: str | None = None,
+        env: Mapping[str, str] | str | None = None,
+        onstart: str | None = None,
+        runtype: str | None = None,
+        price: float | None = None,
+        template_hash: str | None = None,
+        args: Sequence[str] | None = None,
+        cancel_unavail: bool | None = None,
+        max_hours: float | None = None,
+        budget_usd: float | None = None,
+        deadline_on_machine: bool = False,
+        check_ssh_key: bool = True,
+        on_event: Listener | None = None,
+        **more: Any,
+    ) -> Instance:
+        """Rent one offer, once or not at all.
+
+        Parameters
+        ----------
+        offer : int, row of a frame, or dict
+            The offer.
+        image : str, optional
+            Docker image; needed unless a template names it.
+        disk : float, optional
+            GB, from 8; by default what the offer was searched with, at least 10.
+        label : str, optional
+            At most 256 characters.
+        env : dict or str, optional
+            ``{"KEY": "value", "-p 8000:8000": "1"}``, or docker's flags as one text.
+        onstart : str, optional
+            Shell commands for every start, at most 16,384 characters together with `args`.
+        runtype : str, optional
+            ``"ssh"``, ``"ssh_direct"``, ``"jupyter"``, ``"jupyter_direct"``, ``"args"``.
+        price : float, optional
+            A bid in $/h: the machine is interruptible then. Without it, it is on demand.
+        template_hash : str, optional
+            A template.
+        args : list of str, optional
+            Arguments of the image's own entry point.
+        cancel_unavail : bool, optional
+            Create nothing if the GPUs are taken; by default yes on demand.
+        max_hours, budget_usd, deadline_on_machine, check_ssh_key, on_event
+            As for `rent`.
+        **more
+            Further fields: ``user``, ``image_login``, ``extra``, ``python_utf8``, ``lang_utf8``,
+            ``use_jupyter_lab``, ``jupyter_dir``, ``force``, ``volume_info``, ``vm``.
+
+        Returns
+        -------
+        Instance
+            The machine; it bills from now on. As a context manager it is destroyed at the end.
+
+        Raises
+        ------
+        OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited
+            Nothing was rented. `SpendLimit` is a `NoCredit`; `NoSSHKey` and `BadTemplate` are
+            `InvalidRequest`s.
+        InstanceFailed
+            The service made a stopped machine; it was destroyed.
+        ServerError
+            Nothing was rented: it was never sent, or was proved not to have arrived.
+        OutcomeUnknown
+            A machine may exist; `reconcile` finds it.
+        JournalError
+            It could not be written down, so nothing was sent.
+        """
+        env, onstart, args, more = map(veil, (env, onstart, args, more))
+        from vastnb.fleet.instance import one_of
+        from vastnb.fleet.rent.deadline import Bounds
+        from vastnb.fleet.rent.offer import disk_for, offer_of
+        from vastnb.fleet.rent.spec import Order
+
+        disk = disk_for([offer_of(offer)], disk)
+        order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
+                      cancel_unavail, more)  # fmt: skip
+        bounds = Bounds(max_hours, budget_usd, 1, deadline_on_machine)
+        return self.renter.create(
+            order,
+            offer,
+            bounds,
+            partial(one_of, self),
+            check_ssh_key=check_ssh_key,
+            on_event=on_event,
+        )
+
+    def rent(
+        self,
+        offers: QueryLike | Any = None,
+        *,
+        count: int = 1,
+        max_dph: float | None = None,
+        bid: float | str | None = None,
+        max_hours: float | None = None,
+        budget_usd: float | None = None,
+        deadline_on_machine: bool = False,
+        check_ssh_key: bool = True,
+        on_event: Listener | None = None,
+        image: str | None = None,
+        disk: float | None = None,
+        label: str | None = None,
+        env: Mapping[str, str] | str | None = None,
+        onstart: str | None = None,
+        runtype: str | None = None,
+        template_hash: str | None = None,
+        args: Sequence[str] | None = None,
+        **more: Any,
+    ) -> Instance | Fleet:
+        """Rent machines: the offers are tried in the order given until there are enough.
+
+        Parameters
+        ----------
+        offers : DataFrame, ids, or query
+            Candidates, best first; or a query, whose offers are tried cheapest first.
+        count : int
+            How many machines; each is another one.
+        max_dph : float, optional
+            The most that one may cost, $/h with its disk. Checked against prices that are asked
+            for at the last moment. Without it, an offer is passed over if its price has risen by
+            more than a fifth since you have seen it.
+        bid : float or str, optional
+            Rent interruptible machines: a bid in $/h for the GPUs, or ``"min"``, ``"min+10%"``,
+            ``"min+0.05"``. Needed for offers of a bid search; those are never rented on demand.
+        max_hours : float, optional
+            Hours after which each machine is destroyed.
+        budget_usd : float, optional
+            Dollars that all machines together may cost: they are destroyed when so much is spent
+            by their agreed prices, disks included, as if they ran all the time. **Traffic is not
+            in it**, for nobody knows beforehand what is transferred; and a bid that is raised
+            later does not move the deadline.
+        deadline_on_machine : bool
+            Let each machine end itself as well, with a line before its start script, in case this
+            computer is off then. It uses the instance's own key, and some 700 of the 16,384
+            characters of `onstart`. With a budget each machine has an equal share of it.
+        check_ssh_key : bool
+            See that the account has an SSH key before anything is rented that needs one.
+        on_event : callable, optional
+            Called with a `RentEvent` (``kind``, ``offer_id``, ``instance_id``, ``dph``, ``text``)
+            at every step, in this thread.
+        image, disk, label, env, onstart, runtype, template_hash, args, **more
+            As for `create_instance`.
+
+        Returns
+        -------
+        Instance or Fleet
+            One machine for ``count=1``, otherwise a sequence of them. Both have ``attempts``, a
+            frame that says what happened to each offer, and destroy at the end of a ``with``
+            block. A fleet that fell short is returned with a warning.
+
+        Raises
+        ------
+        OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, ServerError, InstanceFailed
+            Nothing was rented. `SpendLimit` is a `NoCredit`; `NoSSHKey` and `BadTemplate` are
+            `InvalidRequest`s.
+        OutcomeUnknown
+            A machine may exist; nothing more was sent. A note names those that run.
+        JournalError
+            It could not be written down, so nothing was sent.
+
+        Notes
+        -----
+        Deadlines are enforced as long as this kernel and this client live. They are kept on disk:
+        a kernel that starts later destroys what is overdue at its first use of a client, and
+        guards the rest.
+        """
+        env, onstart, args, more = map(veil, (env, onstart, args, more))
+        from vastnb.fleet.instance import handle_of
+        from vastnb.fleet.rent.deadline import Bounds
+        from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
+        from vastnb.fleet.rent.spec import Order
+
+        offers = as_given(offers)
+        disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
+        order = Order(image, disk, label, env, onstart, runtype, None, template_hash, args,
+                      None, more)  # fmt: skip
+        bounds = Bounds(max_hours, budget_usd, count, deadline_on_machine)
+        return self.renter.rent(
+            order,
+            offers,
+            bounds,
+            partial(handle_of, self),
+            count=count,
+            max_dph=max_dph,
+            bid=bid,
+            check_ssh_key=check_ssh_key,
+            on_event=on_event,
+        )
+
+    def burn(self) -> Burn:
+        """Return what all machines of the account cost now, and how long the credit lasts.
+
+        Returns
+        -------
+        Burn
+            ``per_hour``, ``running_per_hour``, ``stopped_per_hour`` ($/h, without traffic),
+            ``stopped`` (ids that are billed though they do not run), ``credit`` ($),
+            ``runway_hours`` and ``machines``, a frame.
+
+        Raises
+        ------
+        ServerError
+            If the list of instances that came is not whole.
+        """
+        from vastnb.fleet.costs import burn_of
+        from vastnb.fleet.listing import list_instances
+        from vastnb.fleet.rent.obligations import known_contracts
+
+        self.renter.begin()
+        listing = list_instances(self.transport.call, self.transport.clock, columns=["*"])
+        try:
+            credit = self.renter.account.credit()
+        except VastError:
+            credit = None  # a key that may not ask for it still shows what is spent
+        try:
+            entries = self.renter.journal.entries(self.transport.account)
+        except JournalError:
+            entries = []
+        deadlines = {one.contract: one.deadline for one in entries if one.contract and one.deadline}
+        return burn_of(
+            listing.records,
+            now=listing.asked_at,
+            credit=credit,
+            deadlines={k: v for k, v in deadlines.items() if v is not None},
+            known=known_contracts(entries),
+        )
+
+    def sweep(self, *, dry_run: bool = True) -> Sweep:
+        """Destroy every machine that vastnb rented for this account, on this computer.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Only name them and what they cost. This is the default.
+
+        Returns
+        -------
+        Sweep
+            Printing it names the machines. Those that were rented by other means, or by vastnb on
+            another computer, are never among them; `destroy_instance` ends one by its id.
+
+        Raises
+        ------
+        OutcomeUnknown
+            If it is not confirmed: one may still bill.
+        """
+        from vastnb.fleet.sweep import sweep_of
+
+        found = sweep_of(self.burn(), dry_run=dry_run)
+        if found.ids and not dry_run:
+            self.destroy_instance(found.ids)
+        return found
+
+    def has_ssh_key(self) -> bool:
+        """Return whether the account has an SSH key; without one nobody can log in to machines.
+
+        Once there is one, the service is not asked again.
+        """
+        self.renter.begin()
+        return self.renter.account.has_ssh_key()
 
     # -- the client itself -------------------------------------------------------------------
 
     @property
     def base_url(self) -> str:
         """The server's address."""
-        return self._transport.base_url
+        return self.transport.base_url
 
     @property
     def has_key(self) -> bool:
         """Whether requests carry an API key."""
-        return self._transport.why_keyless is None
+        return self.transport.why_keyless is None
 
     @property
     def simulated(self) -> bool:
         """Whether the server is a simulated market, as far as its answers have told."""
-        return self._transport.simulated or self.server is not None
+        return self.transport.simulated or self.server is not None
+
+    @property
+    def server(self) -> Server | None:
+        """The simulated service behind a client from `vastnb.demo`."""
+        return self._server
+
+    @server.setter
+    def server(self, server: Server | None) -> None:
+        self._server = server
+        # A simulated service in this process ends with its client, and its machines with it.
+        self.renter.guard.outlasted = server is None
+        if server is not None:
+            weakref.finalize(self, self.renter.guard.close)
+
+    @property
+    def watcher(self) -> Watcher:
+        """The one picture of all instances that widgets, waits and handles share."""
+        self.renter.look_after()
+        return self._watcher
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Have `callback` called when the client closes."""
@@ -363,7 +1021,11 @@ class Client(InstanceVerbs, MarketVerbs):
 
         A warning names machines whose deadlines nobody enforces from now on.
         """
-        self._closing.close()
+        with self._closing:
+            try:
+                self.renter.close()
+            finally:
+                self._watcher.close()
 
     def __enter__(self) -> Self:
         return self
@@ -386,9 +1048,24 @@ class Client(InstanceVerbs, MarketVerbs):
     def _records(
         self, endpoint: str, field: str, params: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
-        answer = self._transport.call(endpoint, params=params)
+        answer = self.transport.call(endpoint, params=params)
         frame = frame_of_records(answer.data[field])
         return dated(frame, {"source": self.base_url}, [answer])
+
+    def _ask(self, endpoint: str, id: int, body: Any, *, judge: bool = True) -> Mapping[str, Any]:
+        # What an earlier kernel left open can wait: it is taken up in the background, and settled
+        # before anything is created.
+        self.renter.look_after()
+        answer = self.transport.call(endpoint, path={"id": id_of(id)}, body=body)
+        data = answer.data if isinstance(answer.data, Mapping) else {}
+        if judge and data.get("success") is False:
+            said = data.get("msg") or data.get("error") or "no reason given"
+            raise InvalidRequest(
+                f'The service refused {endpoint} for instance {id} ("{str(said)[:200]}"). Nothing '
+                "was changed by it.",
+                code=str(data.get("error") or "refused"),
+            )
+        return data
 
 
 def _filters_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -400,4 +1077,29 @@ def _source(name: str) -> str:
     return name if name == "no key" else f"key from {name}"
 
 
-__all__ = ["Client"]
+def _several(ids: Ids) -> list[int]:
+    if isinstance(ids, Sequence) and not isinstance(ids, str):
+        return [id_of(one) for one in ids]
+    return [id_of(ids)]
+
+
+def id_of(value: Any) -> int:
+    """Return the id of an instance, which may be given as a handle.
+
+    Raises
+    ------
+    InvalidRequest
+        If it is neither.
+    """
+    number = getattr(value, "id", value)
+    try:
+        whole = int(number)
+    except (TypeError, ValueError, OverflowError):
+        whole = 0
+    odd = isinstance(value, bool) or (not isinstance(number, str) and whole != number)
+    if whole <= 0 or odd:
+        raise InvalidRequest(f"{value!r} is not an instance id. Nothing was sent.", code="no_id")
+    return whole
+
+
+__all__ = ["Client", "id_of"]

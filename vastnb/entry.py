@@ -167,10 +167,10 @@ def demo(
     # Its machines answer where their records say: a wait for SSH ends here as it would there.
     server = Server(seed=seed, speed=speed, offers=offers, **{"doors": True, **options})
     client = Client(server.api_key, base_url=server.url, cache="memory", clock=options.get("clock"))
-    client.server = server
     # A notebook cell that is run again must not leave a server behind for each run.
     client.on_close(server.close)
     weakref.finalize(client, server.close)
+    client.server = server
     if history_days:
         client.history.simulate(days=history_days)
     return client

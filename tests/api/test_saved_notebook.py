@@ -18,10 +18,10 @@ CELLS = [
     "print(ui.to_code() if hasattr(ui, 'to_code') else '')\nvars(client)",
     "client.search_offers('num_gpu=2')",
     "client.search_offers('num_gpus=3', refresh=True)  # meets an error of the service",
-    "client._transport.call('create_instance', path={'id': 1}, body={'image': 'x'})",
+    "client.transport.call('create_instance', path={'id': 1}, body={'image': 'x'})",
     "import pickle\npickle.dumps(client)",
     "import copy\ncopy.deepcopy(client)",
-    "repr(copy.copy(client)), vars(client._transport)",
+    "repr(copy.copy(client)), vars(client.transport)",
     "%whos",
     "1 / 0",
 ]

@@ -30,5 +30,5 @@ def test_odd_answers_of_the_simulated_service_are_typed_errors(kind):
                     verb()
             if kind in {"bomb", "drip", "empty", "garbage"}:  # of the others, renting finds out
                 with pytest.raises(OutcomeUnknown):
-                    client._transport.call("create_instance", path={"id": 1}, body={"image": "x"})
+                    client.transport.call("create_instance", path={"id": 1}, body={"image": "x"})
             assert time.monotonic() - begun < 20

@@ -15,6 +15,8 @@ from vastnb.clock import ManualClock
 from vastnb.fleet.rent.journal import Entry, Journal
 from vastnb.sim import Instance, Server
 
+from .inside import transport_of
+
 MakeClient = Callable[..., vastnb.Client]
 Terminal = Callable[[], AbstractContextManager[io.StringIO]]
 
@@ -62,7 +64,7 @@ def journal() -> Journal:
 
 def entries(client: vastnb.Client) -> list[Entry]:
     """All attempts that the journal knows of this client's account."""
-    return Journal().entries(client._fleet_base.account)
+    return Journal().entries(transport_of(client).account)
 
 
 def alive(server: Server) -> list[Instance]:

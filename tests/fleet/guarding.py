@@ -10,16 +10,11 @@ from typing import Any
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.fleet.instance import Instance
-from vastnb.fleet.rent.guard import Guard
+
+from .inside import guard_of
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 HOUR = 3600.0
-
-
-def guard_of(client: vastnb.Client) -> Guard:
-    assert client._desk is not None
-    assert client._desk.guard is not None
-    return client._desk.guard
 
 
 def until(true: Callable[[], bool], what: str) -> None:

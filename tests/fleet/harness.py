@@ -27,6 +27,8 @@ from vastnb.fleet.rent.plan import LIVE
 from vastnb.fleet.rent.process import Owner, began, this_process
 from vastnb.sim import Fault, Instance, Server
 
+from .inside import guard_of, transport_of
+
 TIMEOUT = 0.4
 """Seconds that a client of the harness waits for an answer: real ones, for sockets are real."""
 
@@ -286,7 +288,7 @@ def killed_kernels(
     tally = Tally()
     started = time.perf_counter()
     with ours(server, clock)[0] as first:
-        account = first._fleet_base.account
+        account = transport_of(first).account
     for _ in range(kills):
         server.faults.clear()
         before = set(server.world.instances)
@@ -307,7 +309,7 @@ def killed_kernels(
             moment = left[-1].state if left else "not begun"
             report = client.reconcile()
             known = {one.instance_id for one in report.of("adopted", "bills")}
-            guard = client._desk.guard if client._desk else None
+            guard = guard_of(client)
             guarded = {one.id for one in guard.charges} if guard else set()
             if known - guarded:
                 tally.bad.append(f"{moment}: {sorted(known - guarded)} have lost their deadlines")
@@ -368,12 +370,12 @@ def destroyed_machines(server: Server, clock: ManualClock, trials: int) -> Tally
         server.world.fleet.expect("resurrects")
         client, _ = ours(server, clock)
         client.create_instance(free_offer(server, rng), image="a/b", disk=10).destroy()
-        guard = client._desk.guard if client._desk else None
+        guard = guard_of(client)
         if number % 2:
             client.close()
             client, _ = ours(server, clock)
             client.show_instances()
-            guard = client._desk.guard if client._desk else None
+            guard = guard_of(client)
         for _ in range(40):
             clock.advance(3)
             if guard is not None:

@@ -13,6 +13,7 @@ import random
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from vastnb.api.progress import silent
@@ -22,7 +23,7 @@ from vastnb.api.transport import Transport
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
 from vastnb.fleet.env import MARKER
-from vastnb.fleet.rent.attempt import Desk, Rights
+from vastnb.fleet.rent.attempt import Sender
 from vastnb.fleet.rent.deadline import Bounds
 from vastnb.fleet.rent.ending import destroy
 from vastnb.fleet.rent.guard import Guard, _guards
@@ -85,11 +86,18 @@ class Kernel:
         )
         self.dies_in: int | None = None
         account = identity_of(Secret(key), world.server.url)
-        rights = Rights(account, world.server.url, world.clock, 1.0, silent)
-        self.desk = Desk(self.call, rights, self.journal)
+        service: Any = SimpleNamespace(
+            call=self.call,
+            account=account,
+            base_url=world.server.url,
+            clock=world.clock,
+            timeout=1.0,
+            on_wait=silent,
+        )
+        self.desk = Sender(service, self.journal)
         self.said: list[str] = []
         self.guard = Guard(self.desk, lambda text, id, bad: self.said.append(text), threaded=False)
-        self.desk.guard = self.guard
+        self.desk.arm = self.guard.arm
 
     def call(self, endpoint: str, **request: Any) -> Any:
         if self.journal.dead:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from vastnb.errors import InvalidRequest, OfferGone, OutcomeUnknown
-from vastnb.fleet.rent.replacement import next_offer, rent_again
 from vastnb.sim import Fault
 
 from .conftest import alive
+from .inside import next_offer, rent_again
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "env": {"TOKEN": "hush"}, "onstart": "run.sh"}
 

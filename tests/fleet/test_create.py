@@ -25,6 +25,7 @@ from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
 from .guarding import finish
+from .inside import calls_through, transport_of
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 10}
 
@@ -181,7 +182,7 @@ def test_ctrl_c_leaves_the_attempt_open_and_says_so(
     client: vastnb.Client, server: Server, offer: Any, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    call = client._fleet_base.call
+    call = transport_of(client).call
 
     def interrupted(endpoint: str, **request: Any) -> Any:
         answer = call(endpoint, **request)
@@ -189,11 +190,7 @@ def test_ctrl_c_leaves_the_attempt_open_and_says_so(
             raise KeyboardInterrupt
         return answer
 
-    monkeypatch.setattr(
-        client,
-        "_fleet_base",
-        client._fleet_base._replace(call=interrupted),  # type: ignore[arg-type]
-    )
+    calls_through(client, interrupted, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         client.create_instance(offer, **ORDER)
     assert "client.reconcile()" in capsys.readouterr().err
@@ -271,7 +268,7 @@ def test_a_machine_that_is_listed_late_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A service that is slow to show what it made must not make it look absent."""
-    call, begun = client._fleet_base.call, clock.time()
+    call, begun = transport_of(client).call, clock.time()
 
     def late(endpoint: str, **request: Any) -> Any:
         answer = call(endpoint, **request)
@@ -279,8 +276,7 @@ def test_a_machine_that_is_listed_late_is_found(
             return answer
         return SimpleNamespace(data={**answer.data, "instances": [], "total_instances": 0})
 
-    base = client._fleet_base._replace(call=late)  # type: ignore[arg-type]
-    monkeypatch.setattr(client, "_fleet_base", base)
+    calls_through(client, late, monkeypatch)
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
     assert client.create_instance(offer, **ORDER).id == alive(server)[0].id
 

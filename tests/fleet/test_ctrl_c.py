@@ -21,12 +21,16 @@ from vastnb.fleet.rent.plan import LIVE, State
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive
+from .inside import transport_of
 from .test_journal import an_entry
 
-FLEET = str(Path(vastnb.__file__).parent / "fleet")
+HOME = Path(vastnb.__file__).parent
+TRACED = tuple(str(HOME / one) for one in ("fleet", "client.py", "market/search.py"))
 
 
-def interrupted(work: Callable[[], Any], at: int, within: str = FLEET) -> tuple[Any, str]:
+def interrupted(
+    work: Callable[[], Any], at: int, within: str | tuple[str, ...] = TRACED
+) -> tuple[Any, str]:
     """Do the work with a Ctrl-C before the line with this number of those in some files.
 
     Returns what came of it (an exception, with its frames, as a notebook keeps it), and where the
@@ -84,7 +88,7 @@ def test_a_marker_that_a_ctrl_c_has_left_behind_hides_nothing(
 ) -> None:
     """This thread asks, so it is not sending; another one might be."""
     client.rent("num_gpus=1", image="a/b")
-    (entry,) = Journal().entries(client._fleet_base.account)
+    (entry,) = Journal().entries(transport_of(client).account)
     Journal().update(entry, state=State.SENDING, contract=None)
     monkeypatch.setattr(attempt, "_flying", {entry.marker: threading.current_thread()})
     (found,) = client.reconcile().findings
@@ -113,7 +117,7 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
         report = client.reconcile()
         named = {one.instance_id for one in report.of("adopted", "bills", "destroyed")}
         assert {one.id for one in machines} <= named, where
-        for entry in Journal().concerning(client._fleet_base.account):
+        for entry in Journal().concerning(transport_of(client).account):
             if entry.is_confirmed:  # of a round before
                 continue
             assert entry.state in LIVE and guarded(entry.marker), where

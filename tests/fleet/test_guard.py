@@ -17,6 +17,7 @@ from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
 from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, threads, until
+from .inside import watched_by
 
 pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
 
@@ -45,7 +46,7 @@ def test_a_machine_ends_at_its_deadline(
 def test_there_is_no_thread_without_a_deadline(client: vastnb.Client) -> None:
     rent(client)
     assert threads() == []
-    assert client._desk is not None and not guard_of(client).alive
+    assert not guard_of(client).alive
 
 
 def test_one_that_comes_back_is_destroyed_again(
@@ -188,7 +189,7 @@ def test_a_watcher_is_told_and_cannot_keep_a_machine_alive(
     client: vastnb.Client, server: Server, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box, watcher = rent(client, max_hours=1), Broken()
-    monkeypatch.setitem(client.__dict__, "_watcher", watcher)
+    watched_by(client, watcher, monkeypatch)
     pass_time(client, clock, HOUR)
     finish(client, clock)
     assert alive(server) == []

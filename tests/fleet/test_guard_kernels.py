@@ -92,7 +92,7 @@ def test_a_second_client_leaves_a_guarded_machine_to_the_first(
     second.show_instances()
     assert capsys.readouterr().out == ""
     second.reconcile()
-    assert second._desk is not None and second._desk.guard is None
+    assert guard_of(second).charges == ()
 
 
 def test_a_destroy_that_fails_is_loud_and_tried_again(

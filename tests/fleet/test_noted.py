@@ -7,12 +7,14 @@ import pytest
 from vastnb.clock import ManualClock
 from vastnb.errors import ServerError
 from vastnb.fleet.env import MARKER
+from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.rent.spec import Order
-from vastnb.fleet.watch.notices import Rental, notices
+from vastnb.fleet.watch.notices import notices
 from vastnb.fleet.watch.picture import take_list
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
+from .inside import transport_of
 
 NOW = 1_790_000_000.0
 
@@ -38,7 +40,7 @@ def test_a_machine_that_is_created_after_its_absence_was_proved_is_told_at_once_
     assert said(client) == []
     # The request was on its way all the time, and arrives now.
     body = Order(image="a/b").body(entry.marker)
-    client._fleet_base.call("create_instance", path={"id": offer}, body=body)
+    transport_of(client).call("create_instance", path={"id": offer}, body=body)
     for _ in range(3):
         clock.advance(20)
         client.watcher.look(at_once=True)
@@ -75,7 +77,7 @@ def record(dph: float) -> dict[str, object]:
 )
 def test_a_price_above_the_agreed_one_is_told(agreed, charged, told) -> None:
     picture = take_list({}, [record(charged)], {}, asked_at=NOW)
-    rentals = {1: Rental(agreed)}
+    rentals = {1: Written(agreed)}
     known, found = notices((), picture, at=NOW, rentals=rentals)
     assert [("More expensive than agreed" in one.text, one.level) for one in found] == [
         (True, "bad")

@@ -15,7 +15,6 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown
-from vastnb.fleet.guarding import guard_of as make_guard
 from vastnb.fleet.instance import Instance
 from vastnb.fleet.rent.guard import Guard
 from vastnb.fleet.rent.journal import Journal
@@ -25,6 +24,7 @@ from vastnb.sim import Fault, Server
 from .conftest import MakeClient, alive, entries
 from .guarding import HOUR, finish, pass_time, rent
 from .harness import ROOT
+from .inside import guard_of
 from .test_guard_kernels import leave
 
 pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This client is closed")
 
 def by_steps(client: vastnb.Client) -> Guard:
     """Give a client a guard without a thread, so that moments are exact."""
-    guard = make_guard(client, client._fleet())
+    guard = guard_of(client)
     guard._threaded = False
     return guard
 
@@ -221,8 +221,7 @@ with contextlib.suppress(VastError):
 client.watcher.look(at_once=True)
 for _ in range(100):
     clock.advance(5)
-    if client._desk is not None and client._desk.guard is not None:
-        client._desk.guard.wake()
+    client.renter.guard.wake()
     time.sleep(0.01)
 """
 

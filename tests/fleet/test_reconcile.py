@@ -20,6 +20,7 @@ from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
+from .inside import calls_through, sender_of, transport_of
 from .test_journal import a_dead_process
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 10}
@@ -29,9 +30,9 @@ def rent_and_forget(
     client: vastnb.Client, journal: Journal, owner: Owner, *, sent: bool = True, **changes: Any
 ) -> Entry:
     """Do what a kernel does that is killed while its create is on its way."""
-    marker, now = new_marker(), client._fleet_base.clock.time()
+    marker, now = new_marker(), transport_of(client).clock.time()
     offer = client.search_offers("num_gpus=1", refresh=True).iloc[0]
-    base = client._fleet_base
+    base = transport_of(client)
     entry = Entry(
         marker=marker, account=base.account, base_url=base.base_url, offer_id=int(offer["id"]),
         machine_id=int(offer["machine_id"]), price=0.5, bid=None, disk=10.0, label=None,
@@ -73,7 +74,7 @@ def test_a_machine_of_a_dead_kernel_that_bills_is_told(
     connect: MakeClient, journal: Journal, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     box = connect().create_instance(connect().search_offers("num_gpus=1").iloc[0], **ORDER)
-    (entry,) = journal.entries(connect()._fleet_base.account)
+    (entry,) = journal.entries(transport_of(connect()).account)
     journal.update(entry, **a_dead_process()._asdict())
     capsys.readouterr()
     connect().show_instances()
@@ -89,10 +90,10 @@ def test_a_living_kernel_is_left_alone(
     for state in (State.SENDING, State.UNKNOWN, State.DESTROYING):
         entry = rent_and_forget(connect(), journal, parent)
         journal.update(entry, state=state)
-    before = journal.entries(client._fleet_base.account)
+    before = journal.entries(transport_of(client).account)
     report = connect().reconcile()
     assert len(report.of("elsewhere")) == 3 and len(report.findings) == 3
-    assert journal.entries(client._fleet_base.account) == before
+    assert journal.entries(transport_of(client).account) == before
     assert len(alive(server)) == 3
     assert server.calls("destroy_instance") == 0
 
@@ -140,7 +141,7 @@ def test_machines_of_others_are_never_touched(
     client: vastnb.Client, server: Server, journal: Journal
 ) -> None:
     ids = client.search_offers("num_gpus=1")["id"].tolist()
-    call = client._fleet_base.call
+    call = transport_of(client).call
     plain = {"image": "a", "disk": 10}
     call("create_instance", path={"id": ids[0]}, body=plain)
     marked = {**plain, "env": {MARKER: new_marker()}}
@@ -168,7 +169,7 @@ def test_a_machine_that_lists_do_not_show_yet_is_neither_gone_nor_destroyed_late
 ) -> None:
     """Lists of another replica, say: they show it 20 seconds after it was made; or not at all."""
     box = client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
-    call, hidden_until = client._fleet_base.call, clock.time() + 20
+    call, hidden_until = transport_of(client).call, clock.time() + 20
 
     def behind(endpoint: str, **request: Any) -> Any:
         answer = call(endpoint, **request)
@@ -176,10 +177,8 @@ def test_a_machine_that_lists_do_not_show_yet_is_neither_gone_nor_destroyed_late
             return answer
         return SimpleNamespace(data={**answer.data, "instances": [], "total_instances": 0})
 
-    assert client._desk is not None
     with monkeypatch.context() as patched:
-        patched.setattr(client._desk, "call", behind)
-        patched.setattr(client._desk.settler, "_call", behind)
+        calls_through(client, behind, patched)
         report = client.reconcile()
         assert [one.instance_id for one in report.of("bills")] == [box.id] and len(report.findings)
         hidden_until = clock.time() + 600
@@ -200,7 +199,7 @@ def test_setting_the_clock_proves_nothing(
     """Lists show the machine after 20 s; the clock is set in the middle of finding out."""
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
     offers = client.search_offers("num_gpus=1", order="dph_total")
-    desk, lists, began = client._fleet(), [], clock.steady()
+    desk, lists, began = sender_of(client), [], clock.steady()
     call = desk.call
 
     def behind(endpoint: str, **request: Any) -> Any:
@@ -236,7 +235,7 @@ def test_without_a_list_nothing_is_concluded(
 def test_a_list_that_lost_its_second_page_proves_nothing(
     client: vastnb.Client, journal: Journal, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = client._fleet_base.call
+    call = transport_of(client).call
 
     def cut(endpoint: str, **request: Any) -> Any:
         answer = call(endpoint, **request)
@@ -247,7 +246,7 @@ def test_a_list_that_lost_its_second_page_proves_nothing(
 
     rent_and_forget(client, journal, this_process())
     with pytest.raises(ServerError, match="not whole"):
-        list_instances(cut, client._fleet_base.clock)
+        list_instances(cut, transport_of(client).clock)
 
 
 def test_all_pages_are_read(
@@ -282,15 +281,14 @@ def test_a_record_without_its_environment_proves_nothing(
 ) -> None:
     """It may be the machine that is looked for, and is named: neither absent nor taken."""
     rent_and_forget(client, journal, this_process(), label="mine")
-    call = client._fleet_base.call
+    call = transport_of(client).call
 
     def bare(endpoint: str, **request: Any) -> Any:
         if endpoint == "show_instances":
             request["params"] = {**request["params"], "select_cols": ["id", "label"]}
         return call(endpoint, **request)
 
-    base = client._fleet_base._replace(call=bare)  # type: ignore[arg-type]
-    monkeypatch.setattr(client, "_fleet_base", base)
+    calls_through(client, bare, monkeypatch)
     (finding,) = client.reconcile().findings
     (machine,) = alive(server)
     assert finding.kind == "unsettled" and f"may be instance {machine.id}" in finding.text

@@ -23,6 +23,7 @@ from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
 from .guarding import finish
+from .inside import calls_through, transport_of
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 
@@ -230,7 +231,7 @@ def test_ctrl_c_says_what_runs(
     client: vastnb.Client, server: Server, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    call, sent = client._fleet_base.call, []
+    call, sent = transport_of(client).call, []
 
     def interrupted(endpoint: str, **request: Any) -> Any:
         sent.append(endpoint)
@@ -238,11 +239,7 @@ def test_ctrl_c_says_what_runs(
             raise KeyboardInterrupt
         return call(endpoint, **request)
 
-    monkeypatch.setattr(
-        client,
-        "_fleet_base",
-        client._fleet_base._replace(call=interrupted),  # type: ignore[arg-type]
-    )
+    calls_through(client, interrupted, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         client.rent("num_gpus=1", count=5, **ORDER)
     said = capsys.readouterr().err

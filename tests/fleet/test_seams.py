@@ -22,13 +22,13 @@ from vastnb.fleet.rent.journal import Journal, data_dir
 from vastnb.fleet.rent.obligations import NEGLECTED
 from vastnb.fleet.rent.plan import State
 from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, this_process
-from vastnb.fleet.rent.replacement import rent_again
 from vastnb.fleet.rent.settle import Case, Settler
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
 from .conftest import MakeClient, alive, entries
 from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, until
+from .inside import rent_again
 from .test_journal import a_dead_process
 from .test_reconcile import rent_and_forget
 
@@ -157,6 +157,19 @@ def test_a_machine_that_appears_after_its_absence_was_proved_is_adopted_and_ende
     assert alive(server) == []
 
 
+def test_a_look_that_somebody_takes_finds_a_machine_that_appears_late(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.world.fleet.listed_after = 200.0
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER, max_hours=2)
+    (machine,) = alive(server)
+    clock.advance(max(0.0, 201 - (clock.time() - entries(client)[0].created_at)))
+    client.watcher.look(at_once=True)
+    assert [one.id for one in guard_of(client).charges] == [machine.id]
+
+
 def test_what_is_absent_for_good_is_looked_for_a_few_times_only(
     client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:
@@ -270,6 +283,22 @@ def test_whoever_only_looks_takes_up_what_is_overdue(
     second = connect()
     second.watcher.look(at_once=True)
     finish(second, clock)
+    assert alive(server) == []
+
+
+def test_an_explorer_alone_takes_up_what_is_overdue(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal
+) -> None:
+    first = connect()
+    rent(first, max_hours=1)
+    for entry in entries(first):
+        journal.update(entry, **a_dead_process()._asdict())
+    guard_of(first).close()
+    clock.advance(2 * HOUR)
+    second = connect()
+    explorer = second.explore("num_gpus=1")
+    finish(second, clock)
+    explorer.close()
     assert alive(server) == []
 
 

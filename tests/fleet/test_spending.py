@@ -30,6 +30,7 @@ from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
 from .guarding import finish
+from .inside import sender_of, transport_of
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
 
@@ -40,7 +41,7 @@ def by_hand(client: vastnb.Client, place: int = 0) -> int:
     """Rent as somebody does who does not use vastnb."""
     ids = client.search_offers("num_gpus=1", refresh=True)["id"].tolist()
     body = {"image": "a", "disk": 10}
-    answer = client._fleet_base.call("create_instance", path={"id": ids[place]}, body=body)
+    answer = transport_of(client).call("create_instance", path={"id": ids[place]}, body=body)
     return int(answer.data["new_contract"])
 
 
@@ -183,13 +184,13 @@ def test_ctrl_c_while_destroying_says_what_may_bill(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     box = client.rent("num_gpus=1", **ORDER)
-    assert isinstance(box, Instance) and client._desk is not None
+    assert isinstance(box, Instance)
 
     def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(client._desk.settler, "settle", interrupted)
+        patch.setattr(sender_of(client).settler, "settle", interrupted)
         with pytest.raises(KeyboardInterrupt):
             box.destroy()
     assert str(box.id) in capsys.readouterr().err
@@ -309,7 +310,7 @@ def test_another_computers_machines_are_burnt_and_never_swept(
 ) -> None:
     ids = client.search_offers("num_gpus=1")["id"].tolist()
     body = {"image": "a", "disk": 10, "env": {MARKER: "0" * 32}}
-    client._fleet_base.call("create_instance", path={"id": ids[0]}, body=body)
+    transport_of(client).call("create_instance", path={"id": ids[0]}, body=body)
     frame = client.burn().machines
     assert frame["ours"].tolist() == [False] and frame["deadline"].isna().all()
     assert isinstance(frame, pd.DataFrame)

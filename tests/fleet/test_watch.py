@@ -19,6 +19,7 @@ from vastnb.fleet.watch.watcher import Snapshot, Watcher
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient
+from .inside import transport_of
 from .watching import machines
 
 
@@ -313,7 +314,7 @@ def test_an_older_list_does_not_overwrite_a_newer_one(
 ) -> None:
     (one,) = machines(server, "cached")
     watcher = client.watcher
-    older = list_instances(client._fleet_base.call, clock, columns=["*"])
+    older = list_instances(transport_of(client).call, clock, columns=["*"])
     clock.sleep(60)
     watcher.look()
     watcher.feed(older)
@@ -369,7 +370,7 @@ def test_a_deadline_that_has_passed_is_said(server: Server, clock: ManualClock) 
     with vastnb.Client(server.api_key, base_url=server.url, cache="memory", clock=clock) as client:
         (one,) = machines(server, "cached")
         due = {one.id: clock.time() + 120}
-        watcher = Watcher(client._fleet_base.call, clock, deadline_of=due.get)
+        watcher = Watcher(transport_of(client).call, clock, deadline_of=due.get)
         told: list[Change] = []
         watcher.on_notice(told.append)
         watch(watcher, clock, 600)

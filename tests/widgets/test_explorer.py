@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import vastnb.widgets.kit.registry as registry
 from vastnb.client import Client
 from vastnb.errors import QueryError
 from vastnb.sim import Fault, Server
@@ -152,7 +151,7 @@ def test_running_a_cell_again_replaces_the_explorer(client, monkeypatch) -> None
     runs = iter(
         [("cell-a", "run-1"), ("cell-a", "run-1"), ("cell-b", "run-2"), ("cell-a", "run-3")]
     )
-    monkeypatch.setattr(registry, "this_cell", lambda: next(runs))
+    monkeypatch.setattr("vastnb.widgets.kit.widget.this_cell", lambda: next(runs))
     first, beside, other, again = (explore(client) for _ in range(4))
     assert first._closed and beside._closed
     assert not other._closed and not again._closed

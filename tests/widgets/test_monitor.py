@@ -19,7 +19,6 @@ import vastnb
 from vastnb.client import Client
 from vastnb.sim import Fault
 from vastnb.sim.payload_texts import BEACON
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.pace import THREAD
 from vastnb.widgets.monitor.widget import Monitor, monitor
 
@@ -244,7 +243,7 @@ def test_a_deadline_is_shown_and_what_runs_after_it_is_a_notice(
     client, market, clock, open_monitor: Opener
 ) -> None:
     box = client.rent("num_gpus=1", image="pytorch/pytorch", max_hours=2)
-    client._desk.guard.close()  # as if the kernel that guards it had died
+    client.renter.guard.close()  # as if the kernel that guards it had died
     page = open_monitor()
     assert page.row(box.id)["deadline"] == pytest.approx(clock.time() + 7200, abs=120)
     clock.advance(7300)
@@ -275,7 +274,9 @@ def test_running_the_cell_again_keeps_what_is_known_and_adds_nothing(
     rent(market, "bad-image")
     market.world.advance(minutes=5)
     runs = iter(range(1000))
-    monkeypatch.setattr(registry, "this_cell", lambda: ("cell", f"run {next(runs)}"))
+    monkeypatch.setattr(
+        "vastnb.widgets.kit.widget.this_cell", lambda: ("cell", f"run {next(runs)}")
+    )
     Page(monitor(client))
     gc.collect()
     widgets, threads = len(ipywidgets.widgets.widget._instances), threading.active_count()

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import vastnb
-import vastnb.widgets.kit.registry as registry
 from vastnb.errors import QueryError
 from vastnb.sim import Fault, Server
 from vastnb.widgets.prices.widget import Prices, prices
@@ -200,7 +199,7 @@ PAGE = {"gpu": [], "type": "on-demand", "storage": 10.0, "per": "gpu", "days": 1
 
 def test_running_a_cell_again_replaces_its_widget(client, monkeypatch) -> None:
     runs = iter(["run 1", "run 2"])
-    monkeypatch.setattr(registry, "this_cell", lambda: ("cell", next(runs)))
+    monkeypatch.setattr("vastnb.widgets.kit.widget.this_cell", lambda: ("cell", next(runs)))
     first = prices(client)
     second = prices(client)
     assert first._closed and not second._closed

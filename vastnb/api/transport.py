@@ -46,6 +46,7 @@ from vastnb.api.progress import Nap, WaitHook, wait_line
 from vastnb.api.request import (
     PendingCall,
     body_of,
+    identity_of,
     kept_answer,
     key_of,
     made_key,
@@ -133,6 +134,12 @@ class Transport:
 
     Attributes
     ----------
+    account : str
+        Fingerprint of key and server.
+    on_wait : WaitHook
+        Shows waits.
+    why_keyless : str or None
+        Why there is no key.
     simulated : bool
         Whether an answer has come from the simulated market.
     """
@@ -167,7 +174,8 @@ class Transport:
             clock=clock or SystemClock(),
             endpoints=endpoints,
         )
-        self._on_wait: WaitHook = on_wait or wait_line
+        self.on_wait: WaitHook = on_wait or wait_line
+        self.account = identity_of(api_key, self._settings.base_url)
         self._chance = chance
         self._traffic = Traffic()
         self._closed = False
@@ -184,6 +192,16 @@ class Transport:
     def base_url(self) -> str:
         """The server's address."""
         return self._settings.base_url
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._settings.clock
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for each step on the socket."""
+        return self._settings.timeout
 
     # -- public ------------------------------------------------------------------------------
 
@@ -313,7 +331,7 @@ class Transport:
             return hit
         left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
-        waiting = partial(self._on_wait, call.endpoint.name, reason="another thread asks the same")
+        waiting = partial(self.on_wait, call.endpoint.name, reason="another thread asks the same")
         with resources.locks.holding(call.key, patience, waiting) as held:
             hit, older = self._look(resources, call)
             if hit:
@@ -418,7 +436,7 @@ class Transport:
 
         nap = Nap(self._settings.clock, self._check_open)
         try:
-            return nap.take(seconds, self._on_wait(name, seconds, reason), peek)
+            return nap.take(seconds, self.on_wait(name, seconds, reason), peek)
         finally:
             self._traffic.add(name, waited_s=nap.passed)
 

@@ -6,26 +6,124 @@ context manager it destroys its machine at the end, whatever happens in the bloc
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Self, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
 import pandas as pd
 
 from vastnb.fleet import connect
-from vastnb.fleet.rent.ending import Block
+from vastnb.fleet.listing import record_of
 from vastnb.fleet.status import Verdict, Wanted
 from vastnb.remote.verbs import OnMachine, OnMachines
 
 if TYPE_CHECKING:
-    from vastnb.fleet.handling import Handling
+    from vastnb.api.transport import Transport
+    from vastnb.fleet.rent.renter import Renter
     from vastnb.fleet.watch.picture import Watched
+    from vastnb.fleet.watch.watcher import Watcher
     from vastnb.remote.jobs import Job
+
+
+class Verbs(Protocol):
+    """What a handle needs of a client."""
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the service."""
+
+    @property
+    def renter(self) -> Renter:
+        """Guards and ends machines."""
+
+    @property
+    def watcher(self) -> Watcher:
+        """The picture of all instances."""
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called when the client closes."""
+
+    def wait(
+        self, ids: int | Sequence[int], until: Wanted, timeout: float, *, reachable: bool
+    ) -> object:
+        """Wait."""
+
+    async def wait_async(
+        self, ids: int | Sequence[int], until: Wanted, timeout: float, *, reachable: bool
+    ) -> object:
+        """Wait, and leave the kernel free."""
+
+    @property
+    def logs(self) -> Callable[..., str]:
+        """Return a log."""
+
+    def start_instance(self, id: int) -> None:
+        """Start it."""
+
+    def stop_instance(self, id: int) -> None:
+        """Stop it."""
+
+    def reboot_instance(self, id: int) -> None:
+        """Stop and start its container."""
+
+    def label_instance(self, id: int, label: str | None) -> None:
+        """Give it another label."""
+
+    def change_bid(self, id: int, price: float) -> None:
+        """Bid another price."""
+
+    def destroy_instance(self, id: int | Sequence[int], *, verify: bool) -> None:
+        """Destroy it."""
+
+
+class Block:
+    """Something that is destroyed at the end of its ``with`` block, whatever happens in it.
+
+    It belongs to the process that made it: a fork that ends destroys nothing of its parent's.
+    """
+
+    _pid: int = 0
+
+    def destroy(self) -> None:
+        """Destroy it."""
+        raise NotImplementedError
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether it has been destroyed already."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._pid = os.getpid()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pid == os.getpid() and not self._is_over:
+            self.destroy()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Shielded: that the task is cancelled must not leave a machine.
+        await asyncio.shield(asyncio.to_thread(self.__exit__, kind, error, trace))
 
 
 class Instance(OnMachine, Block):
@@ -59,7 +157,7 @@ class Instance(OnMachine, Block):
 
     def __init__(
         self,
-        client: Handling,
+        client: Verbs,
         id: int,
         *,
         record: Mapping[str, Any] | None = None,
@@ -77,7 +175,7 @@ class Instance(OnMachine, Block):
         if wanted is not None:
             client.watcher.expect(id, wanted, acted=False)
         if record is not None:
-            self._saw(record, client._clock_of_fleet().time())
+            self._saw(record, client.transport.clock.time())
 
     @property
     def id(self) -> int:
@@ -164,9 +262,7 @@ class Instance(OnMachine, Block):
     @property
     def deadline(self) -> datetime | None:
         """When it is destroyed (UTC), as written on this computer; None is never."""
-        from vastnb.fleet.guarding import deadline_of
-
-        return deadline_of(self._client, self._id)
+        return self._client.renter.deadline_of(self._id)
 
     def extend(self, hours: float) -> datetime | None:
         """Move its deadline; without one, it gets one so many hours from now.
@@ -186,9 +282,7 @@ class Instance(OnMachine, Block):
         InvalidRequest
             If it was not rented by vastnb on this computer, or is gone.
         """
-        from vastnb.fleet.guarding import extend
-
-        return extend(self._client, self._id, hours)
+        return self._client.renter.extend(self._id, hours)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -204,8 +298,8 @@ class Instance(OnMachine, Block):
         Verdict
             ``state``, ``reason``, ``advice``.
         """
-        asked_at = self._client._clock_of_fleet().time()
-        return self._saw(self._client._record_of(self._id), asked_at)
+        asked_at = self._client.transport.clock.time()
+        return self._saw(record_of(self._client.transport.call, self._id), asked_at)
 
     def record(self) -> dict[str, Any]:
         """Return the service's record of it, secrets included (Jupyter token, environment)."""
@@ -297,9 +391,7 @@ class Instance(OnMachine, Block):
 
     @property
     def _is_over(self) -> bool:
-        from vastnb.fleet.guarding import has_ended
-
-        return self._wanted == "gone" or has_ended(self._client, self._id)
+        return self._wanted == "gone" or self._client.renter.has_ended(self._id)
 
     def __repr__(self) -> str:
         watched, verdict = self._watched, self.verdict
@@ -351,7 +443,7 @@ class Fleet(OnMachines, Block, Sequence[Instance]):
 
     def __init__(
         self,
-        client: Handling,
+        client: Verbs,
         instances: Sequence[Instance],
         *,
         wanted: int,
@@ -415,4 +507,19 @@ class Fleet(OnMachines, Block, Sequence[Instance]):
         return f"<Fleet of {len(self)}: {', '.join(str(one) for one in self.ids)}>"
 
 
-__all__ = ["Fleet", "Instance"]
+def one_of(client: Verbs, ids: Sequence[int], wanted: int, attempts: pd.DataFrame) -> Instance:
+    """Return the handle of a machine that was just rented."""
+    return Instance(client, ids[0], wanted="running", attempts=attempts)
+
+
+def handle_of(
+    client: Verbs, ids: Sequence[int], wanted: int, attempts: pd.DataFrame
+) -> Instance | Fleet:
+    """Return the handle of what was just rented: one machine, or several."""
+    if wanted == 1:
+        return one_of(client, ids, wanted, attempts)
+    handles = [one_of(client, [id], 1, attempts) for id in ids]
+    return Fleet(client, handles, wanted=wanted, attempts=attempts)
+
+
+__all__ = ["Block", "Fleet", "Instance", "Verbs", "handle_of", "one_of"]

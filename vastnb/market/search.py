@@ -25,6 +25,7 @@ from vastnb.market.frames.caps import Caps
 from vastnb.market.frames.offers import frame_of_offers
 from vastnb.market.frames.packed import name_of, pack, unpack
 from vastnb.market.query.local import narrowing
+from vastnb.market.query.query import OfferType, Order, QueryLike, parse_query
 
 Columns = Literal["default", "all"]
 
@@ -135,6 +136,29 @@ class OfferSearch:
         self._recent: deque[tuple[datetime, Mapping[str, Any], Any]] = deque(maxlen=RECENT)
         self._lock = threading.Lock()
 
+    def search(
+        self,
+        query: QueryLike = None,
+        *,
+        type: OfferType = "on-demand",
+        order: Order | None = None,
+        limit: int | None = None,
+        storage: float = 10,
+        refresh: bool = False,
+        columns: Columns = "default",
+        complete: bool = False,
+        max_calls: int = 60,
+        **keywords: Any,
+    ) -> pd.DataFrame:
+        """Search the market; see `vastnb.Client.search_offers`."""
+        parsed = parse_query(query, **keywords)
+        body = parsed.body(type=type, order=order, limit=limit, storage=storage)
+        search = Search(parsed.text, body, refresh, columns, max_calls)
+        search.check()
+        for doubt in parsed.doubts:
+            warnings.warn(doubt, UserWarning, stacklevel=3)
+        return self.whole(search) if complete else self.once(search)
+
     def once(self, search: Search) -> pd.DataFrame:
         """Return the frame of one answer."""
         made = name_of(search.columns)
@@ -211,7 +235,7 @@ class OfferSearch:
             caps=self._caps,
             max_calls=search.max_calls,
             max_rows=self._quota().remaining,
-            warn=lambda text: warnings.warn(text, UserWarning, stacklevel=5),
+            warn=lambda text: warnings.warn(text, UserWarning, stacklevel=7),
         )
         rows = in_order(split.rows, search.body["order"])
         frame = frame_of_offers(

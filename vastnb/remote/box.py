@@ -50,7 +50,7 @@ def session_of(instance: Instance, timeout: float = 900.0) -> Session:
         Seconds to wait.
     """
     client = instance._client
-    key = (client._fleet_base.account, instance.id)
+    key = (client.transport.account, instance.id)
     with _lock:
         session = _sessions.get(key)
         if session is None:
@@ -82,7 +82,7 @@ class Places:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._local = is_local(instance._client._fleet_base.base_url)
+        self._local = is_local(instance._client.transport.base_url)
 
     def targets(self, attempt: int = 0) -> list[Target]:
         """Return the addresses that may be tried: the direct one first, the proxy's after it."""
@@ -154,7 +154,7 @@ def _passing() -> Path:
 
 def _is_young(instance: Instance) -> bool:
     began = (instance._record or {}).get("start_date")
-    now = instance._client._clock_of_fleet().time()
+    now = instance._client.transport.clock.time()
     return isinstance(began, int | float) and now - began < 300
 
 
@@ -163,7 +163,7 @@ def kernel_of(
 ) -> RemoteKernel:
     """Return a kernel on an instance, connected; the same one for the same name."""
     session = session_of(instance)
-    key = (instance._client._fleet_base.account, instance.id, name)
+    key = (instance._client.transport.account, instance.id, name)
     with _lock:
         kernel = _kernels.get(key)
         if kernel is None or kernel.session is not session:
@@ -214,7 +214,7 @@ def forget_host_key(instance: Instance) -> None:
 
 def disconnect(instance: Instance) -> None:
     """End an instance's connection; the next call makes a new one."""
-    _forget((instance._client._fleet_base.account, instance.id))
+    _forget((instance._client.transport.account, instance.id))
 
 
 def put_away(account: str, number: int) -> None:

@@ -1,20 +1,18 @@
 """One attempt, from the journal to its outcome.
 
-`Desk.send` writes the attempt down, sends the create once, and reads the answer. Whatever is not a
-clear answer leaves the attempt unknown, and `Desk.find_out` settles that before anything else is
-sent. What an answer means is decided in `vastnb.fleet.rent.outcomes`, from values only.
+`Sender.send` writes the attempt down, sends the create once, and reads the answer. Whatever is not
+a clear answer leaves the attempt unknown, and `Sender.find_out` settles that before anything else
+is sent. What an answer means is decided in `outcomes`, from values only.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
-from vastnb.api.progress import WaitHook, silent
-from vastnb.api.transport import Call
-from vastnb.clock import Clock
+from vastnb.api.transport import Call, Transport
 from vastnb.errors import (
     AuthError,
     InvalidRequest,
@@ -27,7 +25,6 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.fleet.env import new_marker
-from vastnb.fleet.rent.account import Account
 from vastnb.fleet.rent.deadline import Bounds
 from vastnb.fleet.rent.journal import Entry, Journal
 from vastnb.fleet.rent.obligations import Holder, obligation
@@ -38,9 +35,6 @@ from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
 from vastnb.fleet.rent.spec import Order
 from vastnb.values import number
-
-if TYPE_CHECKING:
-    from vastnb.fleet.rent.guard import Guard
 
 PATIENCE: Final = 120.0
 """Seconds that a create may wait for its turn, other kernels and refusals (429) included."""
@@ -66,64 +60,35 @@ def in_flight() -> frozenset[str]:
     )
 
 
-class Rights(NamedTuple):
-    """Who rents, and with what.
-
-    Parameters
-    ----------
-    account : str
-        Fingerprint of key and server.
-    base_url : str
-        The server.
-    clock : Clock
-        The time.
-    timeout : float
-        Seconds for one exchange.
-    on_wait : WaitHook
-        Shows waits.
-    """
-
-    account: str
-    base_url: str
-    clock: Clock
-    timeout: float
-    on_wait: WaitHook = silent
-
-
-class Desk:
+class Sender:
     """Sends creates, and finds out what became of them.
 
     Parameters
     ----------
-    call : callable
-        Asks the service.
-    rights : Rights
-        Who rents.
+    transport : Transport
+        Asks the service: for whom, by whose clock.
     journal : Journal
         Where it is written down first.
 
     Attributes
     ----------
-    guard : Guard or None
-        Ends machines at their deadlines; there is none until something has a deadline.
-    account : Account
-        Who pays.
+    arm : callable
+        Has the guard see to attempts from now on.
     """
 
-    def __init__(self, call: Call, rights: Rights, journal: Journal) -> None:
-        self.call = call
-        self.rights = rights
+    def __init__(self, transport: Transport, journal: Journal) -> None:
+        self.transport = transport
+        self.clock = transport.clock
         self.journal = journal
-        self.settler = Settler(call, rights.clock, journal)
-        self.account = Account(call, rights.clock)
-        self.guard: Guard | None = None
+        self.settler = Settler(transport.call, transport.clock, journal)
+        self.arm: Callable[[list[Case]], object] = list
         self.orders: dict[str, Order] = {}
         """What unknown attempts of this process were for, by marker. May hold secrets."""
 
     @property
-    def clock(self) -> Clock:
-        """The time."""
-        return self.rights.clock
+    def call(self) -> Call:
+        """Asks the service."""
+        return self.transport.call
 
     def send(
         self,
@@ -163,12 +128,12 @@ class Desk:
         on_machine = bool(bounds and bounds.on_machine and deadline is not None)
         wanted = replace(order, price=None)
         if on_machine and deadline is not None:
-            script = with_line(order.onstart, deadline, self.rights.base_url)
+            script = with_line(order.onstart, deadline, self.transport.base_url)
             order = replace(order, onstart=script)
         entry = Entry(
             marker=new_marker(),
-            account=self.rights.account,
-            base_url=self.rights.base_url,
+            account=self.transport.account,
+            base_url=self.transport.base_url,
             offer_id=offer.id,
             machine_id=offer.machine_id,
             price=price,
@@ -176,7 +141,7 @@ class Desk:
             disk=float(order.disk),
             label=order.label,
             created_at=now,
-            since=now + PATIENCE + self.rights.timeout,
+            since=now + PATIENCE + self.transport.timeout,
             updated_at=now,
             deadline=deadline,
             on_machine=int(on_machine),
@@ -210,8 +175,8 @@ class Desk:
 
     def guard_machine(self, attempt: Attempt) -> None:
         """Have the guard see to an attempt: settle it, or end its machine at its deadline."""
-        if self.guard is not None and attempt.case is not None:
-            self.guard.arm([attempt.case])
+        if attempt.case is not None:
+            self.arm([attempt.case])
 
     def open_attempts(self, but: Collection[str] = ()) -> list[Case]:
         """Return the attempts that no create may be sent before, taken over if need be.
@@ -223,8 +188,8 @@ class Desk:
         """
         now, cases = self.clock.time(), []
         busy = {*but, *in_flight()}
-        for entry in self.journal.entries(self.rights.account):
-            holder = self.journal.holder(entry, self.rights.account, now)
+        for entry in self.journal.entries(self.transport.account):
+            holder = self.journal.holder(entry, self.transport.account, now)
             if entry.marker in busy or not obligation(entry, holder).blocks:
                 continue
             taken = entry if holder is Holder.HERE else self.journal.claim(entry, now)
@@ -264,13 +229,12 @@ class Desk:
             for case in cases:
                 _flying[case.marker or ""] = threading.current_thread()
             waiting = (ABSENT_AFTER, "finding out what became of an earlier create")
-            with self.rights.on_wait("create_instance", *waiting) as tick:
+            with self.transport.on_wait("create_instance", *waiting) as tick:
                 self.settler.settle(cases, BUDGET, tick=tick)
         finally:
             for case in cases:
                 _flying.pop(case.marker or "", None)
-            if self.guard is not None:
-                self.guard.arm(cases)
+            self.arm(cases)
         for case in cases:
             if case.state in UNSETTLED:
                 raise blocked(case)
@@ -279,7 +243,7 @@ class Desk:
         """Return the machines of lost creates for an order that were found since, by anybody."""
         waiting = {marker for marker, one in self.orders.items() if one == order} - {*but}
         found = []
-        for entry in self.journal.entries(self.rights.account) if waiting else ():
+        for entry in self.journal.entries(self.transport.account) if waiting else ():
             if entry.marker in waiting and entry.state not in UNSETTLED:
                 del self.orders[entry.marker]
                 if entry.state in LIVE:
@@ -305,7 +269,7 @@ class Desk:
         now = self.clock.time()
         found = [
             entry
-            for entry in self.journal.entries(self.rights.account, [State.ABSENT])
+            for entry in self.journal.entries(self.transport.account, [State.ABSENT])
             if entry.offer_id == offer_id
             and now - entry.updated_at < DOUBTED_FOR
             and entry.note != DOUBTED
@@ -334,7 +298,7 @@ class Desk:
         try:
             if case.marker:
                 _flying[case.marker] = threading.current_thread()
-            with self.rights.on_wait("create_instance", seconds, what) as tick:
+            with self.transport.on_wait("create_instance", seconds, what) as tick:
                 self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
         finally:
             _flying.pop(case.marker or "", None)
@@ -389,7 +353,7 @@ class Desk:
     def _is_known(self, contract: int) -> bool:
         """Say whether a contract was there before this attempt."""
         try:
-            return self.journal.of_contract(self.rights.account, contract) is not None
+            return self.journal.of_contract(self.transport.account, contract) is not None
         except JournalError:
             return False  # the machine exists: a journal that broke meanwhile must not hide it
 
@@ -407,4 +371,4 @@ _CERTAINLY_NOT = (OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, S
 """What the transport raises only if the create had no effect; anything else is OutcomeUnknown."""
 
 
-__all__ = ["CONFIRMING", "PATIENCE", "Desk", "Rights", "in_flight"]
+__all__ = ["CONFIRMING", "PATIENCE", "Sender", "in_flight"]

@@ -29,7 +29,7 @@ from vastnb.api.text import seconds
 from vastnb.clock import Steady
 from vastnb.errors import JournalError, VastError
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.rent.attempt import Desk, in_flight
+from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words, repriced
 from vastnb.fleet.rent.journal import CONFIRMED, FOUND, Entry
 from vastnb.fleet.rent.obligations import (
@@ -192,7 +192,7 @@ class Guard:
 
     Parameters
     ----------
-    desk : Desk
+    sender : Sender
         Who asks, by whose clock.
     tell : callable, optional
         Told in words what happened; by default it is written to the standard error.
@@ -204,19 +204,19 @@ class Guard:
 
     def __init__(
         self,
-        desk: Desk,
+        sender: Sender,
         tell: Tell | None = None,
         *,
         outlasted: bool = True,
         threaded: bool = True,
     ) -> None:
         self.outlasted = outlasted
-        self._desk = desk
+        self._sender = sender
         self._threaded = threaded
         self._tell: Tell = tell or _write
         # Proofs are made by a clock that nobody sets; deadlines hold by the one on the wall, too.
-        self._steady = Steady(desk.clock)
-        self._settler = Settler(desk.call, self._steady, desk.journal, FOUND)
+        self._steady = Steady(sender.clock)
+        self._settler = Settler(sender.call, self._steady, sender.journal, FOUND)
         self._reset()
         _guards.add(self)
 
@@ -247,13 +247,13 @@ class Guard:
         for one in absent:
             entry = one if isinstance(one, Entry) else one.entry
             if entry is not None:
-                later = Awaited(entry, self._desk.clock.steady() + REREAD, 2 * REREAD)
+                later = Awaited(entry, self._sender.clock.steady() + REREAD, 2 * REREAD)
                 self._awaited.setdefault(entry.marker, later)
         if found or absent:
             self._start()
         ending = [one for one in found if not one.open]
         if ending and closed and self.outlasted:  # while it was being rented
-            now = self._desk.clock.time()
+            now = self._sender.clock.time()
             self._say(unguarded(ending, now, "The client is closed"), ending[0].id, True)
 
     def take_up(self) -> None:
@@ -266,16 +266,16 @@ class Guard:
             whether rows of another key are of this account.
         """
         self._ours()
-        desk = self._desk
-        now, self._read_at = desk.clock.time(), desk.clock.steady()
+        sender = self._sender
+        now, self._read_at = sender.clock.time(), sender.clock.steady()
         found: list[Entry] = []
         others: dict[str, Entry] = {}
-        for entry, holder in owed(desk):
+        for entry, holder in owed(sender):
             if holder is Holder.OTHER or entry.state is State.ABSENT:
                 others[entry.marker] = entry
             elif holder is Holder.HERE:
                 found.append(entry)
-            elif (mine := take_over(desk, entry, now)) is not None:
+            elif (mine := take_over(sender, entry, now)) is not None:
                 found.append(mine)
         self.arm(found)
         # One list proves nothing: it may be empty, or its machine too new. Later ones are rarer.
@@ -289,7 +289,7 @@ class Guard:
         if awaited:
             self._start()
         if any(one.look_at <= self._read_at for one in awaited.values()):
-            listing = list_instances(desk.call, desk.clock, within=20.0)
+            listing = list_instances(sender.call, sender.clock, within=20.0)
             for marker, one in tuple(awaited.items()):
                 if one.look_at <= self._read_at:
                     awaited[marker] = one.later(self._read_at)
@@ -299,7 +299,7 @@ class Guard:
         """Look for the machines that may appear in a list, whoever has asked for it."""
         self._ours()
         waiting = [one.entry for one in tuple(self._awaited.values())]
-        for entry in recognised(self._desk, waiting, listing):
+        for entry in recognised(self._sender, waiting, listing):
             self._awaited.pop(entry.marker, None)
             case = Case.of(entry)
             if case.state is State.ABSENT:
@@ -360,7 +360,7 @@ class Guard:
 
     def look_at_prices(self) -> None:
         """Look soon what machines with a budget cost: something was done about it."""
-        now = self._desk.clock.time()
+        now = self._sender.clock.time()
         with self._changed:
             for marker, one in self._charges.items():
                 if math.isfinite(one.priced_at):
@@ -393,6 +393,7 @@ class Guard:
         with self._changed:
             self._closed = True
             self._charges.clear()
+            self._awaited.clear()
             thread = self._thread
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
@@ -439,9 +440,9 @@ class Guard:
 
     def _read(self) -> None:
         """Read the journal now and then, for what other kernels have left."""
-        if not self._asked and self._desk.clock.steady() - self._read_at < REREAD:
+        if not self._asked and self._sender.clock.steady() - self._read_at < REREAD:
             return
-        self._asked, self._read_at = False, self._desk.clock.steady()
+        self._asked, self._read_at = False, self._sender.clock.steady()
         try:
             self.take_up()
         except VastError:
@@ -454,12 +455,12 @@ class Guard:
 
         Their own clock is steady, and would lag behind what is written down for hours.
         """
-        clock = Steady(self._desk.clock)
+        clock = Steady(self._sender.clock)
         with self._changed:
             if abs(clock.time() - self._steady.time()) <= SET_BY:
                 return
             self._steady = clock
-            self._settler = Settler(self._desk.call, clock, self._desk.journal, FOUND)
+            self._settler = Settler(self._sender.call, clock, self._sender.journal, FOUND)
             for one in self._charges.values():
                 if one.open and one.case is not None:
                     one.case.since, one.case.seen = clock.time(), Sightings()
@@ -469,13 +470,13 @@ class Guard:
         return Plan((), SLICE) if todo.wait is None and self._awaited else todo
 
     def _time(self) -> tuple[float, float]:
-        now = self._desk.clock.time()
-        return now, now - self._desk.clock.steady()
+        now = self._sender.clock.time()
+        return now, now - self._sender.clock.steady()
 
     def _end(self, due: tuple[Charge, ...]) -> None:
         """Ask for machines to be destroyed. That they are gone is seen later."""
         due = self._as_written(due)
-        now = self._desk.clock.time()
+        now = self._sender.clock.time()
         cases = []
         for one in due:
             set_back = " by a clock that was set back since" if one.deadline > now else ""
@@ -493,7 +494,7 @@ class Guard:
 
     def _turn(self, turns: list[Charge]) -> None:
         """Look once for everything that is open, and that nobody is settling just now."""
-        busy, now = in_flight(), self._desk.clock.time()
+        busy, now = in_flight(), self._sender.clock.time()
         with self._changed:
             for one in turns:
                 if one.marker in busy and one.marker in self._charges:
@@ -519,7 +520,7 @@ class Guard:
 
     def _sort(self, charges: Iterable[Charge]) -> None:
         """Put down what is left to be done about each, and say what is new."""
-        now = self._desk.clock.time()
+        now = self._sender.clock.time()
         for one in charges:
             case = one.case
             assert case is not None
@@ -559,9 +560,9 @@ class Guard:
     def _price(self, charges: tuple[Charge, ...]) -> None:
         """Have budgets follow what machines really cost."""
         charges = self._as_written(charges)  # another kernel may have lifted a budget
-        now = self._desk.clock.time()
+        now = self._sender.clock.time()
         try:
-            listing = list_instances(self._desk.call, self._desk.clock, within=20.0)
+            listing = list_instances(self._sender.call, self._sender.clock, within=20.0)
         except VastError:
             listing = None
         if listing is not None:
@@ -600,11 +601,11 @@ class Guard:
     def _as_written(self, due: tuple[Charge, ...]) -> tuple[Charge, ...]:
         """Return what is still due by the journal, which another kernel may have changed."""
         try:
-            entries = self._desk.journal.entries(self._desk.rights.account)
+            entries = self._sender.journal.entries(self._sender.transport.account)
         except JournalError:
             return due  # what is known must do
         rows = {one.marker: one for one in entries}
-        now, still = self._desk.clock.time(), []
+        now, still = self._sender.clock.time(), []
         with self._changed:
             for one in due:
                 row = rows.get(one.marker)
@@ -625,7 +626,7 @@ class Guard:
 
     def _lasting(self, charge: Charge) -> Charge:
         """Return a machine with the steady moment at which its deadline comes."""
-        clock = self._desk.clock
+        clock = self._sender.clock
         case = charge.case
         budget = case is not None and case.entry is not None and case.entry.budget is not None
         return replace(
@@ -637,7 +638,7 @@ class Guard:
     def _put_off(self, due: Iterable[Charge], error: Exception | None) -> None:
         if self._closed:
             return  # whoever closed the client has been told
-        now = self._desk.clock.time()
+        now = self._sender.clock.time()
         for one in due:
             what = (one.case.error if one.case else "").rstrip(".")
             if error is not None:
@@ -700,12 +701,12 @@ def needs_care(entry: Entry) -> bool:
     return entry.is_open or due_at(entry) is not None
 
 
-def owed(desk: Desk) -> list[tuple[Entry, Holder]]:
+def owed(sender: Sender) -> list[tuple[Entry, Holder]]:
     """Return what this process has to see to, and does not yet, with who holds it."""
-    account, now, busy = desk.rights.account, desk.clock.time(), in_flight()
+    account, now, busy = sender.transport.account, sender.clock.time(), in_flight()
     found = []
-    for entry in desk.journal.entries_at(desk.rights.base_url):
-        holder = desk.journal.holder(entry, account, now)
+    for entry in sender.journal.entries_at(sender.transport.base_url):
+        holder = sender.journal.holder(entry, account, now)
         settler = obligation(entry, holder).settler
         if settler == "who sees it" and not is_sought(entry, holder, now):
             continue
@@ -717,23 +718,23 @@ def owed(desk: Desk) -> list[tuple[Entry, Holder]]:
     return found
 
 
-def take_over(desk: Desk, entry: Entry, now: float) -> Entry | None:
+def take_over(sender: Sender, entry: Entry, now: float) -> Entry | None:
     """Make what a dead process or another key has left ours; None if another kernel was quicker.
 
     Where that cannot be written down, it is seen to all the same: by two, rather than by nobody.
     """
     try:
-        return desk.journal.claim(entry, now, desk.rights.account)
+        return sender.journal.claim(entry, now, sender.transport.account)
     except JournalError:
         return entry
 
 
-def recognised(desk: Desk, entries: Iterable[Entry], listing: Listing) -> list[Entry]:
+def recognised(sender: Sender, entries: Iterable[Entry], listing: Listing) -> list[Entry]:
     """Return what another key of the same account has written: its machines are in our list."""
-    now, found = desk.clock.time(), []
+    now, found = sender.clock.time(), []
     for entry in entries:
         if any(match(entry, record) == "ours" for record in listing.records):
-            mine = take_over(desk, entry, now)
+            mine = take_over(sender, entry, now)
             found += [] if mine is None else [mine]
     return found
 
@@ -771,7 +772,7 @@ def _at_exit() -> None:
     for guard in tuple(_guards):
         left, unfinished = guard.charges, guard.unfinished
         if left and guard.outlasted:
-            now = guard._desk.clock.time()
+            now = guard._sender.clock.time()
             sys.stderr.write(f"{unguarded(left, now, 'This kernel ends')}\n")
         if unfinished and guard.outlasted:
             sys.stderr.write(f"{undone(unfinished, 'This kernel ends')}\n")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vastnb.errors import AuthError, InvalidRequest, VastError
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.rent.attempt import Desk, in_flight
+from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words
 from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
 from vastnb.fleet.rent.journal import FOUND, Entry, Journal
@@ -104,11 +104,11 @@ class Report:
     __repr__ = __str__
 
 
-def needs_settling(desk: Desk) -> bool:
+def needs_settling(sender: Sender) -> bool:
     """Say whether there is something that this process should settle, or tell of, first of all."""
-    now, account, busy = desk.clock.time(), desk.rights.account, in_flight()
-    for entry in desk.journal.entries_at(desk.rights.base_url):
-        holder = desk.journal.holder(entry, account, now)
+    now, account, busy = sender.clock.time(), sender.transport.account, in_flight()
+    for entry in sender.journal.entries_at(sender.transport.base_url):
+        holder = sender.journal.holder(entry, account, now)
         row = obligation(entry, holder)
         if entry.marker in busy or row.at_start in ("leave", "verify"):
             continue
@@ -123,12 +123,12 @@ def needs_settling(desk: Desk) -> bool:
     return False
 
 
-def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
+def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
     """Settle every open attempt of this process and of dead ones.
 
     Parameters
     ----------
-    desk : Desk
+    sender : Sender
         Who asks.
     budget : float
         Seconds for finding out. Machines that must be seen gone get more.
@@ -144,14 +144,14 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
     JournalError
         If the journal cannot be used.
     """
-    now, account = desk.clock.time(), desk.rights.account
-    listing, trouble = _first_list(desk, budget)
+    now, account = sender.clock.time(), sender.transport.account
+    listing, trouble = _first_list(sender, budget)
     mine: list[Entry] = []
     theirs: list[Entry] = []
     strange: list[Entry] = []
-    rows = desk.journal.entries_at(desk.rights.base_url)
+    rows = sender.journal.entries_at(sender.transport.base_url)
     for entry in rows:
-        holder = desk.journal.holder(entry, account, now)
+        holder = sender.journal.holder(entry, account, now)
         settler = obligation(entry, holder).settler
         if entry.marker in in_flight() or settler == "its process":
             theirs += [entry] if entry.account == account and entry.state in OPEN | LIVE else []
@@ -162,10 +162,10 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
             mine += [entry] if is_sought(entry, holder, now) else []
         elif holder is Holder.HERE:
             mine.append(entry)
-        elif (claimed := take_over(desk, entry, now)) is not None:
+        elif (claimed := take_over(sender, entry, now)) is not None:
             mine.append(claimed)
     if listing is not None:
-        mine += recognised(desk, strange, listing)
+        mine += recognised(sender, strange, listing)
     cases = [Case.of(one) for one in mine]
     for case in cases:
         if case.state in UNSETTLED:
@@ -176,26 +176,25 @@ def reconcile(desk: Desk, budget: float = BUDGET) -> Report:
         longest = DESTROY_BUDGET if State.DESTROYING in was or State.STILLBORN in was else budget
         if any(state in UNSETTLED for state in was):
             longest = max(longest, budget)
-        desk.settler.settle(_worth_it(cases, listing), longest, listing)
+        sender.settler.settle(_worth_it(cases, listing), longest, listing)
     for case, state in zip(cases, was, strict=True):
         if state not in OPEN and case.state in LIVE and case.entry is not None:
-            case.entry = take_over(desk, case.entry, now) or case.entry
-    overdue = [case for case in cases if _is_overdue(case, desk.clock.time())]
+            case.entry = take_over(sender, case.entry, now) or case.entry
+    overdue = [case for case in cases if _is_overdue(case, sender.clock.time())]
     if overdue and listing is not None:
-        desk.settler.destroy_all(overdue)
-        desk.settler.settle(overdue, DESTROY_BUDGET + 4 * len(overdue))
-    if desk.guard is not None:
-        desk.guard.arm([case for case in cases if case.entry and needs_care(case.entry)])
+        sender.settler.destroy_all(overdue)
+        sender.settler.settle(overdue, DESTROY_BUDGET + 4 * len(overdue))
+    sender.arm([case for case in cases if case.entry and needs_care(case.entry)])
     findings = [
         finding
         for case, state in zip(cases, was, strict=True)
-        for finding in _findings(case, state, desk.clock.time())
+        for finding in _findings(case, state, sender.clock.time())
     ]
     for case in cases:
         if case.state not in UNSETTLED:  # the user is told: another rent is another order
-            desk.orders.pop(case.marker or "", None)
+            sender.orders.pop(case.marker or "", None)
         if case.state in LIVE and case.entry is not None and case.entry.note == FOUND:
-            desk.settler.record(case, note="")
+            sender.settler.record(case, note="")
     findings += [_elsewhere(entry) for entry in theirs]
     findings += _strangers(listing, [*rows, *(c.entry for c in cases if c.entry)])
     return Report(tuple(findings), trouble)
@@ -226,9 +225,9 @@ def disown(journal: Journal, base_url: str, ids: Iterable[int], now: float) -> N
             journal.update(entry, entry.state, not_its=",".join(both), updated_at=now)
 
 
-def _first_list(desk: Desk, budget: float) -> tuple[Listing | None, str]:
+def _first_list(sender: Sender, budget: float) -> tuple[Listing | None, str]:
     try:
-        return list_instances(desk.call, desk.clock, within=budget), ""
+        return list_instances(sender.call, sender.clock, within=budget), ""
     except AuthError:
         raise
     except VastError as error:

@@ -24,7 +24,7 @@ from vastnb.errors import (
     OutcomeUnknown,
     VastError,
 )
-from vastnb.fleet.rent.attempt import Desk
+from vastnb.fleet.rent.attempt import Sender
 from vastnb.fleet.rent.candidates import Candidates, PassedOver
 from vastnb.fleet.rent.deadline import HOUR, Bounds, Machine, in_words, repriced
 from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Telling
@@ -64,7 +64,7 @@ class Rental:
 
     Parameters
     ----------
-    desk : Desk
+    sender : Sender
         Sends and settles.
     order : Order
         What for, without a price.
@@ -88,7 +88,7 @@ class Rental:
         Told in words what runs when the call is interrupted.
     """
 
-    desk: Desk
+    sender: Sender
     order: Order
     offers: Sequence[Offer]
     count: int = 1
@@ -102,10 +102,10 @@ class Rental:
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._telling = Telling(self.count, self.desk.clock, self.on_event, line=self.line)
+        self._telling = Telling(self.count, self.sender.clock, self.on_event, line=self.line)
         self.candidates = Candidates(
-            self.desk.call,
-            self.desk.clock,
+            self.sender.call,
+            self.sender.clock,
             self.order,
             self.offers,
             max_dph=self.max_dph,
@@ -134,7 +134,7 @@ class Rental:
                 return work()
             finally:
                 for one in self.attempts:  # an interruption may have come before
-                    self.desk.guard_machine(one)
+                    self.sender.guard_machine(one)
                 self._telling.close()
         except KeyboardInterrupt:
             self.say(f"Interrupted. {self.what_runs()}")
@@ -179,7 +179,7 @@ class Rental:
 
     def what_runs(self) -> str:
         """Return in words which machines of this call exist, or may."""
-        now = self.desk.clock.time()
+        now = self.sender.clock.time()
         runs = [
             f"instance {one.instance_id} (${one.price or 0:.4f}/h{_until(one, now)})"
             for one in self.rented
@@ -279,7 +279,7 @@ class Rental:
         attempt.price = attempt.offer.dph(order.disk, order.price)
         self._tell("sending", f"renting {attempt.offer}", attempt)
         try:
-            self.desk.send(attempt.offer, order, attempt, self.bounds)
+            self.sender.send(attempt.offer, order, attempt, self.bounds)
         except BaseException:
             if attempt.case is None:
                 self.attempts.remove(attempt)
@@ -294,7 +294,7 @@ class Rental:
                 self._doubt(attempt)
         elif case is not None and case.state is State.STILLBORN and case.contract is not None:
             # Its end is confirmed after the others have been sent.
-            self.desk.settler.end_stillborn(case)
+            self.sender.settler.end_stillborn(case)
             self._refused_by_name(attempt)
         elif settle:
             self._find_out(attempt)
@@ -306,7 +306,7 @@ class Rental:
     def _take_earlier(self, order: Order) -> bool:
         """Settle what is open before a create is sent; take what was made for the same order."""
         own = [one.case.marker for one in self.attempts if one.case and one.case.marker]
-        found = self.desk.clear_the_way(order, own)
+        found = self.sender.clear_the_way(order, own)
         for case in found:
             assert case.entry is not None
             offer = Offer(case.entry.offer_id, case.entry.machine_id)
@@ -322,15 +322,15 @@ class Rental:
 
     def _doubt(self, attempt: Attempt) -> None:
         """Look again for a machine that was called absent: now its offer is said to be rented."""
-        for entry in self.desk.doubted(attempt.offer.id):
+        for entry in self.sender.doubted(attempt.offer.id):
             case = Case.of(entry)
             before = next(
                 (x for x in self.attempts if x.case and x.case.marker == case.marker), None
             )
             if before is not None:
                 before.case = case  # the next move settles it
-            if self.desk.guard is not None and before is None:
-                self.desk.guard.arm([case])
+            if before is None:
+                self.sender.arm([case])
 
     def _check_price(self, attempt: Attempt) -> None:
         """See what a machine really costs, where a limit depends on it."""
@@ -338,12 +338,12 @@ class Rental:
         budget = self.bounds.budget_usd is not None
         if case is None or case.entry is None or (self.max_dph is None and not budget):
             return
-        dph = self.desk.dph_of(case)
+        dph = self.sender.dph_of(case)
         if dph is None:
             return
         attempt.price = max(attempt.price or 0.0, dph)
         if self.max_dph is not None and dph > self.max_dph * DEARER:
-            self.desk.settler.destroy(case)
+            self.sender.settler.destroy(case)
             attempt.error = InstanceFailed(
                 f"Instance {case.contract} costs ${dph:.4f}/h, more than max_dph "
                 f"${self.max_dph:.4f}/h, though its offer was cheaper. It is being destroyed.",
@@ -352,14 +352,14 @@ class Rental:
             return
         entry = case.entry
         if entry.budget is not None and entry.deadline is not None:
-            now = self.desk.clock.time()
+            now = self.sender.clock.time()
             deadline, left = repriced(entry.deadline, entry.budget, entry.created_at, dph, now)
-            self.desk.settler.record(case, deadline=deadline, budget=left, priced_at=now)
-            self.desk.guard_machine(attempt)
+            self.sender.settler.record(case, deadline=deadline, budget=left, priced_at=now)
+            self.sender.guard_machine(attempt)
 
     def _find_out(self, attempt: Attempt) -> None:
         self._tell("finding out", f"the answer for {attempt.offer} was lost: finding out", attempt)
-        self.desk.find_out(attempt)
+        self.sender.find_out(attempt)
         number = attempt.instance_id
         if attempt.state in LIVE:
             self._tell("adopted", f"instance {number} exists: adopted", attempt)
@@ -373,9 +373,9 @@ class Rental:
         cases = [one.case for one in dying if one.case is not None]
         if not cases:
             return
-        self.desk.settler.settle(cases, DESTROY_BUDGET)
+        self.sender.settler.settle(cases, DESTROY_BUDGET)
         for one in dying:
-            self.desk.guard_machine(one)
+            self.sender.guard_machine(one)
             assert one.case is not None
             if one.case.state is State.REFUSED:
                 one.error = _named_another(one)
@@ -414,9 +414,9 @@ class Rental:
     def _is_over(self, one: Attempt) -> bool:
         """Say whether a machine has reached its deadline, and say so in its attempt."""
         deadline = one.deadline
-        if one.state not in LIVE or deadline is None or self.desk.clock.time() < deadline:
+        if one.state not in LIVE or deadline is None or self.sender.clock.time() < deadline:
             return False
-        when = in_words(deadline, self.desk.clock.time())
+        when = in_words(deadline, self.sender.clock.time())
         one.error = InstanceFailed(
             f"Instance {one.instance_id} reached its deadline, {when}, while machines were still "
             "being rented. It is destroyed, and nothing more was rented. Allow more hours or "
@@ -444,7 +444,7 @@ class Rental:
             for entry, dph in known
         }
         try:
-            self.desk.journal.set_deadlines(deadlines, budgets)
+            self.sender.journal.set_deadlines(deadlines, budgets)
         except JournalError as error:
             warn(error.message)  # they hold in this kernel
         for one in self.rented:
@@ -453,7 +453,7 @@ class Rental:
                 one.case.entry = replace(
                     one.case.entry, deadline=deadlines[marker], budget=budgets[marker]
                 )
-                self.desk.guard_machine(one)
+                self.sender.guard_machine(one)
         return finish
 
     # -- telling -----------------------------------------------------------------------------

@@ -1,22 +1,38 @@
-"""From what a user hands to `rent` to candidates, and from a rental to handles."""
+"""Renting and ending, all of it, for one client.
+
+A `Renter` turns what a user asks for into a `Rental` (checked, with candidates), runs it, and hands
+what was rented to the caller's own maker of handles. It holds what one client's rentals share: the
+journal, the sender, the guard, what is known of the account, and what each machine was rented for.
+Its first use settles what an earlier kernel has left open.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import math
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import pandas as pd
 
 from vastnb.api.progress import wait_line
-from vastnb.errors import InvalidRequest, VastError
-from vastnb.fleet.guarding import guard_of
-from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.rent.account import require_ssh_key, warn_of_credit
-from vastnb.fleet.rent.attempt import Desk
-from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds
+from vastnb.api.transport import Transport
+from vastnb.clock import Clock
+from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, OfferGone, VastError
+from vastnb.fleet.listing import record_of
+from vastnb.fleet.rent.account import Account, require_ssh_key, warn_of_credit
+from vastnb.fleet.rent.attempt import Sender
+from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds, utc
+from vastnb.fleet.rent.ending import destroy
 from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.offer import (
     Offer,
     bid_for,
@@ -26,19 +42,30 @@ from vastnb.fleet.rent.offer import (
     offers_of,
     with_disk,
 )
-from vastnb.fleet.rent.on_machine import with_line
+from vastnb.fleet.rent.on_machine import move_command, with_line
 from vastnb.fleet.rent.outcomes import Attempt
 from vastnb.fleet.rent.plan import LIVE
+from vastnb.fleet.rent.recovery import Report, disown, needs_settling, reconcile
 from vastnb.fleet.rent.rental import Rental
-from vastnb.fleet.rent.replacement import keep
+from vastnb.fleet.rent.replacement import (
+    KEPT,
+    NextOffer,
+    dollars_left,
+    limit_of,
+    machines_of,
+    untried,
+)
 from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.status import Wanted
 from vastnb.fleet.warned import warn
+from vastnb.market.search import OfferSearch
 from vastnb.values import number
 
-if TYPE_CHECKING:
-    from vastnb.fleet.verbs import InstanceVerbs
+log = logging.getLogger("vastnb.fleet")
 
-T = TypeVar("T")
+H = TypeVar("H")
+Handles = Callable[[Sequence[int], int, pd.DataFrame], H]
+"""Makes handles of ids, given how many were wanted and what became of each offer."""
 
 MOST: Final = 256
 """Machines in one call."""
@@ -50,41 +77,534 @@ JUST_NOW: Final = 20.0
 """Seconds for which the prices of a search need not be asked for again."""
 
 
-class Terms(NamedTuple):
-    """What a rental is bound by, and who hears of it.
+class Onlooker(Protocol):
+    """Who shows machines, and is told what is done to them."""
+
+    def expect(self, id: int, wanted: Wanted) -> None:
+        """Hear what an instance is to be from now on."""
+
+    def nudge(self, id: int | None = None, text: str = "") -> None:
+        """Hear what was done, and look soon."""
+
+
+class Renter:
+    """Rents, guards and ends machines, for one client.
 
     Parameters
     ----------
-    bounds : Bounds
-        Hours and dollars after which the machines end.
-    check_ssh_key : bool
-        Whether the account must have an SSH key, if one will be needed.
-    on_event : callable or None
-        Told of every step.
+    transport : Transport
+        Asks the service.
+    search : OfferSearch
+        Finds offers.
+    onlooker : Onlooker
+        Told what is done. It is held weakly by what runs in the background.
+    over : callable
+        Told which machines have ended.
     """
 
-    bounds: Bounds
-    check_ssh_key: bool = True
-    on_event: Listener | None = None
+    def __init__(
+        self,
+        transport: Transport,
+        search: OfferSearch,
+        onlooker: Onlooker,
+        *,
+        over: Callable[[Sequence[int]], object] = list,
+    ) -> None:
+        self.transport = transport
+        self.journal = Journal()
+        self.sender = Sender(transport, self.journal)
+        self.account = Account(transport.call, transport.clock)
+        self.guard = Guard(self.sender, _telling(onlooker))
+        self.sender.arm = self.guard.arm
+        self._search = search
+        self._onlooker = onlooker
+        self._over = over
+        self._lock = threading.Lock()
+        self._begun = False
+        self._looked_after = -math.inf
+        self._rented: dict[int, Rental] = {}
+        self._given_up: set[int] = set()  # machines that did not come up, and are not tried again
+        self._replacing: set[int] = set()
+
+    # -- at first ----------------------------------------------------------------------------
+
+    def begin(self, *, acting: bool = False) -> None:
+        """Settle, at the first use, what an earlier kernel left open.
+
+        Parameters
+        ----------
+        acting : bool
+            Whether money is about to be spent: then a journal that cannot be used is an error.
+        """
+        with self._lock:
+            begun, self._begun = self._begun, True
+        if begun:
+            self.look_after()
+            return
+        try:
+            report = reconcile(self.sender) if needs_settling(self.sender) else None
+            self._take_up()
+            if report is not None and (report.findings or report.trouble):
+                sys.stdout.write(f"From an earlier kernel:\n{report.text}\n")
+        except JournalError as error:
+            if acting:
+                self._begun = False
+                raise
+            warn(error.message, stacklevel=3)
+        except BaseException:  # a Ctrl-C too
+            self._begun = False  # the next use tries again
+            raise
+
+    def look_after(self) -> None:
+        """Take up what is owed, in the background: for whoever only looks. Never raises, waits."""
+        now = self.transport.clock.steady()
+        if now - self._looked_after < REREAD or self.transport.why_keyless is not None:
+            return
+        self._looked_after = now
+        try:
+            if self.journal.path.exists() and owed(self.sender):
+                self.guard.take_up_soon()
+        except VastError as error:
+            warn(error.message)
+
+    def reconcile(self, not_mine: Sequence[int] = ()) -> Report:
+        """Find out what became of every rental that was left open, and what bills."""
+        disown(self.journal, self.transport.base_url, not_mine, self.transport.clock.time())
+        self._begun = True
+        report = reconcile(self.sender)
+        self._take_up()
+        return report
+
+    def _take_up(self) -> None:
+        if owed(self.sender):
+            self.guard.take_up()
+
+    # -- renting -----------------------------------------------------------------------------
+
+    def rent(
+        self,
+        order: Order,
+        offers: Any,
+        bounds: Bounds,
+        handles: Handles[H],
+        *,
+        count: int,
+        max_dph: float | None,
+        bid: float | str | None,
+        check_ssh_key: bool,
+        on_event: Listener | None,
+    ) -> H:
+        """Check what was asked for, find candidates, rent, and return what `handles` makes of it.
+
+        Raises
+        ------
+        InvalidRequest
+            If it makes no sense, or if offers of a bid search were to be rented on demand.
+        VastError
+            As for `vastnb.Client.rent`.
+        """
+        _check(order, bounds, count, max_dph, bid)
+        self.begin(acting=True)
+        if is_query(offers):
+            offers = self._search.search(
+                with_disk(offers, order.disk),
+                type="on-demand" if bid is None else "bid",
+                order="dph_total",
+                storage=order.disk,
+                refresh=True,
+            )
+        candidates = list({one.id: one for one in offers_of(offers)}.values())
+        check_kinds(candidates, bid=bid is not None)
+        if not candidates:
+            raise _wrong("there is no offer to try; the search found none")
+        if check_ssh_key:
+            require_ssh_key(self.account, order)
+        _warn_of_credit(self.account, order, candidates[:count], bounds, bid)
+        rental = Rental(
+            self.sender,
+            order,
+            candidates,
+            count=count,
+            max_dph=max_dph,
+            bid=bid,
+            checked_at=_asked_at(offers, candidates, bid, self.transport.clock),
+            bounds=bounds,
+            on_event=on_event,
+            line=self.transport.on_wait is wait_line,
+        )
+        return self._minding(rental, handles, lambda: self._rented_by(rental, handles))
+
+    def create(
+        self,
+        order: Order,
+        offer: Any,
+        bounds: Bounds,
+        handles: Handles[H],
+        *,
+        check_ssh_key: bool,
+        on_event: Listener | None,
+    ) -> H:
+        """Make one attempt at one offer, see what came of it, and return its handle."""
+        chosen = offer_of(offer)
+        check_kinds([chosen], bid=order.price is not None)
+        _check_on_machine(order, bounds)
+        self.begin(acting=True)
+        if check_ssh_key:
+            require_ssh_key(self.account, order)
+        # A price that was seen a while ago may have risen since. Of a bare id none was seen.
+        budget, clock = bounds.budget_usd is not None, self.transport.clock
+        checked_at = _asked_at(offer, [chosen], order.price, clock)
+        check = budget or (checked_at is None and chosen.kind is not None)
+        rental = Rental(
+            self.sender,
+            order,
+            [chosen],
+            bid=order.price if check else None,
+            checked_at=None if check else clock.time(),
+            bounds=bounds,
+            on_event=on_event,
+            line=self.transport.on_wait is wait_line,
+        )
+        if check:
+            rental.check()
+        if not rental.candidates.at_hand:
+            raise rental.failure()
+
+        return self._minding(rental, handles, lambda: self._created_by(rental, handles))
+
+    def _created_by(self, rental: Rental, handles: Handles[H]) -> H:
+        attempt = rental.run_one()
+        if attempt.state not in LIVE:
+            assert attempt.error is not None
+            raise attempt.error
+        return self._handles(rental, handles, [attempt], 1)
+
+    def _rented_by(self, rental: Rental, handles: Handles[H]) -> H:
+        rental.run()
+        rented = rental.rented
+        if not rented:
+            raise rental.failure()
+        if len(rented) < rental.count:
+            warn(
+                f"{len(rented)} of {rental.count} machines were rented: {rental.failure().message} "
+                "Those that were rented bill; see .attempts.",
+                stacklevel=7,
+            )
+        return self._handles(rental, handles, rented, rental.count)
+
+    def _minding(self, rental: Rental, handles: Handles[H], work: Callable[[], H]) -> H:
+        """Do the work; an error carries the machines that were rented before it."""
+        try:
+            return rental.minding(work)
+        except VastError as error:
+            rented = [self._handles(rental, handles, [one], 1) for one in rental.rented]
+            error.machines = tuple(rented)
+            raise
+
+    def _handles(
+        self, rental: Rental, handles: Handles[H], attempts: Sequence[Attempt], wanted: int
+    ) -> H:
+        ids = []
+        for one in attempts:
+            assert one.instance_id is not None
+            self._look_at_disk(one.instance_id, one.offer, rental.order.disk)
+            self._rented[one.instance_id] = rental
+            while len(self._rented) > KEPT:
+                del self._rented[next(iter(self._rented))]
+            ids.append(one.instance_id)
+        return handles(ids, wanted, rental.frame())
+
+    def _look_at_disk(self, id: int, offer: Offer, disk: float) -> None:
+        """Warn of a disk that the service has cut without a word, where the offer allowed it.
+
+        A machine that exists is never lost for a look that fails.
+        """
+        if offer.disk_space is not None and offer.disk_space >= disk:
+            return
+        try:
+            record = record_of(self.transport.call, id) or {}
+        except VastError:
+            return
+        got = number(record.get("disk_space"))
+        if got is not None and got < disk * DISK_SLACK:
+            warn(
+                f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
+                f"more. It runs and bills. If that is too small, client.destroy_instance({id}) "
+                f'ends it; search with "disk_space>={disk:g}" for others.',
+                stacklevel=9,
+            )
+
+    # -- another one -------------------------------------------------------------------------
+
+    def next_offer(self, id: int, record: Mapping[str, Any] | None = None) -> NextOffer | None:
+        """Say what `replace` would rent. Asks nothing.
+
+        Parameters
+        ----------
+        id : int
+            The machine.
+        record : mapping, optional
+            What the service shows of it.
+
+        Returns
+        -------
+        NextOffer or None
+            None for a machine that this client has not rented itself.
+        """
+        rental = self._rented.get(id)
+        if rental is None:
+            return None
+        left = untried(rental, self._given_up)
+        return NextOffer(len(left), limit_of(rental, id, record or {}, left), rental.order.image)
+
+    def replace(
+        self,
+        id: int,
+        record: Mapping[str, Any],
+        handles: Handles[H],
+        *,
+        max_dph: float | None = None,
+    ) -> H:
+        """Destroy a machine, see that it stays gone, and rent the next offer for the same purpose.
+
+        Parameters
+        ----------
+        id : int
+            The machine; rented by this client, in this kernel.
+        record : mapping
+            What the service shows of it: its GPUs are searched for when no offer is left.
+        handles : callable
+            Makes the handle.
+        max_dph : float, optional
+            The most that the next one may cost, $/h with its disk; by default the rental's own
+            limit, else a tenth more than the old one, or what the next offer of its list costs.
+
+        Returns
+        -------
+        Any
+            The new machine's handle; it bills from now on.
+
+        Raises
+        ------
+        InvalidRequest
+            If it is not known what the machine was rented for. Nothing was sent.
+        OutcomeUnknown
+            If it was not seen gone; nothing was rented then.
+        VastError
+            As for `Client.rent`: the old machine is gone, and there is no new one.
+        """
+        rental = self._rented.get(id)
+        if rental is None:
+            raise InvalidRequest(
+                f"It is not known what instance {id} was rented for (its environment and start "
+                "script are known only in the kernel that rented it). Nothing was sent. Destroy "
+                "it, and rent with client.rent(...).",
+                code="not_rented_here",
+            )
+        if max_dph is None:
+            max_dph = limit_of(rental, id, record, untried(rental, self._given_up))
+        if max_dph is None:
+            raise InvalidRequest(
+                f"It is not known what instance {id} costs, so there is no limit for the next one. "
+                "Nothing was sent. Give max_dph=."
+            )
+        with self._once(id):
+            self.begin(acting=True)
+            entry = self.journal.of_contract(self.transport.account, id)
+            left = dollars_left(entry, self.transport.clock.time())
+            self._end([id], stays=True)
+            # From here on the old machine is gone: whatever fails, it is not billed.
+            self._rented.pop(id, None)
+            self._given_up |= machines_of(rental, id, record)
+            if left is not None:
+                if left <= 0:
+                    raise InstanceFailed(
+                        f"Instance {id} was destroyed and is gone, and its budget is spent: "
+                        "nothing was rented in its place. Rent with client.rent(...).",
+                        code="budget_spent",
+                    )
+                rental = replace(rental, bounds=replace(rental.bounds, budget_usd=left, count=1))
+            try:
+                return self._next(rental, record, max_dph, handles)
+            except VastError as error:
+                error.add_note(f"Instance {id} was destroyed and is gone.")
+                raise
+
+    @contextmanager
+    def _once(self, id: int) -> Iterator[None]:
+        """Replace a machine once: a second call for it, meanwhile, is refused."""
+        with self._lock:
+            if id in self._replacing:
+                raise InvalidRequest(
+                    f"Instance {id} is being replaced already. Nothing was sent.", code="under_way"
+                )
+            self._replacing.add(id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._replacing.discard(id)
+
+    def _next(
+        self, rental: Rental, record: Mapping[str, Any], limit: float, handles: Handles[H]
+    ) -> H:
+        order, bid = rental.order, rental.bid
+        if order.price is not None:  # rented by `create`, where the bid is a part of the order
+            order, bid = replace(order, price=None), order.price
+
+        def run(offers: list[Offer]) -> H:
+            again = replace(
+                rental,
+                order=order,
+                offers=offers,
+                count=1,
+                bid=bid,
+                max_dph=limit,
+                checked_at=None,
+                line=False,  # it is not the user's call that waits
+                attempts=[],
+            )
+            return self._minding(again, handles, lambda: self._rented_by(again, handles))
+
+        left = untried(rental, self._given_up)
+        if left:
+            try:
+                return run(left)
+            except OfferGone:  # none of them; the market is asked for others
+                pass
+        found = self._others(record, bid, order.disk)
+        if not found:
+            raise OfferGone(
+                f"No other machine with {record.get('num_gpus')}x {record.get('gpu_name')} is "
+                "offered now, and nothing was rented.",
+                code="no_offer_left",
+            )
+        return run(found)
+
+    def _others(
+        self, record: Mapping[str, Any], bid: float | str | None, disk: float
+    ) -> list[Offer]:
+        """Return offers of the same GPUs on other machines, cheapest first."""
+        name, count = record.get("gpu_name"), record.get("num_gpus")
+        if not isinstance(name, str) or not isinstance(count, int):
+            return []
+        frame = self._search.search(
+            {"gpu_name": name, "num_gpus": count},
+            type="on-demand" if bid is None else "bid",
+            order="dph_total",
+            storage=disk,
+            refresh=True,
+        )
+        return [one for one in offers_of(frame) if one.machine_id not in self._given_up]
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def destroy(self, ids: Sequence[int], *, verify: bool = True) -> None:
+        """Destroy machines; see `vastnb.Client.destroy_instance`."""
+        self.look_after()  # what an earlier kernel left open can wait; this bills
+        self._end(ids, verify=verify)
+
+    def _end(self, ids: Sequence[int], *, verify: bool = True, stays: bool = False) -> None:
+        for one in ids:  # first, for whoever looks meanwhile: whatever comes of it, that is meant
+            self._onlooker.expect(one, "gone")
+        try:
+            destroy(self.sender, self.guard, ids, over=self._over, verify=verify, stays=stays)
+        finally:
+            self._onlooker.nudge()
+
+    def deadline_of(self, id: int) -> datetime | None:
+        """Return when a machine is destroyed (UTC), as the journal has it."""
+        self.begin()
+        entry = self.journal.of_contract(self.transport.account, id)
+        return utc(entry.deadline) if entry is not None else None
+
+    def has_ended(self, id: int) -> bool:
+        """Say whether a machine was destroyed at its deadline by this client, and seen gone."""
+        return self.guard.ended(id)
+
+    def extend(self, id: int, hours: float) -> datetime | None:
+        """Give a machine so many hours more, or that many from now if it has no deadline.
+
+        Parameters
+        ----------
+        id : int
+            The instance.
+        hours : float
+            How much longer.
+
+        Raises
+        ------
+        InvalidRequest
+            If it was not rented by vastnb on this computer, or is gone.
+        JournalError
+            If it cannot be written down; the earlier deadline holds.
+        """
+        number = isinstance(hours, int | float) and not isinstance(hours, bool)
+        if not (number and math.isfinite(hours) and hours > 0):
+            raise InvalidRequest(
+                f"hours={hours!r}: a number above 0 is needed. The deadline is as it was.",
+                code="invalid_args",
+            )
+        self.begin(acting=True)
+        entry = self.journal.of_contract(self.transport.account, id)
+        if entry is None or entry.state not in LIVE:
+            raise InvalidRequest(
+                f"Instance {id} was not rented by vastnb on this computer, or is gone: a deadline "
+                "cannot be kept for it. Nothing was changed.",
+                code="no_such_attempt",
+            )
+        if self.guard.closed:
+            raise InvalidRequest(
+                f"This client is closed, so nobody would enforce a deadline of instance {id}. It "
+                "is as it was. Make a new client, and move it there.",
+                code="closed",
+            )
+        now = self.transport.clock.time()
+        begin = now if entry.deadline is None else max(entry.deadline, now)
+        moment = min(LATEST, begin + hours * HOUR)
+        self.journal.set_deadlines({entry.marker: moment})
+        # Here, whoever rented it: another kernel that guards it reads the journal before it acts.
+        self.guard.arm([replace(entry, deadline=moment, budget=None)])
+        if entry.on_machine:
+            warn(
+                f"Instance {id} also ends itself, at the deadline that stands in its start script. "
+                f"That one is moved on the machine: {move_command(moment)}",
+                stacklevel=3,
+            )
+        return utc(moment)
+
+    def close(self) -> None:
+        """End the guard, and say what nobody in this kernel sees to any longer."""
+        left = self.guard.close()
+        if not self.guard.outlasted:
+            return
+        if ending := [one for one in left if not one.open]:
+            now = self.transport.clock.time()
+            warn(unguarded(ending, now, "This client is closed"), stacklevel=3)
+        if unfinished := [one for one in left if one.open]:
+            warn(undone(unfinished, "This client is closed"), stacklevel=3)
 
 
-def prepare(
-    client: InstanceVerbs,
-    order: Order,
-    offers: Any,
-    *,
-    count: int,
-    max_dph: float | None,
-    bid: float | str | None,
-    terms: Terms,
-) -> Rental:
-    """Check what was asked for, find the candidates, and return the rental that is to be run.
+def _telling(onlooker: Onlooker) -> Callable[[str, int, bool], None]:
+    """Return what says aloud what the guard does, and keeps nobody alive."""
+    there = weakref.ref(onlooker)
 
-    Raises
-    ------
-    InvalidRequest
-        If it makes no sense, or if offers of a bid search were to be rented on demand.
-    """
+    def tell(text: str, id: int, bad: bool) -> None:
+        # To the standard error: a warning of a thread is shown once, and this must be seen.
+        sys.stderr.write(f"vastnb: {text}\n")
+        log.log(logging.ERROR if bad else logging.WARNING, text)
+        shown = there()
+        if shown is not None:
+            shown.expect(id, "gone")
+            shown.nudge(id, text)
+
+    return tell
+
+
+def _check(
+    order: Order, bounds: Bounds, count: int, max_dph: float | None, bid: float | str | None
+) -> None:
+    """Refuse what makes no sense, before anything is asked or sent."""
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
         raise _wrong(f"count={count!r}: a whole number from 1 to {MOST} is needed")
     if max_dph is not None and not (
@@ -95,109 +615,7 @@ def prepare(
         bid_for(Offer(0), bid)  # a strategy that is no strategy is refused before anything is sent
         if not isinstance(bid, str):
             Order(image="any", price=bid)
-    _check_on_machine(order, terms.bounds)
-    desk = client._fleet(acting=True)
-    if is_query(offers):
-        offers = client.search_offers(  # type: ignore[attr-defined]
-            with_disk(offers, order.disk),
-            type="on-demand" if bid is None else "bid",
-            order="dph_total",
-            storage=order.disk,
-            refresh=True,
-        )
-    candidates = list({one.id: one for one in offers_of(offers)}.values())
-    check_kinds(candidates, bid=bid is not None)
-    if not candidates:
-        raise _wrong("there is no offer to try; the search found none")
-    _about_to_rent(client, desk, order, terms)
-    _warn_of_credit(desk, order, candidates[:count], terms.bounds, bid)
-    return Rental(
-        desk,
-        order,
-        candidates,
-        count=count,
-        max_dph=max_dph,
-        bid=bid,
-        checked_at=_asked_at(offers, candidates, bid, desk),
-        bounds=terms.bounds,
-        on_event=terms.on_event,
-        line=desk.rights.on_wait is wait_line,
-    )
-
-
-def result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
-    """Run a rental, and return handles for what it rented."""
-    return _minding(client, rental, lambda: _result_of(client, rental))
-
-
-def _minding(client: InstanceVerbs, rental: Rental, work: Callable[[], T]) -> T:
-    """Do the work; an error carries the machines that were rented before it."""
-    try:
-        return rental.minding(work)
-    except VastError as error:
-        frame = rental.frame()
-        error.machines = tuple(_handle(client, one, frame, rental) for one in rental.rented)
-        raise
-
-
-def _result_of(client: InstanceVerbs, rental: Rental) -> Instance | Fleet:
-    rental.run()
-    rented, attempts = rental.rented, rental.frame()
-    if not rented:
-        raise rental.failure()
-    handles = [_handle(client, one, attempts, rental) for one in rented]
-    if rental.count == 1:
-        return handles[0]
-    if len(handles) < rental.count:
-        warn(
-            f"{len(handles)} of {rental.count} machines were rented: {rental.failure().message} "
-            "Those that were rented bill; see .attempts.",
-            stacklevel=7,
-        )
-    return Fleet(client, handles, wanted=rental.count, attempts=attempts)
-
-
-def one_instance(client: InstanceVerbs, order: Order, offer: Any, terms: Terms) -> Instance:
-    """Make one attempt at one offer, see what came of it, and return its handle."""
-    chosen = offer_of(offer)
-    check_kinds([chosen], bid=order.price is not None)
-    _check_on_machine(order, terms.bounds)
-    desk = client._fleet(acting=True)
-    _about_to_rent(client, desk, order, terms)
-    # A price that was seen a while ago may have risen since. Of a bare id none was seen.
-    budget = terms.bounds.budget_usd is not None
-    checked_at = _asked_at(offer, [chosen], order.price, desk)
-    check = budget or (checked_at is None and chosen.kind is not None)
-    rental = Rental(
-        desk,
-        order,
-        [chosen],
-        bid=order.price if check else None,
-        checked_at=None if check else desk.clock.time(),
-        bounds=terms.bounds,
-        on_event=terms.on_event,
-        line=desk.rights.on_wait is wait_line,
-    )
-    if check:
-        rental.check()
-    if not rental.candidates.at_hand:
-        raise rental.failure()
-    return _minding(client, rental, lambda: _result_of_one(client, rental))
-
-
-def _result_of_one(client: InstanceVerbs, rental: Rental) -> Instance:
-    attempt = rental.run_one()
-    if attempt.state in LIVE:
-        return _handle(client, attempt, rental.frame(), rental)
-    assert attempt.error is not None
-    raise attempt.error
-
-
-def _about_to_rent(client: InstanceVerbs, desk: Desk, order: Order, terms: Terms) -> None:
-    """See to what must be there before the first create is sent."""
-    if terms.check_ssh_key:
-        require_ssh_key(desk.account, order)
-    guard_of(client, desk)
+    _check_on_machine(order, bounds)
 
 
 def _check_on_machine(order: Order, bounds: Bounds) -> None:
@@ -218,7 +636,7 @@ def _check_on_machine(order: Order, bounds: Bounds) -> None:
 
 
 def _warn_of_credit(
-    desk: Desk, order: Order, offers: Sequence[Offer], bounds: Bounds, bid: float | str | None
+    account: Account, order: Order, offers: Sequence[Offer], bounds: Bounds, bid: float | str | None
 ) -> None:
     prices = [
         one.dph(order.disk, None if bid is None else bid_for(one, bid) or one.min_bid)
@@ -232,42 +650,11 @@ def _warn_of_credit(
     if bounds.budget_usd is not None:
         dollars = min(dollars, bounds.budget_usd) if bounds.max_hours else bounds.budget_usd
     machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
-    warn_of_credit(desk.account, dollars, f"{hours:g} h of {machines}")
-
-
-def _handle(
-    client: InstanceVerbs, attempt: Attempt, attempts: pd.DataFrame, rental: Rental
-) -> Instance:
-    assert attempt.case is not None
-    assert attempt.case.contract is not None
-    _look_at_disk(client, attempt.case.contract, attempt.offer, rental.order.disk)
-    keep(client, attempt.case.contract, rental)
-    return Instance(client, attempt.case.contract, wanted="running", attempts=attempts)
-
-
-def _look_at_disk(client: InstanceVerbs, id: int, offer: Offer, disk: float) -> None:
-    """Warn of a disk that the service has cut without a word, where the offer did not rule it out.
-
-    A machine that exists is never lost for a look that fails.
-    """
-    if offer.disk_space is not None and offer.disk_space >= disk:
-        return
-    try:
-        record = client._record_of(id) or {}
-    except VastError:
-        return
-    got = number(record.get("disk_space"))
-    if got is not None and got < disk * DISK_SLACK:
-        warn(
-            f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
-            f"more. It runs and bills. If that is too small, client.destroy_instance({id}) ends "
-            f'it; search with "disk_space>={disk:g}" for others.',
-            stacklevel=7,
-        )
+    warn_of_credit(account, dollars, f"{hours:g} h of {machines}")
 
 
 def _asked_at(
-    offers: Any, candidates: Sequence[Offer], bid: float | str | None, desk: Desk
+    offers: Any, candidates: Sequence[Offer], bid: float | str | None, clock: Clock
 ) -> float | None:
     """Return when these prices were asked for, if it was just now and they are all there."""
     if not isinstance(offers, pd.DataFrame | pd.Series):
@@ -282,16 +669,11 @@ def _asked_at(
         asked = datetime.fromisoformat(origin["fetched_at"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return None
-    return asked if 0 <= desk.clock.time() - asked <= JUST_NOW else None
+    return asked if 0 <= clock.time() - asked <= JUST_NOW else None
 
 
 def _wrong(what: str) -> InvalidRequest:
     return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent, nothing was rented.")
 
 
-__all__ = [
-    "Terms",
-    "one_instance",
-    "prepare",
-    "result_of",
-]
+__all__ = ["Handles", "Onlooker", "Renter"]

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any, Final
 
 from vastnb.api.secret import veil
@@ -194,6 +193,13 @@ MORE: Final[dict[str, Any]] = {
 }
 """Fields that are passed through, and what stands in them otherwise."""
 
+OPTIONS: Final = (
+    "offers", "count", "max_dph", "bid", "max_hours", "budget_usd", "deadline_on_machine",
+    "check_ssh_key", "on_event", "image", "disk", "label", "env", "onstart", "runtype",
+    "template_hash", "args",
+)  # fmt: skip
+"""The options that `vastnb.Client.rent` has a name for: what is misspelt may mean one of them."""
+
 
 def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
     """Return an environment as an object of texts.
@@ -316,14 +322,10 @@ def _text(name: str, value: Any, most: int) -> None:
 
 
 def _no_option(unknown: Sequence[str]) -> str:
-    from vastnb.fleet.verbs import InstanceVerbs
     from vastnb.wording import nearest
 
     # A cap or a deadline that is misspelt has to be named: it guards the user's money.
-    known = [
-        name for name in signature(InstanceVerbs.rent).parameters if name not in ("self", "more")
-    ]
-    near = [one for name in unknown for one in nearest(name, [*known, *MORE], 1)]
+    near = [one for name in unknown for one in nearest(name, [*OPTIONS, *MORE], 1)]
     meant = f" (did you mean {', '.join(near)}?)" if near else ""
     return f"there is no option {', '.join(unknown)}{meant}; rent() describes those there are"
 

@@ -7,9 +7,10 @@ been said then.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from vastnb.api.text import seconds
+from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import TO_DO, State
 from vastnb.fleet.watch.changes import Change, Level
 from vastnb.fleet.watch.eventlog import dph_now
@@ -27,22 +28,6 @@ DESTROY_SECONDS: Final = 30.0
 
 DEARER: Final = 1.005
 """How many times the agreed price is more than rounding."""
-
-
-class Rental(NamedTuple):
-    """What is written down of the rental that made a machine.
-
-    Parameters
-    ----------
-    price : float or None
-        $/h with its disk, as agreed; None for a bid, which may be changed.
-    given_up : str
-        How the attempt ended, if it ended without a machine or with one that is gone; empty
-        otherwise.
-    """
-
-    price: float | None
-    given_up: str = ""
 
 
 Said = tuple[int | None, str]
@@ -66,7 +51,7 @@ def notices(
     deadlines: Mapping[int, float] | None = None,
     acted: Collection[int] = (),
     ended: Mapping[int, float] | None = None,
-    rentals: Mapping[int, Rental] | None = None,
+    rentals: Mapping[int, Written] | None = None,
 ) -> tuple[frozenset[Said], list[Change]]:
     """Decide what to say.
 
@@ -86,7 +71,7 @@ def notices(
         Instances that something was done about: what comes of that is news.
     ended : mapping of int to float, optional
         When it was said of instances that they are to be gone, epoch seconds.
-    rentals : mapping of int to Rental, optional
+    rentals : mapping of int to Written, optional
         What is written down of instances that this computer has rented.
 
     Returns
@@ -177,7 +162,7 @@ def _about(
 
 
 def _rented(
-    known: Known, rental: Rental | None, ended: float | None
+    known: Known, rental: Written | None, ended: float | None
 ) -> Iterator[tuple[str, Level, str]]:
     """Say what is not as it was written down."""
     if rental is None or not known.present or ended is not None:
@@ -214,7 +199,6 @@ __all__ = [
     "DESTROY_SECONDS",
     "LAST_CREDIT_HOURS",
     "LOW_CREDIT_HOURS",
-    "Rental",
     "Said",
     "notices",
     "runway_hours",

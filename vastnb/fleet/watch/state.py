@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from vastnb.fleet.listing import Listing
+from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.watch import changes as news
 from vastnb.fleet.watch import tempo as pace
 from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.notices import Rental, Said, notices
+from vastnb.fleet.watch.notices import Said, notices
 from vastnb.fleet.watch.picture import (
     Doubt,
     Known,
@@ -213,7 +214,7 @@ def with_notices(
     now: float,
     deadlines: Mapping[int, float],
     acted: Collection[int],
-    rentals: Mapping[int, Rental],
+    rentals: Mapping[int, Written],
 ) -> tuple[State, list[Change]]:
     """Decide what must be told because it costs money; see `vastnb.fleet.watch.notices`."""
     said, found = notices(

@@ -27,6 +27,7 @@ from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing
+from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import Wanted
 from vastnb.fleet.watch import changes as news
 from vastnb.fleet.watch import tempo as pace
@@ -34,7 +35,6 @@ from vastnb.fleet.watch.audience import Audience
 from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.listeners import Subscriber
 from vastnb.fleet.watch.look import ONE_LIST, Asking, Flight
-from vastnb.fleet.watch.notices import Rental
 from vastnb.fleet.watch.picture import Meant, Watched, relabelled, take_one, trimmed
 from vastnb.fleet.watch.state import (
     Snapshot,
@@ -75,6 +75,11 @@ class Watcher(Audience):
         marker says so.
     chance : callable, optional
         Random numbers from 0 to 1.
+
+    Attributes
+    ----------
+    also : callable
+        Told of every list that comes in, whoever has asked for it.
     """
 
     def __init__(
@@ -84,11 +89,12 @@ class Watcher(Audience):
         *,
         local: bool = False,
         deadline_of: Callable[[int], float | None] | None = None,
-        rental_of: Callable[[str, float], Rental | None] | None = None,
+        rental_of: Callable[[str, float], Written | None] | None = None,
         is_known: Callable[[int], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
+        self.also: Callable[[Listing], object] = lambda listing: None
         self._asking = Asking(call, clock, local=local)
         self._clock = clock
         self._deadline_of = deadline_of
@@ -318,6 +324,7 @@ class Watcher(Audience):
         looked: bool = False,
     ) -> None:
         """Take a list in, and tell of it."""
+        self.also(listing)
         deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
         known = self._known_in([int(record["id"]) for record in listing.records])
         with self._taking:
@@ -365,7 +372,7 @@ class Watcher(Audience):
         self,
         found: list[Change],
         deadlines: Mapping[int, float] | None = None,
-        rentals: Mapping[int, Rental] | None = None,
+        rentals: Mapping[int, Written] | None = None,
     ) -> None:
         """Show the state, and tell what has changed."""
         with self._lock:
@@ -384,7 +391,7 @@ class Watcher(Audience):
         self._diary.note([*found, *fresh])
         self._listeners.tell(told, shown)
 
-    def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Rental]]:
+    def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Written]]:
         """Return deadlines and rentals of the machines in a list, as far as they are known."""
         deadlines, rentals = {}, {}
         for record in listing.records:

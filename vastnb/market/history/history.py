@@ -415,7 +415,7 @@ class History(Questions):
             text = told(watch, hits)
             log.info(text)
             try:
-                warnings.warn(text, UserWarning, stacklevel=6)
+                warnings.warn(text, UserWarning, stacklevel=7)
             except UserWarning:  # somebody made errors of warnings
                 log.warning(text)
         for number, (callback, seen) in list(self._callbacks.items()):

@@ -189,7 +189,7 @@ class Recorder:
             log.debug(text)
             return
         try:
-            warnings.warn(f"{text} This is shown once.", UserWarning, stacklevel=5)
+            warnings.warn(f"{text} This is shown once.", UserWarning, stacklevel=8)
         except UserWarning:  # somebody made errors of warnings
             log.warning(text)
 

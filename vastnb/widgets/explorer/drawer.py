@@ -88,7 +88,7 @@ class Drawer:
         """Say whether there is a rent whose form was closed before anybody saw it end."""
         from vastnb.widgets.rent.run import RUNS
 
-        return RUNS.of_interest(self._client._fleet_base.account) is not None
+        return RUNS.of_interest(self._client.transport.account) is not None
 
     def close(self) -> None:
         """End the form. A rent that is under way goes on."""

@@ -19,7 +19,6 @@ import pandas as pd
 import traitlets
 
 from vastnb.errors import QueryError, VastError
-from vastnb.fleet.guarding import look_after
 from vastnb.market.narrow import REPRICED
 from vastnb.market.query.query import Query, parse_query
 from vastnb.widgets.explorer.drawer import Drawer, makes_no_widget_of_a_click
@@ -27,10 +26,10 @@ from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.explorer.past import compared
 from vastnb.widgets.explorer.view import beside_rows, static_copy, status_of
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.search import Fetching, Problem, Request, answer
+from vastnb.widgets.kit.widget import one_a_place
 from vastnb.widgets.table.columns import EXPLORER_COLUMNS
 from vastnb.widgets.table.widget import RowsWidget
 
@@ -92,8 +91,7 @@ def explore(
     understood = parse_query(query, **keywords)
     state = FilterState.from_query(understood, type=type, disk=storage)
     explorer = Explorer(client, state, limit=limit)
-    cell, run = registry.this_cell()
-    registry.replace(explorer, "explore", key or cell, None if key else run)
+    one_a_place(explorer, key)
     explorer.take_up()
     return explorer
 
@@ -130,7 +128,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         model = ExplorerModel(state, limit=limit)
         super().__init__(filters=state.page())
         self._set_up(client)
-        look_after(client)
+        client.renter.look_after()
         self._drawer = Drawer(client)
         self._bells = Bells(client)
         self._model = model
@@ -139,11 +137,8 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         self._answers = 0
         self.observe(self._on_filters, "filters")
         self.observe(self._on_order, "order")
-        try:
+        with self._closed_on_error():
             self._fetch_now(model.change(state).request)
-        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
-            self.close()
-            raise
 
     # -- for the user -------------------------------------------------------------------------
 

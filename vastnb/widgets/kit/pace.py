@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.search import unexpected
+from vastnb.widgets.kit.work import MainThread
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch.watcher import Change, Snapshot, Watcher

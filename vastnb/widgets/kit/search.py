@@ -28,8 +28,7 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.market.query.query import OfferType, Query
-from vastnb.widgets.kit.main_thread import MainThread
-from vastnb.widgets.kit.work import Job, Result, SearchWorker
+from vastnb.widgets.kit.work import Job, MainThread, Result, SearchWorker
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -140,13 +139,13 @@ class Fetching(Generic[Job, Result]):
     _closed: bool
     send: Callable[..., None]
     if TYPE_CHECKING:  # the widget's own
+        _main: MainThread
 
-        def _guarded(self, work: Callable[[], None], *, always: bool = False) -> None: ...
+        def _on_main(self, work: Callable[[], None]) -> None: ...
 
     def _set_up(self, client: Client) -> None:
         """Make the parts; in the kernel's main thread."""
         self._client = client
-        self._main = MainThread()
         self._busy: dict[str, Any] | None = None
         self._results: deque[tuple[Job, Result]] = deque()
         self._worker: SearchWorker[Job, Result] = SearchWorker(self._fetch_aside, self._fetched)
@@ -212,9 +211,6 @@ class Fetching(Generic[Job, Result]):
             self._busy = {"since": time.time()} if seen else None
             self._worker.submit(job, at_once=at_once)
         self._show()
-
-    def _on_main(self, work: Callable[[], None]) -> None:
-        self._main.run(lambda: self._guarded(work))
 
     def _drain(self) -> None:
         """Take what has come; on the main thread only."""

@@ -1,4 +1,4 @@
-"""Base of the widgets: a page that says when it listens, a copy that outlives the kernel, an end.
+"""Base of the widgets: a page that says when it listens, one thread that writes, a copy, an end.
 
 What a widget shows goes to the page as custom messages when a page asks for it (it says
 ``ready``), and is no part of the synced state, which notebooks save. A page that doubts whether
@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import anywidget
 import traitlets
+
+from vastnb.widgets.kit.work import MainThread
 
 _log = logging.getLogger("vastnb.widgets")
 
@@ -36,7 +40,17 @@ class LiveWidget(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(copy_class=f"vnb-copy-{uuid.uuid4().hex[:12]}", **traits)
+        self._main = MainThread()
         self.on_msg(self._on_message)
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """Close the widget if it cannot be made whole, as by Ctrl-C: nobody would hold it."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, dict):
@@ -61,6 +75,10 @@ class LiveWidget(anywidget.AnyWidget):
         except Exception as error:  # noqa: BLE001  (shown: a page that nobody answers is worse)
             _log.exception("%s could not deal with a message of its page", type(self).__name__)
             self._show_error(error)
+
+    def _on_main(self, work: Callable[[], None]) -> None:
+        """Do `work` on the main thread; show what goes wrong."""
+        self._main.run(lambda: self._guarded(work))
 
     def _show_error(self, error: Exception) -> None:
         """Show what went wrong while a message was dealt with."""
@@ -120,3 +138,48 @@ class LiveWidget(anywidget.AnyWidget):
         copy = data.pop("text/html")
         display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         display({"text/html": copy, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
+
+
+_OPEN: dict[str, tuple[str | None, weakref.WeakSet[Any]]] = {}
+
+
+def one_a_place(widget: LiveWidget, key: str | None = None) -> None:
+    """Enter a widget, and close those of its kind that it replaces.
+
+    Running a cell again makes a new widget; without care the old one stays for the life of the
+    kernel, with its rows and its messages. Two widgets that one run of a cell makes stay side by
+    side.
+
+    Parameters
+    ----------
+    widget : LiveWidget
+        The new one.
+    key : str, optional
+        The place; by default the cell. Outside of one, nothing is replaced.
+    """
+    cell, run = this_cell()
+    if key is not None:
+        run = None
+    elif cell is None:
+        return
+    name = f"{type(widget).__name__}:{key or cell}"
+    last_run, widgets = _OPEN.get(name, (None, weakref.WeakSet()))
+    if run is None or run != last_run:
+        for old in list(widgets):
+            old.close()
+        widgets = weakref.WeakSet()
+    widgets.add(widget)
+    _OPEN[name] = (run, widgets)
+
+
+def this_cell() -> tuple[str | None, str | None]:
+    """Return the id of the notebook cell that runs, and of its run; `None` outside of one."""
+    try:
+        from IPython.core.getipython import get_ipython
+    except ImportError:
+        return None, None
+    shell = get_ipython()
+    parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
+    cell = parent.get("metadata", {}).get("cellId")
+    run = parent.get("header", {}).get("msg_id")
+    return (str(cell) if cell else None), (str(run) if run else None)

@@ -1,21 +1,58 @@
-"""Searches beside the kernel's main thread: one at a time, the newest wins, none left over.
+"""Work beside the kernel's main thread; results are taken on it, and nowhere else.
 
-A request waits a moment, since another may follow while somebody drags a slider. Then one daemon
-thread sends it. There is no thread while there is nothing to do, and no timer at all. Results are
-handed to `post`, which brings them to the main thread; nothing is written from here.
+Two threads that write the traits of one widget leave page and kernel in disagreement, silently and
+for good. Handlers of messages run in this thread or that, depending on the kernel's version, and
+workers always run in their own; all of them hand their work to the main one (`MainThread`).
+
+`SearchWorker` does one job at a time and the newest wins, after a pause for thought while somebody
+drags a slider. `Aside` does each piece of work in a thread of its own. Where no event loop runs
+nothing is lost: results are kept for whoever looks for them on the main thread. There is no thread
+while there is nothing to do, and no timer at all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from vastnb.api.progress import silent, waits_shown_by
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 DEBOUNCE_S = 0.4
+THREAD = "vastnb-form"
+
+
+class MainThread:
+    """The thread in which this object is made, and its event loop where it has one."""
+
+    def __init__(self) -> None:
+        self._ident = threading.get_ident()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+
+    @property
+    def here(self) -> bool:
+        """Whether this is the main thread."""
+        return threading.get_ident() == self._ident
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run `work` on the main thread: at once if this is it, else when it is free.
+
+        Without a running loop (plain Python) there is nobody to run it: what has to arrive anyway
+        must be kept, and looked for.
+        """
+        if self.here:
+            work()
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(work)
 
 
 class SearchWorker(Generic[Job, Result]):
@@ -100,3 +137,79 @@ class SearchWorker(Generic[Job, Result]):
             result = self._work(job)
             if not self._closed:
                 self._post(job, result)
+
+
+class Aside:
+    """Threads of one widget.
+
+    Parameters
+    ----------
+    main : MainThread
+        Where results are taken.
+    arrived : callable
+        Called on the main thread when a result waits to be taken.
+    """
+
+    def __init__(self, main: MainThread, arrived: Callable[[], None]) -> None:
+        self._main = main
+        self._arrived = arrived
+        self._results: deque[Callable[[], None]] = deque()
+        self._running = 0
+        self._change = threading.Condition()
+        self._closed = False
+
+    def do(
+        self,
+        work: Callable[[], Any],
+        take: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Do `work` in a thread; its result goes to `take`, what it raises to `failed`."""
+
+        def go() -> None:
+            deliver: Callable[[], None]
+            try:
+                with waits_shown_by(silent):
+                    result = work()
+                deliver = lambda: take(result)  # noqa: E731
+            except BaseException as error:  # noqa: BLE001  (a thread would die silently)
+                # Its traceback holds the frames of the work, and they may hold secrets.
+                wrong = error.with_traceback(None)
+                deliver = lambda: failed(wrong)  # noqa: E731
+            with self._change:
+                if not self._closed:
+                    self._results.append(deliver)
+                self._running -= 1
+                self._change.notify_all()
+            self._main.run(self._arrived)
+
+        with self._change:
+            if self._closed:
+                return
+            self._running += 1
+        threading.Thread(target=go, name=THREAD, daemon=True).start()
+
+    def take(self) -> bool:
+        """Take the results that have come; return whether there were any. On the main thread."""
+        taken = False
+        while True:
+            with self._change:
+                if not self._results:
+                    return taken
+                deliver = self._results.popleft()
+            deliver()
+            taken = True
+
+    def wait(self, timeout: float) -> bool:
+        """Block until nothing runs; return False after `timeout` seconds. Takes nothing."""
+        deadline = time.monotonic() + timeout
+        with self._change:
+            return self._change.wait_for(
+                lambda: self._running == 0, max(0.0, deadline - time.monotonic())
+            )
+
+    def close(self) -> None:
+        """Drop what comes from now on."""
+        with self._change:
+            self._closed = True
+            self._results.clear()

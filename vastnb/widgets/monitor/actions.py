@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from vastnb.errors import VastError
@@ -216,9 +217,7 @@ def _bid(client: Client, click: Click) -> Outcome:
 
 
 def _extend(client: Client, click: Click) -> Outcome:
-    from vastnb.fleet.guarding import extend
-
-    moment = extend(client, click.id, 1.0)
+    moment = client.renter.extend(click.id, 1.0)
     when = f" to {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
     return Outcome(f"Deadline extended by 1 h{when}.", "good")
 
@@ -234,10 +233,10 @@ def _destroy(client: Client, click: Click) -> Outcome:
 
 
 def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
-    from vastnb.fleet.rent.replacement import rent_again
+    from vastnb.fleet.instance import one_of
 
     client.watcher.expect(click.id, "gone", acted=False)
-    box = rent_again(client, click.id, record, max_dph=click.shown)
+    box = client.renter.replace(click.id, record, partial(one_of, client), max_dph=click.shown)
     return Outcome(
         f"Instance {click.id} was destroyed and has stayed gone; instance {box.id} was rented "
         "instead.",

@@ -249,12 +249,10 @@ class MonitorModel:
 
     def _again(self, id: int, client: Client | None) -> dict[str, Any]:
         """Return what the next offer may cost, or the code by which the user may rent another."""
-        from vastnb.fleet.rent.replacement import next_offer
-
         watched = self._watched(id)
         if watched is None:
             return {}
-        found = next_offer(client, id, watched.record) if client else None
+        found = client.renter.next_offer(id, watched.record) if client else None
         if found is None or found.max_dph is None:
             return {"again": None, "code": code_of(watched.record)}
         # What is shown is what may be paid. Rounded down, it would exclude the very offer.

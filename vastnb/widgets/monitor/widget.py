@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.fleet.records import frame_of_instances
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.search import unexpected
-from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
 from vastnb.widgets.monitor.model import MonitorModel, model_of
 from vastnb.widgets.monitor.view import static_copy
@@ -73,8 +71,7 @@ def monitor(
     >>> watching.events  # doctest: +SKIP
     """
     made = Monitor(client, on_notice=on_notice)
-    cell, run = registry.this_cell()
-    registry.replace(made, "monitor", key or cell, None if key else run)
+    one_a_place(made, key)
     return made
 
 
@@ -99,16 +96,12 @@ class Monitor(LiveWidget):
         self._client = client
         self._on_notice = on_notice
         self._notice_trouble = ""
-        self._main = MainThread()
         self._results: deque[tuple[Click, Outcome]] = deque()
         watcher = client.watcher
         self._model: MonitorModel = model_of(watcher)
         self._poller = Poller(watcher, self._main, self._on_look, self._tell)
-        try:
+        with self._closed_on_error():
             self._poller.look_now()
-        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
-            self.close()
-            raise
 
     # -- for the user -----------------------------------------------------------------------------
 
@@ -223,11 +216,8 @@ class Monitor(LiveWidget):
 
     # -- on the main thread -----------------------------------------------------------------------
 
-    def _on_main(self, work: Callable[[], None]) -> None:
-        self._main.run(lambda: self._guarded(work))
-
     def _now(self) -> float:
-        return self._client._clock_of_fleet().time()
+        return self._client.transport.clock.time()
 
     def _drain(self) -> None:
         """Take what other threads have brought, where no loop does it."""

@@ -16,11 +16,10 @@ import traitlets
 
 from vastnb.errors import QueryError, VastError
 from vastnb.market.query.query import Query
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.search import Fetching, Problem
-from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.prices import frames
 from vastnb.widgets.prices.loading import load
 from vastnb.widgets.prices.model import Load, Loaded, PricesModel, PricesState, resolved, split
@@ -92,8 +91,7 @@ def prices(
          "per": per, "days": days}
     )  # fmt: skip
     widget = Prices(client, state)
-    cell, run = registry.this_cell()
-    registry.replace(widget, "prices", key or cell, None if key else run)
+    one_a_place(widget, key)
     return widget
 
 
@@ -128,11 +126,8 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         self._width: float | None = None
         self._drawn: dict[str, Any] = {}
         self.observe(self._on_settings, "settings")
-        try:
+        with self._closed_on_error():
             self._fetch_now(self._model.start())
-        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
-            self.close()
-            raise
 
     # -- for the user -------------------------------------------------------------------------
 

@@ -126,10 +126,8 @@ def jupyter_of(client: Client, number: int) -> tuple[int, str | None, str]:
 
 def extended(client: Client, number: int, hours: float) -> tuple[int, str]:
     """Move a machine's deadline; return its id, and why it was not moved (empty if it was)."""
-    from vastnb.fleet.guarding import extend
-
     try:
-        extend(client, number, hours)
+        client.renter.extend(number, hours)
     except VastError as error:
         return number, error.message
     return number, ""

@@ -20,10 +20,9 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.ledger import Ledger
-from vastnb.widgets.kit.aside import Aside
 from vastnb.widgets.kit.clicks import too_old
-from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.pace import Poller
+from vastnb.widgets.kit.work import Aside, MainThread
 from vastnb.widgets.rent.machines import Machine, Receipt, seen_in
 from vastnb.widgets.rent.memory import remember
 from vastnb.widgets.rent.model import TAKEN_OVER, ClickRefused, RentModel
@@ -70,6 +69,10 @@ class RentSession:
         What the form says at first.
     type : str
         Where offers have to be searched for: ``"on-demand"`` or ``"bid"``.
+    main : MainThread
+        Where everything is taken.
+    on_main : callable
+        Does something there, and shows what goes wrong.
     tell : callable
         Shows the whole picture.
     send : callable
@@ -83,12 +86,15 @@ class RentSession:
         plan: RentPlan,
         *,
         type: str,
+        main: MainThread,
+        on_main: Callable[[Callable[[], None]], None],
         tell: Callable[[], None],
         send: Callable[[dict[str, Any]], None],
     ) -> None:
         self.client = client
         self.model = RentModel(plan, pd.DataFrame())
-        self.main = MainThread()
+        self.main = main
+        self.on_main = on_main
         self.instances: dict[int, Instance] = {}
         self.ledger = Ledger()
         self.poller: Poller | None = None
@@ -136,21 +142,6 @@ class RentSession:
         self._aside.close()
         if self.poller is not None:
             self.poller.close()
-
-    def on_main(self, work: Callable[[], None]) -> None:
-        """Run `work` on the main thread, unless the form is closed by then; show what fails."""
-
-        def guarded() -> None:
-            if self._closed:
-                return
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001  (shown: else nobody would answer)
-                _log.exception("the rent form could not take what has happened")
-                self.model.failed(error)
-                self._tell()
-
-        self.main.run(guarded)
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
@@ -305,7 +296,7 @@ class RentSession:
 
     @property
     def _account(self) -> str:
-        return self.client._fleet_base.account
+        return self.client.transport.account
 
     def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
         self._aside.do(work, take, self.model.failed)
@@ -401,7 +392,7 @@ class RentSession:
         return replace(machine, receipt=Receipt(ran, None if spent is None else spent.usd))
 
     def _clock(self) -> float:
-        return self.client._clock_of_fleet().time()
+        return self.client.transport.clock.time()
 
     def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
         number, url, trouble = found

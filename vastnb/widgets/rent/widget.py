@@ -19,9 +19,8 @@ from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
 from vastnb.market.frames.terms import DISK_GB
 from vastnb.market.money.cost import cost
-from vastnb.widgets.kit import registry
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.rent.memory import remembered
 from vastnb.widgets.rent.messages import handle
 from vastnb.widgets.rent.plan import RentPlan
@@ -100,8 +99,7 @@ def rent_form(
         understood = understood.changed({"runtype": None})
     kind = "on-demand" if type == "on-demand" and understood.bid is None else "bid"
     form = RentForm(client, given, understood, type=kind)
-    cell, run = registry.this_cell()
-    registry.replace(form, "rent", key or cell, None if key else run)
+    one_a_place(form, key)
     form.take_up()  # only now: it may be that of the form which was just replaced
     return form
 
@@ -132,13 +130,17 @@ class RentForm(LiveWidget):
         super().__init__()
         self._acked: dict[str, int] = {}
         self._session = RentSession(
-            client, offers, plan, type=type, tell=self._tell, send=self._to_page
+            client,
+            offers,
+            plan,
+            type=type,
+            main=self._main,
+            on_main=self._on_main,
+            tell=self._tell,
+            send=self._to_page,
         )
-        try:
+        with self._closed_on_error():
             self._session.begin()
-        except BaseException:  # Ctrl-C while it waits: nobody would hold this widget
-            self.close()
-            raise
 
     # -- for the user -------------------------------------------------------------------------
 
@@ -290,7 +292,7 @@ class RentForm(LiveWidget):
             if self._session.poller is not None:
                 self._session.poller.asked(at_once=content.get("at_once") is True)
             return
-        self._session.on_main(lambda: self._take(content))
+        self._on_main(lambda: self._take(content))
 
     def _show_error(self, error: Exception) -> None:
         self._session.model.failed(error)

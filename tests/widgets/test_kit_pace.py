@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vastnb.sim import Fault
-from vastnb.widgets.kit.main_thread import MainThread
 from vastnb.widgets.kit.pace import THREAD, Poller
+from vastnb.widgets.kit.work import MainThread
 
 from .machines import rent
 
