@@ -25,6 +25,7 @@ from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, this_process
 from vastnb.fleet.rent.settle import Case, Settler
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
+from vastnb.widgets.explorer.widget import explore
 
 from .conftest import MakeClient, alive, entries
 from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, until
@@ -296,7 +297,7 @@ def test_an_explorer_alone_takes_up_what_is_overdue(
     guard_of(first).close()
     clock.advance(2 * HOUR)
     second = connect()
-    explorer = second.explore("num_gpus=1")
+    explorer = explore(second, "num_gpus=1")
     finish(second, clock)
     explorer.close()
     assert alive(server) == []
