@@ -27,8 +27,8 @@ from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
 
 if TYPE_CHECKING:
-    from vastnb.fleet.instance import Instance
     from vastnb.remote.copying import Copied
+    from vastnb.remote.machine import Machine
     from vastnb.remote.ports import Link
 
 PATIENCE: Final = 20.0
@@ -39,12 +39,12 @@ _kernels: dict[tuple[str, int, str], RemoteKernel] = {}
 _lock = threading.Lock()
 
 
-def session_of(instance: Instance, timeout: float = 900.0) -> Session:
+def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     """Return an instance's session, connected.
 
     Parameters
     ----------
-    instance : Instance
+    instance : Machine
         The machine. One that is starting is waited for, with progress.
     timeout : float
         Seconds to wait.
@@ -76,11 +76,11 @@ class Places:
 
     Parameters
     ----------
-    instance : Instance
+    instance : Machine
         The machine.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Machine) -> None:
         self._instance = instance
         self._local = is_local(instance._client.transport.base_url)
 
@@ -152,14 +152,14 @@ def _passing() -> Path:
     return Path(place)
 
 
-def _is_young(instance: Instance) -> bool:
+def _is_young(instance: Machine) -> bool:
     began = (instance._record or {}).get("start_date")
     now = instance._client.transport.clock.time()
     return isinstance(began, int | float) and now - began < 300
 
 
 def kernel_of(
-    instance: Instance, name: str = "default", *, python: str | None = None, trust: bool = False
+    instance: Machine, name: str = "default", *, python: str | None = None, trust: bool = False
 ) -> RemoteKernel:
     """Return a kernel on an instance, connected; the same one for the same name."""
     session = session_of(instance)
@@ -173,7 +173,7 @@ def kernel_of(
 
 
 def copy(
-    instance: Instance, here: str | Path | None, there: str | None, *, up: bool, **options: Any
+    instance: Machine, here: str | Path | None, there: str | None, *, up: bool, **options: Any
 ) -> Copied:
     """Copy files to or from an instance; see `vastnb.remote.copying.copy`."""
     from vastnb.remote.copying import copy as do_copy
@@ -192,7 +192,7 @@ def copy(
     )
 
 
-def jupyter(instance: Instance) -> Link:
+def jupyter(instance: Machine) -> Link:
     """Bring an instance's own Jupyter here."""
     from vastnb.remote.ports import forward
 
@@ -206,23 +206,20 @@ def jupyter(instance: Instance) -> Link:
     return forward(session, 8080, query=f"token={quote(token, safe='')}")
 
 
-def forget_host_key(instance: Instance) -> None:
+def forget_host_key(instance: Machine) -> None:
     """Forget an instance's host key."""
     (Places(instance).keys()[1] / "known_hosts").unlink(missing_ok=True)
     disconnect(instance)
 
 
-def disconnect(instance: Instance) -> None:
+def disconnect(instance: Machine) -> None:
     """End an instance's connection; the next call makes a new one."""
     _forget((instance._client.transport.account, instance.id))
 
 
 def put_away(account: str, number: int) -> None:
     """Put away what belongs to a machine that is destroyed."""
-    from vastnb.remote.kernelspec import uninstall
-
     _forget((account, number))
-    uninstall(number)
     shutil.rmtree(data_dir() / "machines" / str(number), ignore_errors=True)
 
 

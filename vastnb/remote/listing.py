@@ -282,8 +282,51 @@ def guard(path: str, home: str, *, directory: bool) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Two directories, and the one file in them that is meant, or all.
+
+    Parameters
+    ----------
+    local, remote : Path, str
+        The directories.
+    only : str
+        The file's name at the source; empty for all.
+    name : str
+        The file's name at the target.
+    target : str
+        How the target is called in messages.
+    found : dict of str to Stamp
+        The one file, if it is on the machine.
+    free : int or None
+        Bytes that are free on the machine's disk.
+    """
+
+    local: Path
+    remote: str
+    only: str
+    name: str
+    target: str
+    found: dict[str, Stamp]
+    free: int | None
+
+    def renamed(self, files: Mapping[str, Any]) -> list[str]:
+        """Return the names at the target."""
+        return [self.name] if self.only and self.name else list(files)
+
+    def as_source(self, stamps: dict[str, Stamp]) -> dict[str, Stamp]:
+        """Return stamps of the target under the names at the source."""
+        return dict(zip([self.only], stamps.values(), strict=False)) if self.only else stamps
+
+    def key(self, up: bool) -> str:
+        """Return what this copy is remembered under."""
+        end = self.remote if up else str(self.local.absolute())
+        return f"{'up' if up else 'down'}:{end}:{self.name}"
+
+
 __all__ = [
     "PARTIAL",
+    "Ends",
     "Plan",
     "Stamp",
     "There",

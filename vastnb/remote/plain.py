@@ -14,14 +14,11 @@ import posixpath
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 from vastnb.errors import ConnectionLost, CopyFailed
-from vastnb.remote.listing import PARTIAL, Plan, Stamp, remote_stamps
+from vastnb.remote.listing import PARTIAL, Ends, Plan, Stamp, remote_stamps
 from vastnb.remote.session import Call, Session
-
-if TYPE_CHECKING:
-    from vastnb.remote.copying import Ends
 
 RESUME_FROM: Final = 1 << 20
 """Bytes of a file from which it is worth going on with a piece."""

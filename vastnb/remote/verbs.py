@@ -328,9 +328,10 @@ def put_away(account: str, ids: Iterable[int]) -> None:
     used = "vastnb.remote.box" in sys.modules
     for number in ids:
         if used or (data_dir() / "machines" / str(number)).exists():
-            from vastnb.remote import box
+            from vastnb.remote import box, kernelspec
 
             try:
+                kernelspec.uninstall(number)
                 box.put_away(account, number)
             except OSError as error:  # the machine is gone, and that is what counts
                 log.warning("what was kept of instance %s is still there: %s", number, error)
