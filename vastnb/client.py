@@ -776,8 +776,8 @@ class Client:
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.instance import one_of
+        from vastnb.fleet.rent.candidates import disk_for, offer_of
         from vastnb.fleet.rent.deadline import Bounds
-        from vastnb.fleet.rent.offer import disk_for, offer_of
         from vastnb.fleet.rent.spec import Order
 
         disk = disk_for([offer_of(offer)], disk)
@@ -874,8 +874,8 @@ class Client:
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.instance import handle_of
+        from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
         from vastnb.fleet.rent.deadline import Bounds
-        from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
         from vastnb.fleet.rent.spec import Order
 
         offers = as_given(offers)

@@ -274,7 +274,7 @@ def test_a_create_that_never_left_is_sent_again(make, peer: Peer):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     transport = make(base_url=f"http://127.0.0.1:{port}")
-    with pytest.raises(errors.ServerError, match=r"4 times.*refused.*Nothing was done"):
+    with pytest.raises(errors.ServerError, match=r"refused.*4 times.*Nothing was done"):
         transport.call("create_instance", path={"id": 7}, body={})
 
 

@@ -15,12 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, State
-
-if TYPE_CHECKING:
-    from vastnb.fleet.rent.journal import Entry
 
 DAY: Final = 86400.0
 
