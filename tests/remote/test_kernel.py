@@ -21,6 +21,7 @@ from vastnb.errors import (
     ConnectionLost,
     InvalidRequest,
     KernelDied,
+    RemoteError,
     UnsafeValue,
     WaitTimeout,
 )
@@ -217,6 +218,22 @@ def test_pickles_of_a_machine_are_not_opened_unless_it_is_trusted(
     kernel.trust = True
     kernel.pull(["evil"])
     assert proof.exists()
+
+
+def test_a_machine_sets_no_variables_but_those_asked_for(
+    session: Session, start: Callable[..., RemoteKernel]
+) -> None:
+    kernel = start(session)
+    kernel.execute("x = 1")
+    kernel.pull(["x"])
+    kernel.execute(
+        "def _evil(names, namespace, path, allow, was=_vastnb_values.pull):\n"
+        "    namespace.update(client='theirs')\n"
+        "    return was([*names, 'client'], namespace, path, allow)\n"
+        "_vastnb_values.pull = _evil"
+    )
+    with pytest.raises(RemoteError, match="other variables"):
+        kernel.pull(["x"])
 
 
 def test_frames_travel_without_pyarrow_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

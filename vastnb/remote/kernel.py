@@ -39,6 +39,7 @@ Show = Callable[[str, Mapping[str, Any]], None]
 
 CHANNELS: Final = {"shell": 1, "iopub": 2, "control": 4}
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}", re.ASCII)
+_AT: Final = re.compile(r"\d{1,10} /tmp/vnbk-\w+ (new|old)", re.ASCII)
 _QUIET: Final = 2.0
 """Seconds without a message after which it is asked whether the kernel still lives."""
 _AFTER_INTERRUPT: Final = 10.0
@@ -140,7 +141,7 @@ class RemoteKernel:
             )
             first, _, rest = told.strip().partition("\n")
             word, *more = first.split()
-            if word == "at" and len(more) == 3:
+            if word == "at" and _AT.fullmatch(" ".join(more)):
                 return int(more[0]), more[1], rest.strip(), more[2] == "new"
             if word == "none":
                 raise self._died()
@@ -510,7 +511,14 @@ class RemoteKernel:
             file = Path(place) / "values"
             file.touch(0o600)
             file.write_bytes(data)
-            return values.load(str(file), self.trust), len(data)
+            found = values.load(str(file), self.trust)
+        if set(found) != set(names):  # others would take the place of the caller's own
+            raise RemoteError(
+                f"Instance {self.session.instance_id} sent other variables than were asked for. "
+                "Nothing was taken over.",
+                instance_id=self.session.instance_id,
+            )
+        return found, len(data)
 
     def _file(self) -> str:
         return f'"$HOME"/.vastnb/kernels/{self.name}/values-{secrets.token_hex(8)}'
