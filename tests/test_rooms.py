@@ -1,8 +1,10 @@
-"""Imports run down: no room of the market knows one above it; the simulation knows no client."""
+"""Imports run down: no room of the market knows one above it; the simulation knows no client,
+and widgets use each other one way."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +46,33 @@ def test_the_simulation_shares_with_the_client_its_clock_and_the_table_of_endpoi
     assert others == {"clock", "api.endpoints"}
 
 
+WIDGETS = {
+    "kit": set(),
+    "table": {"kit"},
+    "prices": {"kit", "table"},
+    "monitor": {"kit", "table"},
+    "rent": {"kit", "table", "monitor"},
+    "explorer": {"kit", "table", "rent", "monitor"},
+}
+"""The folders of the widgets, and which of the others each may import."""
+
+
+def test_widgets_import_each_other_one_way_only() -> None:
+    folders = {path.name for path in (ROOT / "widgets").glob("*/") if path.name[0] != "_"}
+    assert folders == set(WIDGETS)
+    for widget, below in WIDGETS.items():
+        found = list(imports(f"widgets/{widget}"))
+        used = {name.split(".")[1] for _, name in found if name.startswith("widgets.")}
+        assert used <= below | {widget}, widget
+        for script in (ROOT / "widgets" / widget).glob("*.js"):
+            text = script.read_text(encoding="utf-8")
+            assert set(re.findall(r'from "\.\./(\w+)/', text)) <= below, script
+        shell = (ROOT / "widgets" / widget / "widget.py").read_text(encoding="utf-8")
+        sheets = "".join(re.findall(r"styles\((.*?)\)", shell, re.DOTALL))
+        assert set(re.findall(r'"(\w+)/', sheets)) <= below | {widget}, widget
+
+
 def test_no_folder_has_more_than_twenty_modules() -> None:
-    for room in ("market", "sim"):
+    for room in ("market", "sim", "widgets"):
         for folder in [ROOT / room, *(ROOT / room).rglob("*/")]:
             assert len(list(folder.glob("*.py"))) <= 20, folder

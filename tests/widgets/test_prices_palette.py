@@ -50,7 +50,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def palette() -> list[str]:
-    text = (WIDGETS / "explorer" / "scales.js").read_text(encoding="utf-8")
+    text = (WIDGETS / "kit" / "palette.js").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.startswith("export const PALETTE"))
     return re.findall(r"#[0-9a-f]{6}", line)
 

@@ -1,7 +1,5 @@
 // Pure helpers of the chart: logarithmic scales, ticks, colours, the frontier of best offers.
-
-// Distinct for the common kinds of colour blindness, and readable on white and on black.
-export const PALETTE = ["#3052db", "#f95e60", "#6fbc04", "#944497", "#5a96ff", "#5e6600", "#aa3b57"];
+import { PALETTE } from "../kit/palette.js";
 
 // The names with most offers get colours; a name that has one keeps it while it is there.
 export function assignColours(names, taken) {

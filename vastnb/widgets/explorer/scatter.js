@@ -1,5 +1,6 @@
 // Price against performance: one dot an offer, on a canvas, linked with the table.
-import { assignColours, boundsOf, frontier, logScale, logTicks, PALETTE, tickLabel } from "./scales.js";
+import { assignColours, boundsOf, frontier, logScale, logTicks, tickLabel } from "./scales.js";
+import { PALETTE } from "../kit/palette.js";
 import { grouped, percent, usd } from "../kit/words.js";
 import { h, perFrame } from "../kit/dom.js";
 

@@ -42,8 +42,8 @@ _EM: Final = 0.6
 
 @cache
 def palette() -> tuple[str, ...]:
-    """Return the colours of GPU models: the one list, of ``explorer/scales.js``."""
-    text = (Path(__file__).parents[1] / "explorer" / "scales.js").read_text(encoding="utf-8")
+    """Return the colours of GPU models: the one list, of ``kit/palette.js``."""
+    text = (Path(__file__).parents[1] / "kit" / "palette.js").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.startswith("export const PALETTE"))
     return tuple(
         f"var(--vnb-gpu{i}, {colour})" for i, colour in enumerate(re.findall(r"#\w{6}", line))

@@ -114,7 +114,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
     """
 
     _esm = bundle("prices/view")
-    _css = styles("kit/theme", "kit/fields", "kit/status", "explorer/view", "prices/view")
+    _css = styles("kit/theme", "kit/fields", "kit/status", "prices/view")
     settings = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
 
