@@ -24,11 +24,11 @@ from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
 from vastnb.fleet.env import MARKER
 from vastnb.fleet.rent.attempt import Sender
+from vastnb.fleet.rent.candidates import Offer
 from vastnb.fleet.rent.deadline import Bounds
 from vastnb.fleet.rent.ending import destroy
 from vastnb.fleet.rent.guard import Guard, _guards
 from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.offer import Offer
 from vastnb.fleet.rent.process import Owner
 from vastnb.fleet.rent.recovery import reconcile
 from vastnb.fleet.rent.rental import Rental

@@ -19,7 +19,7 @@ from vastnb.errors import (
     ServerError,
 )
 from vastnb.fleet.env import MARKER
-from vastnb.fleet.rent.outcomes import read_answer
+from vastnb.fleet.rent.attempt import read_answer
 from vastnb.fleet.rent.plan import ABSENT_AFTER, GONE_AFTER, State
 from vastnb.sim import Fault, Server
 

@@ -101,7 +101,7 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
     server: Server, connect: MakeClient, capsys: pytest.CaptureFixture[str],
     clock: ManualClock, lost: bool, first: int,
 ) -> None:  # fmt: skip
-    for at in positions(157, first):
+    for at in positions(311, first):
         client = connect()
         client.show_instances()
         if lost:

@@ -12,7 +12,7 @@ from vastnb.api.answers import Good, Refused, Trouble, judge
 from vastnb.api.endpoints import ENDPOINTS
 from vastnb.api.wire import Response
 from vastnb.errors import InstanceFailed, NoCredit, ServerError
-from vastnb.fleet.rent.outcomes import read_answer
+from vastnb.fleet.rent.attempt import read_answer
 from vastnb.fleet.rent.plan import State
 from vastnb.sim import Fault, Server
 from vastnb.sim.faults import HOSTILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import pandas as pd
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vastnb
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.env import MARKER, label_of, marker_of, new_marker, with_marker
-from vastnb.fleet.rent.offer import Offer, bid_for, offer_of, offers_of
+from vastnb.fleet.rent import spec
+from vastnb.fleet.rent.candidates import Offer, bid_for, offer_of, offers_of
 from vastnb.fleet.rent.on_machine import with_line
 from vastnb.fleet.rent.spec import ENV_MAX, Order, environment
 from vastnb.sim.instances.orders import read
@@ -266,3 +269,8 @@ def test_a_misspelt_guard_of_money_is_refused_and_the_right_name_is_named() -> N
         Order(image="a", more={"max_hour": 12})
     with pytest.raises(InvalidRequest, match=r"no option zzzz; rent\(\) describes"):
         Order(image="a", more={"zzzz": 1})
+
+
+def test_every_option_of_rent_is_known_by_name() -> None:
+    named = [one for one in signature(vastnb.Client.rent).parameters if one not in ("self", "more")]
+    assert sorted(spec.OPTIONS) == sorted(named)

@@ -13,7 +13,7 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, InvalidRequest, OfferGone
-from vastnb.fleet.rent.offer import disk_for, offer_of, offers_of
+from vastnb.fleet.rent.candidates import disk_for, offer_of, offers_of
 from vastnb.sim import Fault, Server
 
 from .conftest import alive

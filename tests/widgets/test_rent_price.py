@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vastnb.fleet.rent.offer import bid_for, offer_of
+from vastnb.fleet.rent.candidates import bid_for, offer_of
 from vastnb.market.frames.offers import frame_of_offers
 from vastnb.widgets.rent.plan import RentPlan
 from vastnb.widgets.rent.price import SLACK, guard_text, price_of, priced

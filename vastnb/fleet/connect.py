@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.rent.spec import is_kvm
+from vastnb.fleet.env import is_kvm
 
 USER: Final = "root"
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*", re.ASCII)

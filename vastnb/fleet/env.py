@@ -8,12 +8,16 @@ and a machine whose maker never heard the answer is still recognised.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 MARKER: Final = "VASTNB_ATTEMPT"
 """Name of the environment variable. On the machine it is harmless."""
+
+KVM: Final = re.compile(r"(^|/)vastai/kvm(:|@|$)")
+"""Images that are run as a virtual machine, not as a container."""
 
 
 def new_marker() -> str:
@@ -83,4 +87,9 @@ def _pairs(env: Any) -> list[tuple[str, str]] | None:
     return pairs
 
 
-__all__ = ["MARKER", "label_of", "marker_of", "new_marker", "read_marker", "with_marker"]
+def is_kvm(image: Any) -> bool:
+    """Say whether an image is one that runs as a virtual machine."""
+    return isinstance(image, str) and KVM.search(image) is not None
+
+
+__all__ = ["MARKER", "is_kvm", "label_of", "marker_of", "new_marker", "read_marker", "with_marker"]

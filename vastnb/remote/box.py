@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ipaddress
+import os
 import shutil
 import tempfile
 import threading
@@ -27,8 +28,8 @@ from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
 
 if TYPE_CHECKING:
-    from vastnb.fleet.instance import Instance
     from vastnb.remote.copying import Copied
+    from vastnb.remote.machine import Machine
     from vastnb.remote.ports import Link
 
 PATIENCE: Final = 20.0
@@ -39,12 +40,12 @@ _kernels: dict[tuple[str, int, str], RemoteKernel] = {}
 _lock = threading.Lock()
 
 
-def session_of(instance: Instance, timeout: float = 900.0) -> Session:
+def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     """Return an instance's session, connected.
 
     Parameters
     ----------
-    instance : Instance
+    instance : Machine
         The machine. One that is starting is waited for, with progress.
     timeout : float
         Seconds to wait.
@@ -76,11 +77,11 @@ class Places:
 
     Parameters
     ----------
-    instance : Instance
+    instance : Machine
         The machine.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Machine) -> None:
         self._instance = instance
         self._local = is_local(instance._client.transport.base_url)
 
@@ -95,7 +96,7 @@ class Places:
         found = []
         for way in ("direct", "proxy"):
             address = connect.ssh_address(record, way)
-            if address is not None and self._may(address.host):
+            if address is not None and self._may(address.host, way):
                 found.append(
                     Target(
                         address.host,
@@ -136,30 +137,37 @@ class Places:
             shown += f" ({verdict.reason.rstrip('.')})"
         return f"{shown}; it {what} {money} until it is destroyed."
 
-    def _may(self, host: str) -> bool:
-        """Say whether an address may be tried: a host could name one of the user's network."""
+    def _may(self, host: str, way: str = "direct") -> bool:
+        """Say whether an address may be tried: a host could name one of the user's network.
+
+        A name could mean anything here: the user's own ``Host`` entries, this computer
+        (``localhost``, ``0x7f000001``), whatever its owner lets it resolve to. Only the service's
+        proxies have names.
+        """
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            return not self._local or host == "localhost"
+            return way == "proxy" and not self._local and host.lower().endswith(".vast.ai")
         return may_be_tried(host, local=self._local)
 
 
 @cache
 def _passing() -> Path:
-    place = tempfile.mkdtemp(prefix="vastnb-")
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place, owner = tempfile.mkdtemp(prefix="vastnb-"), os.getpid()
+    atexit.register(
+        lambda: shutil.rmtree(place, ignore_errors=True) if os.getpid() == owner else None
+    )
     return Path(place)
 
 
-def _is_young(instance: Instance) -> bool:
+def _is_young(instance: Machine) -> bool:
     began = (instance._record or {}).get("start_date")
     now = instance._client.transport.clock.time()
     return isinstance(began, int | float) and now - began < 300
 
 
 def kernel_of(
-    instance: Instance, name: str = "default", *, python: str | None = None, trust: bool = False
+    instance: Machine, name: str = "default", *, python: str | None = None, trust: bool = False
 ) -> RemoteKernel:
     """Return a kernel on an instance, connected; the same one for the same name."""
     session = session_of(instance)
@@ -173,7 +181,7 @@ def kernel_of(
 
 
 def copy(
-    instance: Instance, here: str | Path | None, there: str | None, *, up: bool, **options: Any
+    instance: Machine, here: str | Path | None, there: str | None, *, up: bool, **options: Any
 ) -> Copied:
     """Copy files to or from an instance; see `vastnb.remote.copying.copy`."""
     from vastnb.remote.copying import copy as do_copy
@@ -192,7 +200,7 @@ def copy(
     )
 
 
-def jupyter(instance: Instance) -> Link:
+def jupyter(instance: Machine) -> Link:
     """Bring an instance's own Jupyter here."""
     from vastnb.remote.ports import forward
 
@@ -206,23 +214,20 @@ def jupyter(instance: Instance) -> Link:
     return forward(session, 8080, query=f"token={quote(token, safe='')}")
 
 
-def forget_host_key(instance: Instance) -> None:
+def forget_host_key(instance: Machine) -> None:
     """Forget an instance's host key."""
     (Places(instance).keys()[1] / "known_hosts").unlink(missing_ok=True)
     disconnect(instance)
 
 
-def disconnect(instance: Instance) -> None:
+def disconnect(instance: Machine) -> None:
     """End an instance's connection; the next call makes a new one."""
     _forget((instance._client.transport.account, instance.id))
 
 
 def put_away(account: str, number: int) -> None:
     """Put away what belongs to a machine that is destroyed."""
-    from vastnb.remote.kernelspec import uninstall
-
     _forget((account, number))
-    uninstall(number)
     shutil.rmtree(data_dir() / "machines" / str(number), ignore_errors=True)
 
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from vastnb.errors import ConnectionLost, CopyFailed, InvalidRequest, WouldOverwrite
 from vastnb.remote import listing, plain
-from vastnb.remote.listing import PARTIAL, Plan, Stamp
+from vastnb.remote.listing import PARTIAL, Ends, Plan, Stamp
 from vastnb.remote.session import Session
 
 SAY_FROM: Final = 0.03
@@ -154,48 +154,6 @@ def copy(
         len(what.new), len(what.changed), what.same, what.size,
         time.monotonic() - begun, cost, ends.target,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Two directories, and the one file in them that is meant, or all.
-
-    Parameters
-    ----------
-    local, remote : Path, str
-        The directories.
-    only : str
-        The file's name at the source; empty for all.
-    name : str
-        The file's name at the target.
-    target : str
-        How the target is called in messages.
-    found : dict of str to Stamp
-        The one file, if it is on the machine.
-    free : int or None
-        Bytes that are free on the machine's disk.
-    """
-
-    local: Path
-    remote: str
-    only: str
-    name: str
-    target: str
-    found: dict[str, Stamp]
-    free: int | None
-
-    def renamed(self, files: Mapping[str, Any]) -> list[str]:
-        """Return the names at the target."""
-        return [self.name] if self.only and self.name else list(files)
-
-    def as_source(self, stamps: dict[str, Stamp]) -> dict[str, Stamp]:
-        """Return stamps of the target under the names at the source."""
-        return dict(zip([self.only], stamps.values(), strict=False)) if self.only else stamps
-
-    def key(self, up: bool) -> str:
-        """Return what this copy is remembered under."""
-        end = self.remote if up else str(self.local.absolute())
-        return f"{'up' if up else 'down'}:{end}:{self.name}"
 
 
 def _ends_up(session: Session, here: str | Path | None, there: str | None) -> Ends:
@@ -366,8 +324,11 @@ def rsync_here() -> str | None:
     if found is None:
         return None
     told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"rsync +version +v?(\d+)\.(\d+)", told)
-    good = version and "openrsync" not in told and (int(version[1]), int(version[2])) >= (3, 1)
+    version = re.search(r"rsync +version +v?(\d+)\.(\d+)(?:\.(\d+))?", told)
+    # Earlier ones write whatever files the other end names (CVE-2022-29154).
+    good = version and "openrsync" not in told and tuple(int(n or 0) for n in version.groups()) >= (
+        3, 2, 5,
+    )  # fmt: skip
     return found if good else None
 
 
@@ -378,10 +339,13 @@ def _rsync(
     local, remote = str(ends.local), f"{host}:{ends.remote}"
     line = [
         rsync_here() or "rsync", "-tpL", "-s", "--no-implied-dirs", "--omit-dir-times",
-        f"--partial-dir={PARTIAL}", "--info=progress2", "-e", session.rsync_shell(),
+        f"--partial-dir={PARTIAL}", "--info=progress2", f"--timeout={plain.STALL:.0f}",
+        "-e", session.rsync_shell(),
     ]  # fmt: skip
     if up:  # its remote half makes the directories within it, but not the one itself
         line.append(f"--rsync-path=mkdir -p -- {shlex.quote(ends.remote)} && rsync")
+    else:  # a program that acts as this user for whoever starts it
+        line.append("--chmod=ug-s,o-w")
     if not what.changed and not again:
         line.append("--whole-file")  # nothing is there to compare with
     if ends.only:

@@ -20,7 +20,7 @@ from vastnb.remote.outputs import Shower
 from vastnb.remote.run import Result, run
 
 if TYPE_CHECKING:
-    from vastnb.fleet.instance import Instance
+    from vastnb.remote.machine import Machine
 
 _COLUMNS = {
     "instance_id": "Int64",
@@ -34,15 +34,15 @@ Say = Callable[..., None]
 
 
 def side_by_side(
-    boxes: Sequence[Instance],
-    work: Callable[[int, Instance, Say, threading.Event], Any],
+    boxes: Sequence[Machine],
+    work: Callable[[int, Machine, Say, threading.Event], Any],
     show: Callable[..., None],
 ) -> list[Any]:
     """Do something on each machine at once; return the results, or the errors, in order.
 
     Parameters
     ----------
-    boxes : sequence of Instance
+    boxes : sequence of Machine
         The machines.
     work : callable
         Given a machine's number, the machine, what it may say something to, and an event that
@@ -54,7 +54,7 @@ def side_by_side(
     stop = threading.Event()
     results: list[Any] = [None] * len(boxes)
 
-    def one(number: int, box: Instance) -> None:
+    def one(number: int, box: Machine) -> None:
         try:
             results[number] = work(number, box, lambda *what: told.put((number, what)), stop)
         except BaseException as error:  # noqa: BLE001  (each machine's failure is its own)
@@ -91,7 +91,7 @@ def side_by_side(
 
 
 def run_on(
-    boxes: Sequence[Instance],
+    boxes: Sequence[Machine],
     command: str,
     *,
     check: bool = False,
@@ -102,7 +102,7 @@ def run_on(
     count = len(boxes)
     shower = _lines(boxes)
 
-    def work(number: int, box: Instance, say: Say, stop: threading.Event) -> Result:
+    def work(number: int, box: Machine, say: Say, stop: threading.Event) -> Result:
         numbered = f"export VASTNB_RANK={number} VASTNB_COUNT={count}\n{command}"
         shown = (lambda text, is_error: say(text, is_error)) if show else False
         return run(session_of(box), numbered, show=shown, stop=stop, **options)
@@ -129,7 +129,7 @@ def _row(number: int, result: Any) -> tuple[Any, ...]:
     return number, None, None, None, None, f"{type(result).__name__}: {result}"
 
 
-def _lines(boxes: Sequence[Instance]) -> Callable[[int, str, bool], None]:
+def _lines(boxes: Sequence[Machine]) -> Callable[[int, str, bool], None]:
     """Return what shows text line by line, each with its machine."""
     showers = [Shower(prefix=f"[{box.id}] ") for box in boxes]
     begun = [["", ""] for _ in boxes]
@@ -146,7 +146,7 @@ def _lines(boxes: Sequence[Instance]) -> Callable[[int, str, bool], None]:
 
 
 def cell_on(
-    boxes: Sequence[Instance],
+    boxes: Sequence[Machine],
     code: str,
     *,
     kernel: str = "default",
@@ -163,7 +163,7 @@ def cell_on(
     """
     showers = [Shower(trust=trust, prefix=f"[{box.id}] ") for box in boxes]
 
-    def work(number: int, box: Instance, say: Say, stop: threading.Event) -> None:
+    def work(number: int, box: Machine, say: Say, stop: threading.Event) -> None:
         there = kernel_of(box, kernel, python=python, trust=trust)
         if push:
             there.push(push)

@@ -14,12 +14,12 @@ from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.remote.ssh import Target
 
 if TYPE_CHECKING:
-    from vastnb.fleet.instance import Instance
+    from vastnb.remote.machine import Machine
 
 PROVISIONER = "vastnb-machine"
 
 
-def install(instance: Instance, *, name: str = "notebook", python: str | None = None) -> str:
+def install(instance: Machine, *, name: str = "notebook", python: str | None = None) -> str:
     """Put a kernel into the list; see `vastnb.remote.verbs.OnMachine.install_kernel`."""
     from jupyter_core.paths import jupyter_data_dir
 

@@ -147,7 +147,8 @@ class OnMachine:
         target : path, optional
             Where; by default here, under the same name.
         **options
-            As for `upload`; files of git are not looked at.
+            As for `upload`; .gitignore is not heeded. ``.git`` and ``__pycache__`` are always left
+            out: what a machine puts there would run on this computer.
         """
         from vastnb.remote.box import copy
 
@@ -328,9 +329,10 @@ def put_away(account: str, ids: Iterable[int]) -> None:
     used = "vastnb.remote.box" in sys.modules
     for number in ids:
         if used or (data_dir() / "machines" / str(number)).exists():
-            from vastnb.remote import box
+            from vastnb.remote import box, kernelspec
 
             try:
+                kernelspec.uninstall(number)
                 box.put_away(account, number)
             except OSError as error:  # the machine is gone, and that is what counts
                 log.warning("what was kept of instance %s is still there: %s", number, error)

@@ -1,21 +1,327 @@
-"""Candidates and their prices, as they are at the last moment.
+"""What is tried: offers as they were given, and candidates whose prices were just asked for.
 
-Just before offers are tried they are searched again by their ids, past the cache and with the
-user's disk, so that what is compared with `max_dph` (and reckoned with for a budget) is what the
-service asks now. If that fails nothing is rented: a price may have risen since it was seen.
+A user hands over what is at hand: an id, a row of a frame, a dict, a query. A row says itself what
+its prices are for; where that has been taken away, the frame's provenance says it, or else the
+numbers do; what cannot be recognised is not rented, so that an interruptible offer is never rented
+on demand by accident. Just before offers are tried they are searched again by their ids, past the
+cache and with the user's disk. If that fails nothing is rented: a price may have risen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+import math
+import numbers
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import pandas as pd
+
+from vastnb.errors import InvalidRequest
+from vastnb.fleet.rent.spec import PRICE_MAX, PRICE_MIN
+from vastnb.market.frames.terms import DISK_GB, rental_type
+from vastnb.market.money.cost import HOURS_PER_MONTH
+from vastnb.values import number, whole
+
+if TYPE_CHECKING:
+    from vastnb.market.query.query import Query
+
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from vastnb.api.answers import Answer
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError, VastError
-from vastnb.fleet.rent.offer import Kind, Offer, bid_for, found_offer
 from vastnb.fleet.rent.spec import Order
+
+Kind = Literal["on-demand", "interruptible", "reserved", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is known of an offer.
+
+    Parameters
+    ----------
+    id : int
+        The offer.
+    machine_id : int or None
+        Its machine.
+    dph_base : float or None
+        $/h of its GPUs.
+    storage_cost : float or None
+        $/GB/month.
+    min_bid : float or None
+        $/h.
+    gpu : str
+        For messages: ``"2x RTX 4090"``; empty if not known.
+    kind : str or None
+        What its prices are for; ``"unclear"`` if a row does not tell, None for a bare id.
+    storage_gb : float or None
+        GB that the price which the user has seen includes.
+    disk_space : float or None
+        The largest disk that can be had, GB.
+    """
+
+    id: int
+    machine_id: int | None = None
+    dph_base: float | None = None
+    storage_cost: float | None = None
+    min_bid: float | None = None
+    gpu: str = ""
+    kind: Kind | None = field(default=None, compare=False)
+    storage_gb: float | None = field(default=None, compare=False)
+    disk_space: float | None = field(default=None, compare=False)
+
+    @property
+    def is_bid(self) -> bool:
+        """Whether its prices are those of an interruptible rental."""
+        return self.kind == "interruptible"
+
+    def dph(self, disk: float, bid: float | None = None) -> float | None:
+        """Return $/h with a disk of so many GB; None if the offer's prices are not known.
+
+        Parameters
+        ----------
+        disk : float
+            GB.
+        bid : float, optional
+            $/h for the GPUs; what is charged at most.
+        """
+        gpus = self.dph_base if bid is None else bid
+        if gpus is None or self.storage_cost is None:
+            return None
+        return gpus + self.storage_cost * disk / HOURS_PER_MONTH
+
+    def __str__(self) -> str:
+        return f"offer {self.id}" + (f" ({self.gpu})" if self.gpu else "")
+
+
+def offer_of(thing: Any) -> Offer:
+    """Return the offer that the user means.
+
+    Parameters
+    ----------
+    thing : int, Series, mapping or Offer
+        An offer's id, a row of a frame of offers, or an offer as the service gives it.
+
+    Raises
+    ------
+    InvalidRequest
+        If no offer can be read from it.
+    """
+    if isinstance(thing, Offer):
+        return thing
+    if isinstance(thing, bool):
+        raise _no_offer(thing)
+    if isinstance(thing, numbers.Integral):
+        return Offer(int(thing))
+    if isinstance(thing, pd.DataFrame) and len(thing) == 1:
+        return offers_of(thing)[0]
+    if isinstance(thing, pd.Series):
+        return _read(thing.to_dict(), thing.attrs.get("vastnb", {}))
+    if isinstance(thing, Mapping):
+        return _read(thing, {})
+    raise _no_offer(thing)
+
+
+def offers_of(things: Any) -> list[Offer]:
+    """Return the offers of a frame, or of a sequence of what `offer_of` reads, in their order."""
+    if isinstance(things, pd.DataFrame):
+        said = things.attrs.get("vastnb", {})
+        return [_read(row, said) for row in things.to_dict("records")]
+    if isinstance(things, Iterable) and not isinstance(things, str | Mapping | pd.Series):
+        return [offer_of(one) for one in things]
+    return [offer_of(things)]
+
+
+def found_offer(row: Mapping[str, Any], kind: Kind, storage_gb: float) -> Offer:
+    """Return an offer of an answer, whose search says what its prices are for."""
+    return _read({**row, "rental_type": kind, "storage_gb": storage_gb}, {})
+
+
+def check_kinds(offers: Iterable[Offer], *, bid: bool) -> None:
+    """See that offers are rented as what they are.
+
+    Parameters
+    ----------
+    offers : iterable of Offer
+        What is to be rented.
+    bid : bool
+        Whether there is a bid.
+
+    Raises
+    ------
+    InvalidRequest
+        If there are reserved offers; or, without a bid, interruptible ones or rows of which it is
+        not clear what they are. Nothing was sent.
+    """
+    kinds = {one.kind for one in offers}
+    if "reserved" in kinds:
+        raise _refused(
+            "these are reserved offers, which are paid for in advance; a create would rent them "
+            'on demand, at a higher price. Search with type="on-demand"',
+            "reserved_offer",
+        )
+    if not bid and "interruptible" in kinds:
+        raise _refused(
+            "these offers are interruptible, and there is no bid: they would be rented on demand, "
+            'at a higher price. Give a bid (rent: bid="min+10%" or $/h; create_instance: price= in '
+            '$/h), or search with type="on-demand"',
+            "bid_without_price",
+        )
+    if not bid and "unclear" in kinds:
+        raise _refused(
+            "some rows do not tell whether their prices are on-demand or interruptible. Keep the "
+            "column rental_type (or dph_base and min_bid) in the frame, give a bid, or give ids",
+            "unclear_offer",
+        )
+
+
+def disk_for(offers: Iterable[Offer], disk: float | None) -> float:
+    """Return the disk to rent, GB: what was asked for, else what the offers were searched with.
+
+    Raises
+    ------
+    InvalidRequest
+        If they were searched with different disks. Nothing was sent.
+    """
+    if disk is not None:
+        return disk
+    sizes = sorted({round(one.storage_gb, 2) for one in offers if one.storage_gb is not None})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{size:g}" for size in sizes[:4])
+        raise _refused(f"their prices are for different disks ({listed} GB). Give disk=", None)
+    return max(DISK_GB, *sizes) if sizes else DISK_GB
+
+
+def as_given(offers: Any) -> Any:
+    """Return what was given, in a form that can be read twice (an iterator cannot)."""
+    plain = isinstance(offers, str | Mapping | pd.DataFrame | pd.Series)
+    return list(offers) if isinstance(offers, Iterable) and not plain else offers
+
+
+def is_query(offers: Any) -> bool:
+    """Say whether what was given is a search, and not offers."""
+    from vastnb.market.query.query import Query
+
+    if offers is None or isinstance(offers, str | Query):
+        return True
+    # An offer is a dict too; its id is a number, where a query has a condition.
+    return isinstance(offers, Mapping) and not isinstance(
+        offers.get("id", offers.get("ask_contract_id")), numbers.Real
+    )
+
+
+def with_disk(offers: Any, disk: float) -> Query:
+    """Return a query that finds only what has such a disk, unless it speaks of the disk itself."""
+    from vastnb.market.query.query import parse_query
+
+    query = parse_query(offers)
+    if "disk_space" in query.filters:
+        return query
+    return parse_query(query, disk_space={"gte": disk})
+
+
+_BID: Final = re.compile(r"min(?:\s*\+\s*(\d+(?:\.\d+)?)\s*(%?))?")
+
+
+def bid_for(offer: Offer, bid: float | str) -> float | None:
+    """Return what to bid for an offer, $/h; None if its least bid is not known.
+
+    Parameters
+    ----------
+    offer : Offer
+        With ``min_bid``.
+    bid : float or str
+        $/h, or a strategy: ``"min"``, ``"min+10%"``, ``"min+0.05"`` ($/h).
+
+    Raises
+    ------
+    InvalidRequest
+        If it is neither.
+    """
+    if isinstance(bid, int | float) and not isinstance(bid, bool):
+        return float(bid)
+    found = _BID.fullmatch(bid.strip().lower()) if isinstance(bid, str) else None
+    if found is None:
+        raise InvalidRequest(
+            f'bid={bid!r} is neither a price in $/h nor a strategy such as "min+10%" or '
+            '"min+0.05". Nothing was sent, and nothing was rented.',
+            code="invalid_price",
+        )
+    if offer.min_bid is None:
+        return None
+    more = float(found.group(1) or 0.0)
+    price = offer.min_bid * (1 + more / 100) if found.group(2) else offer.min_bid + more
+    price = min(PRICE_MAX, price)
+    # Rounded up: a bid below the least one makes a stopped machine that bills its disk.
+    return max(PRICE_MIN, math.ceil(round(price * 1e4, 6)) / 1e4)
+
+
+def _read(row: Mapping[Any, Any], said: Mapping[str, Any]) -> Offer:
+    """Read a row; `said` is the provenance of its frame, for what the row itself does not say."""
+    offer_id = whole(row.get("id", row.get("ask_contract_id")))
+    if offer_id is None:
+        raise _no_offer(row.get("id"))
+    machine = number(row.get("machine_id"))
+    name, count = row.get("gpu_name"), number(row.get("num_gpus"))
+    gpu = f"{int(count)}x {name}" if isinstance(name, str) and count else ""
+    return Offer(
+        id=offer_id,
+        machine_id=None if machine is None else int(machine),
+        dph_base=number(row.get("dph_base")),
+        storage_cost=number(row.get("storage_cost")),
+        min_bid=number(row.get("min_bid")),
+        gpu=gpu,
+        kind=_kind(row, said),
+        storage_gb=_storage(row, said),
+        disk_space=number(row.get("disk_space")),
+    )
+
+
+def _kind(row: Mapping[Any, Any], said: Mapping[str, Any]) -> Kind | None:
+    if row.get("is_bid") is True:
+        return "interruptible"
+    word = row.get("rental_type")
+    kind = rental_type(word if isinstance(word, str) else said.get("type"))
+    if kind is not None:
+        return kind  # type: ignore[return-value]
+    if set(row) <= {"id", "ask_contract_id"}:
+        return None
+    price, least = number(row.get("dph_base")), number(row.get("min_bid"))
+    if price is None or least is None:
+        return "unclear"
+    return "interruptible" if math.isclose(price, least, rel_tol=1e-9) else "on-demand"
+
+
+def _storage(row: Mapping[Any, Any], said: Mapping[str, Any]) -> float | None:
+    size = number(row.get("storage_gb", said.get("storage_gb")))
+    if size is not None:
+        return size
+    total, base, cost = (number(row.get(n)) for n in ("dph_total", "dph_base", "storage_cost"))
+    if total is None or base is None or not cost or cost < 0 or total < base:
+        return None
+    size = (total - base) * HOURS_PER_MONTH / cost
+    return round(size, 3) if size < 1e6 else None
+
+
+def _refused(what: str, code: str | None) -> InvalidRequest:
+    return InvalidRequest(
+        f"This cannot be rented: {what}. Nothing was sent, and nothing was rented.", code=code
+    )
+
+
+def _no_offer(thing: Any) -> InvalidRequest:
+    return InvalidRequest(
+        f"{type(thing).__name__} is no offer: give an offer's id, a row of a frame of offers "
+        "(df.iloc[0]), or an offer as a dict. Nothing was sent, and nothing was rented.",
+        code="no_offer",
+    )
+
 
 CHUNK: Final = 32
 """Offers that are searched again at a time: their rows count against the day's quota."""
@@ -237,4 +543,21 @@ class Candidates:
         return handed.dph(self._order.disk, bid)
 
 
-__all__ = ["CHUNK", "FRESH", "RISEN", "Candidates", "PassedOver"]
+__all__ = [
+    "CHUNK",
+    "FRESH",
+    "RISEN",
+    "Candidates",
+    "Kind",
+    "Offer",
+    "PassedOver",
+    "as_given",
+    "bid_for",
+    "check_kinds",
+    "disk_for",
+    "found_offer",
+    "is_query",
+    "offer_of",
+    "offers_of",
+    "with_disk",
+]

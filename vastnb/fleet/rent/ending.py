@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 
 from vastnb.errors import InvalidRequest, JournalError
 from vastnb.fleet.env import new_marker
-from vastnb.fleet.rent.attempt import CONFIRMING, Sender
+from vastnb.fleet.rent.attempt import CONFIRMING, Sender, still_there
 from vastnb.fleet.rent.guard import Guard
 from vastnb.fleet.rent.journal import Entry
 from vastnb.fleet.rent.obligations import UNRENTED
-from vastnb.fleet.rent.outcomes import still_there
 from vastnb.fleet.rent.plan import State
 from vastnb.fleet.rent.settle import CLOSED, DESTROY_BUDGET, Case
 from vastnb.fleet.warned import warn

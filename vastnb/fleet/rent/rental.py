@@ -24,12 +24,10 @@ from vastnb.errors import (
     OutcomeUnknown,
     VastError,
 )
-from vastnb.fleet.rent.attempt import Sender
-from vastnb.fleet.rent.candidates import Candidates, PassedOver
+from vastnb.fleet.rent.attempt import Attempt, Sender, still_there
+from vastnb.fleet.rent.candidates import Candidates, Offer, PassedOver, bid_for
 from vastnb.fleet.rent.deadline import HOUR, Bounds, Machine, in_words, repriced
 from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Telling
-from vastnb.fleet.rent.offer import Offer, bid_for
-from vastnb.fleet.rent.outcomes import Attempt, still_there
 from vastnb.fleet.rent.plan import (
     LIVE,
     UNSETTLED,

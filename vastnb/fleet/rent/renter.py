@@ -27,13 +27,8 @@ from vastnb.clock import Clock
 from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, OfferGone, VastError
 from vastnb.fleet.listing import record_of
 from vastnb.fleet.rent.account import Account, require_ssh_key, warn_of_credit
-from vastnb.fleet.rent.attempt import Sender
-from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds, utc
-from vastnb.fleet.rent.ending import destroy
-from vastnb.fleet.rent.events import Listener
-from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
-from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.offer import (
+from vastnb.fleet.rent.attempt import Attempt, Sender
+from vastnb.fleet.rent.candidates import (
     Offer,
     bid_for,
     check_kinds,
@@ -42,10 +37,14 @@ from vastnb.fleet.rent.offer import (
     offers_of,
     with_disk,
 )
+from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds, utc
+from vastnb.fleet.rent.ending import destroy
+from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.on_machine import move_command, with_line
-from vastnb.fleet.rent.outcomes import Attempt
 from vastnb.fleet.rent.plan import LIVE
-from vastnb.fleet.rent.recovery import Report, needs_settling, reconcile
+from vastnb.fleet.rent.recovery import Report, disown, needs_settling, reconcile
 from vastnb.fleet.rent.rental import Rental
 from vastnb.fleet.rent.replacement import (
     KEPT,
@@ -167,8 +166,9 @@ class Renter:
         except VastError as error:
             warn(error.message)
 
-    def reconcile(self) -> Report:
+    def reconcile(self, not_mine: Sequence[int] = ()) -> Report:
         """Find out what became of every rental that was left open, and what bills."""
+        disown(self.journal, self.transport.base_url, not_mine, self.transport.clock.time())
         self._begun = True
         report = reconcile(self.sender)
         self._take_up()

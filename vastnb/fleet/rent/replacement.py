@@ -16,9 +16,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vastnb.fleet.rent.candidates import Offer, bid_for
 from vastnb.fleet.rent.deadline import Machine, spent_by
 from vastnb.fleet.rent.journal import Entry
-from vastnb.fleet.rent.offer import Offer, bid_for
 from vastnb.fleet.rent.rental import Rental
 from vastnb.values import number
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.env import MARKER, label_of, with_marker
+from vastnb.fleet.env import MARKER, is_kvm, label_of, with_marker
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768
@@ -26,9 +26,6 @@ DISK_MIN: Final = 8.0
 PRICE_MIN: Final = 0.001
 PRICE_MAX: Final = 128.0
 MARKER_ROOM: Final = len(MARKER) + 32
-
-KVM: Final = re.compile(r"(^|/)vastai/kvm(:|@|$)")
-"""Images that are run as a virtual machine, not as a container."""
 
 RUNTYPES: Final = {
     "ssh": "ssh_proxy",
@@ -239,11 +236,6 @@ def veiled(env: dict[str, str]) -> dict[str, str]:
     return hidden
 
 
-def is_kvm(image: Any) -> bool:
-    """Say whether an image is one that runs as a virtual machine."""
-    return isinstance(image, str) and KVM.search(image) is not None
-
-
 def _flags(text: str) -> dict[str, str]:
     words = iter(_words(text))
     env: dict[str, str] = {}
@@ -347,5 +339,4 @@ __all__ = [
     "SCRIPT_MAX",
     "Order",
     "environment",
-    "is_kvm",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pandas as pd
 
-from vastnb.fleet.rent.offer import is_query, offers_of, with_disk
+from vastnb.fleet.rent.candidates import is_query, offers_of, with_disk
 from vastnb.market.query.query import OfferType
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.rent.offer import Offer, bid_for
+from vastnb.fleet.rent.candidates import Offer, bid_for
 from vastnb.fleet.rent.spec import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
 from vastnb.wording import nearest
 

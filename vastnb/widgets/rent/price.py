@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from vastnb.fleet.rent.offer import bid_for, offer_of
+from vastnb.fleet.rent.candidates import bid_for, offer_of
 from vastnb.market.money.cost import cost, hourly
 from vastnb.values import number
 from vastnb.widgets.rent.plan import RentPlan

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from vastnb.fleet.rent.offer import bid_for, offer_of
+from vastnb.fleet.rent.candidates import bid_for, offer_of
 from vastnb.market.tables.vram import SIZES, nominal
 from vastnb.widgets.rent.plan import RentPlan
 from vastnb.widgets.rent.price import number_of

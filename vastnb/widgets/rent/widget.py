@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
-from vastnb.fleet.rent.offer import as_given, disk_for, is_query, offers_of
+from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
 from vastnb.market.frames.terms import DISK_GB
 from vastnb.market.money.cost import cost
 from vastnb.widgets.kit.bundle import bundle, styles
