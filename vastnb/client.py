@@ -169,6 +169,7 @@ class Client:
             self._watcher,
             over=partial(put_away, transport.account),
         )
+        self._watcher.also = self.renter.guard.saw
         self._server: Server | None = None
         self._closing = ExitStack()
         self._closing.callback(transport.close)
@@ -677,13 +678,19 @@ class Client:
         """
         self.renter.destroy(_several(id), verify=verify)
 
-    def reconcile(self) -> Report:
+    def reconcile(self, *, not_mine: Ids = ()) -> Report:
         """Find out what became of every rental that was left open, and what bills.
 
         Looks after attempts of this kernel and of kernels that are dead, never after those of
         one that runs, and never after machines that were not rented by vastnb on this computer.
         Machines past their deadline are destroyed; those whose deadline is still to come are
         guarded from now on.
+
+        Parameters
+        ----------
+        not_mine : int or sequence of int
+            Machines that you know to be somebody else's, or to have been rented by other means:
+            they are no longer taken for what may have become of a create whose answer was lost.
 
         Returns
         -------
@@ -695,10 +702,12 @@ class Client:
         ------
         AuthError
             If the key is not accepted.
+        InvalidRequest
+            If a machine of `not_mine` was rented here.
         JournalError
             If the record of rentals cannot be used.
         """
-        return self.renter.reconcile()
+        return self.renter.reconcile(_several(not_mine))
 
     # -- renting, and what it costs ----------------------------------------------------------
 

@@ -103,6 +103,20 @@ def test_a_machine_ends_itself_with_whatever_program_there_is(
     assert asked[0].path == f"/api/v0/instances/{box.id}/" and asked[0].status == 200
 
 
+def test_without_an_id_nothing_is_asked_of_the_service(
+    box: Instance, server: Server, container: Container
+) -> None:
+    own = environment(server, box.id)
+    del own["CONTAINER_ID"]
+    script = line(time.time() - 1, server.url, every=0.05, file=str(container.file))
+    container.start(script, **own)
+    with_id = line(time.time() - 1, server.url, every=0.2, file=str(container.file))
+    container.start(with_id, **environment(server, box.id))
+    until_gone(server)  # by then the first one would have asked
+    asked = {one.path for one in server.seen if one.method == "DELETE"}
+    assert asked == {f"/api/v0/instances/{box.id}/"}
+
+
 @pytest.mark.slow
 def test_it_tries_until_it_has_worked(box: Instance, server: Server, container: Container) -> None:
     server.faults.add(Fault("destroy_instance", "503", nth=1, times=2))

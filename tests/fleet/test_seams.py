@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import warnings
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 import vastnb
+from vastnb.api.answers import Answer, utc
 from vastnb.clock import ManualClock
-from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown, VastError
+from vastnb.errors import InstanceFailed, InvalidRequest, OutcomeUnknown, ServerError, VastError
 from vastnb.fleet.env import MARKER, new_marker
 from vastnb.fleet.instance import Instance
 from vastnb.fleet.rent.deadline import LONGEST
@@ -20,11 +22,13 @@ from vastnb.fleet.rent.journal import Journal, data_dir
 from vastnb.fleet.rent.obligations import NEGLECTED
 from vastnb.fleet.rent.plan import State
 from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, this_process
+from vastnb.fleet.rent.settle import Case, Settler
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
+from vastnb.widgets.explorer.widget import explore
 
 from .conftest import MakeClient, alive, entries
-from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent
+from .guarding import HOUR, ORDER, finish, guard_of, pass_time, rent, until
 from .inside import rent_again
 from .test_journal import a_dead_process
 from .test_reconcile import rent_and_forget
@@ -131,6 +135,97 @@ def test_an_offer_that_is_gone_after_its_absence_was_proved_is_looked_for_again(
     assert [one.id for one in alive(server)] == [box.id]
 
 
+def test_a_machine_that_appears_after_its_absence_was_proved_is_adopted_and_ended_in_time(
+    client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.world.fleet.listed_after = 600.0
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    offer = client.search_offers("num_gpus=1").iloc[0]
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(offer, **ORDER, max_hours=2)
+    (machine,) = alive(server)
+    before = server.calls("show_instances")
+
+    def is_told() -> bool:
+        pass_time(client, clock, 2)
+        return [one.id for one in guard_of(client).charges] == [machine.id]
+
+    until(is_told, "it is not adopted")
+    assert server.calls("show_instances") - before <= 6
+    assert f"Instance {machine.id} exists" in capsys.readouterr().err
+    pass_time(client, clock, 2 * HOUR)
+    finish(client, clock)
+    assert alive(server) == []
+
+
+def test_a_look_that_somebody_takes_finds_a_machine_that_appears_late(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.world.fleet.listed_after = 200.0
+    server.faults.add(Fault("create_instance", "drop-after", nth=1))
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER, max_hours=2)
+    (machine,) = alive(server)
+    clock.advance(max(0.0, 201 - (clock.time() - entries(client)[0].created_at)))
+    client.watcher.look(at_once=True)
+    assert [one.id for one in guard_of(client).charges] == [machine.id]
+
+
+def test_what_is_absent_for_good_is_looked_for_a_few_times_only(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    server.faults.add(Fault("create_instance", "drop-before", nth=1))
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    before = server.calls("show_instances")
+    finish(client, clock)
+    assert 3 <= server.calls("show_instances") - before <= 8
+
+
+def test_a_machine_that_is_said_not_to_be_mine_no_longer_stands_in_the_way(
+    client: vastnb.Client, server: Server
+) -> None:
+    server.world.fleet.env_shape = "null"
+    other = by_hand(server)
+    server.faults.add(Fault("create_instance", "drop-before", nth=1))
+    way_on = re.escape(f"client.reconcile(not_mine=[{other}])")
+    with pytest.raises(OutcomeUnknown, match=way_on):
+        client.create_instance(server.world.instances[other].offer["id"], image="a/b")
+    with pytest.raises(OutcomeUnknown, match=way_on):
+        rent(client)
+    assert client.reconcile(not_mine=[other]).of("absent")
+    box = rent(client)
+    assert {one.id for one in alive(server)} == {other, box.id}
+    with pytest.raises(InvalidRequest, match="it is yours"):
+        client.reconcile(not_mine=box.id)
+
+
+def test_an_answer_that_names_a_machine_which_is_known_is_found_out(
+    client: vastnb.Client, server: Server
+) -> None:
+    box = rent(client)
+    said = {"success": True, "new_contract": box.id}
+    server.faults.add(Fault("create_instance", "answer", nth=1, status=200, body=said))
+    with pytest.raises(ServerError, match="nothing was created"):
+        client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
+    assert [one.id for one in alive(server)] == [box.id]
+    assert [one.contract for one in entries(client)] == [box.id, None]
+
+
+def test_a_replacement_has_what_is_left_of_the_budget(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    box = rent(client, budget_usd=1.0)
+    dph = float(box.record()["dph_total"])
+    clock.advance(0.6 / dph * HOUR)
+    new = rent_again(client, box.id, box.record(), max_dph=9)
+    (entry,) = [one for one in entries(client) if one.contract == new.id]
+    assert entry.budget == pytest.approx(0.4, abs=0.03)
+    assert entry.deadline is not None
+    hours = (entry.deadline - clock.time()) / HOUR
+    assert hours * float(new.record()["dph_total"]) <= 0.4 + 0.01
+
+
 def test_a_machine_is_replaced_once(client: vastnb.Client, server: Server) -> None:
     box = client.rent("num_gpus=1", **ORDER)
     assert isinstance(box, Instance)
@@ -189,6 +284,22 @@ def test_whoever_only_looks_takes_up_what_is_overdue(
     second = connect()
     second.watcher.look(at_once=True)
     finish(second, clock)
+    assert alive(server) == []
+
+
+def test_an_explorer_alone_takes_up_what_is_overdue(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal
+) -> None:
+    first = connect()
+    rent(first, max_hours=1)
+    for entry in entries(first):
+        journal.update(entry, **a_dead_process()._asdict())
+    guard_of(first).close()
+    clock.advance(2 * HOUR)
+    second = connect()
+    explorer = explore(second, "num_gpus=1")
+    finish(second, clock)
+    explorer.close()
     assert alive(server) == []
 
 
@@ -374,6 +485,58 @@ def test_a_refusal_to_destroy_keeps_its_reason_and_takes_no_time(
     server.world.fleet.refuse_destroys = ""
     finish(client, clock)
     assert alive(server) == [], "it is tried again in the background"
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, {"success": False, "error": "auth_error", "msg": "not with this key"}),
+        (403, {"success": False, "error": "forbidden", "msg": "not with this key"}),
+        (200, {"success": False, "error": "busy", "msg": "not now"}),
+    ],
+)
+def test_a_destroy_that_is_refused_names_the_machine_that_bills(
+    client: vastnb.Client, server: Server, status: int, body: Any, verify: bool
+) -> None:
+    box = rent(client)
+    refusal = Fault("destroy_instance", "answer", nth=None, status=status, body=body)
+    server.faults.add(refusal)
+    with pytest.raises(OutcomeUnknown, match=f"Instance {box.id} was not .*may still bill"):
+        client.destroy_instance(box.id, verify=verify)
+    with pytest.raises(OutcomeUnknown, match=f"{box.id}.* not .*may still bill"), box:
+        pass
+
+
+def test_one_destroy_that_hangs_does_not_make_the_others_late(clock: ManualClock) -> None:
+    asked: dict[int, float] = {}
+
+    def call(endpoint: str, *, path: Any = None, max_wait: float = 60.0, **_: Any) -> Answer:
+        if endpoint == "destroy_instances" or path["id"] == 1:
+            clock.advance(max_wait)
+            raise ServerError("no answer came")
+        asked[path["id"]] = clock.time()
+        return Answer(status=200, body=b'{"success": true}', fetched_at=utc(clock.time()))
+
+    began = clock.time()
+    cases = [Case(State.CREATED, began, None, number) for number in (1, 2, 3, 4)]
+    Settler(call, clock, Journal()).destroy_all(cases)
+    assert set(asked) == {2, 3, 4} and max(asked.values()) - began <= 20
+    assert [one.accepted for one in cases] == [False, True, True, True]
+
+
+def test_machines_end_in_time_although_the_request_for_all_of_them_is_lost(
+    client: vastnb.Client, server: Server, clock: ManualClock
+) -> None:
+    client.rent("num_gpus=1", count=3, max_hours=1, **ORDER)
+    server.faults.add(Fault("destroy_instances", "drop-before", nth=None))
+    server.faults.add(Fault("destroy_instance", "drop-before", nth=1, times=4))
+    pass_time(client, clock, HOUR)
+    due = clock.time()
+    until(lambda: len(alive(server)) <= 1, "the others are late")
+    assert clock.time() - due < 60
+    finish(client, clock)
+    assert alive(server) == []
 
 
 def test_a_destroy_takes_two_round_trips(client: vastnb.Client, server: Server) -> None:

@@ -33,7 +33,7 @@ import sys, vastnb
 from vastnb.api.progress import wait_line
 client = vastnb.demo(seed=3, speed=60)
 client.server.world.fleet.expect("pull")
-client.rent("num_gpus=1", image="a/b", disk=10).wait()
+box = client.rent("num_gpus=1", image="a/b", disk=10).wait()
 for _ in range(8):
     with wait_line("search_offers", 3.0, "waiting for its turn") as tick:
         tick(1.0)

@@ -93,7 +93,19 @@ def test_addresses_in_a_strangers_record_lead_to_no_private_network(box: Instanc
     for host in ("127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "::1"):
         assert not places._may(host)
     assert places._may("8.8.8.8")
-    assert places._may("ssh4.vast.ai")
+    assert places._may("ssh4.vast.ai", "proxy")
+    # Names are whatever their owner, or the user's ssh configuration, makes of them.
+    for host in ("localhost", "0x7f000001", "2130706433", "prod", "evil.example", "a.vast.ai.evil"):
+        assert not places._may(host)
+        assert not places._may(host, "proxy")
+    assert not places._may("ssh4.vast.ai")
+
+
+def test_the_key_to_machines_that_run_commands_follows_from_nothing() -> None:
+    """Whoever has the account's key could add an SSH key of their own, and log in as this user."""
+    with Server(seed=4, doors=True, machines=5) as one, Server(seed=4, machines=5) as other:
+        assert one.api_key != other.api_key
+        assert len(one.api_key) == len(other.api_key)
 
 
 def test_nobody_enters_a_simulated_machine_without_its_key(

@@ -213,8 +213,56 @@ def test_a_cut_is_gone_over_and_the_file_is_whole(
 
 
 def test_names_from_a_stranger_stay_in_their_directory() -> None:
-    told = b"1 2 ./ok\n1 2 ./../../.ssh/authorized_keys\n1 2 /etc/passwd\nnonsense\n"
+    told = b"1 2 ./ok\n1 2 ./../../.ssh/authorized_keys\n1 2 /etc/passwd\n"
     assert listing._stamps(told) == {"ok": (1, 2)}
+    for name in ("..\\x", "C:/x", "a/git~1/hooks/x", ".git /hooks/x"):
+        assert not listing._is_inside(name, windows=True)
+    assert listing._is_inside("a/b.txt", windows=True)
+
+
+def test_names_are_split_at_line_ends_only_and_a_line_break_in_one_is_said() -> None:
+    assert listing._stamps("1 -2 ./a\u2028b\x0cc\n".encode()) == {"a\u2028b\x0cc": (1, -2)}
+    with pytest.raises(CopyFailed, match="line break"):
+        listing._stamps(b"1 2 ./a\nb\n")
+
+
+def test_what_would_run_here_by_itself_is_not_downloaded(
+    copier: Copier, machine: Machine, tmp_path: Path
+) -> None:
+    """A hook runs at the next commit, a compiled module at the next import of its source."""
+    project = machine.workspace / "project"
+    for name in (".git/hooks/post-commit", ".GIT/config", "sub/.git", "__pycache__/m.pyc", "m.py"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("x")
+    copier.down("project/", tmp_path / "here", exclude=["!.git"])
+    assert tree(tmp_path / "here") == {"m.py": b"x"}
+
+
+def test_a_download_gives_other_users_of_this_computer_no_rights(
+    copier: Copier, machine: Machine, tmp_path: Path
+) -> None:
+    (machine.workspace / "tool").write_text("x")
+    (machine.workspace / "tool").chmod(0o6777)
+    copier.down("tool", tmp_path / "tool")
+    assert (tmp_path / "tool").stat().st_mode & 0o6002 == 0
+
+
+def test_odd_names_are_not_taken_for_others(
+    copier: Copier, machine: Machine, tmp_path: Path
+) -> None:
+    there, here = machine.workspace / "odd", tmp_path / "odd"
+    here.mkdir()
+    names = ("a:", "a\u2028b", "a\x0bb", "-x/f", " b ", "back\\slash")
+    for name in names:
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_text(f"mine {name}")
+    copier.up(f"{here}/", "odd")
+    assert tree(there) == tree(here)
+    copier.down("odd/", tmp_path / "back")
+    assert tree(tmp_path / "back") == tree(here)
+    (there / "a\u2028b").write_text("theirs, and longer")
+    with pytest.raises(WouldOverwrite):
+        copier.up(f"{here}/", "odd")
 
 
 def test_a_plan_replaces_only_what_we_left() -> None:

@@ -58,3 +58,16 @@ def test_a_job_that_was_killed_is_lost_and_not_running(session: Session) -> None
     run(session, f"kill -KILL -- -$(cat ~/.vastnb/jobs/{job.name}/pid)", show=False)
     assert job.wait(show=False).code == -1
     assert job.state.word == "lost"
+
+
+def test_a_long_log_is_neither_shown_nor_kept_whole(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vastnb.remote.run.KEEP", 1 << 20)
+    shown: list[str] = []
+    job = start(session, "head -c 9000000 /dev/zero | tr '\\0' x; echo end")
+    result = job.wait(timeout=60, show=lambda text, is_error: shown.append(text))
+    assert result.out.endswith("xend\n")
+    assert len(result.stdout) + result.left_out == 9_000_004
+    assert result.left_out > 0
+    assert sum(map(len, shown)) < (1 << 20) + 200

@@ -274,6 +274,7 @@ def test_a_kernel_that_is_killed_leaves_no_connection_behind(
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target
 target = Target("127.0.0.1", {openssh.port}, "vast-1", Path({str(tmp_path / "k")!r}),
@@ -300,6 +301,34 @@ def test_the_users_own_configuration_is_read_and_agents_stay_at_home(tmp_path: P
     assert "ForwardAgent=no" in given
     assert "RequestTTY=no" in given
     assert "BatchMode=yes" in given
+
+
+def test_nothing_of_the_users_is_lent_to_a_machine(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "Host *\n RemoteForward 5555 localhost:22\n DynamicForward 1080\n Tunnel yes\n"
+        " ForwardAgent yes\n ForwardX11 yes\n GSSAPIDelegateCredentials yes\n"
+    )
+    given = options(Target("h", 22, "vast-1", tmp_path / "k"))
+    line = ["ssh", "-G", "-F", str(config), *given, "h"]
+    told = subprocess.run(line, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert not [one for one in told if one.startswith(("remoteforward", "dynamicforward"))]
+    for name in ("tunnel", "forwardagent", "forwardx11", "gssapidelegatecredentials"):
+        assert [one for one in told if one.startswith(f"{name} ")] in (
+            [f"{name} no"], [f"{name} false"], []
+        )  # fmt: skip
+
+
+def test_the_end_of_a_fork_leaves_the_connection_alone(session: Session) -> None:
+    session.open()
+    child = os.fork()
+    if not child:
+        session._end()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert session.place.is_dir()
+    assert session.is_open
+    assert run(session, "echo there", show=False).out == "there\n"
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,23 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert market.calls("create_instance") == 1
 
 
+def test_machines_that_were_rented_before_an_unknown_outcome_are_shown(
+    client: Client, market: Server
+) -> None:
+    form = rent_form(client, QUERY, image="a/b", disk=20, count=3)
+    page = Page(form)
+    market.faults.add(Fault("create_instance", "drop-after", nth=3))
+    market.faults.add(Fault("show_instances", "503", times=10_000))
+    state = page.rent()
+    assert isinstance(form.error, OutcomeUnknown)
+    rented = {one.id for one in form.error.machines}
+    assert len(rented) == 2 and rented < {one.id for one in alive(market)}
+    assert {one["id"] for one in state["machines"]} == rented
+    assert {one.id for one in form.machines} == rented
+    market.faults.clear()
+    form.close()
+
+
 def test_what_nobody_foresaw_is_treated_as_a_machine_that_may_exist(
     page: Page, form: RentForm, market: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ipaddress
+import os
 import shutil
 import tempfile
 import threading
@@ -95,7 +96,7 @@ class Places:
         found = []
         for way in ("direct", "proxy"):
             address = connect.ssh_address(record, way)
-            if address is not None and self._may(address.host):
+            if address is not None and self._may(address.host, way):
                 found.append(
                     Target(
                         address.host,
@@ -136,19 +137,26 @@ class Places:
             shown += f" ({verdict.reason.rstrip('.')})"
         return f"{shown}; it {what} {money} until it is destroyed."
 
-    def _may(self, host: str) -> bool:
-        """Say whether an address may be tried: a host could name one of the user's network."""
+    def _may(self, host: str, way: str = "direct") -> bool:
+        """Say whether an address may be tried: a host could name one of the user's network.
+
+        A name could mean anything here: the user's own ``Host`` entries, this computer
+        (``localhost``, ``0x7f000001``), whatever its owner lets it resolve to. Only the service's
+        proxies have names.
+        """
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            return not self._local or host == "localhost"
+            return way == "proxy" and not self._local and host.lower().endswith(".vast.ai")
         return may_be_tried(host, local=self._local)
 
 
 @cache
 def _passing() -> Path:
-    place = tempfile.mkdtemp(prefix="vastnb-")
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place, owner = tempfile.mkdtemp(prefix="vastnb-"), os.getpid()
+    atexit.register(
+        lambda: shutil.rmtree(place, ignore_errors=True) if os.getpid() == owner else None
+    )
     return Path(place)
 
 

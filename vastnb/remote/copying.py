@@ -324,8 +324,11 @@ def rsync_here() -> str | None:
     if found is None:
         return None
     told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"rsync +version +v?(\d+)\.(\d+)", told)
-    good = version and "openrsync" not in told and (int(version[1]), int(version[2])) >= (3, 1)
+    version = re.search(r"rsync +version +v?(\d+)\.(\d+)(?:\.(\d+))?", told)
+    # Earlier ones write whatever files the other end names (CVE-2022-29154).
+    good = version and "openrsync" not in told and tuple(int(n or 0) for n in version.groups()) >= (
+        3, 2, 5,
+    )  # fmt: skip
     return found if good else None
 
 
@@ -336,10 +339,13 @@ def _rsync(
     local, remote = str(ends.local), f"{host}:{ends.remote}"
     line = [
         rsync_here() or "rsync", "-tpL", "-s", "--no-implied-dirs", "--omit-dir-times",
-        f"--partial-dir={PARTIAL}", "--info=progress2", "-e", session.rsync_shell(),
+        f"--partial-dir={PARTIAL}", "--info=progress2", f"--timeout={plain.STALL:.0f}",
+        "-e", session.rsync_shell(),
     ]  # fmt: skip
     if up:  # its remote half makes the directories within it, but not the one itself
         line.append(f"--rsync-path=mkdir -p -- {shlex.quote(ends.remote)} && rsync")
+    else:  # a program that acts as this user for whoever starts it
+        line.append("--chmod=ug-s,o-w")
     if not what.changed and not again:
         line.append("--whole-file")  # nothing is there to compare with
     if ends.only:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vastnb.errors import CommandFailed, ConnectionLost, InvalidRequest, WaitTimeout
-from vastnb.remote.run import Result, Show, _to_cell
+from vastnb.remote.run import SHOW, Result, Show, Tail, _to_cell
 from vastnb.remote.session import BEGAN, Session
 
 _PART: Final = 4 << 20
@@ -115,7 +115,9 @@ class Job:
         lines : int
             How many.
         """
-        return self._session.ask(f"{self._there}tail -n {int(lines)} log 2>/dev/null; :")
+        return self._session.ask(
+            f"{self._there}tail -n {int(lines)} log 2>/dev/null | tail -c {_PART}"
+        )
 
     def wait(
         self, timeout: float | None = None, *, check: bool = False, show: bool | Show = True
@@ -143,27 +145,35 @@ class Job:
         WaitTimeout
             If it takes longer; it runs on.
         """
-        shown: Show = show if callable(show) else (_to_cell if show else _nowhere)
+        shown = _limited(show if callable(show) else (_to_cell if show else _nowhere))
         begun = time.monotonic()
-        out = bytearray()
+        until = None if timeout is None else begun + timeout
+        out, read = Tail(), 0
         pause = 0.1
         state = JobState("running")
         while True:
             ended = state.word != "running"
-            out += self._more(len(out), shown)
-            if ended:
+            part = self._more(read, shown)
+            out.add(part)
+            read += len(part)
+            more = len(part) >= _PART
+            if ended and not more:
                 break
-            if timeout is not None and time.monotonic() - begun > timeout:
+            if until is not None and time.monotonic() > until:
+                how = "still runs" if not ended else "has ended, and printed more than was read,"
                 raise WaitTimeout(
-                    f"Job {self.name} still runs on instance {self._session.instance_id} after "
+                    f"Job {self.name} {how} on instance {self._session.instance_id} after "
                     f"{timeout:g} s, and the machine bills. job.wait() goes on, job.stop() ends it."
                 )
+            if more:
+                continue
             time.sleep(pause)
             pause = min(2.0, pause * 1.5)
             state = self._through_cuts(lambda: self.state)
         result = Result(
-            -1 if state.code is None else state.code, bytes(out), b"", time.monotonic() - begun
-        )
+            -1 if state.code is None else state.code, out.value, b"", time.monotonic() - begun,
+            out.left_out,
+        )  # fmt: skip
         if check and result.code:
             how = "was lost" if state.word == "lost" else f"ended with code {result.code}"
             error = CommandFailed(
@@ -193,17 +203,13 @@ class Job:
         return self.state
 
     def _more(self, offset: int, show: Show) -> bytes:
-        """Read what it has printed since `offset`, at most a few megabytes at a time."""
-        found = b""
-        while True:
-            part = self._session.fetch(
-                f"{self._there}tail -c +{offset + len(found) + 1} log 2>/dev/null | head -c {_PART}"
-            )
-            found += part
-            if part:
-                show(part.decode(errors="replace"), False)
-            if len(part) < _PART:
-                return found
+        """Read what it has printed since `offset`, at most a few megabytes."""
+        part = self._session.fetch(
+            f"{self._there}tail -c +{offset + 1} log 2>/dev/null | head -c {_PART}"
+        )
+        if part:
+            show(part.decode(errors="replace"), False)
+        return part
 
     def _through_cuts(self, ask: Callable[[], JobState], tries: int = 10) -> JobState:
         for left in range(tries - 1, -1, -1):
@@ -266,6 +272,23 @@ def jobs(session: Session) -> list[Job]:
     """Return the jobs on a machine, the latest last."""
     listed = session.ask('ls -tr "$HOME/.vastnb/jobs" 2>/dev/null; :').split()
     return [Job(session, name) for name in listed if _NAME.fullmatch(name)]
+
+
+def _limited(show: Show) -> Show:
+    """Show no more of a log than of a command: a notebook has to open again."""
+    shown = 0
+
+    def limited(text: str, is_error: bool) -> None:
+        nonlocal shown
+        if shown > SHOW:
+            return
+        show(text[: SHOW + 1 - shown], is_error)
+        shown += len(text)
+        if shown > SHOW:
+            show(f"\n[more than {SHOW >> 20} MB of output: the rest is not shown; the log is on "
+                 "the machine]\n", True)  # fmt: skip
+
+    return limited
 
 
 def _nowhere(text: str, is_error: bool) -> None:

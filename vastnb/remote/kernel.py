@@ -32,13 +32,14 @@ from vastnb.errors import (
 from vastnb.remote import values
 from vastnb.remote.launch import INSTALL, LAUNCHER, START, filled
 from vastnb.remote.outputs import Shower
-from vastnb.remote.run import run
+from vastnb.remote.run import run, tame
 from vastnb.remote.session import Forward, Session
 
 Show = Callable[[str, Mapping[str, Any]], None]
 
 CHANNELS: Final = {"shell": 1, "iopub": 2, "control": 4}
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}", re.ASCII)
+_AT: Final = re.compile(r"\d{1,10} /tmp/vnbk-\w+ (new|old)", re.ASCII)
 _QUIET: Final = 2.0
 """Seconds without a message after which it is asked whether the kernel still lives."""
 _AFTER_INTERRUPT: Final = 10.0
@@ -140,7 +141,7 @@ class RemoteKernel:
             )
             first, _, rest = told.strip().partition("\n")
             word, *more = first.split()
-            if word == "at" and len(more) == 3:
+            if word == "at" and _AT.fullmatch(" ".join(more)):
                 return int(more[0]), more[1], rest.strip(), more[2] == "new"
             if word == "none":
                 raise self._died()
@@ -397,13 +398,16 @@ class RemoteKernel:
         return WaitTimeout(words) if timed_out else KeyboardInterrupt(words)
 
     def _failed(self, reply: Mapping[str, Any]) -> CellFailed:
-        name, value = str(reply.get("ename", "aborted")), str(reply.get("evalue", ""))
+        name, value = (
+            tame(str(reply.get(part, usual)))
+            for part, usual in (("ename", "aborted"), ("evalue", ""))
+        )
         error = CellFailed(
             f"{name} on instance {self.session.instance_id}: {value[:2000]}",
             instance_id=self.session.instance_id,
         )
         error.name, error.value = name, value
-        error.traceback = tuple(str(line) for line in reply.get("traceback") or ())
+        error.traceback = tuple(tame(str(line)) for line in reply.get("traceback") or ())
         return error
 
     def interrupt(self) -> None:
@@ -510,7 +514,14 @@ class RemoteKernel:
             file = Path(place) / "values"
             file.touch(0o600)
             file.write_bytes(data)
-            return values.load(str(file), self.trust), len(data)
+            found = values.load(str(file), self.trust)
+        if set(found) != set(names):  # others would take the place of the caller's own
+            raise RemoteError(
+                f"Instance {self.session.instance_id} sent other variables than were asked for. "
+                "Nothing was taken over.",
+                instance_id=self.session.instance_id,
+            )
+        return found, len(data)
 
     def _file(self) -> str:
         return f'"$HOME"/.vastnb/kernels/{self.name}/values-{secrets.token_hex(8)}'
@@ -583,7 +594,7 @@ class _Interrupted(KeyboardInterrupt):
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("interrupted on the machine")
-        self._lines = [str(line) for line in lines]
+        self._lines = [tame(str(line)) for line in lines]
 
     def _render_traceback_(self) -> list[str]:
         return self._lines

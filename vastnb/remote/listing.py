@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,12 @@ Stamp = tuple[int, int]
 """Size in bytes, and the second of the last change."""
 PARTIAL: Final = ".vastnb-partial"
 """Where pieces of files lie until they are whole, beside them."""
-_ALWAYS: Final = (f"{PARTIAL}*", ".git/", "__pycache__/", ".ipynb_checkpoints/", ".DS_Store")
+_ALWAYS: Final = (f"{PARTIAL}*", ".git", "__pycache__/", ".ipynb_checkpoints/", ".DS_Store")
+"""Left out both ways: hooks and compiled modules from a machine would run on this computer."""
 
+_STAMPED: Final = re.compile(r"(\d{1,18}) (-?\d{1,12}) (?:\./)?(.+)", re.ASCII)
+_WINDOWS_WAY_OUT: Final = re.compile(r"[\\:]|(^|/)git~\d|[ .](/|$)", re.IGNORECASE)
+"""A way up, another drive, or another name of a directory of git."""
 # GNU and busybox, or BSD.
 _STAT: Final = r"""
 if stat -L -c %s / >/dev/null 2>&1; then st() { xargs -0 -r stat -L -c '%s %Y %n' 2>/dev/null; }
@@ -145,8 +150,13 @@ def _excluded(name: str, specs: Sequence[tuple[str, Any]]) -> bool:
 
 def kept(files: Mapping[str, Stamp], exclude: Sequence[str]) -> dict[str, Stamp]:
     """Return the files of a machine that are not excluded."""
-    spec = _spec([f"{PARTIAL}*", *exclude])
-    return {name: stamp for name, stamp in files.items() if not spec.match_file(name)}
+    always, more = _spec([one.lower() for one in _ALWAYS]), _spec(exclude)
+    # Some file systems do not tell .GIT from .git; and no pattern of the caller's takes it back.
+    return {
+        name: stamp
+        for name, stamp in files.items()
+        if not always.match_file(name.lower()) and not more.match_file(name)
+    }
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -242,17 +252,22 @@ def remote_stamps(session: Session, root: str, names: Iterable[str]) -> dict[str
 
 def _stamps(told: bytes) -> dict[str, Stamp]:
     found = {}
-    for line in told.decode(errors="surrogateescape").splitlines():
-        size, _, rest = line.partition(" ")
-        when, _, name = rest.partition(" ")
-        name = name.removeprefix("./")
-        if size.isdigit() and when.isdigit() and _is_inside(name):
-            found[name] = (int(size), int(when))
+    for line in told.decode(errors="surrogateescape").split("\n")[:-1]:
+        known = _STAMPED.fullmatch(line)
+        if known is None:
+            raise CopyFailed(
+                f"A file on the machine has a line break in its name, before {line[:80]!r}. "
+                "Nothing was copied; rename it there."
+            )
+        if _is_inside(known[3]):
+            found[known[3]] = (int(known[1]), int(known[2]))
     return found
 
 
-def _is_inside(name: str) -> bool:
+def _is_inside(name: str, *, windows: bool = os.name == "nt") -> bool:
     """Say whether a name that a stranger gave stays in its directory."""
+    if windows and _WINDOWS_WAY_OUT.search(name):
+        return False
     return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 

@@ -9,20 +9,24 @@ formats that are programs themselves, stay out. Who trusts the host says so (``t
 from __future__ import annotations
 
 import base64
+import json
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vastnb.remote.run import SHOW
+from vastnb.remote.run import SHOW, tame
 
-PASS: Final = frozenset(
-    {"text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "application/json"}
-)
+PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MOST: Final = 32 << 20
 """Bytes of one output that a page is asked to hold."""
-_LATEX_ACTS: Final = re.compile(r"\\(href|url|html\w*|style|class|cssId|require|includegraphics)\b")
-_SCRIPT_URL: Final = re.compile(r"(javascript|vbscript|data)\s*:", re.IGNORECASE)
+_LATEX_ACTS: Final = re.compile(
+    r"\\(?=(href|url|html\w*|style|class|cssId|require|includegraphics|bbox|mmlToken|unicode|data)"
+    r"(?![A-Za-z]))"
+)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=\s]*")
+_BREAK: Final = "\u200b"
+"""Of no width: what it stands in is text, and no command or link any more."""
 
 
 def safe(data: Mapping[str, Any], *, trust: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -41,8 +45,11 @@ def safe(data: Mapping[str, Any], *, trust: bool = False) -> tuple[dict[str, Any
         if kind == "application/vnd.jupyter.widget-view+json":
             left.append(kind)
             continue
-        made = value if trust or kind in PASS else _made_safe(kind, value)
-        if made is None or (isinstance(made, str) and len(made) > MOST):
+        value = (
+            "".join(map(str, value)) if isinstance(value, list) and "json" not in kind else value
+        )
+        made = value if trust or kind == "application/json" else _made_safe(kind, value)
+        if made is None or len(made if isinstance(made, str) else json.dumps(made)) > MOST:
             left.append(kind)
         elif kind == "image/svg+xml" and not trust:
             kept["text/html"] = made
@@ -51,17 +58,22 @@ def safe(data: Mapping[str, Any], *, trust: bool = False) -> tuple[dict[str, Any
     return kept, left
 
 
-def _made_safe(kind: str, value: Any) -> str | None:
-    text = "".join(value) if isinstance(value, list) else value
+def _made_safe(kind: str, text: Any) -> str | None:
     if not isinstance(text, str):
         return None
+    if kind == "text/plain":
+        return tame(text)
+    if kind in PICTURES:  # exports write it into their HTML as it is
+        return text if _BASE64.fullmatch(text) else None
     if kind == "text/html":
         return clean(text)
     if kind == "text/latex":
         return None if _LATEX_ACTS.search(text) else text
     if kind == "text/markdown":
-        # Markdown may hold HTML, and a trusted page does not clean it.
-        return _SCRIPT_URL.sub("", text.replace("<", "&lt;"))
+        # Markdown may hold HTML, and a trusted page does not clean it. Its links have too many
+        # ways to be written for any of them to be judged, so all are text.
+        text = re.sub(r"&(?=#|\w+;)", "&amp;", text).replace("<", "&lt;")
+        return _inert(re.sub(r"\](?=[(:\[])", f"]{_BREAK}", text))
     if kind == "image/svg+xml":
         encoded = base64.b64encode(text.encode()).decode()
         return f'<img src="data:image/svg+xml;base64,{encoded}">'
@@ -76,13 +88,41 @@ def clean(html: str) -> str | None:
         return None
 
     def allowed(tag: str, attribute: str, value: str) -> str | None:
-        if attribute == "src" and not value.startswith("data:image/"):
-            return None
+        # A picture is in the page already; a link leads to another site, and not to this server.
+        if attribute in ("src", "href", "cite"):
+            starts = ("data:image/",) if tag == "img" else ("http://", "https://", "mailto:")
+            return value if value.lower().startswith(starts) else None
         return value
 
-    return nh3.clean(
-        html, attribute_filter=allowed, url_schemes={"http", "https", "mailto", "data"}
+    return _inert(
+        nh3.clean(
+            html,
+            tags=nh3.ALLOWED_TAGS - {"wbr"},  # MathJax reads over it
+            attribute_filter=allowed,
+            url_schemes={"http", "https", "mailto", "data"},
+        )
     )
+
+
+def _inert(text: str) -> str:
+    """Return text whose formulas, which a page typesets wherever they stand, only show."""
+    return _LATEX_ACTS.sub(lambda found: f"\\{_BREAK}", text)
+
+
+def sizes(metadata: Any) -> dict[str, dict[str, float]]:
+    """Return the sizes of pictures; what else metadata may say changes how a page treats them."""
+    if not isinstance(metadata, Mapping):
+        return {}
+    found = {
+        kind: {
+            name: value
+            for name, value in told.items()
+            if name in ("width", "height") and type(value) in (int, float)
+        }
+        for kind, told in metadata.items()
+        if kind in PICTURES and isinstance(told, Mapping)
+    }
+    return {kind: told for kind, told in found.items() if told}
 
 
 class Shower:
@@ -120,7 +160,7 @@ class Shower:
         stream = sys.stderr if is_error else sys.stdout
         if self._prefix:
             text = "".join(f"{self._prefix}{line}" for line in text.splitlines(keepends=True))
-        stream.write(text[: SHOW + 1])
+        stream.write((text if self._trust else tame(text))[: SHOW + 1])
         if self._shown > SHOW:
             sys.stderr.write(f"\n[more than {SHOW >> 20} MB of text: the rest is not shown]\n")
         stream.flush()
@@ -156,18 +196,16 @@ def publish(
         sys.stdout.write(f"{data.get('text/plain', '')}\n")
         return
     metadata = content.get("metadata")
-    metadata = metadata if isinstance(metadata, Mapping) else {}
     transient = {}
     display_id = (content.get("transient") or {}).get("display_id")
     if isinstance(display_id, str):
         transient = {"display_id": f"vastnb-{display_id[:100]}"}
     shell.display_pub.publish(
         data=data,
-        # Sizes of pictures; what else it may say changes how a page treats an output.
-        metadata={k: v for k, v in metadata.items() if trust or str(k).startswith("image/")},
+        metadata=dict(metadata) if trust and isinstance(metadata, Mapping) else sizes(metadata),
         transient=transient,
         update=update,
     )
 
 
-__all__ = ["Shower", "clean", "publish", "safe"]
+__all__ = ["Shower", "clean", "publish", "safe", "sizes"]

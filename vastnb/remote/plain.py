@@ -22,12 +22,15 @@ from vastnb.remote.session import Call, Session
 
 RESUME_FROM: Final = 1 << 20
 """Bytes of a file from which it is worth going on with a piece."""
+STALL: Final = 300.0
+"""Seconds without a byte after which a connection is given up; sums of large files take minutes."""
 _BLOCK: Final = 1 << 18
 
 # Each line announces a file, and its bytes follow. `head` takes no byte more than it is told, but
 # reads little at a time, so the largest file comes last, up to the stream's end.
 _RECEIVE: Final = r"""
 while IFS=: read -r from length last mode when sum piece name; do
+name=${name%/}
 [ "$from" = 0 ] && : >"$piece"
 if [ "$last" = 1 ]; then cat >>"$piece"; else head -c "$length" >>"$piece"; fi || exit 3
 [ "$(wc -c <"$piece")" -eq $((from+length)) ] || exit 4
@@ -39,6 +42,7 @@ done
 """
 _SEND: Final = r"""
 while IFS=: read -r from length name; do
+name=${name%/}
 printf 'file %s\n' "$length"
 if [ "$from" = 0 ]; then head -c "$length" -- "./$name"
 else tail -c +$((from+1)) -- "./$name" | head -c "$length"; fi
@@ -70,6 +74,7 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
     listed = b"".join(one.encode(errors="surrogateescape") + b"\0" for one in places)
     session.fetch("xargs -0 mkdir -p --", listed, timeout=120)
     call = session.call(f"cd -- {shlex.quote(ends.remote)} || exit 3\n{_RECEIVE}", stdin=True)
+    watchdog = session.watch(call, STALL)
     try:
         call.head()
         assert call.process.stdin is not None
@@ -86,11 +91,13 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
             total = _sum(path) if begun else "-"
             mode = f"{path.stat().st_mode & 0o777:o}"
             last = int(name == ordered[-1][0])
-            head = f"{begun}:{stamp[0] - begun}:{last}:{mode}:{stamp[1]}:{total}:{pieces[name]}"
-            line = f"{head}:{named[name]}\n".encode(errors="surrogateescape")
+            head = f"{begun}:{stamp[0] - begun}:{last}:{mode}:{stamp[1]}:{total}:./{pieces[name]}"
+            # Without the slash, `read` would take a colon that ends a name for the field's end.
+            line = f"{head}:./{named[name]}/\n".encode(errors="surrogateescape")
             call.process.stdin.write(line)
             for size in _pour(path, begun, stamp[0] - begun, call.process.stdin):
                 done += size
+                watchdog.touch()
                 progress(done)
         call.process.stdin.close()
         said = call.process.stderr.read() if call.process.stderr else b""
@@ -102,6 +109,8 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
     except BaseException:
         call.close()
         raise
+    finally:
+        watchdog.cancel()
     call.close()
     if code:
         raise _failure(session, call, code, said)
@@ -117,10 +126,11 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
             continue
         begun[name] = piece.stat().st_size if piece.exists() and stamp[0] >= RESUME_FROM else 0
         begun[name] = begun[name] if begun[name] <= stamp[0] else 0
-        asked.append(f"{begun[name]}:{stamp[0] - begun[name]}:{name}\n")
+        asked.append(f"{begun[name]}:{stamp[0] - begun[name]}:{name}/\n")
     done = what.size - sum(what.files[name][0] for name in begun)
     script = _SEND.replace("NONCE", nonce)
     call = session.call(f"cd -- {shlex.quote(ends.remote)} || exit 3\n{script}", stdin=True)
+    watchdog = session.watch(call, STALL)
     try:
         call.head()
         stdin, stdout = call.process.stdin, call.process.stdout
@@ -134,6 +144,7 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
             done += start
             for size in _take(stdout, piece, start, stamp, nonce):
                 done += size
+                watchdog.touch()
                 progress(done)
             piece.replace(ends.local / (ends.name or name))
         code = call.process.wait()
@@ -150,6 +161,8 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
     except BaseException:
         call.close()
         raise
+    finally:
+        watchdog.cancel()
     call.close()
     if code:
         raise _failure(session, call, code, b"")

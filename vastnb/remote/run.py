@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -127,8 +128,8 @@ def run(
     timed_out = False
     try:
         try:
-            reader.wait_for_begin()
-            timed_out = reader.read(None if timeout is None else time.monotonic() + timeout)
+            until = None if timeout is None else time.monotonic() + timeout
+            timed_out = not reader.wait_for_begin(until) or reader.read(until)
             if timed_out:
                 _end(session, reader)
         except KeyboardInterrupt:
@@ -137,7 +138,7 @@ def run(
     finally:
         reader.finish()
         code = call.close()
-    if call.pid is None:
+    if call.pid is None and not timed_out:
         # Nothing has run, so it may be sent again, once.
         if not session.dropped():
             raise session.lost(
@@ -146,9 +147,15 @@ def run(
         session.open()
         return _again(session, command, check, cwd, input, timeout, show, stop)
     if timed_out:
+        became = (
+            "was ended there"
+            if call.pid is not None
+            else "has not begun there: the machine answers, and runs nothing. If it begins after "
+            "all, it runs unheard"
+        )
         raise WaitTimeout(
-            f"The command took longer than {timeout:g} s on instance {session.instance_id} and was "
-            "ended there. The machine bills on."
+            f"The command took longer than {timeout:g} s on instance {session.instance_id} and "
+            f"{became}. The machine bills on."
         )
     if code < 0 or (code == 255 and session.dropped()):
         raise session.lost(
@@ -167,7 +174,7 @@ def run(
     if check and code:
         error = CommandFailed(
             f"The command ended with code {code} on instance {session.instance_id}: "
-            f"{result.err.strip()[-300:] or result.out.strip()[-300:] or 'it said nothing'}",
+            f"{tame(result.err.strip()[-300:] or result.out.strip()[-300:]) or 'it said nothing'}",
             instance_id=session.instance_id,
         )
         error.result = result
@@ -208,7 +215,7 @@ def _end(session: Session, reader: _Reader, *, gently: bool = False) -> None:
         raise
 
 
-class _Tail:
+class Tail:
     """The last bytes of a stream."""
 
     def __init__(self) -> None:
@@ -217,6 +224,7 @@ class _Tail:
         self.left_out = 0
 
     def add(self, part: bytes) -> None:
+        """Keep a part, and leave out what is too old for it."""
         self._parts.append(part)
         self._size += len(part)
         while self._size - len(self._parts[0]) >= KEEP:
@@ -226,6 +234,7 @@ class _Tail:
 
     @property
     def value(self) -> bytes:
+        """What is kept."""
         return b"".join(self._parts)
 
 
@@ -241,7 +250,7 @@ class _Reader:
     ) -> None:
         self.call = call
         self._interrupt = interrupt
-        self.output, self.errors = _Tail(), _Tail()
+        self.output, self.errors = Tail(), Tail()
         self._show = show
         self._shown = 0
         self._quiet = False
@@ -287,12 +296,15 @@ class _Reader:
             return True
         return False
 
-    def wait_for_begin(self) -> None:
-        """Wait until the command has begun, or cannot."""
+    def wait_for_begin(self, until: float | None = None) -> bool:
+        """Wait until the command has begun, or cannot; return whether it was before `until`."""
         while not self.begun.wait(0.25):
+            if until is not None and time.monotonic() >= until:
+                return False
             if self._interrupt is not None and self._interrupt.is_set():
                 self._interrupt = None
                 raise KeyboardInterrupt
+        return True
 
     def finish(self) -> None:
         """Let the threads end, whatever they wait for."""
@@ -363,10 +375,19 @@ def _shower(show: bool | Show) -> Show | None:
     return _to_cell if show else None
 
 
+_MOVES: Final = re.compile(r"\x1b(?!\[[0-9;]*[mABCDGHJK])|[\x80-\x9f]")
+"""Control sequences of a terminal other than colours and the movements of progress bars."""
+
+
+def tame(text: str) -> str:
+    """Return a stranger's text without what acts on a terminal: its clipboard, title, answers."""
+    return _MOVES.sub("\N{SYMBOL FOR ESCAPE}", text)
+
+
 def _to_cell(text: str, is_error: bool) -> None:
     stream = sys.stderr if is_error else sys.stdout
-    stream.write(text)
+    stream.write(tame(text))
     stream.flush()
 
 
-__all__ = ["KEEP", "SHOW", "Result", "Show", "run"]
+__all__ = ["KEEP", "SHOW", "Result", "Show", "Tail", "run", "tame"]

@@ -28,6 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from vastnb.api.text import plain
 from vastnb.errors import ConnectionLost, RemoteError
 from vastnb.remote import ssh
 from vastnb.remote.ssh import Target
@@ -104,6 +105,47 @@ class Forward:
         return f"{self.local}:{self.remote}"
 
 
+class Watchdog:
+    """Calls a function once nothing has happened for some time.
+
+    Parameters
+    ----------
+    give_up : callable
+        What to call.
+    seconds : float
+        After how long.
+    """
+
+    def __init__(self, give_up: Callable[[], None], seconds: float) -> None:
+        self._give_up, self._seconds = give_up, seconds
+        self._over = False
+        self.touch()
+        self._arm(seconds)
+
+    def touch(self) -> None:
+        """Note that something has happened."""
+        self._last = time.monotonic()
+
+    def cancel(self) -> None:
+        """Call nothing any more."""
+        self._over = True
+        self._timer.cancel()
+
+    def _arm(self, seconds: float) -> None:
+        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._look)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _look(self) -> None:
+        left = self._last + self._seconds - time.monotonic()
+        if self._over:
+            return
+        if left > 0:
+            self._arm(left)
+        else:
+            self._give_up()
+
+
 @dataclass
 class Call:
     """One command under way on the machine."""
@@ -150,15 +192,22 @@ class Call:
             self.process.kill()
         return _rest(self.process.stderr)
 
+    def _close_ends(self) -> None:
+        for end in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if end is not None:
+                with contextlib.suppress(OSError, ValueError):  # a thread may close it, too
+                    end.close()
+
     def close(self) -> int:
         """End the local side, if it has not ended; return its code."""
         process = self.process
         if process.poll() is None:
             process.kill()
-        for end in (process.stdin, process.stdout, process.stderr):
-            if end is not None:
-                with contextlib.suppress(OSError, ValueError):  # a thread may close it, too
-                    end.close()
+        # The master holds the other ends until the machine is done: a thread that reads may block
+        # a close until then.
+        closing = threading.Thread(target=self._close_ends, daemon=True)
+        closing.start()
+        closing.join(1)
         code = process.wait()
         self.release()
         return code
@@ -209,7 +258,9 @@ class Session:
         self.generation = 0
         # Not bound to the session, or it would never be collected.
         self._holder: list[subprocess.Popen[bytes]] = []
-        self._end = weakref.finalize(self, _end, self._place, self._forwards, self._holder)
+        self._end = weakref.finalize(
+            self, _end, os.getpid(), self._place, self._forwards, self._holder
+        )
 
     # -- the connection ----------------------------------------------------------------------
 
@@ -318,8 +369,8 @@ class Session:
             return said or ("no answer in time" if late else "the connection broke")
         shell = told.get("shell") or "sh"
         self._facts = Facts(
-            home=told.get("home", "/root"),
-            workspace=told.get("workspace", "/workspace"),
+            home=_absolute(told.get("home"), "/root"),
+            workspace=_absolute(told.get("workspace"), "/workspace"),
             shell=shell,
             rsync=bool(told.get("rsync")),
             container=told.get("container") == "yes" and shell.endswith("bash"),
@@ -487,9 +538,7 @@ class Session:
         """
         for last in (False, True):
             call = self.call(script, stdin=True, urgent=urgent)
-            watchdog = threading.Timer(timeout, call.process.kill)
-            watchdog.daemon = True
-            watchdog.start()
+            watchdog = self.watch(call, timeout)
             begun = False
             out, err = b"", b""
             try:
@@ -509,11 +558,23 @@ class Session:
                     continue
                 raise self.lost("Nothing that was asked there is under way.")
             raise RemoteError(
-                f"Instance {self.instance_id}: {err.decode(errors='replace').strip()[-500:]} "
+                f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
                 f"(exit code {code}). {self._about()}",
                 instance_id=self.instance_id,
             )
         raise AssertionError
+
+    def watch(self, call: Call, seconds: float) -> Watchdog:
+        """End a call, and the connection, when nothing has come of it for so long."""
+        master = self._process
+
+        def give_up() -> None:
+            call.process.kill()
+            # It holds the call's pipes until the machine is done, which may be never.
+            if self._multiplex and master is not None:
+                master.kill()
+
+        return Watchdog(give_up, seconds)
 
     def alive(self, pid: int) -> bool:
         """Ask the machine whether a process lives."""
@@ -554,7 +615,8 @@ class Session:
                 _stop(previous)
             line = ssh.rider(self._target, None)
             self._forwards[one] = subprocess.Popen(
-                [*line[:-1], "-N", "-L", str(one), line[-1]],
+                [line[0], "-o", "ClearAllForwardings=no", *line[1:-1],
+                 "-N", "-L", str(one), line[-1]],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip
@@ -587,6 +649,10 @@ class Session:
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 255, b"", b"no answer in time")
+
+
+def _absolute(told: str | None, usual: str) -> str:
+    return told if told is not None and told.startswith("/") else usual
 
 
 def _short() -> str | None:
@@ -640,7 +706,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def _end(place: Path, forwards: dict[Forward, Any], holder: list[subprocess.Popen[bytes]]) -> None:
+def _end(
+    owner: int, place: Path, forwards: dict[Forward, Any], holder: list[subprocess.Popen[bytes]]
+) -> None:
+    if os.getpid() != owner:  # a fork ends, and the connection is not its own
+        return
     for process in [*holder, *(one for one in forwards.values() if one is not None)]:
         _stop(process)
     shutil.rmtree(place, ignore_errors=True)
@@ -667,4 +737,4 @@ def uninterrupted() -> Iterator[None]:
         before(*held[0])
 
 
-__all__ = ["Call", "Facts", "Forward", "Session", "uninterrupted"]
+__all__ = ["Call", "Facts", "Forward", "Session", "Watchdog", "uninterrupted"]

@@ -77,13 +77,14 @@ def options(target: Target) -> list[str]:
     interval, missed = ALIVE
     settings = {
         "BatchMode": "yes",  # nobody could answer a question
-        "ClearAllForwardings": "no",
+        "ClearAllForwardings": "yes",  # what the configuration forwards is for the user's own
         "ConnectTimeout": CONNECT,
         "ControlMaster": "no",
         "ControlPath": "none",
         "ControlPersist": "no",
         "ForwardAgent": "no",  # the host of the machine could use the agent
         "ForwardX11": "no",
+        "GSSAPIDelegateCredentials": "no",
         "GlobalKnownHostsFile": os.devnull,
         "HostKeyAlias": target.alias,
         "LogLevel": "ERROR",
@@ -94,6 +95,7 @@ def options(target: Target) -> list[str]:
         "ServerAliveInterval": interval,
         "StreamLocalBindUnlink": "yes",
         "StrictHostKeyChecking": "accept-new",
+        "Tunnel": "no",
         "UpdateHostKeys": "no",
         "UserKnownHostsFile": f'"{target.known_hosts}"',
         "VerifyHostKeyDNS": "no",

@@ -147,7 +147,8 @@ class OnMachine:
         target : path, optional
             Where; by default here, under the same name.
         **options
-            As for `upload`; files of git are not looked at.
+            As for `upload`; .gitignore is not heeded. ``.git`` and ``__pycache__`` are always left
+            out: what a machine puts there would run on this computer.
         """
         from vastnb.remote.box import copy
 

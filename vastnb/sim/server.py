@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import socket
 import threading
 import weakref
@@ -217,6 +218,9 @@ class Server:
             credit=credit,
             ssh_key=ssh_key,
             trouble=trouble,
+            # With doors, an account opens machines that run commands as this user: who else has an
+            # account on this computer must not be able to work its key out from the seed.
+            key=f"simulated{secrets.token_hex(32)}"[:64] if doors else None,
         )
         if payloads:
             plant(self.world)

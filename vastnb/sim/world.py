@@ -67,6 +67,8 @@ class World:
         Whether the first account has an SSH key.
     trouble : float
         Share of instances that come to grief in one of the ways the real ones do.
+    key : str, optional
+        The first account's API key; by default one that follows from the seed.
 
     Attributes
     ----------
@@ -96,6 +98,7 @@ class World:
         credit: float = FIRST_CREDIT,
         ssh_key: bool = True,
         trouble: float = 0.0,
+        key: str | None = None,
     ) -> None:
         self.seed = seed
         self.speed = speed
@@ -120,7 +123,7 @@ class World:
         self.logs_asked = 0
         self.templates = public(self.start, payloads=False)
         self.fleet = Fleet(self.market, seed=seed, start=self.start, trouble=trouble)
-        self.account = self.add_account(credit=credit)
+        self.account = self.add_account(credit=credit, key=key)
         if ssh_key:
             now = datetime.fromtimestamp(self.start, UTC).isoformat()
             self.account.add_ssh_key(FIRST_SSH_KEY, now)

@@ -181,8 +181,9 @@ def _may_exist(case: Case) -> str:
     if case.seen.maybe:
         named = ", ".join(map(str, case.seen.maybe))
         text += (
-            f" It may be instance {named}, which shows no marker and began after the request; if "
-            "so, client.destroy_instance(id) ends it."
+            f" It may be instance {named}, which shows no marker and began after the request. If "
+            "it is yours, client.destroy_instance(id) ends it. If somebody else rented it, or you "
+            f"did by other means, client.reconcile(not_mine=[{named}]) says so, and creates go on."
         )
     return text
 

@@ -59,6 +59,8 @@ class Entry:
         Dollars that were left for it at `priced_at`; None if it has no budget.
     priced_at : float or None
         Up to when it is known what it has cost, seconds since the epoch.
+    not_its : str
+        Ids of machines that the user has said are not its own, with commas between them.
     """
 
     marker: str
@@ -84,6 +86,7 @@ class Entry:
     image: str = ""
     budget: float | None = None
     priced_at: float | None = None
+    not_its: str = ""
 
     @property
     def is_confirmed(self) -> bool:

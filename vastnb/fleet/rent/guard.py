@@ -32,7 +32,15 @@ from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words, repriced
 from vastnb.fleet.rent.journal import CONFIRMED, FOUND, Entry
-from vastnb.fleet.rent.obligations import NEGLECTED, Holder, due_at, is_sought, match, obligation
+from vastnb.fleet.rent.obligations import (
+    NEGLECTED,
+    Holder,
+    due_at,
+    is_sought,
+    match,
+    may_come_late,
+    obligation,
+)
 from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, Sightings, State
 from vastnb.fleet.rent.settle import Case, Settler
 
@@ -65,16 +73,20 @@ Tell = Callable[[str, int, bool], object]
 """Told in words what happened, of which machine, and whether it is bad."""
 
 
-class Strange(NamedTuple):
-    """A row of another key, and when to look next whether its machine is this account's."""
+class Awaited(NamedTuple):
+    """A row whose machine may appear, and when to look next whether it has.
 
-    look_at: float = -math.inf
+    One of another key, whose machine may be this account's; or an attempt that was called absent.
+    """
+
+    entry: Entry
+    look_at: float
     """Steady seconds."""
     pause: float = REREAD
 
-    def later(self, now: float) -> Strange:
+    def later(self, now: float) -> Awaited:
         """Return it after a list that did not show its machine."""
-        return Strange(now + self.pause, min(NEGLECTED, 2 * self.pause))
+        return Awaited(self.entry, now + self.pause, min(NEGLECTED, 2 * self.pause))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +227,7 @@ class Guard:
         self._ended: set[int] = set()
         self._read_at = -math.inf
         self._asked = False
-        self._strange: dict[str, Strange] = {}
+        self._awaited: dict[str, Awaited] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -231,7 +243,13 @@ class Guard:
                 self._charges.pop(marker, None)
             if not closed:
                 self._charges.update({one.marker: self._lasting(one) for one in found})
-        if found:
+        absent = [one for one in attempts if one.state is State.ABSENT]
+        for one in absent:
+            entry = one if isinstance(one, Entry) else one.entry
+            if entry is not None:
+                later = Awaited(entry, self._sender.clock.steady() + REREAD, 2 * REREAD)
+                self._awaited.setdefault(entry.marker, later)
+        if found or absent:
             self._start()
         ending = [one for one in found if not one.open]
         if ending and closed and self.outlasted:  # while it was being rented
@@ -253,7 +271,7 @@ class Guard:
         found: list[Entry] = []
         others: dict[str, Entry] = {}
         for entry, holder in owed(sender):
-            if holder is Holder.OTHER:
+            if holder is Holder.OTHER or entry.state is State.ABSENT:
                 others[entry.marker] = entry
             elif holder is Holder.HERE:
                 found.append(entry)
@@ -261,17 +279,34 @@ class Guard:
                 found.append(mine)
         self.arm(found)
         # One list proves nothing: it may be empty, or its machine too new. Later ones are rarer.
-        strange = self._strange = {one: self._strange.get(one, Strange()) for one in others}
-        if strange:
+        were, first = self._awaited, self._read_at
+        awaited = self._awaited = {
+            marker: were[marker]._replace(entry=entry)
+            if marker in were
+            else Awaited(entry, first + REREAD * (entry.state is State.ABSENT))
+            for marker, entry in others.items()
+        }
+        if awaited:
             self._start()
-        due = [one for one in strange if strange[one].look_at <= self._read_at]
-        if due:
+        if any(one.look_at <= self._read_at for one in awaited.values()):
             listing = list_instances(sender.call, sender.clock, within=20.0)
-            strange.update({one: strange[one].later(self._read_at) for one in due})
-            found = recognised(sender, [others[one] for one in due], listing)
-            for entry in found:
-                del strange[entry.marker]
-            self.arm(found)
+            for marker, one in tuple(awaited.items()):
+                if one.look_at <= self._read_at:
+                    awaited[marker] = one.later(self._read_at)
+            self.saw(listing)
+
+    def saw(self, listing: Listing) -> None:
+        """Look for the machines that may appear in a list, whoever has asked for it."""
+        self._ours()
+        waiting = [one.entry for one in tuple(self._awaited.values())]
+        for entry in recognised(self._sender, waiting, listing):
+            self._awaited.pop(entry.marker, None)
+            case = Case.of(entry)
+            if case.state is State.ABSENT:
+                self._settler.take(case, listing)
+                if _is_found(case):
+                    self._say(_adopted(case), case.contract or 0, True)
+            self.arm([case])
 
     def take_up_soon(self) -> None:
         """Do so in the background."""
@@ -358,6 +393,7 @@ class Guard:
         with self._changed:
             self._closed = True
             self._charges.clear()
+            self._awaited.clear()
             thread = self._thread
             self._changed.notify_all()
         if thread is not None and thread is not threading.current_thread():
@@ -431,7 +467,7 @@ class Guard:
 
     def _plan(self) -> Plan:
         todo = plan(self._charges.values(), *self._time())
-        return Plan((), SLICE) if todo.wait is None and self._strange else todo
+        return Plan((), SLICE) if todo.wait is None and self._awaited else todo
 
     def _time(self) -> tuple[float, float]:
         now = self._sender.clock.time()
@@ -529,6 +565,8 @@ class Guard:
             listing = list_instances(self._sender.call, self._sender.clock, within=20.0)
         except VastError:
             listing = None
+        if listing is not None:
+            self.saw(listing)
         for one in charges:
             case = one.case
             assert case is not None
@@ -672,7 +710,8 @@ def owed(sender: Sender) -> list[tuple[Entry, Holder]]:
         settler = obligation(entry, holder).settler
         if settler == "who sees it" and not is_sought(entry, holder, now):
             continue
-        if settler not in ("we", "who sees it") or not needs_care(entry):
+        late = may_come_late(entry, holder, now)
+        if settler not in ("we", "who sees it") or not (late or needs_care(entry)):
             continue
         if entry.marker not in busy and not guarded(entry.marker):
             found.append((entry, holder))

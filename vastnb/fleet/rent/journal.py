@@ -53,6 +53,7 @@ _TYPES: Final = {
     "image": "TEXT NOT NULL DEFAULT ''",
     "budget": "REAL",
     "priced_at": "REAL",
+    "not_its": "TEXT NOT NULL DEFAULT ''",
 }
 
 

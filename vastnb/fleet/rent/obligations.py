@@ -26,6 +26,10 @@ NEGLECTED: Final = 900.0
 """Seconds after which what a living process should have done is done for it: its client is closed,
 or it is stopped. A guard that cannot destroy tries again within a third of that."""
 
+LATE_FOR: Final = 3600.0
+"""Seconds for which a machine that was called absent is looked for in the background. The next
+start looks once more, for as long as its row is kept."""
+
 SKEW: Final = 300.0
 """Seconds by which the service's clock and this one may differ."""
 
@@ -144,6 +148,13 @@ def is_neglected(entry: Entry, now: float) -> bool:
     return entry.is_open and now - max(entry.since, entry.updated_at) >= NEGLECTED
 
 
+def may_come_late(entry: Entry, holder: Holder, now: float) -> bool:
+    """Say whether the machine of what was called absent may still appear, and is looked for."""
+    row = obligation(entry, holder)
+    late = entry.state is State.ABSENT and row.settler == "we" and row.at_start == "look"
+    return late and now - entry.updated_at < min(LATE_FOR, row.kept_for)
+
+
 def is_sought(entry: Entry, holder: Holder, now: float) -> bool:
     """Say whether its machine is still looked for: it has not been forgotten."""
     return now - entry.updated_at < obligation(entry, holder).kept_for
@@ -208,6 +219,8 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
         return "not"
     if entry.image and image and image != entry.image:
         return "not"
+    if str(record.get("id")) in entry.not_its.split(","):
+        return "not"
     # An environment that is read, and has no marker, is that of a machine rented by other means,
     # unless everything else speaks for it.
     all_fits = in_time and machine is not None and machine == entry.machine_id
@@ -243,5 +256,6 @@ __all__ = [
     "known_contracts",
     "listed_by",
     "match",
+    "may_come_late",
     "obligation",
 ]

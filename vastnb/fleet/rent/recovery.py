@@ -7,17 +7,17 @@ machine that is past its deadline is destroyed then; its kernel is not there to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vastnb.errors import AuthError, VastError
+from vastnb.errors import AuthError, InvalidRequest, VastError
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words
 from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
-from vastnb.fleet.rent.journal import FOUND, Entry
+from vastnb.fleet.rent.journal import FOUND, Entry, Journal
 from vastnb.fleet.rent.obligations import (
     UNRENTED,
     Holder,
@@ -200,6 +200,31 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
     return Report(tuple(findings), trouble)
 
 
+def disown(journal: Journal, base_url: str, ids: Iterable[int], now: float) -> None:
+    """Write down that machines are not what became of any create that is still unknown.
+
+    Raises
+    ------
+    InvalidRequest
+        If one of them is known to be ours.
+    JournalError
+        If it cannot be written.
+    """
+    ids = sorted(set(ids))
+    rows = journal.entries_at(base_url) if ids else []
+    ours = [str(one) for one in ids if one in known_contracts(rows)]
+    if ours:
+        raise InvalidRequest(
+            f"Instance {', '.join(ours)} was rented by vastnb on this computer: it is yours, and "
+            "bills you. Nothing was changed. client.destroy_instance(id) ends it.",
+            code="is_yours",
+        )
+    for entry in rows:
+        if entry.state in UNSETTLED:
+            both = dict.fromkeys([*filter(None, entry.not_its.split(",")), *map(str, ids)])
+            journal.update(entry, entry.state, not_its=",".join(both), updated_at=now)
+
+
 def _first_list(sender: Sender, budget: float) -> tuple[Listing | None, str]:
     try:
         return list_instances(sender.call, sender.clock, within=budget), ""
@@ -290,7 +315,10 @@ def _elsewhere(entry: Entry) -> Finding:
 
 def _maybe(case: Case) -> str:
     ids = ", ".join(map(str, case.seen.maybe))
-    return ids and f" It may be instance {ids}, which shows no marker and began after the request."
+    return ids and (
+        f" It may be instance {ids}, which shows no marker and began after the request; if it is "
+        f"not yours, client.reconcile(not_mine=[{ids}]) says so."
+    )
 
 
 def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]:
@@ -319,4 +347,4 @@ def _dph(record: Mapping[str, Any] | None, entry: Entry) -> float | None:
     return number(record.get("dph_total"))
 
 
-__all__ = ["Finding", "Report", "needs_settling", "reconcile"]
+__all__ = ["Finding", "Report", "disown", "needs_settling", "reconcile"]

@@ -44,7 +44,7 @@ from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.on_machine import move_command, with_line
 from vastnb.fleet.rent.plan import LIVE
-from vastnb.fleet.rent.recovery import Report, needs_settling, reconcile
+from vastnb.fleet.rent.recovery import Report, disown, needs_settling, reconcile
 from vastnb.fleet.rent.rental import Rental
 from vastnb.fleet.rent.replacement import (
     KEPT,
@@ -166,8 +166,9 @@ class Renter:
         except VastError as error:
             warn(error.message)
 
-    def reconcile(self) -> Report:
+    def reconcile(self, not_mine: Sequence[int] = ()) -> Report:
         """Find out what became of every rental that was left open, and what bills."""
+        disown(self.journal, self.transport.base_url, not_mine, self.transport.clock.time())
         self._begun = True
         report = reconcile(self.sender)
         self._take_up()

@@ -56,7 +56,10 @@ ONE_LIST: Final = 20.0
 """Seconds for one list, with its pages, turns and repetitions."""
 
 ONE_DESTROY: Final = 40.0
-"""Seconds for one request to destroy machines."""
+"""Seconds for one request to destroy a machine."""
+
+ONE_OF_MANY: Final = 10.0
+"""... while others wait behind it: one that hangs must not make them late."""
 
 GATEWAY: Final = "answer lost behind a gateway"
 """The note of an attempt that a gateway answered for the service."""
@@ -200,6 +203,11 @@ class Settler:
         settler = Settler(self._call, Steady(self._clock), self._journal)
         settler._settle(cases, budget, first, stays, tick)
 
+    def take(self, case: Case, listing: Listing) -> None:
+        """Do what a list that was asked for anyway says about a case."""
+        self._show([case], listing)
+        self._act([case], math.inf, stays=True, once=True)
+
     def turn(self, cases: Sequence[Case]) -> None:
         """Do what is due about cases once: one list, and what follows.
 
@@ -288,8 +296,8 @@ class Settler:
     def destroy_all(self, cases: Sequence[Case]) -> None:
         """Ask for the machines of several cases to be destroyed, with as few requests as possible.
 
-        Where the service does not take several at once, or not these, each is asked for by itself.
-        An answer that is lost changes nothing: whatever is still listed is asked for again.
+        Where the service does not take several at once, or not these, or its answer is lost, each
+        is asked for by itself. Whatever is still listed is asked for again.
 
         Parameters
         ----------
@@ -307,7 +315,7 @@ class Settler:
             some = cases[first : first + BULK]
             if not self._delete_at_once(some):
                 for case in some:
-                    self._delete(case)
+                    self._delete(case, ONE_OF_MANY)
             for case in some:
                 case.since, case.seen = self._clock.time(), Sightings()
 
@@ -326,18 +334,15 @@ class Settler:
     # -- in private --------------------------------------------------------------------------
 
     def _delete_at_once(self, cases: Sequence[Case]) -> bool:
-        """Send one request for all; False if the service does not take it."""
+        """Send one request for all; False if the service is not known to have taken it."""
         ids = [case.contract for case in cases]
         try:
             answer = self._call(
-                "destroy_instances", body={"instance_ids": ids}, max_wait=ONE_DESTROY
+                "destroy_instances", body={"instance_ids": ids}, max_wait=ONE_OF_MANY
             )
-        except (InvalidRequest, AuthError):
-            return False  # one of them may be gone already, or the key may do this one by one only
-        except VastError as error:
-            for case in cases:
-                case.error = _trouble("destroying it", error)
-            return True
+        except VastError:
+            # One of them may be gone already, or hang, or the key may do this one by one only.
+            return False
         if isinstance(answer.data, Mapping) and answer.data.get("success") is False:
             return False
         for case in cases:
@@ -430,15 +435,13 @@ class Settler:
             and type(row.get("id")) is int
         ]
 
-    def _delete(self, case: Case) -> None:
+    def _delete(self, case: Case, within: float = ONE_DESTROY) -> None:
         number = case.contract or 0
         if number not in case.destroyed:
             case.destroyed.append(number)
         case.refusal = None
         try:
-            answer = self._call(
-                "destroy_instance", path={"id": number}, body={}, max_wait=ONE_DESTROY
-            )
+            answer = self._call("destroy_instance", path={"id": number}, body={}, max_wait=within)
         except InvalidRequest as error:
             if error.status == 404:
                 # There is no such machine: not any more, or it is too new to be shown.

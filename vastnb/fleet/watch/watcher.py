@@ -75,6 +75,11 @@ class Watcher(Audience):
         marker says so.
     chance : callable, optional
         Random numbers from 0 to 1.
+
+    Attributes
+    ----------
+    also : callable
+        Told of every list that comes in, whoever has asked for it.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Watcher(Audience):
         chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__()
+        self.also: Callable[[Listing], object] = lambda listing: None
         self._asking = Asking(call, clock, local=local)
         self._clock = clock
         self._deadline_of = deadline_of
@@ -318,6 +324,7 @@ class Watcher(Audience):
         looked: bool = False,
     ) -> None:
         """Take a list in, and tell of it."""
+        self.also(listing)
         deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
         known = self._known_in([int(record["id"]) for record in listing.records])
         with self._taking:

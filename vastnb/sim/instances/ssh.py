@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -109,7 +110,10 @@ class Machine:
         groups = set(self.groups)
         for file in kept:
             with contextlib.suppress(OSError, ValueError):
-                groups.add(int(file.read_text()))
+                group, began = int(file.read_text()), file.with_name("began")
+                # Its number may be another process's by now: a signal must not reach that one.
+                if group > 1 and _began(group) == began.read_text().strip():
+                    groups.add(group)
                 file.unlink()
         for file in self.home.glob(".vastnb/kernels/*/place"):
             place = Path(file.read_text().strip())
@@ -119,6 +123,15 @@ class Machine:
             with contextlib.suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
         self.groups.clear()
+
+
+def _began(pid: int) -> str:
+    """Return when a process began, as the machines note it (`vastnb.remote.session.BEGAN`)."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        return stat.read_text().rpartition(")")[2].split()[19]
+    line = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
 
 
 class _Login(asyncssh.SSHServer):
