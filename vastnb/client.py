@@ -2,6 +2,8 @@
 
 A verb becomes a call in `vastnb.api` (cached, paced, retried), and its JSON becomes a frame in
 `vastnb.market`.
+
+It is long because each verb is explained where it is called; two thirds of it are docstrings.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The service answers a wrong key with 404, an offer that is gone with 404, 410 or
 deprecated address with 410 or even 200: the status alone decides little. `judge` takes one reply
 (or the failure to get one) and returns one of five verdicts; what is then done about it is
 decided in `vastnb.api.retry`.
+
+It is long because every form of a refusal, and every shape of an answer, is decided here alone.
 """
 
 from __future__ import annotations

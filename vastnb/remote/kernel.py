@@ -4,6 +4,8 @@ Its sockets are brought here through the session, as Unix sockets in a directory
 to with Jupyter's own protocol (`jupyter_client.session`). The kernel belongs to no connection: one
 that breaks loses what the running cell printed meanwhile, and nothing else. After a cut the sockets
 are made anew, so no message of before can be taken for one of after.
+
+It is long because finding, starting, speaking to and ending a kernel share one set of sockets.
 """
 
 from __future__ import annotations

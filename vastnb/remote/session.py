@@ -5,6 +5,8 @@ standard input until it ends: when this process dies, however it dies, the input
 connection with it. Calls ride on it as processes of their own, in sessions of their own, so that a
 Ctrl-C in the notebook reaches Python and not them. Each call first prints a nonce and its process
 id: before that line nothing ran, after it the command can be signalled.
+
+It is long because a connection has one owner: opening, sharing, watching and dropping it.
 """
 
 from __future__ import annotations

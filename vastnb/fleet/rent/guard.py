@@ -9,6 +9,8 @@ list of instances then serves everything else.
 What is owed stands in the journal (`vastnb.fleet.rent.obligations`). The thread reads it before it
 acts, so that another kernel may move a deadline, and now and then, for what a dead kernel has left.
 It belongs to the process that made it: a fork has none, and guards nothing of its parent's.
+
+It is long because its thread has one owner: what is due, doing it, and saying it stay together.
 """
 
 from __future__ import annotations

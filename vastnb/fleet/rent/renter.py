@@ -4,6 +4,8 @@ A `Renter` turns what a user asks for into a `Rental` (checked, with candidates)
 what was rented to the caller's own maker of handles. It holds what one client's rentals share: the
 journal, the sender, the guard, what is known of the account, and what each machine was rented for.
 Its first use settles what an earlier kernel has left open.
+
+It is long because it is the one place where verbs about money begin; each is a few lines of work.
 """
 
 from __future__ import annotations
