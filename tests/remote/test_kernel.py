@@ -18,6 +18,7 @@ import pytest
 
 from vastnb.errors import (
     CellFailed,
+    CommandFailed,
     ConnectionLost,
     InvalidRequest,
     KernelDied,
@@ -218,6 +219,22 @@ def test_pickles_of_a_machine_are_not_opened_unless_it_is_trusted(
     kernel.trust = True
     kernel.pull(["evil"])
     assert proof.exists()
+
+
+def test_errors_of_a_machine_move_no_terminal(
+    session: Session, start: Callable[..., RemoteKernel]
+) -> None:
+    with pytest.raises(CellFailed) as failed:
+        start(session).execute(r"raise ValueError('\x1b]52;c;cm0=\x07')")
+    told = "".join(failed.value._render_traceback_())
+    assert "\x1b]" not in told
+    assert "\x1b[" in told  # its colours stay
+    with pytest.raises(CommandFailed) as ended:
+        run(session, r"printf '\033]52;c;cm0=\007' >&2; exit 1", check=True, show=False)
+    assert "\x1b" not in str(ended.value)
+    with pytest.raises(RemoteError) as refused:
+        session.fetch(r"printf '\033]52;c;cm0=\007' >&2; exit 1")
+    assert "\x1b" not in str(refused.value)
 
 
 def test_a_machine_sets_no_variables_but_those_asked_for(

@@ -96,6 +96,8 @@ def test_at_the_end_there_is_a_receipt(page: Page, market: Server, client: Clien
     (card,) = page.state["machines"]
     assert card["state"] == "gone" and card["receipt"] is not None
     assert page.state["bill"] is None
+    client.watcher.look(at_once=True)
+    assert "notice" not in set(client.watcher.events()["kind"]), "its end surprises nobody"
 
 
 def test_an_alert_is_set_and_ended_or_refused_in_words(client: Client) -> None:

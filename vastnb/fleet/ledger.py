@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from vastnb.fleet.status import MEANINGS
 from vastnb.values import number
 
 DAY: Final = 86_400.0
@@ -62,7 +63,7 @@ def rates_of(record: Mapping[str, Any], state: str) -> Rates:
     return Rates(max(0.0, gpu), max(0.0, disk))
 
 
-_BILLED: Final = frozenset({"running", "unreachable"})
+_BILLED: Final = frozenset(one for one, meaning in MEANINGS.items() if meaning.gpu_billed)
 
 
 def traffic_of(record: Mapping[str, Any]) -> float:

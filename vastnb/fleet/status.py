@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from vastnb.api.text import seconds
 from vastnb.fleet.looks import (
@@ -45,6 +45,7 @@ Advice = Literal[
     "billed for storage",
 ]
 Wanted = Literal["running", "stopped", "gone"]
+Level = Literal["info", "good", "warn", "bad"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 ADVICE: Final[tuple[Advice, ...]] = get_args(Advice)
 TO_DO: Final[dict[Advice, str]] = {
@@ -60,6 +61,65 @@ TO_DO: Final[dict[Advice, str]] = {
     "billed for storage": "Start it, or destroy it to end disk charges",
 }
 """Advice as a sentence; empty where there is nothing to do."""
+
+
+class Meaning(NamedTuple):
+    """What follows from a state, for whoever tells of it, shows it or waits for it.
+
+    Parameters
+    ----------
+    level : {"info", "good", "warn", "bad"}
+        How good or bad the news is, if nobody wanted it so.
+    tone : str
+        How it looks.
+    rank : int
+        Its place among others: trouble first (0), what is over last.
+    alarm : {"warn", "bad"}, optional
+        How loud the notice of it is; None if there is none.
+    words : str
+        How that notice begins.
+    well : bool
+        Whether a notice of something else is over by it.
+    gpu_billed : bool
+        Whether its GPUs are charged.
+    hopeless : tuple of Wanted
+        What it does not get to from here without help.
+    seen_twice : bool
+        Whether it may be a moment's: the list may be older than what was just asked for.
+    """
+
+    level: Level
+    tone: str
+    rank: int = 0
+    alarm: Level | None = None
+    words: str = ""
+    well: bool = False
+    gpu_billed: bool = False
+    hopeless: tuple[Wanted, ...] = ()
+    seen_twice: bool = False
+
+
+_NEVER_RUNS: Final[tuple[Wanted, ...]] = ("running",)
+
+MEANINGS: Final[dict[State, Meaning]] = {
+    "starting": Meaning("info", "busy", 1),
+    "running": Meaning("good", "good", 2, well=True, gpu_billed=True),
+    "stuck": Meaning("warn", "warn", alarm="warn", words="Stuck", hopeless=_NEVER_RUNS),
+    "failed": Meaning("bad", "bad", alarm="bad", words="Failed", hopeless=_NEVER_RUNS),
+    "outbid": Meaning("warn", "bad", alarm="warn", words="Outbid", hopeless=_NEVER_RUNS),
+    "stopped": Meaning("info", "off", 3, well=True, hopeless=_NEVER_RUNS, seen_twice=True),
+    "offline": Meaning("warn", "warn", hopeless=_NEVER_RUNS, seen_twice=True),
+    "unreachable": Meaning(
+        "warn",
+        "bad",
+        alarm="bad",
+        words="Running and billed, but unreachable",
+        gpu_billed=True,
+        hopeless=_NEVER_RUNS,
+    ),
+    "gone": Meaning("warn", "gone", 4, well=True, hopeless=("running", "stopped")),
+}
+"""The one table of verdicts: a new state is a row here, and a case in `judge`."""
 
 NO_ANSWER: Final = 300.0
 """Seconds after which a machine that has not begun to load is stuck; loading begins in seconds."""
@@ -375,10 +435,13 @@ def _meant_to_stop(
 
 __all__ = [
     "ADVICE",
+    "MEANINGS",
     "STATES",
     "TO_DO",
     "Advice",
     "History",
+    "Level",
+    "Meaning",
     "Seen",
     "State",
     "Verdict",

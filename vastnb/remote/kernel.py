@@ -32,7 +32,7 @@ from vastnb.errors import (
 from vastnb.remote import values
 from vastnb.remote.launch import INSTALL, LAUNCHER, START, filled
 from vastnb.remote.outputs import Shower
-from vastnb.remote.run import run
+from vastnb.remote.run import run, tame
 from vastnb.remote.session import Forward, Session
 
 Show = Callable[[str, Mapping[str, Any]], None]
@@ -398,13 +398,16 @@ class RemoteKernel:
         return WaitTimeout(words) if timed_out else KeyboardInterrupt(words)
 
     def _failed(self, reply: Mapping[str, Any]) -> CellFailed:
-        name, value = str(reply.get("ename", "aborted")), str(reply.get("evalue", ""))
+        name, value = (
+            tame(str(reply.get(part, usual)))
+            for part, usual in (("ename", "aborted"), ("evalue", ""))
+        )
         error = CellFailed(
             f"{name} on instance {self.session.instance_id}: {value[:2000]}",
             instance_id=self.session.instance_id,
         )
         error.name, error.value = name, value
-        error.traceback = tuple(str(line) for line in reply.get("traceback") or ())
+        error.traceback = tuple(tame(str(line)) for line in reply.get("traceback") or ())
         return error
 
     def interrupt(self) -> None:
@@ -591,7 +594,7 @@ class _Interrupted(KeyboardInterrupt):
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("interrupted on the machine")
-        self._lines = [str(line) for line in lines]
+        self._lines = [tame(str(line)) for line in lines]
 
     def _render_traceback_(self) -> list[str]:
         return self._lines

@@ -174,7 +174,7 @@ def run(
     if check and code:
         error = CommandFailed(
             f"The command ended with code {code} on instance {session.instance_id}: "
-            f"{result.err.strip()[-300:] or result.out.strip()[-300:] or 'it said nothing'}",
+            f"{tame(result.err.strip()[-300:] or result.out.strip()[-300:]) or 'it said nothing'}",
             instance_id=session.instance_id,
         )
         error.result = result

@@ -28,6 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from vastnb.api.text import plain
 from vastnb.errors import ConnectionLost, RemoteError
 from vastnb.remote import ssh
 from vastnb.remote.ssh import Target
@@ -557,7 +558,7 @@ class Session:
                     continue
                 raise self.lost("Nothing that was asked there is under way.")
             raise RemoteError(
-                f"Instance {self.instance_id}: {err.decode(errors='replace').strip()[-500:]} "
+                f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
                 f"(exit code {code}). {self._about()}",
                 instance_id=self.instance_id,
             )

@@ -10,25 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from vastnb.fleet.status import State, Wanted
+from vastnb.fleet.status import MEANINGS, Level, Wanted
 from vastnb.fleet.watch.picture import Meant, Picture, Watched
 
 Kind = Literal["state", "appeared", "gone", "action", "trouble", "recovered", "notice"]
-Level = Literal["info", "good", "warn", "bad"]
-
-LEVELS: Final[dict[State, Level]] = {
-    "starting": "info",
-    "running": "good",
-    "stuck": "warn",
-    "failed": "bad",
-    "outbid": "warn",
-    "stopped": "info",
-    "offline": "warn",
-    "unreachable": "warn",
-    "gone": "warn",
-}
-"""How good or bad the news is that an instance is in a state, if nobody wanted it so."""
-
 ASKED: Final[dict[Wanted, str]] = {
     "running": "asked to run",
     "stopped": "asked to stop",
@@ -97,7 +82,7 @@ def changes_between(
             found.append(_change(at, one, "appeared", None, "info", text))
         elif was.verdict.state != one.verdict.state:
             wanted = meant[number].then(at) if number in meant else None
-            level = "good" if one.verdict.state == wanted else LEVELS[one.verdict.state]
+            level = "good" if one.verdict.state == wanted else MEANINGS[one.verdict.state].level
             kind: Kind = "gone" if one.verdict.state == "gone" else "state"
             found.append(_change(at, one, kind, was.verdict.state, level, _words(one)))
     return found
@@ -132,7 +117,6 @@ def _words(one: Watched) -> str:
 
 __all__ = [
     "ASKED",
-    "LEVELS",
     "Change",
     "Kind",
     "Level",

@@ -11,8 +11,8 @@ from typing import Final
 
 from vastnb.api.text import seconds
 from vastnb.fleet.rent.journal import Written
-from vastnb.fleet.status import TO_DO, State
-from vastnb.fleet.watch.changes import Change, Level
+from vastnb.fleet.status import MEANINGS, TO_DO, Level
+from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.fleet.watch.picture import Known, Picture, Watched
 from vastnb.values import number
@@ -32,14 +32,6 @@ DEARER: Final = 1.005
 
 Said = tuple[int | None, str]
 """An instance (None: the account) and what was said of it."""
-
-_SAYS: Final[dict[State, tuple[Level, str]]] = {
-    "outbid": ("warn", "Outbid"),
-    "stuck": ("warn", "Stuck"),
-    "failed": ("bad", "Failed"),
-    "unreachable": ("bad", "Running and billed, but unreachable"),
-}
-_WELL: Final[frozenset[State]] = frozenset({"running", "stopped", "gone"})
 
 
 def notices(
@@ -134,7 +126,7 @@ def _well(one: Said, picture: Picture) -> bool:
         return False  # until it is gone, or somebody acts
     if name in ("not destroyed", "given up", "dearer"):
         return not known.present
-    return known.watched.verdict.state in _WELL
+    return MEANINGS[known.watched.verdict.state].well
 
 
 def _about(
@@ -149,8 +141,8 @@ def _about(
         if back or at - (at if ended is None else ended) >= DESTROY_SECONDS:
             yield "not destroyed", "bad", f"Still there: it {verdict.reason}."
         return
-    if verdict.state in _SAYS:
-        level, what = _SAYS[verdict.state]
+    level, what = MEANINGS[verdict.state].alarm, MEANINGS[verdict.state].words
+    if level is not None:
         reason = verdict.reason
         told = f"{what}: {reason}"
         if reason.lower().startswith(what.lower()):

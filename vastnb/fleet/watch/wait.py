@@ -15,30 +15,18 @@ import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from vastnb.api.progress import Line
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.status import TO_DO, State, Wanted
+from vastnb.fleet.status import MEANINGS, TO_DO, State, Wanted
 from vastnb.fleet.watch.picture import Watched
 from vastnb.fleet.watch.watcher import Snapshot, Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""
-
-HOPELESS: Final[dict[Wanted, frozenset[State]]] = {
-    "running": frozenset(
-        {"failed", "stuck", "outbid", "stopped", "offline", "unreachable", "gone"}
-    ),
-    "stopped": frozenset({"gone"}),
-    "gone": frozenset(),
-}
-"""States from which a machine does not get there without help."""
-
-SEEN_TWICE: Final[frozenset[State]] = frozenset({"stopped", "offline"})
-"""Of those, states that may be a moment's: the list may be older than what was just asked for."""
 
 
 class Wait:
@@ -75,9 +63,9 @@ class Wait:
         *,
         reachable: bool = False,
     ) -> None:
-        if until not in HOPELESS:
+        if until not in get_args(Wanted):
             raise InvalidRequest(
-                f"until={until!r}: there are {', '.join(HOPELESS)}. Nothing was sent.",
+                f"until={until!r}: there are {', '.join(get_args(Wanted))}. Nothing was sent.",
                 code="until",
             )
         if isinstance(timeout, bool) or not (isinstance(timeout, int | float) and timeout >= 0):
@@ -156,7 +144,7 @@ class Wait:
                     "waited for until SSH answers. It is billed. Wait without reachable=True.",
                     code="no_ssh",
                 )
-        if state == self.until or state not in HOPELESS[self.until]:
+        if state == self.until or self.until not in MEANINGS[state].hopeless:
             self._bad_since.pop(one.id, None)
             return
         if not one.verdict.settled and state != "stuck":
@@ -168,7 +156,7 @@ class Wait:
         first = self._bad_since.get(one.id)
         if first is None or first[0] != state:
             first = self._bad_since[one.id] = state, asked_at
-        if state in SEEN_TWICE and first[1] >= asked_at:
+        if MEANINGS[state].seen_twice and first[1] >= asked_at:
             return
         bills = "It no longer bills." if state == "gone" else "It exists and may bill."
         advised = f" {TO_DO[one.verdict.advice]}." if TO_DO[one.verdict.advice] else ""
@@ -253,4 +241,4 @@ def _named(one: Watched | None, number: int) -> str:
     return f"{number} ({one.verdict.state}: {one.verdict.reason})" if one else str(number)
 
 
-__all__ = ["HOPELESS", "Wait", "wait_for", "wait_for_async"]
+__all__ = ["Wait", "wait_for", "wait_for_async"]

@@ -5,59 +5,11 @@ Pure functions of an `ExplorerModel`; each returns small JSON-able values or HTM
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.table.saved import static_table
-
-_KEPT = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
-
-
-def status_of(
-    model: ExplorerModel,
-    order: Sequence[Any],
-    *,
-    busy: Mapping[str, Any] | None,
-    quota: Mapping[str, int] | None,
-    bells: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """Return what the lines above and below the table say.
-
-    Parameters
-    ----------
-    model : ExplorerModel
-        The state.
-    order : sequence
-        ``[column, ascending]`` of the table, or empty.
-    busy : mapping, optional
-        ``since`` (epoch seconds) while a search is under way; ``until`` while it waits its turn.
-    quota : mapping, optional
-        Rows ``used`` today, and their ``limit``.
-    bells : sequence of mapping
-        Price alerts.
-
-    Returns
-    -------
-    dict
-        JSON-able and small. Times are epoch seconds: the page lets them tick.
-    """
-    status: dict[str, Any] = {
-        "figures": model.figures(),
-        "code": model.code(order),
-        "busy": dict(busy) if busy else None,
-        "problem": asdict(model.problem) if model.problem else None,
-        "quota": dict(quota) if quota else None,
-        "bells": list(bells),
-    }
-    source = model.provenance
-    if source:
-        status["answer_query"] = source.get("query") or ""
-        status["fetched_at"] = datetime.fromisoformat(source["fetched_at"]).timestamp()
-        status |= {name: source.get(name) for name in _KEPT}
-    return status
 
 
 def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:

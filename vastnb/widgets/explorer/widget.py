@@ -25,7 +25,7 @@ from vastnb.widgets.explorer.drawer import Drawer, makes_no_widget_of_a_click
 from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.explorer.past import compared
-from vastnb.widgets.explorer.view import beside_rows, static_copy, status_of
+from vastnb.widgets.explorer.view import beside_rows, static_copy
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.search import Fetching, Problem, Request, answer
@@ -122,6 +122,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     _css = styles("kit/theme", "table/view", "kit/fields", "kit/status", "explorer/view")
     filters = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
+    _model: ExplorerModel
     renting = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, client: Client, state: FilterState, *, limit: int | None = None) -> None:
@@ -356,13 +357,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     def _tell(self) -> None:
         """Set the status line."""
         if not self._closed:
-            self.status = status_of(
-                self._model,
-                self.order,
-                busy=self._busy,
-                quota=self._quota(),
-                bells=self._bells.page(),
-            )
+            self.status = self._status(self._model.figures(), self._model.code(self.order))
 
     def _copy(self) -> str:
         return static_copy(self._model, self.order, css_class=self.copy_class)

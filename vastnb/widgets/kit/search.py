@@ -12,8 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, cast
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, cast
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.market.query.query import OfferType, Query
+from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.work import Job, MainThread, Result, SearchWorker
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("vastnb.widgets")
 
+_KEPT: Final = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
     (QueryError, "Invalid query."),
     (AuthError, "Vast.ai rejected the API key."),
@@ -128,6 +131,16 @@ def waits_told(tell: Callable[[float | None], None]) -> WaitHook:
     return hook
 
 
+class Searched(Protocol):
+    """What the model of a widget that searches has."""
+
+    problem: Problem | None
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the answer at hand is from."""
+
+
 class Fetching(Generic[Job, Result]):
     """A part of a widget: its worker, and what comes back from it.
 
@@ -140,6 +153,8 @@ class Fetching(Generic[Job, Result]):
     send: Callable[..., None]
     if TYPE_CHECKING:  # the widget's own
         _main: MainThread
+        _model: Searched
+        _bells: Bells
 
         def _on_main(self, work: Callable[[], None]) -> None: ...
 
@@ -229,6 +244,27 @@ class Fetching(Generic[Job, Result]):
         if "_worker" in self.__dict__:  # else it was never made whole
             self._worker.close()
             self._results.clear()
+
+    def _status(self, figures: Mapping[str, Any], code: str) -> dict[str, Any]:
+        """Return what the lines above and below say: small, JSON-able, times as epoch seconds.
+
+        The page lets times tick: ``busy`` has ``since``, and ``until`` while a search waits its
+        turn.
+        """
+        model, source = self._model, self._model.provenance
+        status: dict[str, Any] = {
+            "figures": dict(figures),
+            "code": code,
+            "busy": self._busy,
+            "problem": asdict(model.problem) if model.problem else None,
+            "quota": self._quota(),
+            "bells": self._bells.page(),
+        }
+        if source:
+            status["answer_query"] = source.get("query") or ""
+            status["fetched_at"] = datetime.fromisoformat(source["fetched_at"]).timestamp()
+            status |= {name: source.get(name) for name in _KEPT}
+        return status
 
     def _quota(self) -> dict[str, int] | None:
         try:

@@ -82,7 +82,8 @@ export interface Act {
   at: number;
   shown?: number;
   label?: string;
-  bid?: number;
+  price?: number;
+  typed?: string;
 }
 
 export interface Dismiss {

@@ -18,7 +18,7 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.ledger import Ledger
-from vastnb.fleet.status import TO_DO
+from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.values import number
 from vastnb.widgets.monitor.actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from vastnb.widgets.monitor.view import code_of, figures_of, row_of
@@ -36,6 +36,9 @@ NOTICES: Final = 50
 SAID_FOR: Final = 90.0
 """Seconds for which it is shown that an action has succeeded."""
 
+PASSING: Final = frozenset(one for one, meaning in MEANINGS.items() if meaning.alarm)
+"""States that a notice tells of, and that may pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -51,10 +54,6 @@ class Notice:
 
     key: int
     change: Change
-
-
-PASSING: Final = frozenset({"outbid", "stuck", "failed", "unreachable"})
-"""States that a notice tells of, and that may pass."""
 
 
 @dataclass(frozen=True, slots=True)

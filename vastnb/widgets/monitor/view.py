@@ -15,30 +15,13 @@ from vastnb.api.text import plain, seconds
 from vastnb.fleet.connect import ssh_command
 from vastnb.fleet.ledger import Spent, rates_of
 from vastnb.fleet.rent.replacement import DEARER
-from vastnb.fleet.status import TO_DO
+from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.values import number
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch.watcher import Snapshot, Watched
-
-TROUBLE: Final = frozenset({"stuck", "failed", "outbid", "unreachable", "offline"})
-"""States in which somebody should do something."""
-
-_TONES: Final = {
-    "running": "good",
-    "starting": "busy",
-    "stuck": "warn",
-    "offline": "warn",
-    "outbid": "bad",
-    "failed": "bad",
-    "unreachable": "bad",
-    "stopped": "off",
-    "gone": "gone",
-}
-_RANKS: Final = {"starting": 1, "running": 2, "stopped": 3, "gone": 4}
-"""Trouble first (0), then what is on its way; what is over comes last."""
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 TEXT: Final = 300
@@ -93,8 +76,8 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
         "id": watched.id,
         "ours": watched.ours,
         "state": verdict.state,
-        "tone": _TONES.get(verdict.state, "off"),
-        "rank": _RANKS.get(verdict.state, 0),
+        "tone": MEANINGS[verdict.state].tone,
+        "rank": MEANINGS[verdict.state].rank,
         "reason": plain(verdict.reason, TEXT),
         "advice": verdict.advice,
         "advice_text": TO_DO[verdict.advice],
@@ -262,4 +245,4 @@ def _vram(record: Mapping[str, Any]) -> str | None:
     return f"{nominal(megabytes)} GB" if megabytes and megabytes > 0 else None
 
 
-__all__ = ["TROUBLE", "figures_of", "gpu_of", "row_of", "static_copy", "verbs_of"]
+__all__ = ["figures_of", "gpu_of", "row_of", "static_copy", "verbs_of"]

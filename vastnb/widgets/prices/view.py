@@ -5,10 +5,8 @@ Pure functions of a `PricesModel`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import pandas as pd
 
@@ -16,7 +14,7 @@ from vastnb.html import block, escape, table
 from vastnb.market.money.summary import summary
 from vastnb.widgets.prices import charts, frames
 from vastnb.widgets.prices.axes import empty
-from vastnb.widgets.prices.model import DAYS, PricesModel
+from vastnb.widgets.prices.model import PricesModel
 from vastnb.widgets.prices.scene import Scene, to_image
 from vastnb.widgets.prices.trend import trend
 from vastnb.widgets.table.saved import code_block
@@ -30,7 +28,6 @@ TITLES: Final = {
     "trend": "Median price",
     "countries": "Price by country",
 }
-_KEPT = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 
 
 def scenes(
@@ -82,48 +79,6 @@ def _nothing_yet(model: PricesModel) -> tuple[str, str] | None:
     if model.problem:
         return "No offers", "The search failed; the message below says why."
     return "No offers", "Nothing has been searched yet."
-
-
-def status_of(
-    model: PricesModel,
-    *,
-    busy: Mapping[str, Any] | None,
-    quota: Mapping[str, int] | None,
-    bells: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """Return what the lines above and below the charts say.
-
-    Parameters
-    ----------
-    model : PricesModel
-        The state.
-    busy : mapping, optional
-        ``since`` (epoch seconds) while something is fetched; ``until`` while it waits its turn.
-    quota : mapping, optional
-        Rows ``used`` today, and their ``limit``.
-    bells : sequence of mapping
-        Price alerts.
-
-    Returns
-    -------
-    dict
-        JSON-able and small. Times are epoch seconds: the page lets them tick.
-    """
-    status: dict[str, Any] = {
-        "figures": model.figures(),
-        "code": model.code(),
-        "busy": dict(busy) if busy else None,
-        "problem": asdict(model.problem) if model.problem else None,
-        "quota": dict(quota) if quota else None,
-        "days": list(DAYS),
-        "bells": list(bells),
-    }
-    source = model.provenance
-    if source:
-        status["answer_query"] = source.get("query") or ""
-        status["fetched_at"] = datetime.fromisoformat(source["fetched_at"]).timestamp()
-        status |= {name: source.get(name) for name in _KEPT}
-    return status
 
 
 def static_copy(model: PricesModel, *, css_class: str) -> str:

@@ -22,8 +22,16 @@ from vastnb.widgets.kit.search import Fetching, Problem
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.prices import frames
 from vastnb.widgets.prices.loading import load
-from vastnb.widgets.prices.model import Load, Loaded, PricesModel, PricesState, resolved, split
-from vastnb.widgets.prices.view import TITLES, scenes, static_copy, status_of
+from vastnb.widgets.prices.model import (
+    DAYS,
+    Load,
+    Loaded,
+    PricesModel,
+    PricesState,
+    resolved,
+    split,
+)
+from vastnb.widgets.prices.view import TITLES, scenes, static_copy
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -115,6 +123,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     _esm = bundle("prices/view")
     _css = styles("kit/theme", "kit/fields", "kit/status", "prices/view")
+    _model: PricesModel
     settings = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
 
@@ -318,9 +327,8 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     def _tell(self) -> None:
         if not self._closed:
-            self.status = status_of(
-                self._model, busy=self._busy, quota=self._quota(), bells=self._bells.page()
-            )
+            figures, code = self._model.figures(), self._model.code()
+            self.status = {**self._status(figures, code), "days": list(DAYS)}
 
     def _copy(self) -> str:
         return static_copy(self._model, css_class=self.copy_class)

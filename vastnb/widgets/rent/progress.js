@@ -353,10 +353,8 @@ class MachineCard {
   }
 
   act() {
-    const type = this.asked;
-    this.ask(null);
-    this.later.disabled = this.end.disabled = true;
-    this.say({ type, id: this.id, at: this.kernelTime() });
-    setTimeout(() => (this.later.disabled = this.end.disabled = false), 3000);
+    // The next picture shows the buttons again, if the machine is still there.
+    this.question.hidden = true;
+    this.say({ type: this.asked, id: this.id, at: this.kernelTime() });
   }
 }

@@ -115,33 +115,6 @@ def offers_again(client: Client, given: Any, kind: str, disk: float) -> pd.DataF
     return candidates(client, given, type=kind, disk=disk, refresh=True)
 
 
-def jupyter_of(client: Client, number: int) -> tuple[int, str | None, str]:
-    """Return a machine's id, the address of its Jupyter (a secret), and why there is none."""
-    try:
-        url = client.show_instance(number).jupyter_url
-    except VastError as error:
-        return number, None, error.message
-    return number, url, "" if url else "No Jupyter link yet."
-
-
-def extended(client: Client, number: int, hours: float) -> tuple[int, str]:
-    """Move a machine's deadline; return its id, and why it was not moved (empty if it was)."""
-    try:
-        client.renter.extend(number, hours)
-    except VastError as error:
-        return number, error.message
-    return number, ""
-
-
-def destroyed(client: Client, number: int) -> tuple[int, str]:
-    """Destroy a machine; return its id, and why that is not confirmed (empty if it is)."""
-    try:
-        client.destroy_instance(number)
-    except VastError as error:
-        return number, error.message
-    return number, ""
-
-
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
@@ -150,9 +123,6 @@ __all__ = [
     "Found",
     "Template",
     "account_of",
-    "destroyed",
-    "extended",
-    "jupyter_of",
     "offers_again",
     "settle",
     "templates_of",

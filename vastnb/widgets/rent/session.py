@@ -23,6 +23,8 @@ from vastnb.fleet.ledger import Ledger
 from vastnb.widgets.kit.clicks import too_old
 from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.work import Aside, MainThread
+from vastnb.widgets.monitor.actions import Click, carry_out
+from vastnb.widgets.monitor.actions import Outcome as MonitorOutcome
 from vastnb.widgets.rent.machines import Machine, Receipt, seen_in
 from vastnb.widgets.rent.memory import remember
 from vastnb.widgets.rent.model import TAKEN_OVER, ClickRefused, RentModel
@@ -34,9 +36,6 @@ from vastnb.widgets.rent.questions import (
     Found,
     Template,
     account_of,
-    destroyed,
-    extended,
-    jupyter_of,
     offers_again,
     settle,
     templates_of,
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
     from vastnb.fleet.watch.watcher import Change, Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
-
-EXTENDED_BY = 1.0
-"""Hours by which a click moves a deadline."""
 
 
 class RentSession:
@@ -258,7 +254,7 @@ class RentSession:
     def ask_jupyter(self, number: Any) -> None:
         """Fetch the address of a machine's Jupyter, and send it."""
         if number in self.model.machines:
-            self._do(lambda: jupyter_of(self.client, number), self._send_jupyter)
+            self._act("jupyter", number, partial(self._send_jupyter, number))
 
     def extend(self, content: Mapping[str, Any]) -> None:
         """Move a machine's deadline by an hour.
@@ -274,7 +270,7 @@ class RentSession:
         machine = self.model.machines.get(number) if isinstance(number, int) else None
         if machine is None or machine.is_gone:
             return
-        self._do(lambda: extended(self.client, machine.id, EXTENDED_BY), self._take_extended)
+        self._act("extend", machine.id, partial(self._take_extended, machine.id))
 
     def destroy(self, number: Any, at: Any) -> None:
         """Destroy a machine of this form.
@@ -290,7 +286,7 @@ class RentSession:
         if machine is None or machine.ending or machine.is_gone:
             return
         self.model.machines[machine.id] = replace(machine, ending=True, trouble="")
-        self._do(lambda: destroyed(self.client, machine.id), self._take_end)
+        self._act("destroy", machine.id, partial(self._take_end, machine.id))
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -362,15 +358,20 @@ class RentSession:
         words = "offer is" if gone == 1 else "offers are"
         self.model.note = f"{gone} {words} gone." if gone else ""
 
-    def _take_extended(self, done: tuple[int, str]) -> None:
-        number, trouble = done
+    def _act(self, verb: str, number: int, take: Callable[[MonitorOutcome], None]) -> None:
+        """Do what a button of a machine says, as the monitor does it."""
+        click = Click("", verb, number, time.time())
+        self._do(lambda: carry_out(self.client, click, {}), take)
+
+    def _take_extended(self, number: int, outcome: MonitorOutcome) -> None:
+        trouble = "" if outcome.level == "good" else outcome.text
         machine = self.model.machines[number]
         handle = self.instances.get(number)
         deadline = machine.deadline if handle is None else _seconds(handle.deadline)
         self.model.machines[number] = replace(machine, deadline=deadline, trouble=trouble)
 
-    def _take_end(self, ended: tuple[int, str]) -> None:
-        number, trouble = ended
+    def _take_end(self, number: int, outcome: MonitorOutcome) -> None:
+        trouble = "" if outcome.level == "good" else outcome.text
         machine = self.model.machines[number]
         self.model.machines[number] = (
             replace(machine, ending=False, trouble=trouble)
@@ -394,9 +395,9 @@ class RentSession:
     def _clock(self) -> float:
         return self.client.transport.clock.time()
 
-    def _send_jupyter(self, found: tuple[int, str | None, str]) -> None:
-        number, url, trouble = found
-        self._send({"type": "jupyter", "id": number, "url": url, "trouble": trouble})
+    def _send_jupyter(self, number: int, outcome: MonitorOutcome) -> None:
+        url = outcome.answer.get("url")
+        self._send({"type": "jupyter", "id": number, "url": url, "trouble": outcome.text})
 
 
 def _seconds(moment: datetime | None) -> float | None:
