@@ -73,7 +73,7 @@ class Count:
 
 
 class Kernel:
-    """One kernel: a desk, a guard without a thread, and a life."""
+    """One kernel: a sender, a guard without a thread, and a life."""
 
     def __init__(self, world: Histories, key: str) -> None:
         self.world, self.key = world, key
@@ -94,10 +94,12 @@ class Kernel:
             timeout=1.0,
             on_wait=silent,
         )
-        self.desk = Sender(service, self.journal)
+        self.sender = Sender(service, self.journal)
         self.said: list[str] = []
-        self.guard = Guard(self.desk, lambda text, id, bad: self.said.append(text), threaded=False)
-        self.desk.arm = self.guard.arm
+        self.guard = Guard(
+            self.sender, lambda text, id, bad: self.said.append(text), threaded=False
+        )
+        self.sender.arm = self.guard.arm
 
     def call(self, endpoint: str, **request: Any) -> Any:
         if self.journal.dead:
@@ -125,7 +127,7 @@ class Kernel:
     def start(self) -> None:
         """Do what a client does at its first use."""
         try:
-            reconcile(self.desk)
+            reconcile(self.sender)
             self.guard.take_up()
         except VastError:
             pass
@@ -190,7 +192,8 @@ class Histories:
                 elif what < 0.75:
                     ids = self._held(kernel)
                     if ids:
-                        destroy(kernel.desk, [rng.choice(ids)], verify=rng.random() < 0.7)
+                        destroy(kernel.sender, kernel.guard, [rng.choice(ids)], over=list,
+                                verify=rng.random() < 0.7)  # fmt: skip
                 else:
                     self._pass(kernels, rng.choice((20, 60, 300)))
             except (VastError, Killed):
@@ -249,7 +252,7 @@ class Histories:
         handed: set[int] = set()
         for _ in range(3):
             bounds = Bounds(max_hours=HOURS)
-            rental = Rental(kernel.desk, order, offers, bounds=bounds, say=lambda text: None,
+            rental = Rental(kernel.sender, order, offers, bounds=bounds, say=lambda text: None,
                             checked_at=self.clock.time())  # fmt: skip
             try:
                 rental.minding(rental.run)
@@ -265,14 +268,14 @@ class Histories:
             for one in world.instances.values()
             if one.id not in before and one.id not in self.foreign and one.alive
         ]
-        mine = {row.marker for row in kernel.journal.entries(kernel.desk.rights.account)}
+        mine = {row.marker for row in kernel.journal.entries(kernel.sender.transport.account)}
         made = [one for one in made if dict(one.env).get(MARKER) in mine]
         if handed and len(made) > 1:
             count.for_nothing += len(made) - 1
             count.bad.append(f"history {number}: {[one.id for one in made]} for one order")
 
     def _held(self, kernel: Kernel) -> list[int]:
-        rows = kernel.journal.entries(kernel.desk.rights.account)
+        rows = kernel.journal.entries(kernel.sender.transport.account)
         return [
             one.contract for one in rows if one.contract and one.state in ("created", "adopted")
         ]
