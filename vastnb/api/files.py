@@ -7,6 +7,7 @@ mode of an existing directory is its owner's business.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -112,12 +113,17 @@ def private_file(path: Path) -> Path:
     """
     _private_dir(path.parent)
     wal, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
-    # What SQLite leaves beside a file goes before it: somebody has deleted the file, or the log.
-    if not path.exists():
+    # SQLite makes these three in this order and deletes them in the reverse one. So what is there
+    # without its predecessor was left behind by somebody who deleted the file, or the log. Asked
+    # in the reverse order, a kernel that opens or closes the file just now is not taken for that.
+    if wal.exists() and not path.exists():
         wal.unlink(missing_ok=True)
-    if not wal.exists():
+    if index.exists() and not wal.exists():
         index.unlink(missing_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # Only a file that is new is opened here: closing any descriptor of a file takes away the locks
+    # that SQLite holds on it in this process, and then two kernels write at once.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for one in (path, wal, index):
         _tighten(one, 0o600)
     return path
