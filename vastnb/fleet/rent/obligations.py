@@ -76,7 +76,7 @@ class Obligation(NamedTuple):
     kept_for : float
         Seconds after its last change for which its machine is looked for.
     told : str
-        What the user is told while it stands.
+        What the user is told of it, with ``{id}``, ``{offer}``, ``{cost}`` and ``{marker}``.
     """
 
     blocks: bool
@@ -88,29 +88,37 @@ class Obligation(NamedTuple):
     told: str
 
 
+_MAY_EXIST: Final = (
+    "Unsettled: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
+)
+_NOT_CONFIRMED: Final = (
+    "Unsettled: instance {id} ({offer}) is to be destroyed, which is not confirmed; "
+    "it may bill {cost}."
+)
+
 # fmt: off
 _OURS: Final[dict[State, Obligation]] = {
     #                            blocks  settler  proof              guarded  start     kept for
     State.SENDING:    Obligation(True,  "we",     "found or absent", False, "settle", math.inf,
-                                 "a machine may exist and bill"),
+                                 _MAY_EXIST),
     State.UNKNOWN:    Obligation(True,  "we",     "found or absent", False, "settle", math.inf,
-                                 "a machine may exist and bill"),
+                                 _MAY_EXIST),
     State.STILLBORN:  Obligation(False, "we",     "stays gone",      False, "settle", math.inf,
-                                 "a stopped machine bills its disk; it is being destroyed"),
+                                 _NOT_CONFIRMED),
     State.DESTROYING: Obligation(False, "we",     "stays gone",      False, "settle", math.inf,
-                                 "it is being destroyed and may still bill"),
+                                 _NOT_CONFIRMED),
     State.CREATED:    Obligation(False, "we",     "gone",            True,  "look",   math.inf,
-                                 "it bills"),
+                                 "Bills: instance {id} ({offer}) at {cost}"),
     State.ADOPTED:    Obligation(False, "we",     "gone",            True,  "look",   math.inf,
-                                 "it bills"),
+                                 "Bills: instance {id} ({offer}) at {cost}"),
     State.GONE:       Obligation(False, "we",     "",                True,  "look",   30 * DAY,
-                                 "lists no longer show it"),
+                                 "Gone: instance {id} ({offer}) no longer exists."),
     State.ABSENT:     Obligation(False, "we",     "",                True,  "look",   DAY,
-                                 "nothing was created"),
+                                 "Proved absent: nothing was created for {offer}; no charge."),
     State.REFUSED:    Obligation(False, "we",     "",                True,  "look",   DAY,
-                                 "nothing was rented"),
+                                 "Refused: nothing was rented for {offer}, nothing is charged."),
     State.DESTROYED:  Obligation(False, "we",     "",                False, "leave",  7 * DAY,
-                                 "it is gone"),
+                                 "Destroyed: instance {id} ({offer}) is gone."),
 }
 # fmt: on
 

@@ -19,6 +19,7 @@ from vastnb.fleet.rent.deadline import in_words
 from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
 from vastnb.fleet.rent.journal import FOUND, Entry, Journal
 from vastnb.fleet.rent.obligations import (
+    TABLE,
     UNRENTED,
     Holder,
     due_at,
@@ -260,12 +261,16 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
     assert entry is not None
     offer = "not rented by vastnb" if entry.offer_id == UNRENTED else f"offer {entry.offer_id}"
     number, dph = case.contract, _dph(case.record, entry)
-    cost = "at an unknown price" if dph is None else f"${dph:.4f}/h"
+    cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
     when = "" if entry.deadline is None else in_words(entry.deadline, now)
     end = f" It is destroyed at its deadline, {when}." if when else ""
 
     def say(kind: Kind, text: str) -> Finding:
         return Finding(kind, number, entry.offer_id, dph, text)
+
+    def told(state: State) -> str:
+        words = TABLE[state, Holder.HERE].told
+        return words.format(id=number, offer=offer, cost=cost, marker=entry.marker)
 
     found = entry.note == FOUND or (was not in LIVE and was is not State.GONE)
     if case.state in LIVE and found:
@@ -277,29 +282,20 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
         )
     elif case.state in LIVE:
         seen = "" if case.seen.found else " (not seen in the last list)"
-        yield say("bills", f"Bills: instance {number} ({offer}) at {cost}{seen}.{end}")
+        yield say("bills", f"{told(case.state)}{seen}.{end}")
     elif case.is_ended and was is not State.DESTROYED:
         late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
         why = f" It was past its deadline, {when}." if late else ""
-        yield say("destroyed", f"Destroyed: instance {number} ({offer}) is gone.{why}")
+        yield say("destroyed", f"{told(State.DESTROYED)}{why}")
     elif case.is_ended and case.destroyed:
         yield say("destroyed", f"Destroyed again: instance {number} ({offer}) had come back.")
     elif case.state is State.ABSENT and was in UNSETTLED:
-        yield say("absent", f"Proved absent: nothing was created for {offer}, nothing is charged.")
+        yield say("absent", told(case.state))
     elif case.state is State.GONE and was is not State.GONE:
-        yield say("gone", f"Gone: instance {number} ({offer}) no longer exists.")
-    elif case.state in UNSETTLED:
-        yield say(
-            "unsettled",
-            f"Unsettled: a machine for {offer} may exist and bill {cost}; its marker is "
-            f"{entry.marker}.{_maybe(case)} Run client.reconcile() again. {case.error}".rstrip(),
-        )
+        yield say("gone", told(case.state))
     elif case.state in OPEN:
-        yield say(
-            "unsettled",
-            f"Unsettled: instance {number} ({offer}) is to be destroyed, which is not confirmed; "
-            f"it may bill {cost}. Run client.reconcile() again. {case.error}".rstrip(),
-        )
+        again = f"{_maybe(case)} Run client.reconcile() again. {case.error}"
+        yield say("unsettled", f"{told(case.state)}{again}".rstrip())
 
 
 def _elsewhere(entry: Entry) -> Finding:
