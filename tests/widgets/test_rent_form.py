@@ -93,11 +93,11 @@ def test_a_click_on_another_price_or_other_offers_rents_nothing(
 
 
 def test_the_kernel_is_never_blocked_by_a_click(page: Page, form: RentForm, market: Server) -> None:
-    market.faults.add(Fault("create_instance", "delay", seconds=0.6))
+    market.faults.add(Fault("create_instance", "delay", seconds=2.0))
     shown = page.review()
     before = time.perf_counter()
     page.click(shown)
-    assert time.perf_counter() - before < 0.4
+    assert time.perf_counter() - before < 1.5
     assert form.phase == "renting"
     assert form.wait(30) and len(alive(market)) == 1
 
