@@ -67,6 +67,7 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
 
     A request that leaves the machine, and an error in the page, fail the test.
     """
+    browser.requests.clear()  # a page of nbconvert that was shown before asks for more
     with ExitStack() as stack:
         opened: list[OpenNotebook] = []
 
