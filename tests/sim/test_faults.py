@@ -189,6 +189,7 @@ def test_a_fault_that_is_added_under_load_is_not_lost() -> None:
     assert len(plan) == 2001
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_leaves_the_server_well(make: MakeApi) -> None:
     api = make()
     for kind in KINDS:

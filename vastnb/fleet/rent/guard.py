@@ -198,6 +198,8 @@ class Guard:
         Who asks, by whose clock.
     tell : callable, optional
         Told in words what happened; by default it is written to the standard error.
+    expect : callable, optional
+        Told of each machine that is being destroyed.
     outlasted : bool
         Whether its machines go on when this kernel ends; those of a simulated service do not.
     threaded : bool
@@ -209,10 +211,12 @@ class Guard:
         sender: Sender,
         tell: Tell | None = None,
         *,
+        expect: Callable[[int], object] = lambda id: None,
         outlasted: bool = True,
         threaded: bool = True,
     ) -> None:
         self.outlasted = outlasted
+        self._expect = expect
         self._sender = sender
         self._threaded = threaded
         self._tell: Tell = tell or _write
@@ -256,7 +260,9 @@ class Guard:
         ending = [one for one in found if not one.open]
         if ending and closed and self.outlasted:  # while it was being rented
             now = self._sender.clock.time()
-            self._say(unguarded(ending, now, "The client is closed"), ending[0].id, True)
+            self._say(
+                unguarded(ending, now, "The client is closed"), ending[0].id, True, ends=False
+            )
 
     def take_up(self) -> None:
         """See to what this process has left behind, and dead ones: by the table of obligations.
@@ -307,7 +313,7 @@ class Guard:
             if case.state is State.ABSENT:
                 self._settler.take(case, listing)
                 if _is_found(case):
-                    self._say(_adopted(case), case.contract or 0, True)
+                    self._say(_adopted(case), case.contract or 0, True, ends=False)
             self.arm([case])
 
     def take_up_soon(self) -> None:
@@ -517,7 +523,7 @@ class Guard:
                     True,
                 )
             elif were[id(case)] in UNSETTLED and _is_found(case):
-                self._say(_adopted(case), case.contract or 0, True)
+                self._say(_adopted(case), case.contract or 0, True, ends=False)
         self._sort(turns)
 
     def _sort(self, charges: Iterable[Charge]) -> None:
@@ -597,6 +603,7 @@ class Guard:
                 f"keep its budget it is destroyed {in_words(deadline, now)}.",
                 case.contract or 0,
                 True,
+                ends=False,
             )
         self._settler.record(case, deadline=deadline, budget=left, priced_at=now)
 
@@ -654,22 +661,28 @@ class Guard:
             why = "IS PAST ITS DEADLINE" if math.isfinite(one.deadline) else "IS TO BE DESTROYED"
             self._say(
                 f"INSTANCE {one.id} {why} AND MAY STILL BILL: destroying it has failed "
-                f"{later.failures} times ({what}). It is tried again in "
+                f"{_times(later.failures)}{what and f' ({what})'}. It is tried again in "
                 f"{seconds(later.again_at - now)}. Or destroy it at "
                 "https://cloud.vast.ai/instances/.",
                 one.id,
                 True,
             )
 
-    def _say(self, text: str, id: int, bad: bool) -> None:
+    def _say(self, text: str, id: int, bad: bool, *, ends: bool = True) -> None:
         # Whoever listens may fail, and machines must end all the same.
         with contextlib.suppress(Exception):
+            if ends:
+                self._expect(id)
             self._tell(text, id, bad)
 
     def _ours(self) -> None:
         """In a fork, begin anew: the thread and its machines are the parent's."""
         if self._pid != os.getpid():
             self._reset()
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _marker(one: Entry | Case) -> str:

@@ -185,7 +185,16 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
     if overdue and listing is not None:
         sender.settler.destroy_all(overdue)
         sender.settler.settle(overdue, DESTROY_BUDGET + 4 * len(overdue))
-    sender.arm([case for case in cases if case.entry and needs_care(case.entry)])
+    # What a guard of this process sees to, another client's too, stays with it.
+    sender.arm(
+        [
+            case
+            for case, state in zip(cases, was, strict=True)
+            if case.entry
+            and needs_care(case.entry)
+            and (case.state is not state or not guarded(case.entry.marker))
+        ]
+    )
     findings = [
         finding
         for case, state in zip(cases, was, strict=True)

@@ -115,7 +115,7 @@ class Renter:
         self.journal = Journal()
         self.sender = Sender(transport, self.journal)
         self.account = Account(transport.call, transport.clock)
-        self.guard = Guard(self.sender, _telling(onlooker))
+        self.guard = Guard(self.sender, _telling(onlooker), expect=_expecting(onlooker))
         self.sender.arm = self.guard.arm
         self._search = search
         self._onlooker = onlooker
@@ -596,10 +596,21 @@ def _telling(onlooker: Onlooker) -> Callable[[str, int, bool], None]:
         log.log(logging.ERROR if bad else logging.WARNING, text)
         shown = there()
         if shown is not None:
-            shown.expect(id, "gone")
             shown.nudge(id, text)
 
     return tell
+
+
+def _expecting(onlooker: Onlooker) -> Callable[[int], None]:
+    """Return what says which machines the guard destroys, and keeps nobody alive."""
+    there = weakref.ref(onlooker)
+
+    def expect(id: int) -> None:
+        shown = there()
+        if shown is not None:
+            shown.expect(id, "gone")
+
+    return expect
 
 
 def _check(
