@@ -54,6 +54,13 @@ def _requests(server: Server) -> list[Any]:
 # -- one machine for one order -------------------------------------------------------------------
 
 
+def dies(client: vastnb.Client, journal: Journal) -> None:
+    """End the kernel of a client: its rows belong to a dead process, and its guard is gone."""
+    for entry in entries(client):
+        journal.update(entry, **a_dead_process()._asdict())
+    guard_of(client).close()
+
+
 def test_the_same_rent_after_an_unknown_outcome_gives_the_machine_that_was_made(
     client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:
@@ -244,9 +251,7 @@ def test_empty_lists_do_not_make_a_deadline_forgotten(
 ) -> None:
     first = connect()
     rent(first, max_hours=1)
-    for entry in entries(first):
-        journal.update(entry, **a_dead_process()._asdict())
-    guard_of(first).close()
+    dies(first, journal)
     server.world.fleet.lists_empty = True
     second = connect()
     second.reconcile()
@@ -261,9 +266,7 @@ def test_another_key_of_the_account_takes_up_what_the_old_one_has_rented(
 ) -> None:
     first = connect()
     box = rent(first, max_hours=1)
-    for entry in entries(first):
-        journal.update(entry, **a_dead_process()._asdict())
-    guard_of(first).close()
+    dies(first, journal)
     key = "e" * 64
     server.world.accounts[key] = server.world.accounts[server.api_key]
     with vastnb.Client(key, base_url=server.url, cache="memory", clock=clock) as second:
@@ -277,9 +280,7 @@ def test_whoever_only_looks_takes_up_what_is_overdue(
 ) -> None:
     first = connect()
     rent(first, max_hours=1)
-    for entry in entries(first):
-        journal.update(entry, **a_dead_process()._asdict())
-    guard_of(first).close()
+    dies(first, journal)
     clock.advance(2 * HOUR)
     second = connect()
     second.watcher.look(at_once=True)
@@ -292,9 +293,7 @@ def test_an_explorer_alone_takes_up_what_is_overdue(
 ) -> None:
     first = connect()
     rent(first, max_hours=1)
-    for entry in entries(first):
-        journal.update(entry, **a_dead_process()._asdict())
-    guard_of(first).close()
+    dies(first, journal)
     clock.advance(2 * HOUR)
     second = connect()
     explorer = explore(second, "num_gpus=1")
@@ -557,9 +556,7 @@ def test_a_destroyed_machine_that_comes_back_is_destroyed_by_the_next_kernel(
     first = connect()
     server.world.fleet.expect("resurrects")
     rent(first).destroy()
-    for entry in entries(first):
-        journal.update(entry, **a_dead_process()._asdict())
-    guard_of(first).close()
+    dies(first, journal)
     clock.advance(60)
     assert len(alive(server)) == 1
     second = connect()

@@ -131,6 +131,11 @@ class Answer:
         """The decoded JSON; None for an empty body. Shared: copy before changing it."""
         return decode(self.body)
 
+    def decoded(self, data: Any) -> Answer:
+        """Take over the JSON that was decoded already, to be judged; return itself."""
+        self.__dict__["data"] = data
+        return self
+
 
 class Good(NamedTuple):
     """An answer that can be used; `data` is its decoded JSON."""

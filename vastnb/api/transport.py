@@ -499,15 +499,13 @@ class Transport:
             kept = {name: "1" for name in KEPT_HEADERS if name in reply.headers}
             self._sound[call.key] = now
             resources.store.put(call.key, Entry(reply.body, kept, now))
-        answer = Answer(
+        return Answer(
             status=reply.status,
             body=reply.body,
             fetched_at=utc(now),
             simulated=SIMULATED in reply.headers,
             key=call.key,
-        )
-        answer.__dict__["data"] = good.data  # decoded once, to be judged
-        return answer
+        ).decoded(good.data)
 
     def _settle(self, call: PendingCall, given_up: GiveUp, older: Entry | None) -> Answer:
         if older is not None and given_up.stale_ok:
