@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from vastnb.market.history.columns import KEPT
 from vastnb.market.history.days import Days, sole
 from vastnb.market.history.earlier import migrate
 from vastnb.market.history.keep import surplus
+from vastnb.market.history.sql import Engine, Source
 from vastnb.market.history.store import NAME
 from vastnb.market.history.upkeep import Upkeep
 
@@ -711,3 +714,22 @@ def test_moments_are_whole_to_the_microsecond(tmp_path: Path) -> None:
     moment = datetime(2026, 11, 24, 11, 59, 59, 999_999, tzinfo=UTC)
     past.add(frame({}), sample(moment.timestamp()))
     assert past.frame()["seen_at"].iloc[0] == moment
+
+
+def test_an_engine_that_is_closed_during_a_question_still_answers_it() -> None:
+    engine, source = Engine(), Source((), None, {"machine_id": "BIGINT"})
+    asked, closed = threading.Event(), threading.Event()
+
+    def take(cursor: Any) -> Any:
+        asked.set()
+        assert closed.wait(10)
+        return cursor.fetchone()
+
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(engine._do, source, "SELECT 7", None, take)
+        assert asked.wait(10)
+        engine.close()
+        closed.set()
+        assert answer.result() == (7,)
+    assert engine.run(source, "SELECT 1") == (1,)  # and it opens again
+    engine.close()

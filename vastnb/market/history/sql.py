@@ -14,7 +14,8 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.util import find_spec
@@ -292,13 +293,25 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+@dataclass
+class _Connection:
+    """A connection and who uses it: DuckDB refuses to close one that is answering a question."""
+
+    of: duckdb.DuckDBPyConnection
+    pid: int
+    asking: int = 0
+
+    def close(self) -> None:
+        if self.pid == os.getpid():  # a fork does not close what its parent asks
+            self.of.close()
+
+
 class Engine:
     """DuckDB. May be used by several threads at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._pid = 0
+        self._open: _Connection | None = None
 
     def ask(
         self,
@@ -359,29 +372,39 @@ class Engine:
     ) -> Any:
         if "{raw}" in sql:
             sql = sql.replace("{raw}", source.raw())
-        cursor = self._cursor()
-        try:
+        with self._cursor() as cursor:
             # Of each cursor by itself; the machine's own zone would move days and spans.
             cursor.execute("SET TimeZone = 'UTC'")
             if source.waiting is not None:
                 cursor.execute("SET pandas_analyze_sample = 0")  # objects are texts
                 cursor.register(WAITING, _with_plain_texts(source.waiting))
             return take(cursor.execute(sql.replace("{rows}", source.sql()), dict(params or {})))
-        finally:
-            cursor.close()
 
     def close(self) -> None:
-        """Forget the connection."""
+        """Forget the connection. A question that is being answered still gets its answer."""
         with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            connection.close()
+            left, self._open = self._open, None
+            idle = left is not None and left.asking == 0
+        if left is not None and idle:
+            left.close()
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._lock:
-            if self._connection is None or self._pid != os.getpid():
-                self._connection, self._pid = _connect(), os.getpid()
-            return self._connection.cursor()
+            if self._open is None or self._open.pid != os.getpid():
+                self._open = _Connection(_connect(), os.getpid())
+            used = self._open
+            cursor = used.of.cursor()
+            used.asking += 1
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+            with self._lock:
+                used.asking -= 1
+                last = used.asking == 0 and self._open is not used
+            if last:
+                used.close()
 
 
 def _with_plain_texts(frame: pd.DataFrame) -> pd.DataFrame:
