@@ -61,7 +61,7 @@ def test_a_journal_that_breaks_while_a_create_runs_hides_no_machine(
 
     thread = threading.Thread(target=break_it)
     thread.start()
-    with pytest.warns(RuntimeWarning, match="record of rentals"):
+    with pytest.warns(RuntimeWarning, match="rental journal"):
         box = rent(client, max_hours=1)
     thread.join()
     assert [one.id for one in alive(server)] == [box.id]

@@ -227,7 +227,7 @@ def test_an_offer_is_an_id_a_row_or_a_dict() -> None:
 
 @pytest.mark.parametrize("thing", [None, "x", 1.5, True, {}, {"id": "x"}, object()])
 def test_what_is_no_offer_is_refused(thing: Any) -> None:
-    with pytest.raises(InvalidRequest, match="no offer"):
+    with pytest.raises(InvalidRequest, match="no offers"):
         offer_of(thing)
 
 

@@ -148,7 +148,7 @@ def test_a_machine_that_appears_after_its_absence_was_proved_is_adopted_and_ende
     server.world.fleet.listed_after = 600.0
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
     offer = client.search_offers("num_gpus=1").iloc[0]
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(offer, **ORDER, max_hours=2)
     (machine,) = alive(server)
     before = server.calls("show_instances")
@@ -170,7 +170,7 @@ def test_a_look_that_somebody_takes_finds_a_machine_that_appears_late(
 ) -> None:
     server.world.fleet.listed_after = 200.0
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER, max_hours=2)
     (machine,) = alive(server)
     clock.advance(max(0.0, 201 - (clock.time() - entries(client)[0].created_at)))
@@ -182,7 +182,7 @@ def test_what_is_absent_for_good_is_looked_for_a_few_times_only(
     client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:
     server.faults.add(Fault("create_instance", "drop-before", nth=1))
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
     before = server.calls("show_instances")
     finish(client, clock)
@@ -213,7 +213,7 @@ def test_an_answer_that_names_a_machine_which_is_known_is_found_out(
     box = rent(client)
     said = {"success": True, "new_contract": box.id}
     server.faults.add(Fault("create_instance", "answer", nth=1, status=200, body=said))
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
     assert [one.id for one in alive(server)] == [box.id]
     assert [one.contract for one in entries(client)] == [box.id, None]
@@ -448,7 +448,7 @@ def test_a_machine_is_destroyed_without_the_journal(
         lock.execute("BEGIN EXCLUSIVE")
     else:
         journal.path.write_bytes(b"no database" * 100)
-    with pytest.warns(RuntimeWarning, match="record of rentals"):
+    with pytest.warns(RuntimeWarning, match="rental journal"):
         box.destroy()
     lock.close()
     assert alive(server) == []

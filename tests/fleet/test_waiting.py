@@ -36,7 +36,7 @@ def no_thread_is_left(before: set[threading.Thread]) -> bool:
     [
         ("bad-image", None, "failed", "Destroy it and correct the image"),
         ("runtime-error", None, "failed", "Destroy it and try the next offer"),
-        ("stuck", None, "stuck", "nothing new for"),
+        ("stuck", None, "stuck", "no progress for"),
         ("outbid-loading", 100.0, "outbid", "Raise the bid"),
     ],
 )

@@ -89,11 +89,10 @@ class Obligation(NamedTuple):
 
 
 _MAY_EXIST: Final = (
-    "Unsettled: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
+    "Unresolved: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
 )
 _NOT_CONFIRMED: Final = (
-    "Unsettled: instance {id} ({offer}) is to be destroyed, which is not confirmed; "
-    "it may bill {cost}."
+    "Unresolved: destroying instance {id} ({offer}) is not confirmed; it may bill {cost}."
 )
 
 # fmt: off
@@ -108,15 +107,15 @@ _OURS: Final[dict[State, Obligation]] = {
     State.DESTROYING: Obligation(False, "we",     "stays gone",      False, "settle", math.inf,
                                  _NOT_CONFIRMED),
     State.CREATED:    Obligation(False, "we",     "gone",            True,  "look",   math.inf,
-                                 "Bills: instance {id} ({offer}) at {cost}"),
+                                 "Billing: instance {id} ({offer}) at {cost}"),
     State.ADOPTED:    Obligation(False, "we",     "gone",            True,  "look",   math.inf,
-                                 "Bills: instance {id} ({offer}) at {cost}"),
+                                 "Billing: instance {id} ({offer}) at {cost}"),
     State.GONE:       Obligation(False, "we",     "",                True,  "look",   30 * DAY,
                                  "Gone: instance {id} ({offer}) no longer exists."),
     State.ABSENT:     Obligation(False, "we",     "",                True,  "look",   DAY,
-                                 "Proved absent: nothing was created for {offer}; no charge."),
+                                 "Not created: no machine exists for {offer}; no charge."),
     State.REFUSED:    Obligation(False, "we",     "",                True,  "look",   DAY,
-                                 "Refused: nothing was rented for {offer}, nothing is charged."),
+                                 "Refused: {offer} was not rented; no charge."),
     State.DESTROYED:  Obligation(False, "we",     "",                False, "leave",  7 * DAY,
                                  "Destroyed: instance {id} ({offer}) is gone."),
 }

@@ -387,7 +387,7 @@ class Settler:
                 if case.refusal is not None:
                     case.left = REFUSED
             case Close(State.REFUSED):
-                note = f"the answer named instance {case.contract}, which is not ours"
+                note = f"the answer named instance {case.contract}, which is not from this request"
                 self.record(case, state=State.REFUSED, contract=None, note=note)
                 case.left = "settled"
             case Close(state):

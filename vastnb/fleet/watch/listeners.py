@@ -45,8 +45,8 @@ class Listeners:
                 callback(found, shown)
             except Exception as error:  # noqa: BLE001  (it is somebody else's; the others must be told)
                 warnings.warn(
-                    f"A function that listens to the watcher failed: {type(error).__name__}: "
-                    f"{error}. The others were told.",
+                    f"A callback of client.watcher failed: {type(error).__name__}: {error}. The "
+                    "other callbacks were called.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
