@@ -236,7 +236,7 @@ def test_a_machine_that_comes_back_is_destroyed_again(
     assert server.calls("destroy_instance") == 2
     assert clock.time() - before >= GONE_AFTER
     assert entries(client)[-1].state is State.DESTROYED
-    assert f"Instance {box.id} had come back" in capsys.readouterr().err
+    assert f"Instance {box.id} came back" in capsys.readouterr().err
 
 
 def test_a_block_destroys_its_machine_whatever_happens(

@@ -54,8 +54,8 @@ def test_the_first_use_settles_what_a_dead_kernel_left(
     (machine,) = alive(server)
     assert frame["id"].tolist() == [machine.id]
     told = capsys.readouterr().out
-    assert f"Adopted: instance {machine.id} (offer {sent.offer_id}" in told
-    assert f"Proved absent: nothing was created for offer {unsent.offer_id}" in told
+    assert f"Found: instance {machine.id} (offer {sent.offer_id}" in told
+    assert f"Not created: no machine exists for offer {unsent.offer_id}" in told
     assert "are billing" in told
     states = {one.marker: one.state for one in journal.entries(sent.account)}
     assert states == {sent.marker: State.ADOPTED, unsent.marker: State.ABSENT}
@@ -81,7 +81,7 @@ def test_a_machine_of_a_dead_kernel_that_bills_is_told(
     journal.update(entry, **a_dead_process()._asdict())
     capsys.readouterr()
     connect().show_instances()
-    assert f"Bills: instance {box.id}" in capsys.readouterr().out
+    assert f"Billing: instance {box.id}" in capsys.readouterr().out
     assert journal.entries(entry.account)[0].owner == this_process()
     assert [one.id for one in alive(server)] == [box.id], "telling is not destroying"
 

@@ -392,7 +392,7 @@ def test_a_handle_that_is_dropped_unused_says_that_its_machine_bills(
     client.rent("num_gpus=1", **ORDER)  # as after a Ctrl-C between the rent and its block
     (machine,) = alive(server)
     said = capsys.readouterr().err
-    assert f"Instance {machine.id} was rented, and its handle was dropped" in said
+    assert f"Instance {machine.id} was rented, but its handle was not kept" in said
     with rent(client):
         pass
     assert "dropped" not in capsys.readouterr().err
@@ -689,7 +689,7 @@ def test_an_orphan_of_a_refusal_is_sought_at_the_next_start(
     journal.update(entry, state=State.REFUSED)
     connect().show_instances()
     (machine,) = alive(server)
-    assert f"Adopted: instance {machine.id}" in capsys.readouterr().out
+    assert f"Found: instance {machine.id}" in capsys.readouterr().out
 
 
 def test_what_a_living_kernel_neglects_is_done_for_it(

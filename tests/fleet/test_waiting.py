@@ -111,7 +111,7 @@ def test_a_wait_outlasts_a_service_that_fails_for_a_while(
     assert client.wait(one.id)[0].status == "running"
     server.faults.add(Fault("show_instances", "503"))
     clock.advance(60)
-    with pytest.raises(WaitTimeout, match="Last trouble: Could not show instances"):
+    with pytest.raises(WaitTimeout, match="Last error: Could not show instances"):
         client.wait(one.id, until="stopped", timeout=100)
     assert server.refused == {}
 

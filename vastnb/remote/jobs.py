@@ -163,7 +163,7 @@ class Job:
                 how = "is still running" if not ended else "has ended with unread output"
                 raise WaitTimeout(
                     f"Job {self.name} {how} on instance {self._session.instance_id} after "
-                    f"{timeout:g} s, and the machine is billing. job.wait() waits longer, job.stop() "
+                    f"{timeout:g} s; the machine is billing. job.wait() waits longer, job.stop() "
                     "stops it."
                 )
             if more:

@@ -331,7 +331,8 @@ class Renter:
             warn(
                 f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
                 "more. It is running and billing. If that is too small, "
-                f'client.destroy_instance({id}) destroys it; search with "disk_space>={disk:g}" for others.',
+                f"client.destroy_instance({id}) destroys it; search with "
+                f'"disk_space>={disk:g}" for others.',
                 stacklevel=9,
             )
 
