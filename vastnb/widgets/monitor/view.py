@@ -22,7 +22,8 @@ from vastnb.widgets.monitor.load import in_words
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Snapshot, Watched
+    from vastnb.fleet.watch.picture import Watched
+    from vastnb.fleet.watch.state import Snapshot
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 TEXT: Final = 300

@@ -31,7 +31,8 @@ from vastnb.widgets.monitor.view import static_copy
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Change, Snapshot
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.state import Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
 
