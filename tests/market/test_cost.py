@@ -67,7 +67,7 @@ def test_prices_as_text_are_a_loud_error():
         frame_of_offers([{**ROW, "dph_base": "1.0"}] * 2),
         pd.DataFrame([{**ROW, "dph_base": "1.0"}] * 2),
     ):
-        with pytest.raises(QueryError, match="other than numbers|holds no numbers"):
+        with pytest.raises(QueryError, match=r"other than numbers|holds no numbers"):
             cost(frame, hours=1)
     nothing = cost(pd.DataFrame([{**ROW, "dph_base": None}]), hours=1)
     assert nothing["gpu_usd"].isna().all()

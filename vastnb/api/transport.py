@@ -541,6 +541,3 @@ class Transport:
             raise InvalidRequest(
                 "This client is closed. Nothing was sent; create a new one.", code="closed"
             )
-
-
-__all__ = ["Answer", "Call", "Quota", "Transport"]
