@@ -41,13 +41,13 @@ class Burn:
     Parameters
     ----------
     per_hour : float
-        $/h in all, without traffic.
+        $/h in total, without traffic.
     running_per_hour, stopped_per_hour : float
         $/h of the machines that are meant to run (disks included), and of the disks of the others.
     stopped : tuple of int
-        Machines that do not run and are billed all the same.
+        Machines that are not running but still billed.
     credit : float or None
-        What the account has left, $; None if the service did not tell.
+        What the account has left, $; None if it is not known.
     runway_hours : float or None
         Hours until the credit is spent at this rate; infinite if nothing is billed.
     machines : DataFrame

@@ -27,7 +27,7 @@ class Sweep:
     dry_run : bool
         True if they were only named, False if they were destroyed.
     others : int
-        Machines of the account that are left alone.
+        Machines of the account that are not touched.
     machines : DataFrame
         One row for each of `ids`, as in `Burn.machines`.
     """
