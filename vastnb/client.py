@@ -22,8 +22,8 @@ from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.progress import WaitHook
 from vastnb.api.resources import Cache
 from vastnb.api.secret import Secret, veil, without_secrets
-from vastnb.api.transport import Quota, Transport
-from vastnb.api.usage import COUNTERS
+from vastnb.api.transport import Transport
+from vastnb.api.usage import COUNTERS, Quota
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, JournalError, VastError
 from vastnb.market.frames.offers import concat_offers
@@ -788,17 +788,17 @@ class Client:
         env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.instance import one_of
         from vastnb.fleet.rent.candidates import disk_for, offer_of
-        from vastnb.fleet.rent.deadline import Bounds
-        from vastnb.fleet.rent.spec import Order
+        from vastnb.fleet.rent.deadline import Limits
+        from vastnb.fleet.rent.spec import Spec
 
         disk = disk_for([offer_of(offer)], disk)
-        order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
+        spec = Spec(image, disk, label, env, onstart, runtype, price, template_hash, args,
                       cancel_unavail, more)  # fmt: skip
-        bounds = Bounds(max_hours, budget_usd, 1, deadline_on_machine)
+        limits = Limits(max_hours, budget_usd, 1, deadline_on_machine)
         return self.renter.create(
-            order,
+            spec,
             offer,
-            bounds,
+            limits,
             partial(one_of, self),
             check_ssh_key=check_ssh_key,
             on_event=on_event,
@@ -886,18 +886,18 @@ class Client:
         env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.instance import handle_of
         from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
-        from vastnb.fleet.rent.deadline import Bounds
-        from vastnb.fleet.rent.spec import Order
+        from vastnb.fleet.rent.deadline import Limits
+        from vastnb.fleet.rent.spec import Spec
 
         offers = as_given(offers)
         disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
-        order = Order(image, disk, label, env, onstart, runtype, None, template_hash, args,
+        spec = Spec(image, disk, label, env, onstart, runtype, None, template_hash, args,
                       None, more)  # fmt: skip
-        bounds = Bounds(max_hours, budget_usd, count, deadline_on_machine)
+        limits = Limits(max_hours, budget_usd, count, deadline_on_machine)
         return self.renter.rent(
-            order,
+            spec,
             offers,
-            bounds,
+            limits,
             partial(handle_of, self),
             count=count,
             max_dph=max_dph,
@@ -1102,6 +1102,3 @@ def id_of(value: Any) -> int:
     if whole <= 0 or odd:
         raise InvalidRequest(f"{value!r} is not an instance id. Nothing was sent.", code="no_id")
     return whole
-
-
-__all__ = ["Client", "id_of"]

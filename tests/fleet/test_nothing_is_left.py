@@ -18,7 +18,7 @@ from vastnb.errors import OutcomeUnknown
 from vastnb.fleet.instance import Instance
 from vastnb.fleet.rent.guard import Guard
 from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -159,7 +159,9 @@ def test_a_computer_that_slept_proves_as_soon_as_one_that_did_not(
     before = server.calls("show_instances")
     live_through(guard, clock, 300)
     assert server.calls("show_instances") - before < 20
-    assert [one.state for one in entries(client) if one.contract == box.id] == [State.DESTROYED]
+    assert [one.state for one in entries(client) if one.contract == box.id] == [
+        AttemptState.DESTROYED
+    ]
 
 
 def test_a_machine_that_only_may_be_ours_is_looked_at_ever_more_rarely(

@@ -18,7 +18,7 @@ from vastnb.errors import (
     ServerError,
 )
 from vastnb.fleet.instance import Fleet, Instance
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -165,7 +165,7 @@ def test_a_lost_answer_in_the_middle_is_settled_before_the_next_is_sent(
     order = [one.endpoint for one in server.seen if one.method in ("PUT", "GET")]
     second = order.index("create_instance") + 1
     assert order[second : second + 2] == ["create_instance", "show_instances"]
-    assert [one.state for one in entries(client)].count(State.ABSENT) == 1
+    assert [one.state for one in entries(client)].count(AttemptState.ABSENT) == 1
 
 
 def test_nothing_more_is_sent_while_an_outcome_is_unknown(
@@ -259,7 +259,7 @@ def test_a_fleet_ends_with_its_block(
         fleet[2].destroy()
     finish(client, clock)
     assert alive(server) == []
-    assert {one.state for one in entries(client)} == {State.DESTROYED}
+    assert {one.state for one in entries(client)} == {AttemptState.DESTROYED}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from vastnb.clock import ManualClock
 from vastnb.errors import WaitTimeout
 from vastnb.fleet.listing import list_instances
 from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.watcher import Snapshot, Watcher
+from vastnb.fleet.watch.state import Snapshot
+from vastnb.fleet.watch.watcher import Watcher
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient

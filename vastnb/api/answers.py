@@ -623,22 +623,3 @@ def _sane(value: float | None) -> float | None:
 
 def _positive(value: float | None) -> float | None:
     return value if value is not None and 0 < value <= 3600 else None
-
-
-__all__ = [
-    "SIMULATED",
-    "Answer",
-    "Definite",
-    "Good",
-    "QuotaSpent",
-    "Refusal",
-    "Refused",
-    "Trouble",
-    "Verdict",
-    "decode",
-    "judge",
-    "next_midnight",
-    "own_refusal",
-    "read_refusal",
-    "utc",
-]

@@ -493,14 +493,3 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
     "CREATE INDEX IF NOT EXISTS expires_idx ON answers(expires)",
 )
-
-__all__ = [
-    "FORMAT",
-    "KEEP",
-    "KEPT_HEADERS",
-    "MOST_ENTRIES",
-    "MOST_KEPT",
-    "Entry",
-    "Store",
-    "open_store",
-]

@@ -289,18 +289,3 @@ def _nothing_found(unread: list[str]) -> str:
         "vastnb.demo() is a simulated market."
     )
     return " ".join(parts)
-
-
-__all__ = [
-    "DEFAULT_URL",
-    "KEY_VARIABLE",
-    "STRAY_VARIABLES",
-    "URL_VARIABLE",
-    "Credential",
-    "as_secret",
-    "base_url",
-    "find_key",
-    "is_loopback",
-    "keep_key",
-    "key_files",
-]

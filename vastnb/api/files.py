@@ -209,19 +209,3 @@ def _tighten(path: Path, mode: int) -> None:
         return
     except OSError as error:
         log.debug("Mode of %s unchanged: %s", path.name, type(error).__name__)
-
-
-__all__ = [
-    "ANSWERS",
-    "PACE",
-    "Inodes",
-    "abandon",
-    "answers_file",
-    "at_home",
-    "cache_dir",
-    "data_dir",
-    "inodes",
-    "leave",
-    "private_file",
-    "write_ahead",
-]

@@ -163,15 +163,3 @@ def _unsendable(endpoint: Endpoint, why: str) -> InvalidRequest:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
-
-
-__all__ = [
-    "PendingCall",
-    "body_of",
-    "identity_of",
-    "kept_answer",
-    "key_of",
-    "made_key",
-    "params_of",
-    "url_of",
-]

@@ -156,6 +156,3 @@ def _failed(endpoint: Endpoint, trouble: Trouble, at: Situation) -> ServerError:
         "then try again.",
         status=trouble.status,
     )
-
-
-__all__ = ["Again", "GiveUp", "Situation", "after", "no_turn", "quota_closed"]

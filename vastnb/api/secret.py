@@ -307,6 +307,3 @@ def without_secrets(data: Any) -> Any:
     if isinstance(data, list):
         return [without_secrets(one) for one in data]
     return data
-
-
-__all__ = ["HIDDEN", "Memory", "Redactor", "Secret", "veil", "without_secrets"]

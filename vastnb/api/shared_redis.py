@@ -173,6 +173,3 @@ def _text(raw: bytes | None) -> str | None:
         return raw.decode() if raw else None
     except UnicodeDecodeError:
         return None
-
-
-__all__ = ["RedisState", "open_redis"]

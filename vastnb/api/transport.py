@@ -539,6 +539,3 @@ class Transport:
             raise InvalidRequest(
                 "This client is closed. Nothing was sent; make a new one.", code="closed"
             )
-
-
-__all__ = ["Answer", "Call", "Quota", "Transport"]

@@ -383,6 +383,7 @@ class Watched(HTTPConnection):
     _connecting = False
 
     def connect(self) -> None:
+        """Connect."""
         watch = _current.watch
         if watch:
             watch.touched = True
@@ -438,6 +439,7 @@ class Watched(HTTPConnection):
         return list(dict.fromkeys(str(one[4][0]) for one in found))
 
     def send(self, data: Any) -> None:
+        """Send."""
         watch = _current.watch
         if self.sock is None and self.auto_open:
             self.connect()
@@ -482,6 +484,3 @@ class Adapter(HTTPAdapter):
         elif _current.watch:
             _current.watch.blind = True
         return manager
-
-
-__all__ = ["LARGEST_ANSWER", "Failure", "Request", "Response", "Wire"]

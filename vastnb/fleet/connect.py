@@ -360,15 +360,3 @@ def _ends(
         here = f"./{here}"
     far = f"{USER}@{host}:{there}"
     return (far, here) if download else (here, far)
-
-
-__all__ = [
-    "Address",
-    "has_ssh_key",
-    "jupyter_url",
-    "rsync_command",
-    "scp_command",
-    "ssh_address",
-    "ssh_command",
-    "ssh_config",
-]

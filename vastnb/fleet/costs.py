@@ -168,6 +168,3 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         array = array_of(cells, "Float64" if timed else column.dtype)[0]
         arrays[name] = times_of(array) if timed else array
     return html.ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows))))
-
-
-__all__ = ["COLUMNS", "Burn", "burn_of"]

@@ -520,6 +520,3 @@ def handle_of(
         return one_of(client, ids, wanted, attempts)
     handles = [one_of(client, [id], 1, attempts) for id in ids]
     return Fleet(client, handles, wanted=wanted, attempts=attempts)
-
-
-__all__ = ["Block", "Fleet", "Instance", "Verbs", "handle_of", "one_of"]

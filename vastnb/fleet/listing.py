@@ -134,6 +134,3 @@ def record_of(call: Call, id: int) -> dict[str, Any] | None:
     """Return the service's record of one instance; None if there is no such instance."""
     record = call("show_instance", path={"id": id}).data["instances"]
     return dict(record) if isinstance(record, Mapping) and record else None
-
-
-__all__ = ["NEEDED", "Listing", "list_instances", "record_of"]

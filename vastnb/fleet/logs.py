@@ -80,6 +80,3 @@ def _get(wire: Wire, url: str, within: float) -> str | Failure | None:
             status=got.status,
         )
     return got.body.decode("utf-8", "replace")
-
-
-__all__ = ["fetch_log"]

@@ -29,7 +29,7 @@ from vastnb.fleet.messages import Message
 from vastnb.fleet.reach import lost
 from vastnb.values import number
 
-State = Literal[
+InstanceState = Literal[
     "starting", "running", "stuck", "failed", "outbid", "stopped", "offline", "unreachable", "gone"
 ]
 Advice = Literal[
@@ -46,7 +46,7 @@ Advice = Literal[
 ]
 Wanted = Literal["running", "stopped", "gone"]
 Level = Literal["info", "good", "warn", "bad"]
-STATES: Final[tuple[State, ...]] = get_args(State)
+STATES: Final[tuple[InstanceState, ...]] = get_args(InstanceState)
 ADVICE: Final[tuple[Advice, ...]] = get_args(Advice)
 TO_DO: Final[dict[Advice, str]] = {
     "nothing to do": "",
@@ -101,7 +101,7 @@ class Meaning(NamedTuple):
 
 _NEVER_RUNS: Final[tuple[Wanted, ...]] = ("running",)
 
-MEANINGS: Final[dict[State, Meaning]] = {
+MEANINGS: Final[dict[InstanceState, Meaning]] = {
     "starting": Meaning("info", "busy", 1),
     "running": Meaning("good", "good", 2, well=True, gpu_billed=True),
     "stuck": Meaning("warn", "warn", alarm="warn", words="Stuck", hopeless=_NEVER_RUNS),
@@ -152,7 +152,7 @@ class Verdict:
         False while it is on its way to something else, so that a look soon is worth while.
     """
 
-    state: State
+    state: InstanceState
     reason: str
     advice: Advice = "nothing to do"
     settled: bool = True
@@ -248,7 +248,7 @@ def _absent(wanted: Wanted | None, history: History, now: float) -> Verdict:
         since = last.first if last and not last.look.present else now
         return Verdict("gone", "destroyed", settled=now - since >= AWAY)
     if last is None or last.look.present:
-        before: State = "starting" if wanted == "running" else "gone"
+        before: InstanceState = "starting" if wanted == "running" else "gone"
         state = before if last is None else _state(last)
         reason = "missing from the last answer, which may be incomplete; checking again"
         return Verdict(state, reason, "wait", settled=False)
@@ -257,7 +257,7 @@ def _absent(wanted: Wanted | None, history: History, now: float) -> Verdict:
                    advice)  # fmt: skip
 
 
-def _state(seen: Seen) -> State:
+def _state(seen: Seen) -> InstanceState:
     return next((state for state in STATES if state == seen.state), "starting")
 
 
@@ -431,21 +431,3 @@ def _meant_to_stop(
         return Verdict("stopped", f"stopped although it should run: elsewhere, or because "
                        f"the credit ran out{still}{pays}", "start again", settled)  # fmt: skip
     return Verdict("stopped", f"stopped{still}{pays}", "billed for storage", settled)
-
-
-__all__ = [
-    "ADVICE",
-    "MEANINGS",
-    "STATES",
-    "TO_DO",
-    "Advice",
-    "History",
-    "Level",
-    "Meaning",
-    "Seen",
-    "State",
-    "Verdict",
-    "Wanted",
-    "judge",
-    "remember",
-]

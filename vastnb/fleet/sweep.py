@@ -69,6 +69,3 @@ def sweep_of(burn: Burn, *, dry_run: bool) -> Sweep:
         others=len(burn.machines) - len(mine),
         machines=mine,
     )
-
-
-__all__ = ["Sweep", "sweep_of"]

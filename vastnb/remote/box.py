@@ -72,6 +72,13 @@ def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     return session
 
 
+def open_session(account: str, number: int) -> Session | None:
+    """Return the session of an instance if it is connected. Connects to nothing."""
+    with _lock:
+        session = _sessions.get((account, number))
+    return session if session is not None and session.is_open else None
+
+
 class Places:
     """Where an instance can be reached, and what can be said of it.
 
@@ -241,4 +248,4 @@ def _forget(key: tuple[str, int]) -> None:
         kernel.close()
 
 
-__all__ = ["Places", "kernel_of", "put_away", "session_of"]
+__all__ = ["Places", "kernel_of", "open_session", "put_away", "session_of"]

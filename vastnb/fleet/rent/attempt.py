@@ -30,25 +30,26 @@ from vastnb.errors import (
 )
 from vastnb.fleet.env import new_marker
 from vastnb.fleet.rent.candidates import Offer
-from vastnb.fleet.rent.deadline import Bounds
-from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.deadline import Limits
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import Holder, obligation
 from vastnb.fleet.rent.on_machine import with_line
-from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
+from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, AttemptState
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 from vastnb.values import number
 
 
-class Read(NamedTuple):
+class CreateAnswer(NamedTuple):
     """What an answer to a create says: where the attempt stands, the machine, and why."""
 
-    state: State
+    state: AttemptState
     contract: int | None = None
     why: str = ""
 
 
-def read_answer(data: Any) -> Read:
+def read_answer(data: Any) -> CreateAnswer:
     """Say what the answer to a create means.
 
     A machine that exists is one that the answer names. A refusal is one that says so in words
@@ -60,16 +61,16 @@ def read_answer(data: Any) -> Read:
         The decoded JSON.
     """
     if not isinstance(data, Mapping):
-        return Read(State.UNKNOWN, None, "an answer that is not understood")
+        return CreateAnswer(AttemptState.UNKNOWN, None, "an answer that is not understood")
     named = data.get("new_contract")
     contract = _id(named)
     if contract is not None:
         created = data.get("success") is not False
-        return Read(State.CREATED if created else State.STILLBORN, contract)
+        return CreateAnswer(AttemptState.CREATED if created else AttemptState.STILLBORN, contract)
     if named is None and own_refusal(200, data) is not None:
         said = ": ".join(str(data[k]) for k in ("error", "msg") if data.get(k))
-        return Read(State.REFUSED, None, plain(said))
-    return Read(State.UNKNOWN, None, "an answer without a contract")
+        return CreateAnswer(AttemptState.REFUSED, None, plain(said))
+    return CreateAnswer(AttemptState.UNKNOWN, None, "an answer without a contract")
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Attempt:
     passed_over: str = ""
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> AttemptState | None:
         """Where it stands."""
         return self.case.state if self.case else None
 
@@ -112,14 +113,14 @@ class Attempt:
         return self.case.entry.deadline if self.case and self.case.entry else None
 
 
-def outcome(attempt: Attempt, was: State) -> VastError | None:
+def outcome(attempt: Attempt, was: AttemptState) -> VastError | None:
     """Return the error that says what came of an attempt that was settled; None for a machine.
 
     Parameters
     ----------
     attempt : Attempt
         After settling.
-    was : State
+    was : AttemptState
         Before it.
     """
     case = attempt.case
@@ -127,21 +128,21 @@ def outcome(attempt: Attempt, was: State) -> VastError | None:
         return None
     if case.state in UNSETTLED:
         return unknown(attempt)
-    if case.state is State.ABSENT:
+    if case.state is AttemptState.ABSENT:
         return ServerError(
             f"The answer to renting {attempt.offer} was lost; {case.seen.clean} complete lists of "
             "your instances show that nothing was created. Nothing was rented or charged. You may "
             "try it again.",
             code="proved_absent",
         )
-    if case.is_ended and was in (*UNSETTLED, State.STILLBORN, State.DESTROYING):
+    if case.is_ended and was in (*UNSETTLED, AttemptState.STILLBORN, AttemptState.DESTROYING):
         return InstanceFailed(
             f"{attempt.offer} gave a stopped machine (instance {case.contract}) that would have "
             "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed. "
             "Bid more, or try the next offer.",
             code="created_stopped",
         )
-    if case.state in (State.DESTROYING, State.STILLBORN):
+    if case.state in (AttemptState.DESTROYING, AttemptState.STILLBORN):
         return still_there([case])
     return attempt.error
 
@@ -268,7 +269,7 @@ class Sender:
         self.journal = journal
         self.settler = Settler(transport.call, transport.clock, journal)
         self.arm: Callable[[list[Case]], object] = list
-        self.orders: dict[str, Order] = {}
+        self.specs: dict[str, Spec] = {}
         """What unknown attempts of this process were for, by marker. May hold secrets."""
 
     @property
@@ -279,9 +280,9 @@ class Sender:
     def send(
         self,
         offer: Offer,
-        order: Order,
+        spec: Spec,
         attempt: Attempt | None = None,
-        bounds: Bounds | None = None,
+        limits: Limits | None = None,
     ) -> Attempt:
         """Write an attempt down, send it, and read its answer.
 
@@ -289,11 +290,11 @@ class Sender:
         ----------
         offer : Offer
             What is rented.
-        order : Order
-            What for; `Order.price` is this offer's bid.
+        spec : Spec
+            What for; `Spec.price` is this offer's bid.
         attempt : Attempt, optional
             Filled in as it goes, for a caller that must know of it even if this is interrupted.
-        bounds : Bounds, optional
+        limits : Limits, optional
             From which the machine's deadline follows. It is written down with the attempt.
 
         Returns
@@ -309,13 +310,13 @@ class Sender:
             A Ctrl-C, for one. The attempt stands in the journal as unknown then.
         """
         now = self.clock.time()
-        price = offer.dph(order.disk, order.price)
-        deadline = bounds.alone(now, price) if bounds else None
-        on_machine = bool(bounds and bounds.on_machine and deadline is not None)
-        wanted = replace(order, price=None)
+        price = offer.dph(spec.disk, spec.price)
+        deadline = limits.alone(now, price) if limits else None
+        on_machine = bool(limits and limits.on_machine and deadline is not None)
+        wanted = replace(spec, price=None)
         if on_machine and deadline is not None:
-            script = with_line(order.onstart, deadline, self.transport.base_url)
-            order = replace(order, onstart=script)
+            script = with_line(spec.onstart, deadline, self.transport.base_url)
+            spec = replace(spec, onstart=script)
         entry = Entry(
             marker=new_marker(),
             account=self.transport.account,
@@ -323,16 +324,16 @@ class Sender:
             offer_id=offer.id,
             machine_id=offer.machine_id,
             price=price,
-            bid=order.price,
-            disk=float(order.disk),
-            label=order.label,
+            bid=spec.price,
+            disk=float(spec.disk),
+            label=spec.label,
             created_at=now,
             since=now + PATIENCE + self.transport.timeout,
             updated_at=now,
             deadline=deadline,
             on_machine=int(on_machine),
-            image=order.image or "",
-            budget=bounds.share if bounds else None,
+            image=spec.image or "",
+            budget=limits.share if limits else None,
             priced_at=now,
             **self.journal.me._asdict(),
         )
@@ -340,9 +341,9 @@ class Sender:
         try:
             _flying[entry.marker] = threading.current_thread()
             self.journal.begin(entry)
-            self.orders[entry.marker] = wanted
+            self.specs[entry.marker] = wanted
             attempt.price, attempt.case = entry.price, Case.of(entry)
-            self._send(attempt, order, entry.marker)
+            self._send(attempt, spec, entry.marker)
         except JournalError:
             raise
         except BaseException:
@@ -354,8 +355,8 @@ class Sender:
             if attempt.state in LIVE:  # what is unknown is found out here first
                 self.guard_machine(attempt)
         if attempt.state not in UNSETTLED:
-            self.orders.pop(entry.marker, None)
-        if attempt.state is State.UNKNOWN and attempt.error is None:
+            self.specs.pop(entry.marker, None)
+        if attempt.state is AttemptState.UNKNOWN and attempt.error is None:
             attempt.error = unknown(attempt)
         return attempt
 
@@ -385,12 +386,12 @@ class Sender:
                 cases.append(case)
         return cases
 
-    def clear_the_way(self, order: Order, but: Collection[str] = ()) -> list[Case]:
+    def clear_the_way(self, spec: Spec, but: Collection[str] = ()) -> list[Case]:
         """Settle every open attempt before a create is sent.
 
         Parameters
         ----------
-        order : Order
+        spec : Spec
             What the create is for.
         but : collection of str
             Markers of the caller's own attempts.
@@ -398,7 +399,7 @@ class Sender:
         Returns
         -------
         list of Case
-            Machines that earlier attempts for the very same order turn out to have made.
+            Machines that earlier attempts for the very same spec turn out to have made.
 
         Raises
         ------
@@ -408,7 +409,7 @@ class Sender:
         cases = self.open_attempts(but)
         if cases:
             self._settle_first(cases)
-        return self._made_for(replace(order, price=None), but)
+        return self._made_for(replace(spec, price=None), but)
 
     def _settle_first(self, cases: list[Case]) -> None:
         try:
@@ -425,13 +426,13 @@ class Sender:
             if case.state in UNSETTLED:
                 raise blocked(case)
 
-    def _made_for(self, order: Order, but: Collection[str]) -> list[Case]:
-        """Return the machines of lost creates for an order that were found since, by anybody."""
-        waiting = {marker for marker, one in self.orders.items() if one == order} - {*but}
+    def _made_for(self, spec: Spec, but: Collection[str]) -> list[Case]:
+        """Return the machines of lost creates for a spec that were found since, by anybody."""
+        waiting = {marker for marker, one in self.specs.items() if one == spec} - {*but}
         found = []
         for entry in self.journal.entries(self.transport.account) if waiting else ():
             if entry.marker in waiting and entry.state not in UNSETTLED:
-                del self.orders[entry.marker]
+                del self.specs[entry.marker]
                 if entry.state in LIVE:
                     case = Case.of(entry)
                     self.settler.record(case, note="")
@@ -455,13 +456,15 @@ class Sender:
         now = self.clock.time()
         found = [
             entry
-            for entry in self.journal.entries(self.transport.account, [State.ABSENT])
+            for entry in self.journal.entries(self.transport.account, [AttemptState.ABSENT])
             if entry.offer_id == offer_id
             and now - entry.updated_at < DOUBTED_FOR
             and entry.note != DOUBTED
         ]
         return [
-            self.journal.update(one, state=State.UNKNOWN, since=now, updated_at=now, note=DOUBTED)
+            self.journal.update(
+                one, state=AttemptState.UNKNOWN, since=now, updated_at=now, note=DOUBTED
+            )
             for one in found
         ]
 
@@ -490,16 +493,16 @@ class Sender:
             _flying.pop(case.marker or "", None)
         attempt.error = outcome(attempt, was)
         if case.state not in UNSETTLED:
-            self.orders.pop(case.marker or "", None)
+            self.specs.pop(case.marker or "", None)
         self.guard_machine(attempt)
 
-    def _send(self, attempt: Attempt, order: Order, marker: str) -> None:
+    def _send(self, attempt: Attempt, spec: Spec, marker: str) -> None:
         assert attempt.case is not None
         try:
             answer = self.call(
                 "create_instance",
                 path={"id": attempt.offer.id},
-                body=order.body(marker),
+                body=spec.body(marker),
                 max_wait=PATIENCE,
             )
         except OutcomeUnknown as error:
@@ -509,14 +512,14 @@ class Sender:
             attempt.error = error
             now = self.clock.time()
             note = error.code or type(error).__name__
-            self.settler.record(attempt.case, state=State.REFUSED, since=now, note=note)
+            self.settler.record(attempt.case, state=AttemptState.REFUSED, since=now, note=note)
         else:
             self._read(attempt, answer.data)
 
     def _read(self, attempt: Attempt, data: Any) -> None:
         assert attempt.case is not None
         read = read_answer(data)
-        if read.state is State.UNKNOWN:
+        if read.state is AttemptState.UNKNOWN:
             self._lost(attempt, read.why)
             return
         if read.contract is not None and self._is_known(read.contract):
@@ -529,7 +532,7 @@ class Sender:
             contract=read.contract,
             note=read.why[:200],
         )
-        if read.state is State.REFUSED:
+        if read.state is AttemptState.REFUSED:
             attempt.error = InvalidRequest(
                 f'The service refused {attempt.offer} ("{read.why}"). Nothing was rented by this '
                 "request.",
@@ -548,25 +551,10 @@ class Sender:
         if attempt.case.state not in UNSETTLED:
             return  # interrupted after it was known
         now = self.clock.time()
-        self.settler.record(attempt.case, state=State.UNKNOWN, since=now, note=note)
+        self.settler.record(attempt.case, state=AttemptState.UNKNOWN, since=now, note=note)
         attempt.case.error = why
         attempt.error = unknown(attempt)
 
 
 _CERTAINLY_NOT = (OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, ServerError)
 """What the transport raises only if the create had no effect; anything else is OutcomeUnknown."""
-
-
-__all__ = [
-    "CONFIRMING",
-    "PATIENCE",
-    "Attempt",
-    "Read",
-    "Sender",
-    "blocked",
-    "in_flight",
-    "outcome",
-    "read_answer",
-    "still_there",
-    "unknown",
-]

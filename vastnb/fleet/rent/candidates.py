@@ -35,7 +35,7 @@ from vastnb.api.answers import Answer
 from vastnb.api.transport import Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError, VastError
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 
 Kind = Literal["on-demand", "interruptible", "reserved", "unclear"]
 
@@ -358,7 +358,7 @@ class Candidates:
         Asks the service.
     clock : Clock
         The time.
-    order : Order
+    spec : Spec
         With the disk that prices include.
     offers : sequence of Offer
         Best first.
@@ -381,7 +381,7 @@ class Candidates:
         self,
         call: Call,
         clock: Clock,
-        order: Order,
+        spec: Spec,
         offers: Sequence[Offer],
         *,
         max_dph: float | None,
@@ -391,7 +391,7 @@ class Candidates:
     ) -> None:
         self._call = call
         self._clock = clock
-        self._order = order
+        self._spec = spec
         self._max_dph = max_dph
         self._bid = bid
         self._price_needed = price_needed or max_dph is not None
@@ -449,7 +449,7 @@ class Candidates:
             found = now.get(offer.id)
             why = "it is no longer offered" if found is None else self._unacceptable(found)
             if found is None or why:
-                price = found.dph(self._order.disk) if found else offer.dph(self._order.disk)
+                price = found.dph(self._spec.disk) if found else offer.dph(self._spec.disk)
                 over.append(PassedOver(found or offer, price, why))
             else:
                 self.at_hand.append(found)
@@ -467,11 +467,11 @@ class Candidates:
             "order": [["dph_total", "asc"]],
             "type": "on-demand" if self._bid is None else "bid",
             "limit": len(offers),
-            "allocated_storage": self._order.disk,
+            "allocated_storage": self._spec.disk,
         }
         answer = self._asked(body)
         kind: Kind = "on-demand" if self._bid is None else "interruptible"
-        rows = [found_offer(row, kind, self._order.disk) for row in answer.data["offers"]]
+        rows = [found_offer(row, kind, self._spec.disk) for row in answer.data["offers"]]
         return {one.id: one for one in rows}
 
     def _asked(self, body: Mapping[str, Any]) -> Answer:
@@ -497,7 +497,7 @@ class Candidates:
             self._clock.sleep(AGAIN)
 
     def _unacceptable(self, offer: Offer) -> str:
-        disk = self._order.disk
+        disk = self._spec.disk
         why = self._too_expensive(offer, disk)
         if not why and offer.disk_space is not None and disk > offer.disk_space:
             # The service would cut the disk without a word.
@@ -540,24 +540,4 @@ class Candidates:
             return None
         if bid is None and handed.kind not in ("on-demand", None):
             return None
-        return handed.dph(self._order.disk, bid)
-
-
-__all__ = [
-    "CHUNK",
-    "FRESH",
-    "RISEN",
-    "Candidates",
-    "Kind",
-    "Offer",
-    "PassedOver",
-    "as_given",
-    "bid_for",
-    "check_kinds",
-    "disk_for",
-    "found_offer",
-    "is_query",
-    "offer_of",
-    "offers_of",
-    "with_disk",
-]
+        return handed.dph(self._spec.disk, bid)

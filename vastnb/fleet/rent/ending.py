@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from vastnb.errors import InvalidRequest, JournalError
 from vastnb.fleet.env import new_marker
 from vastnb.fleet.rent.attempt import CONFIRMING, Sender, still_there
+from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.guard import Guard
-from vastnb.fleet.rent.journal import Entry
 from vastnb.fleet.rent.obligations import UNRENTED
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.fleet.rent.settle import CLOSED, DESTROY_BUDGET, Case
 from vastnb.fleet.warned import warn
 
@@ -114,7 +114,7 @@ def _cases(sender: Sender, guard: Guard, ids: Sequence[int]) -> list[Case]:
         now = sender.clock.time()
         for number in ids[len(cases) :]:
             known = guard.case_of(number)
-            cases.append(known or Case(State.CREATED, now, None, number))
+            cases.append(known or Case(AttemptState.CREATED, now, None, number))
     return cases
 
 
@@ -133,10 +133,7 @@ def _unrented(sender: Sender, number: int) -> Entry:
         created_at=now,
         since=now,
         updated_at=now,
-        state=State.DESTROYING,
+        state=AttemptState.DESTROYING,
         contract=number,
         **sender.journal.me._asdict(),
     )
-
-
-__all__ = ["destroy"]

@@ -61,7 +61,7 @@ class RentEvent:
 Listener = Callable[[RentEvent], object]
 
 
-class Telling:
+class Reporter:
     """Tells a listener and shows a line.
 
     Parameters
@@ -108,6 +108,3 @@ class Telling:
         """Remove the line."""
         if self._line is not None:
             self._line.close()
-
-
-__all__ = ["Kind", "Listener", "RentEvent", "Telling"]

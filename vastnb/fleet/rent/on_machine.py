@@ -98,6 +98,3 @@ def _hidden(script: str) -> str:
 def move_command(deadline: float) -> str:
     """Return the shell command that moves the deadline, to be run on the machine."""
     return f"echo {math.ceil(deadline)} > {FILE}"
-
-
-__all__ = ["EVERY", "FILE", "line", "move_command", "with_line"]

@@ -1,6 +1,6 @@
 """What is asked of a machine: checked early, and written as the official client writes it.
 
-An `Order` is checked when it is made, against the limits that the service states of itself, so
+An `Spec` is checked when it is made, against the limits that the service states of itself, so
 that a mistake costs neither a call nor a place in the queue. Its body has the official client's
 fields in the official client's meaning, and the marker in the environment.
 """
@@ -37,7 +37,7 @@ RUNTYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Spec:
     """What a machine is rented for.
 
     Parameters
@@ -327,16 +327,3 @@ def _wrong(what: str) -> InvalidRequest:
         f"This cannot be rented: {what}. Nothing was sent, and nothing was rented.",
         code="invalid_args",
     )
-
-
-__all__ = [
-    "DISK_MIN",
-    "IMAGE_MAX",
-    "MORE",
-    "PRICE_MAX",
-    "PRICE_MIN",
-    "RUNTYPES",
-    "SCRIPT_MAX",
-    "Order",
-    "environment",
-]

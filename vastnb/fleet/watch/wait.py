@@ -21,9 +21,10 @@ from vastnb.api.progress import Line
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.status import MEANINGS, TO_DO, State, Wanted
+from vastnb.fleet.status import MEANINGS, TO_DO, InstanceState, Wanted
 from vastnb.fleet.watch.picture import Watched
-from vastnb.fleet.watch.watcher import Snapshot, Watcher
+from vastnb.fleet.watch.state import Snapshot
+from vastnb.fleet.watch.watcher import Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""
@@ -84,7 +85,7 @@ class Wait:
         self._watcher, self._clock, self._timeout = watcher, clock, timeout
         self._began = clock.time()
         self._deadline = self._began + timeout
-        self._bad_since: dict[int, tuple[State, float]] = {}
+        self._bad_since: dict[int, tuple[InstanceState, float]] = {}
         for number in self.ids:
             watcher.expect(number, until, acted=False)
 
@@ -239,6 +240,3 @@ def _progress(wait: Wait, clock: Clock) -> Iterator[Callable[[Sequence[str]], No
 
 def _named(one: Watched | None, number: int) -> str:
     return f"{number} ({one.verdict.state}: {one.verdict.reason})" if one else str(number)
-
-
-__all__ = ["Wait", "wait_for", "wait_for_async"]

@@ -70,6 +70,7 @@ export function ageText(seconds) {
 
 // What a machine that has ended came to: how long it ran, and what it cost.
 export function receipt({ seconds, usd }) {
-  const cost = usd === null ? "cost unknown" : `cost about ${dollars(usd)} (estimate)`;
+  const about = usd > 0 && usd < 0.01 ? "" : "about ";
+  const cost = usd === null ? "cost unknown" : `cost ${about}${dollars(usd)} (estimate)`;
   return `${seconds === null ? "Ended" : `Ran ${span(seconds)}`}; ${cost}. Nothing is billed any more.`;
 }

@@ -18,10 +18,11 @@ from vastnb.fleet.rent.replacement import DEARER
 from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.values import number
+from vastnb.widgets.monitor.load import in_words
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Watched
+    from vastnb.fleet.watch.picture import Watched
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 TEXT: Final = 300
@@ -70,6 +71,7 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
     """
     record, verdict = watched.record, watched.verdict
     rates = rates_of(record, verdict.state)
+    shown = {} if verdict.state == "gone" else record
     disk = number(record.get("storage_total_cost")) or rates.disk
     when_running = number(record.get("dph_total")) or 0.0
     return {
@@ -89,8 +91,8 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
         "image": _text(record.get("image_uuid")),
         "place": _text(record.get("geolocation"), 60),
         "started": number(record.get("start_date")),
-        "util": _load(record, "gpu_util"),
-        "temp": _load(record, "gpu_temp"),
+        "util": _load(shown, "gpu_util"),
+        "temp": _load(shown, "gpu_temp"),
         "trend": [None if value is None else round(value) for value in trend],
         "dph": round(rates.total, 6),
         "dph_run": round(when_running, 6),
@@ -196,6 +198,7 @@ def static_copy(
     note: str = "As it was when the cell ran. Run the cell to watch.",
 ) -> str:
     """Return the HTML that is left of the monitor without a kernel: what was seen last."""
+    loads = [in_words(row.get("live")) for row in rows]
     frame = pd.DataFrame(
         {
             "instance": [str(row["id"]) for row in rows],
@@ -207,6 +210,7 @@ def static_copy(
             "$ so far (estimate)": [
                 "" if row["spent"] is None else f"{row['spent']:.2f}" for row in rows
             ],
+            **({"load": loads} if any(loads) else {}),
         },
         dtype="object",
     )
