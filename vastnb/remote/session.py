@@ -428,7 +428,7 @@ class Session:
         pid : int, optional
             The process group that was running there.
         """
-        words = f"The connection to instance {self.instance_id} broke. {doing} {self._about()}"
+        words = f"The connection to instance {self.instance_id} was lost. {doing} {self._about()}"
         error = ConnectionLost(words.rstrip(), instance_id=self.instance_id)
         error.pid = pid
         return error
@@ -570,7 +570,7 @@ class Session:
                 self.drop() if code < 0 else None
                 if not last:
                     continue
-                raise self.lost("Nothing that was asked there is under way.")
+                raise self.lost("Nothing from this call is running there.")
             raise RemoteError(
                 f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
                 f"(exit code {code}). {self._about()}",

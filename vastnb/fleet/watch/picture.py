@@ -213,12 +213,12 @@ def doubt(
     since, lists = (before.since, before.lists + 1) if before and again else (asked_at, 1)
     if lists >= DOUBTED_LISTS and asked_at - since >= DOUBTED_FOR:
         return None
-    how = "is empty" if not found else f"lacks {len(missing)} of {len(expected)} instances"
+    how = "is empty" if not found else f"is missing {len(missing)} of {len(expected)} instances"
     return Doubt(
         missing,
         since,
         lists,
-        f"The list {how}, though they were there a moment ago: checking again.",
+        f"The list {how}, although they were listed a moment ago: checking again.",
     )
 
 
