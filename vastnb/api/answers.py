@@ -430,8 +430,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if "deprecated_endpoint" in text:
         return InvalidRequest(
-            f"Vast.ai no longer serves this address{said}. Nothing was done. Update vastnb: pip "
-            "install -U vastnb.",
+            f"Vast.ai no longer serves this address{said}. Nothing was done. Update vastnb.",
             status=status,
             code="deprecated_endpoint",
         )
