@@ -63,6 +63,7 @@ def about(found: dict, what: str) -> list[str]:
     return [said for said in found["said"] if what in said]
 
 
+@pytest.mark.slow
 def test_on_a_sound_disk_nothing_is_said(peer, cache_dir):
     found = searched(peer)
     assert found["said"] == [] and found["again"]
