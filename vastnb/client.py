@@ -22,8 +22,8 @@ from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.progress import WaitHook
 from vastnb.api.resources import Cache
 from vastnb.api.secret import Secret, veil, without_secrets
-from vastnb.api.transport import Quota, Transport
-from vastnb.api.usage import COUNTERS
+from vastnb.api.transport import Transport
+from vastnb.api.usage import COUNTERS, Quota
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, JournalError, VastError
 from vastnb.market.frames.offers import concat_offers
@@ -282,8 +282,8 @@ class Client:
         """
         if isinstance(queries, str) or not isinstance(queries, Mapping | Sequence):
             raise InvalidRequest(
-                "search_many takes a dict or a list of queries; for one query there is "
-                "search_offers. Nothing was sent."
+                "search_many takes a dict or a list of queries; for one query, use search_offers. "
+                "Nothing was sent."
             )
         named = queries if isinstance(queries, Mapping) else {query: query for query in queries}
         for query in named.values():
@@ -508,8 +508,8 @@ class Client:
         record = record_of(self.transport.call, id_of(id))
         if record is None:
             raise InvalidRequest(
-                f"There is no instance {id} among yours: it was destroyed, or never existed. "
-                "Nothing is billed for it.",
+                f"You have no instance {id}: it was destroyed or never existed. Nothing is billed "
+                "for it.",
                 code="no_such_instance",
             )
         return Instance(self, int(id), record=record)
@@ -621,8 +621,8 @@ class Client:
             if data.get("success") is False:
                 raise InstanceFailed(
                     f"Instance {one} cannot start now ({data.get('error', 'refused')}): its GPUs "
-                    "are taken. The start is queued, so it may start and bill by itself later; "
-                    f"stop_instance({one}) takes it out of the queue. Its disk is billed anyway.",
+                    "are in use. The start is queued, so it may start and bill later; "
+                    f"client.stop_instance({one}) cancels that. Its disk is billed in any case.",
                     code=str(data.get("error") or "refused"),
                 )
 
@@ -640,7 +640,7 @@ class Client:
     def label_instance(self, id: int, label: str | None) -> None:
         """Give an instance a label of at most 256 characters; None takes it away."""
         if label is not None and (not isinstance(label, str) or len(label) > 256):
-            raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
+            raise InvalidRequest("A label is a string of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
         self.watcher.relabel(id_of(id), label)
 
@@ -651,7 +651,7 @@ class Client:
         """
         if isinstance(price, bool) or not (0.001 <= price <= 128):
             raise InvalidRequest(
-                f"price={price!r}: a bid from 0.001 to 128 $/h is needed. Nothing was sent.",
+                f"price={price!r}: give a bid from 0.001 to 128 $/h. Nothing was sent.",
                 code="invalid_price",
             )
         self._ask("change_bid", id, {"client_id": "me", "price": float(price)})
@@ -788,17 +788,17 @@ class Client:
         env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.instance import one_of
         from vastnb.fleet.rent.candidates import disk_for, offer_of
-        from vastnb.fleet.rent.deadline import Bounds
-        from vastnb.fleet.rent.spec import Order
+        from vastnb.fleet.rent.deadline import Limits
+        from vastnb.fleet.rent.spec import Spec
 
         disk = disk_for([offer_of(offer)], disk)
-        order = Order(image, disk, label, env, onstart, runtype, price, template_hash, args,
+        spec = Spec(image, disk, label, env, onstart, runtype, price, template_hash, args,
                       cancel_unavail, more)  # fmt: skip
-        bounds = Bounds(max_hours, budget_usd, 1, deadline_on_machine)
+        limits = Limits(max_hours, budget_usd, 1, deadline_on_machine)
         return self.renter.create(
-            order,
+            spec,
             offer,
-            bounds,
+            limits,
             partial(one_of, self),
             check_ssh_key=check_ssh_key,
             on_event=on_event,
@@ -886,18 +886,18 @@ class Client:
         env, onstart, args, more = map(veil, (env, onstart, args, more))
         from vastnb.fleet.instance import handle_of
         from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
-        from vastnb.fleet.rent.deadline import Bounds
-        from vastnb.fleet.rent.spec import Order
+        from vastnb.fleet.rent.deadline import Limits
+        from vastnb.fleet.rent.spec import Spec
 
         offers = as_given(offers)
         disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
-        order = Order(image, disk, label, env, onstart, runtype, None, template_hash, args,
+        spec = Spec(image, disk, label, env, onstart, runtype, None, template_hash, args,
                       None, more)  # fmt: skip
-        bounds = Bounds(max_hours, budget_usd, count, deadline_on_machine)
+        limits = Limits(max_hours, budget_usd, count, deadline_on_machine)
         return self.renter.rent(
-            order,
+            spec,
             offers,
-            bounds,
+            limits,
             partial(handle_of, self),
             count=count,
             max_dph=max_dph,
@@ -1102,6 +1102,3 @@ def id_of(value: Any) -> int:
     if whole <= 0 or odd:
         raise InvalidRequest(f"{value!r} is not an instance id. Nothing was sent.", code="no_id")
     return whole
-
-
-__all__ = ["Client", "id_of"]

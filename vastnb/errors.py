@@ -284,34 +284,3 @@ def bare(error: E) -> E:
     """
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
-
-
-__all__ = [
-    "AuthError",
-    "BadTemplate",
-    "CellFailed",
-    "CommandFailed",
-    "ConnectionLost",
-    "CopyFailed",
-    "HistoryError",
-    "HostKeyChanged",
-    "InstanceFailed",
-    "InvalidRequest",
-    "JournalError",
-    "KernelDied",
-    "LoginRefused",
-    "NoCredit",
-    "NoSSHKey",
-    "OfferGone",
-    "OutcomeUnknown",
-    "QueryError",
-    "QuotaExceeded",
-    "RateLimited",
-    "RemoteError",
-    "ServerError",
-    "SpendLimit",
-    "UnsafeValue",
-    "VastError",
-    "WaitTimeout",
-    "WouldOverwrite",
-]

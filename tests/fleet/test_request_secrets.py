@@ -17,7 +17,7 @@ from vastnb.api.secret import HIDDEN, Memory, Redactor, Secret, veil
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.rent.events import RentEvent
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 from vastnb.sim import Fault, Server
 
 TOKEN = "hf_s3cretT0kenValue"
@@ -264,6 +264,6 @@ def test_a_veil_changes_nothing_but_how_a_value_is_shown(value: Any) -> None:
 
 
 def test_an_order_shows_no_secret(clock: ManualClock) -> None:
-    order = Order("a", env=veil(ORDER["env"]), onstart=veil(ORDER["onstart"]))
+    order = Spec("a", env=veil(ORDER["env"]), onstart=veil(ORDER["onstart"]))
     _clean(repr(order) + repr(order.body("m")) + repr(veil(ORDER)))
     assert "HF_TOKEN" in repr(order.body("m")["env"])

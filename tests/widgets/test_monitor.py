@@ -287,12 +287,12 @@ def test_running_the_cell_again_keeps_what_is_known_and_adds_nothing(
     assert len(ipywidgets.widgets.widget._instances) == widgets
     assert threading.active_count() <= threads
     assert len([o for o in gc.get_objects() if isinstance(o, Monitor)]) == 1
-    assert len(client.watcher._listeners._callbacks) == 1
+    assert len(client.watcher._subscribers) == 1
     assert market.calls("show_instances") == 1
     assert len(last.picture["notices"]) == 1  # not dismissed yet, so still there
     last.widget.close()
     last.says(type="ask", at_once=True)
-    assert market.calls("show_instances") == 1 and client.watcher._listeners._callbacks == {}
+    assert market.calls("show_instances") == 1 and client.watcher._subscribers == {}
 
 
 def test_an_action_goes_on_when_its_monitor_is_closed(client, market, open_monitor) -> None:

@@ -1,9 +1,10 @@
 """Small pieces of state that all of a user's kernels share: lanes, and rows used today.
 
-Everything is a text under a key, changed by `State.update`: read, apply a function, write, all in
-one short transaction. `FileState` keeps it in SQLite; `KeptState` puts memory behind it, which
-takes over for a while when the file is locked, broken or gone. It has seen every state that this
-process has seen, so pacing goes on where it was; and what it learned is handed back to the file.
+Everything is a text under a key, changed by `SharedState.update`: read, apply a function, write,
+all in one short transaction. `FileState` keeps it in SQLite; `KeptState` puts memory behind it,
+which takes over for a while when the file is locked, broken or gone. It has seen every state that
+this process has seen, so pacing goes on where it was; and what it learned is handed back to the
+file.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Rest:
         return time.monotonic() >= self._until
 
 
-class State(Protocol):
+class SharedState(Protocol):
     """Texts by key, each changed by one caller at a time."""
 
     def time(self) -> float:
@@ -201,13 +202,13 @@ class KeptState:
 
     def __init__(
         self,
-        opener: Callable[[], State],
+        opener: Callable[[], SharedState],
         now: Callable[[], float],
         merge: Merge,
         *,
         errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError),
         name: str = "pace file",
-        advice: str = "Set VASTNB_CACHE_DIR to a directory that can be written.",
+        advice: str = "Set VASTNB_CACHE_DIR to a writable directory.",
         rest: Rest | None = None,
     ) -> None:
         self._opener = opener
@@ -217,7 +218,7 @@ class KeptState:
         self._now = now
         self._merge = merge
         self._memory = MemoryState(self.time)
-        self._shared: State | None = None
+        self._shared: SharedState | None = None
         self._rest = rest or Rest()
         self._warned = False
         self._lock = threading.Lock()
@@ -257,7 +258,7 @@ class KeptState:
                 log.debug("Closing the %s: %s", self._name, type(error).__name__)
             self._shared = None
 
-    def _hand_back(self, shared: State) -> None:
+    def _hand_back(self, shared: SharedState) -> None:
         """Tell the shared state what memory has learned while it stood in."""
         with self._lock:
             for key, before in list(self._alone.items()):
@@ -279,7 +280,8 @@ class KeptState:
         self._warned = True
         warnings.warn(
             f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); this "
-            f"kernel paces itself, without knowing of your other kernels. {self._advice}",
+            "kernel paces its own requests and does not know of your other kernels. "
+            f"{self._advice}",
             stacklevel=3,
         )
 
@@ -296,15 +298,3 @@ def _watched(change: Change[T], seen: list[str | None]) -> Change[T]:
 def file_state(path: os.PathLike[str], now: Callable[[], float], merge: Merge) -> KeptState:
     """Return the shared state in the file `path`, with memory behind it."""
     return KeptState(lambda: FileState(Path(path), now), now, merge)
-
-
-__all__ = [
-    "Change",
-    "FileState",
-    "KeptState",
-    "MemoryState",
-    "Merge",
-    "Rest",
-    "State",
-    "file_state",
-]

@@ -41,6 +41,3 @@ def seconds(value: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-__all__ = ["bare_url", "plain", "seconds"]

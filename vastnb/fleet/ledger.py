@@ -186,6 +186,3 @@ class Ledger:
                     account.today = 0.0
                 self._gone_today = 0.0
             self._day = day
-
-
-__all__ = ["Ledger", "Rates", "Spent", "rates_of", "traffic_of"]

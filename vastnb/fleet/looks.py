@@ -198,17 +198,3 @@ def before_attempt(history: History) -> Seen | None:
     present = [seen for seen in history if seen.look.present]
     number_of = len(attempt(history))
     return present[-number_of - 1] if len(present) > number_of else None
-
-
-__all__ = [
-    "KEPT",
-    "History",
-    "Look",
-    "Seen",
-    "attempt",
-    "before_attempt",
-    "extend",
-    "look_at",
-    "misses_after",
-    "readings_of",
-]

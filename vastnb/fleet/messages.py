@@ -112,6 +112,3 @@ def word(value: Any) -> str | None:
     if not isinstance(value, str):
         return "(not a word)"
     return plain(value.lower(), 40) or None
-
-
-__all__ = ["ERRORS", "NO_MESSAGE", "SHOWN", "Kind", "Message", "read_message", "word"]

@@ -79,6 +79,3 @@ def _no_address(record: Mapping[str, Any]) -> bool:
     if not isinstance(runtype, str) or "args" in runtype or "ssh_host" not in record:
         return False
     return not record.get("ssh_host") and not record.get("ports")
-
-
-__all__ = ["GRACE", "SILENCE", "lost"]

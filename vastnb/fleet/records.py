@@ -210,11 +210,3 @@ _DERIVE: Final[dict[str, Callable[[Mapping[str, Any], float], Any]]] = {
     "ssh_address": _ssh,
     "country": lambda record, now: country_code(record.get("geolocation")),
 }
-
-__all__ = [
-    "INSTANCE_COLUMNS",
-    "INSTANCE_UNITS",
-    "WIRE_COLUMNS",
-    "env_names",
-    "frame_of_instances",
-]

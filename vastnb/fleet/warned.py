@@ -16,6 +16,3 @@ def warn(text: str, *, stacklevel: int = 2) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
     except RuntimeWarning:
         sys.stderr.write(f"vastnb: {text}\n")
-
-
-__all__ = ["warn"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vastnb.remote.copying import Copied
     from vastnb.remote.jobs import Job
     from vastnb.remote.kernel import RemoteKernel
+    from vastnb.remote.load import Load
     from vastnb.remote.ports import Link
     from vastnb.remote.run import Result, Show
     from vastnb.remote.session import Session
@@ -338,4 +339,31 @@ def put_away(account: str, ids: Iterable[int]) -> None:
                 log.warning("what was kept of instance %s is still there: %s", number, error)
 
 
-__all__ = ["OnMachine", "OnMachines", "put_away"]
+def is_connected(account: str, number: int) -> bool:
+    """Say whether there is a connection to a machine."""
+    box = sys.modules.get("vastnb.remote.box")
+    return box is not None and box.open_session(account, number) is not None
+
+
+def peek(account: str, number: int, timeout: float) -> Load | None:
+    """Ask a machine how busy it is, over the connection that is there; None without an answer.
+
+    Parameters
+    ----------
+    account : str
+        Whose it is.
+    number : int
+        The machine.
+    timeout : float
+        Seconds to wait.
+    """
+    box = sys.modules.get("vastnb.remote.box")
+    session = None if box is None else box.open_session(account, number)
+    if session is None:
+        return None
+    from vastnb.remote import load
+
+    return load.peek(session, timeout)
+
+
+__all__ = ["OnMachine", "OnMachines", "is_connected", "peek", "put_away"]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from vastnb.errors import InvalidRequest, JournalError
 from vastnb.fleet.env import new_marker
 from vastnb.fleet.rent.attempt import CONFIRMING, Sender, still_there
+from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.guard import Guard
-from vastnb.fleet.rent.journal import Entry
 from vastnb.fleet.rent.obligations import UNRENTED
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.fleet.rent.settle import CLOSED, DESTROY_BUDGET, Case
 from vastnb.fleet.warned import warn
 
@@ -62,9 +62,8 @@ def destroy(
         closed = [str(one.contract) for one in cases if one.left == CLOSED]
         if closed:
             raise InvalidRequest(
-                f"This client is closed, so instances {', '.join(closed)} were not asked to be "
-                "destroyed: they keep billing. A new client does it: client.reconcile(), or "
-                "client.destroy_instance(id).",
+                f"This client is closed, so instances {', '.join(closed)} were not destroyed: "
+                "they keep billing. With a new client, run client.destroy_instance(id).",
                 code="closed",
             )
         asked = [case for case in cases if case.refusal is None]
@@ -75,8 +74,8 @@ def destroy(
         open_ = [str(one.contract) for one in cases if not one.is_ended]
         sys.stderr.write(
             f"Interrupted while destroying instances {', '.join(open_)}: not confirmed yet, so "
-            "they may still bill. While this kernel lives, it goes on in the background; "
-            "client.destroy_instance(id) begins again.\n"
+            "they may still bill. vastnb continues in the background while this kernel runs; "
+            "client.destroy_instance(id) tries again now.\n"
         )
         raise
     finally:
@@ -85,9 +84,8 @@ def destroy(
     missing = [str(one.contract) for one in cases if one.missing and one not in left]
     if missing:
         warn(
-            f"There is no instance {', '.join(missing)} in this account (any more), so nothing "
-            "was destroyed by this. Is the number right? client.show_instances() names those "
-            "that bill.",
+            f"This account has no instance {', '.join(missing)} (any more), so nothing was "
+            "destroyed. Check the id: client.show_instances() lists your instances.",
             stacklevel=5,
         )
     gone = [case.contract for case in cases if case.contract is not None and case not in left]
@@ -107,14 +105,14 @@ def _cases(sender: Sender, guard: Guard, ids: Sequence[int]) -> list[Case]:
             cases.append(Case.of(rows[number]))
     except JournalError as error:
         warn(
-            f"{error.message} The machines are destroyed all the same; that they stay gone is "
-            "looked after by this kernel only."
+            f"{error.message} The machines are destroyed all the same, but only this kernel "
+            "confirms that they stay destroyed."
         )
         sender.settler.journal_failed()
         now = sender.clock.time()
         for number in ids[len(cases) :]:
             known = guard.case_of(number)
-            cases.append(known or Case(State.CREATED, now, None, number))
+            cases.append(known or Case(AttemptState.CREATED, now, None, number))
     return cases
 
 
@@ -133,10 +131,7 @@ def _unrented(sender: Sender, number: int) -> Entry:
         created_at=now,
         since=now,
         updated_at=now,
-        state=State.DESTROYING,
+        state=AttemptState.DESTROYING,
         contract=number,
         **sender.journal.me._asdict(),
     )
-
-
-__all__ = ["destroy"]

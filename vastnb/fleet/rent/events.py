@@ -61,7 +61,7 @@ class RentEvent:
 Listener = Callable[[RentEvent], object]
 
 
-class Telling:
+class Reporter:
     """Tells a listener and shows a line.
 
     Parameters
@@ -99,7 +99,7 @@ class Telling:
             if not self._complained:
                 self._complained = True
                 warnings.warn(
-                    f"on_event failed ({type(error).__name__}: {error}); renting goes on.",
+                    f"on_event failed ({type(error).__name__}: {error}); renting continues.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -108,6 +108,3 @@ class Telling:
         """Remove the line."""
         if self._line is not None:
             self._line.close()
-
-
-__all__ = ["Kind", "Listener", "RentEvent", "Telling"]

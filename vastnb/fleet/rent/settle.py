@@ -19,19 +19,20 @@ from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.env import label_of
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.rent.journal import CONFIRMED, Entry, Journal
+from vastnb.fleet.rent.entry import CONFIRMED, Entry
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, match
 from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
     UNSETTLED,
     Adopt,
+    AttemptState,
     Close,
     Destroy,
     Facts,
     Leave,
-    Look,
+    LookAgain,
     Sightings,
-    State,
     Step,
     next_step,
 )
@@ -77,7 +78,7 @@ class Case:
 
     Parameters
     ----------
-    state : State
+    state : AttemptState
         Where it stands.
     since : float
         Nothing was sent for it after this moment, seconds since the epoch.
@@ -87,7 +88,7 @@ class Case:
         Its machine.
     """
 
-    state: State
+    state: AttemptState
     since: float
     entry: Entry | None = None
     contract: int | None = None
@@ -109,7 +110,7 @@ class Case:
     """Whether nobody here knows of its machine, neither the journal nor the service."""
     look_in: float = 0.0
     """Seconds until the next look is due."""
-    written: State | None = None
+    written: AttemptState | None = None
     """Where its row stands, as far as is known here."""
 
     @property
@@ -125,7 +126,7 @@ class Case:
     @property
     def is_ended(self) -> bool:
         """Whether its machine was destroyed and seen gone, whether or not it has to stay gone."""
-        return self.state is State.DESTROYED or self.left == "confirmed"
+        return self.state is AttemptState.DESTROYED or self.left == "confirmed"
 
     @property
     def facts(self) -> Facts:
@@ -134,7 +135,7 @@ class Case:
             self.since,
             self.contract,
             never_ran(self.record),
-            listed_by(self.entry) if self.state is not State.DESTROYED else -math.inf,
+            listed_by(self.entry) if self.state is not AttemptState.DESTROYED else -math.inf,
             gateway=self.entry is not None and self.entry.note in (GATEWAY, DOUBTED),
             accepted=self.accepted,
             foreign=self.foreign,
@@ -265,7 +266,7 @@ class Settler:
         if 0 <= now - self._journal_failed < JOURNAL_PAUSE:
             return
         written = {**changes, "state": case.state, "contract": case.contract, "since": case.since}
-        was = None if changes.get("state") is State.DESTROYING else case.written
+        was = None if changes.get("state") is AttemptState.DESTROYING else case.written
         try:
             entry = self._journal.update(case.entry, was, **written, updated_at=now)
             case.written = entry.state
@@ -287,7 +288,11 @@ class Settler:
         assert contract is not None
         case.accepted, case.error = False, ""
         self.record(
-            case, state=State.DESTROYING, since=self._clock.time(), contract=contract, note=""
+            case,
+            state=AttemptState.DESTROYING,
+            since=self._clock.time(),
+            contract=contract,
+            note="",
         )
         self._delete(case)
         # Counted from the answer: what was listed before it proves nothing.
@@ -310,7 +315,7 @@ class Settler:
         # All are written down first, so that an interruption forgets none.
         for case in cases:
             case.accepted, case.error = False, ""
-            self.record(case, state=State.DESTROYING, since=self._clock.time(), note="")
+            self.record(case, state=AttemptState.DESTROYING, since=self._clock.time(), note="")
         for first in range(0, len(cases), BULK):
             some = cases[first : first + BULK]
             if not self._delete_at_once(some):
@@ -365,7 +370,7 @@ class Settler:
                     deadline=deadline,
                     stays=stays,
                 )
-                if isinstance(step, Look):
+                if isinstance(step, LookAgain):
                     case.look_in = step.seconds
                     waits.append(step.seconds)
                     break
@@ -381,14 +386,14 @@ class Settler:
                 if why == "confirmed":
                     self.record(case, note=CONFIRMED)
             case Adopt(keep):
-                self.record(case, state=State.ADOPTED, contract=keep, note=self._found)
+                self.record(case, state=AttemptState.ADOPTED, contract=keep, note=self._found)
             case Destroy(id):
                 self.destroy(case, id)
                 if case.refusal is not None:
                     case.left = REFUSED
-            case Close(State.REFUSED):
-                note = f"the answer named instance {case.contract}, which is not ours"
-                self.record(case, state=State.REFUSED, contract=None, note=note)
+            case Close(AttemptState.REFUSED):
+                note = f"the answer named instance {case.contract}, which is not from this request"
+                self.record(case, state=AttemptState.REFUSED, contract=None, note=note)
                 case.left = "settled"
             case Close(state):
                 if self._is_certain(case):
@@ -471,7 +476,7 @@ class Settler:
         within = max(min(ONE_LIST, deadline - self._clock.time()), ONE_LIST / 2)
         now = self._clock.time()
         try:
-            if alone and len(cases) == 1 and cases[0].state is State.DESTROYING:
+            if alone and len(cases) == 1 and cases[0].state is AttemptState.DESTROYING:
                 record = self._record(cases[0].contract or 0)
                 listing = Listing(() if record is None else (record,), now)
             else:
@@ -504,7 +509,7 @@ class Settler:
                 found.append(int(record["id"]))
             elif says == "maybe":
                 maybe.append(int(record["id"]))
-            elif case.state is State.STILLBORN and record["id"] == case.contract:
+            elif case.state is AttemptState.STILLBORN and record["id"] == case.contract:
                 case.foreign = True
         if maybe:
             try:
@@ -530,16 +535,3 @@ def never_ran(record: Mapping[str, Any] | None) -> bool:
     if record is None or record.get("intended_status") != "stopped":
         return False
     return record.get("actual_status") in (None, "created", "loading")
-
-
-__all__ = [
-    "BUDGET",
-    "CLOSED",
-    "DESTROY_BUDGET",
-    "DOUBTED",
-    "GATEWAY",
-    "REFUSED",
-    "Case",
-    "Settler",
-    "never_ran",
-]

@@ -175,6 +175,3 @@ def _hear(door: socket.socket, heard: dict[int, bytes], number: int) -> bool | N
     if any(line.startswith(BANNER) for line in heard[number].split(b"\n")):
         return True
     return False if not part or len(heard[number]) > _MOST_BEFORE else None
-
-
-__all__ = ["BANNER", "TIMEOUT", "doors_of", "is_local", "may_be_tried", "reach"]

@@ -21,7 +21,9 @@ from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.work import MainThread
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Change, Snapshot, Watcher
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.state import Snapshot
+    from vastnb.fleet.watch.watcher import Watcher
 
 SLACK: Final = 0.3
 """Seconds that a page may be early: its timer and the kernel's clock do not tick together."""

@@ -2,6 +2,7 @@
 // elements, put into place by the style sheet, and changed in place, so that focus and scrolling
 // stay where they are while numbers move.
 import { DASH, dollars, hourly, span } from "../kit/words.js";
+import { LiveLoad } from "./load.js";
 import { firstVerbs, nameOf, VERB_WORDS } from "./verbs.js";
 import { h, setText } from "../kit/dom.js";
 
@@ -82,6 +83,7 @@ export class MachineView {
     this.spark = sparkline();
     this.util = h("span", { class: "vnb-util" });
     this.temp = h("span", { class: "vnb-temp" });
+    this.live = new LiveLoad();
     this.price = h("b");
     this.runPrice = h("span", { class: "vnb-runprice" });
     this.spent = h("span", { class: "vnb-spent" });
@@ -111,6 +113,7 @@ export class MachineView {
       h("div", { class: "vnb-mgpu" }, this.gpu, this.bid, this.more),
       this.age,
       h("div", { class: "vnb-load" }, this.spark.node, this.util, this.temp),
+      this.live.node,
       h("div", { class: "vnb-mprice" }, this.price),
       this.runPrice,
       this.spent,
@@ -139,10 +142,13 @@ export class MachineView {
     this.more.title = this.more.textContent;
     this.spark.draw(row.trend);
     this.spark.node.classList.toggle("vnb-nospark", row.trend.filter((value) => value !== null).length < 2);
-    setText(this.util, row.util === null ? "" : `${Math.round(row.util)} %`);
+    // The service's figure is minutes old: the machine's own takes its place.
+    const told = row.util !== null && (row.live?.util ?? null) === null;
+    setText(this.util, told ? `${Math.round(row.util)} %` : "");
     this.util.title = "GPU utilization";
     setText(this.temp, row.temp === null ? "" : `${Math.round(row.temp)} °C`);
     this.temp.title = "GPU temperature";
+    this.live.show(row.live, disabled);
     setText(this.price, row.state === "gone" ? DASH : hourly(row.dph));
     const idle = row.state !== "gone" && row.dph > 0 && row.dph_run > row.dph * 1.01;
     this.price.title = idle ? "Billed now, without traffic" : "";
@@ -205,6 +211,7 @@ export class MachineView {
     this.since.title = "In this state for this long";
     setText(this.age, row.started ? span(now - row.started) : DASH);
     this.age.title = "Since it was created";
+    this.live.tick(now);
     this.ends.hidden = row.deadline === null || row.state === "gone";
     const left = (row.deadline ?? 0) - now;
     setText(this.ends, left > 0 ? `ends in ${span(left)} +` : `past its deadline by ${span(-left)}`);

@@ -37,8 +37,19 @@ export interface Row {
   unseen: boolean;
   said: { text: string; level: string } | null;
   deadline: number | null;
+  live: Live | null;
   again?: { left: number; max_dph: number } | null;
   code?: string;
+}
+
+/** How busy a machine says that it is. Memory and disk in GB; what it does not say is null. */
+export interface Live {
+  at: number;
+  util: number | null;
+  vram_used: number | null;
+  vram: number | null;
+  disk_used: number | null;
+  disk: number | null;
 }
 
 /** Everything that is shown. */

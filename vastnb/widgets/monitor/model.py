@@ -25,7 +25,10 @@ from vastnb.widgets.monitor.view import code_of, figures_of, row_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Change, Snapshot, Watched, Watcher
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.picture import Watched
+    from vastnb.fleet.watch.state import Snapshot
+    from vastnb.fleet.watch.watcher import Watcher
 
 TREND: Final = 48
 """Looks of which it is remembered how busy the GPUs were."""
@@ -240,7 +243,7 @@ class MonitorModel:
 
     def figures(self, now: float) -> dict[str, Any]:
         """Return the headline numbers, see `vastnb.widgets.monitor.view.figures_of`."""
-        from vastnb.fleet.watch.watcher import Snapshot
+        from vastnb.fleet.watch.state import Snapshot
 
         snapshot = self.snapshot or Snapshot()
         known = snapshot.asked_at is not None

@@ -18,10 +18,12 @@ from vastnb.fleet.rent.replacement import DEARER
 from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.values import number
+from vastnb.widgets.monitor.load import in_words
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Snapshot, Watched
+    from vastnb.fleet.watch.picture import Watched
+    from vastnb.fleet.watch.state import Snapshot
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 TEXT: Final = 300
@@ -191,6 +193,7 @@ def static_copy(
     css_class: str,
 ) -> str:
     """Return the HTML that is left of the monitor without a kernel: what was seen last."""
+    loads = [in_words(row.get("live")) for row in rows]
     frame = pd.DataFrame(
         {
             "instance": [str(row["id"]) for row in rows],
@@ -202,6 +205,7 @@ def static_copy(
             "$ so far (estimate)": [
                 "" if row["spent"] is None else f"{row['spent']:.2f}" for row in rows
             ],
+            **({"load": loads} if any(loads) else {}),
         },
         dtype="object",
     )

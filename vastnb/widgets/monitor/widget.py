@@ -25,12 +25,14 @@ from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
+from vastnb.widgets.monitor.load import FIRST, loads_of
 from vastnb.widgets.monitor.model import MonitorModel, model_of
 from vastnb.widgets.monitor.view import static_copy
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Change, Snapshot
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.state import Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
 
@@ -87,7 +89,9 @@ class Monitor(LiveWidget):
     """
 
     _esm = bundle("monitor/view")
-    _css = styles("kit/theme", "kit/status", "monitor/view", "monitor/machines", "kit/dialog")
+    _css = styles(
+        "kit/theme", "kit/status", "monitor/view", "monitor/machines", "monitor/load", "kit/dialog"
+    )
 
     def __init__(
         self, client: Client, *, on_notice: Callable[[Change], object] | None = None
@@ -99,9 +103,11 @@ class Monitor(LiveWidget):
         self._results: deque[tuple[Click, Outcome]] = deque()
         watcher = client.watcher
         self._model: MonitorModel = model_of(watcher)
+        self._loads = loads_of(client)
         self._poller = Poller(watcher, self._main, self._on_look, self._tell)
         with self._closed_on_error():
             self._poller.look_now()
+            self._ask_loads(wait=FIRST)
 
     # -- for the user -----------------------------------------------------------------------------
 
@@ -153,6 +159,8 @@ class Monitor(LiveWidget):
         """Look now, whether it is time or not, and wait for the answer."""
         self._drain()
         self._poller.look_now(at_once=True)
+        self._ask_loads(at_once=True, wait=FIRST)
+        self._show()
         return self
 
     def _end(self) -> None:
@@ -172,13 +180,20 @@ class Monitor(LiveWidget):
         super()._heard(content)
         kind = content.get("type")
         if kind == "ask":
-            self._poller.asked(at_once=bool(content.get("at_once")))
+            at_once = bool(content.get("at_once"))
+            self._poller.asked(at_once=at_once)
+            if at_once or not self._poller.paused:
+                self._ask_loads(at_once=at_once)
         elif kind == "pause":
             self._on_main(lambda: setattr(self, "paused", bool(content.get("on"))))
         elif kind == "act":
             self._on_main(lambda: self._take_click(content))
         elif kind == "dismiss":
             self._on_main(lambda: self._dismiss(content))
+
+    def _ask_loads(self, *, at_once: bool = False, wait: float = 0.0) -> None:
+        there = [one.id for one in self._client.watcher.snapshot.instances]
+        self._loads.ask(there, lambda: self._on_main(self._show), at_once=at_once, wait=wait)
 
     def _show_error(self, error: Exception) -> None:
         self._notice_trouble = unexpected(error)
@@ -268,8 +283,11 @@ class Monitor(LiveWidget):
         self._tell(self._picture())
 
     def _picture(self) -> dict[str, Any]:
+        picture = self._model.picture(self._now(), client=self._client)
+        for row in picture["rows"]:
+            row["live"] = self._loads.shown(row["id"])
         return {
-            **self._model.picture(self._now(), client=self._client),
+            **picture,
             "simulated": self._client.simulated,
             "trouble": self._notice_trouble,
         }
@@ -286,7 +304,7 @@ class Monitor(LiveWidget):
         now = self._now()
         snapshot = self._client.watcher.snapshot
         return static_copy(
-            self._model.rows(now),
+            [{**row, "live": self._loads.shown(row["id"])} for row in self._model.rows(now)],
             self._model.figures(now),
             asked_at=snapshot.asked_at,
             trouble=snapshot.error or snapshot.doubted,

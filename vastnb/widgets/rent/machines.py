@@ -17,7 +17,7 @@ from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.widgets.rent.price import number_of
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Snapshot
+    from vastnb.fleet.watch.state import Snapshot
 
 MOODS: Final[dict[str, str]] = {
     "starting": "busy",

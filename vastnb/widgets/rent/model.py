@@ -270,7 +270,7 @@ class RentModel:
             self.errors["image"] = "Enter an image, or choose a template."
         if self.errors:
             raise ClickRefused("Correct the marked field. Nothing was sent.")
-        self.plan.order()
+        self.plan.spec()
         if self.of_bid_search and self.plan.bid is None:
             raise InvalidRequest("These are interruptible offers and need a bid. Nothing was sent.")
         highest = self.price.max_dph

@@ -47,7 +47,8 @@ from vastnb.widgets.rent.warnings import Account
 if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.instance import Instance
-    from vastnb.fleet.watch.watcher import Change, Snapshot
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.state import Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
 
