@@ -282,8 +282,8 @@ class Client:
         """
         if isinstance(queries, str) or not isinstance(queries, Mapping | Sequence):
             raise InvalidRequest(
-                "search_many takes a dict or a list of queries; for one query there is "
-                "search_offers. Nothing was sent."
+                "search_many takes a dict or a list of queries; for one query, use search_offers. "
+                "Nothing was sent."
             )
         named = queries if isinstance(queries, Mapping) else {query: query for query in queries}
         for query in named.values():
@@ -508,8 +508,8 @@ class Client:
         record = record_of(self.transport.call, id_of(id))
         if record is None:
             raise InvalidRequest(
-                f"There is no instance {id} among yours: it was destroyed, or never existed. "
-                "Nothing is billed for it.",
+                f"You have no instance {id}: it was destroyed or never existed. Nothing is billed "
+                "for it.",
                 code="no_such_instance",
             )
         return Instance(self, int(id), record=record)
@@ -621,8 +621,8 @@ class Client:
             if data.get("success") is False:
                 raise InstanceFailed(
                     f"Instance {one} cannot start now ({data.get('error', 'refused')}): its GPUs "
-                    "are taken. The start is queued, so it may start and bill by itself later; "
-                    f"stop_instance({one}) takes it out of the queue. Its disk is billed anyway.",
+                    "are in use. The start is queued, so it may start and bill later; "
+                    f"client.stop_instance({one}) cancels that. Its disk is billed in any case.",
                     code=str(data.get("error") or "refused"),
                 )
 
@@ -640,7 +640,7 @@ class Client:
     def label_instance(self, id: int, label: str | None) -> None:
         """Give an instance a label of at most 256 characters; None takes it away."""
         if label is not None and (not isinstance(label, str) or len(label) > 256):
-            raise InvalidRequest("A label is a text of at most 256 characters. Nothing was sent.")
+            raise InvalidRequest("A label is a string of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
         self.watcher.relabel(id_of(id), label)
 
@@ -651,7 +651,7 @@ class Client:
         """
         if isinstance(price, bool) or not (0.001 <= price <= 128):
             raise InvalidRequest(
-                f"price={price!r}: a bid from 0.001 to 128 $/h is needed. Nothing was sent.",
+                f"price={price!r}: give a bid from 0.001 to 128 $/h. Nothing was sent.",
                 code="invalid_price",
             )
         self._ask("change_bid", id, {"client_id": "me", "price": float(price)})

@@ -89,13 +89,13 @@ def login(*, keep: bool = True, ask: Callable[[str], str] | None = None, **optio
     client = Client(key, **options)
     try:
         client.show_user()
-        kept = f" It is kept in {keep_key(key)}." if keep else ""
+        kept = f" It is saved in {keep_key(key)}." if keep else ""
     except BaseException:
         client.close()
         raise
     sys.stdout.write(f"{client.base_url} accepts this key.{kept}\n")
     if keep and find_key().key.fingerprint() != key.fingerprint():
-        sys.stdout.write(f"But the key from {find_key().source} is found before it.\n")
+        sys.stdout.write(f"But the key from {find_key().source} takes precedence over it.\n")
     return client
 
 
@@ -106,9 +106,9 @@ def _asked(ask: Callable[[str], str]) -> Secret:
         key = None
     if not key:
         raise AuthError(
-            "No key was typed, or nobody can be asked here. Nothing was sent or kept. Create a key "
-            "at https://cloud.vast.ai/manage-keys/, and run vastnb.login() in a notebook or a "
-            "terminal that you sit at.",
+            "No key was entered, or there is no prompt here. Nothing was sent or saved. Create a "
+            "key at https://cloud.vast.ai/manage-keys/, and run vastnb.login() in an interactive "
+            "notebook or terminal.",
             code="no_key",
         )
     return key

@@ -67,7 +67,7 @@ class Burn:
     def _lines(self) -> list[str]:
         count = len(self.machines)
         if not count:
-            lines = ["Nothing is billed: there are no instances."]
+            lines = ["Nothing is billed: you have no instances."]
         else:
             lines = [
                 f"{count} instance{'s' if count > 1 else ''}: ${self.per_hour:.4f}/h, "
@@ -76,7 +76,7 @@ class Burn:
         if self.stopped:
             lines.append(
                 f"Stopped but billed for their disks: {', '.join(map(str, self.stopped))}, "
-                f"${self.stopped_per_hour:.4f}/h. Destroy them to end it."
+                f"${self.stopped_per_hour:.4f}/h. Destroy them to end these charges."
             )
         if self.credit is not None:
             lasts = ""

@@ -192,8 +192,8 @@ class Instance(OnMachine, Block):
         new = self.__dict__.get("_new_in") == os.getpid() and self._wanted != "gone"
         if new and not sys.is_finalizing():
             sys.stderr.write(
-                f"Instance {self._id} was rented, and its handle was dropped: it bills. "
-                f"client.destroy_instance({self._id}) ends it.\n"
+                f"Instance {self._id} was rented, but its handle was not kept: it is billing. "
+                f"client.destroy_instance({self._id}) destroys it.\n"
             )
 
     @property

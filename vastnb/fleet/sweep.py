@@ -39,14 +39,15 @@ class Sweep:
     machines: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     def __str__(self) -> str:
-        rest = f" {self.others} other machines are left alone." if self.others else ""
+        rest = f" {self.others} other machines are not touched." if self.others else ""
         if not self.ids:
             return f"No machine was rented by vastnb on this computer.{rest}"
         named = ", ".join(map(str, self.ids))
         if self.dry_run:
             return (
-                f"Would destroy {len(self.ids)} machines rented by vastnb, ${self.per_hour:.4f}/h: "
-                f"{named}. client.sweep(dry_run=False) does it; their disks are lost.{rest}"
+                f"Would destroy {len(self.ids)} machines rented by vastnb, "
+                f"${self.per_hour:.4f}/h: {named}. client.sweep(dry_run=False) does it; the data "
+                f"on their disks is lost.{rest}"
             )
         return (
             f"Destroyed {len(self.ids)} machines rented by vastnb, which cost "

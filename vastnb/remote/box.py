@@ -140,10 +140,10 @@ class Places:
         try:
             verdict = instance.look(max_wait=ASKING)
         except VastError:
-            return Standing("Vast.ai could not be asked how it is: it may bill on.")
+            return Standing("Its state could not be checked: it may still bill.")
         if verdict.state == "gone" or instance._record is None:
             return Standing(
-                "Vast.ai lists no such instance any more: it was destroyed, and it bills nothing.",
+                "Vast.ai no longer lists this instance: it was destroyed, and it is not billed.",
                 "All that was there is gone, its files included.",
             )
         price = dph_now(instance._record or {})
@@ -232,8 +232,8 @@ def jupyter(instance: Machine) -> Link:
     token = instance.record().get("jupyter_token")
     if connect.jupyter_url(instance._known()) is None or not isinstance(token, str):
         raise InvalidRequest(
-            f"Instance {instance.id} has no Jupyter: it was rented without. Rent with "
-            "runtype='jupyter', or use box.install_kernel(), which needs none."
+            f"Instance {instance.id} has no Jupyter server. Rent with runtype='jupyter', or use "
+            "box.install_kernel(), which needs none."
         )
     return forward(session, 8080, query=f"token={quote(token, safe='')}")
 

@@ -78,7 +78,7 @@ class Job:
 
     def __init__(self, session: Session, name: str) -> None:
         if not _NAME.fullmatch(name):
-            raise InvalidRequest(f"{name!r} is no name of a job: use letters, digits, - and _.")
+            raise InvalidRequest(f"{name!r} is not a job name: use letters, digits, - and _.")
         self._session = session
         self.name = name
 
@@ -160,10 +160,11 @@ class Job:
             if ended and not more:
                 break
             if until is not None and time.monotonic() > until:
-                how = "still runs" if not ended else "has ended, and printed more than was read,"
+                how = "is still running" if not ended else "has ended with unread output"
                 raise WaitTimeout(
                     f"Job {self.name} {how} on instance {self._session.instance_id} after "
-                    f"{timeout:g} s, and the machine bills. job.wait() goes on, job.stop() ends it."
+                    f"{timeout:g} s; the machine is billing. job.wait() waits longer, job.stop() "
+                    "stops it."
                 )
             if more:
                 continue
@@ -262,8 +263,8 @@ def start(
     told = session.ask(script, body.encode()).strip()
     if told != nonce:
         raise InvalidRequest(
-            f"There is a job {job.name} on instance {session.instance_id}: box.job({job.name!r}) "
-            "is it. Nothing was started."
+            f"There is already a job {job.name} on instance {session.instance_id}: "
+            f"box.job({job.name!r}) returns it. Nothing was started."
         )
     return job
 

@@ -77,7 +77,7 @@ class RemoteKernel:
         trust: bool = False,
     ) -> None:
         if not _NAME.fullmatch(name):
-            raise InvalidRequest(f"{name!r} is no name of a kernel: use letters, digits, - and _.")
+            raise InvalidRequest(f"{name!r} is not a kernel name: use letters, digits, - and _.")
         self.session = session
         self.name = name
         self.trust = trust
@@ -150,12 +150,12 @@ class RemoteKernel:
             if word != "missing" or last:
                 break
             self._install()
-        why = {"no-python": "There is no Python", "missing": "ipykernel cannot be found"}
+        why = {"no-python": "There is no Python", "missing": "ipykernel is missing"}
         raise RemoteError(
             f"{why.get(word, 'The kernel does not start')} on instance "
-            f"{self.session.instance_id}: {rest.strip()[-400:]} Nothing runs there now, and the "
-            "machine bills. box.kernel(python=...) names another Python, "
-            "box.run('python -m pip install ipykernel') installs it by hand.",
+            f"{self.session.instance_id}: {rest.strip()[-400:]} No kernel is running there, and "
+            "the machine is billing. Choose another Python with box.kernel(python=...), or run "
+            "box.run('python -m pip install ipykernel').",
             instance_id=self.session.instance_id,
         )
 
@@ -164,7 +164,7 @@ class RemoteKernel:
         if done.code:
             raise RemoteError(
                 f"ipykernel could not be installed on instance {self.session.instance_id}: "
-                f"{done.err.strip()[-400:]} The image is unchanged, and the machine bills.",
+                f"{done.err.strip()[-400:]} The image is unchanged, and the machine is billing.",
                 instance_id=self.session.instance_id,
             )
 
@@ -205,7 +205,7 @@ class RemoteKernel:
         while True:
             now = time.monotonic()
             if not self.session.is_open or now > until:
-                raise self.session.lost("The kernel there goes on.")
+                raise self.session.lost("The kernel on the machine keeps running.")
             # The control channel answers while a cell runs; outputs flow once any has come.
             if now - sent > 0.3:
                 self._messages.send(self._sockets["control"], "kernel_info_request")
@@ -360,8 +360,8 @@ class RemoteKernel:
             if timed_out:
                 raise WaitTimeout(
                     f"The cell took longer than {timeout:g} s on instance "
-                    f"{self.session.instance_id} and was interrupted there. The kernel is there, "
-                    "with its variables, and the machine bills."
+                    f"{self.session.instance_id} and was interrupted. The kernel keeps its "
+                    "variables, and the machine is billing."
                 )
             raise _Interrupted(reply.get("traceback") or ())
         return reply
@@ -383,22 +383,22 @@ class RemoteKernel:
 
     def _cut(self) -> ConnectionLost:
         return self.session.lost(
-            "The cell may still run there; what it showed since is lost. The kernel and its "
-            "variables are kept: the next cell connects again, and waits until this one ends."
+            "The cell may still be running there; its output since then is lost. The kernel and "
+            "its variables are kept: the next cell reconnects and waits for this one to end."
         )
 
     def _died(self) -> KernelDied:
         return KernelDied(
-            f"The kernel {self.name!r} on instance {self.session.instance_id} is gone, and its "
-            "variables with it: ended by a cell, by the system for lack of memory, or with a "
-            "restart of the machine. The machine bills. The next cell starts a new kernel.",
+            f"The kernel {self.name!r} on instance {self.session.instance_id} has died, and its "
+            "variables are lost: a cell ended it, the machine ran out of memory, or the machine "
+            "restarted. The machine may still bill. The next cell starts a new kernel.",
             instance_id=self.session.instance_id,
         )
 
     def _unheeded(self, timed_out: bool) -> BaseException:
         words = (
-            f"The cell on instance {self.session.instance_id} does not heed the interrupt and runs "
-            "on. kernel.restart() ends it, and its variables are lost then."
+            f"The cell on instance {self.session.instance_id} does not respond to the interrupt "
+            "and keeps running. kernel.restart() ends it; its variables are lost."
         )
         return WaitTimeout(words) if timed_out else KeyboardInterrupt(words)
 
@@ -506,10 +506,11 @@ class RemoteKernel:
             )
         if "unsafe" in told:
             raise UnsafeValue(
-                f"{str(told['unsafe'])[:200]}, which only pickle can carry, and unpickling it "
-                "would run here whatever the machine's host has put into it. Pull its data "
-                "instead (for a model of torch: state = model.state_dict()), or write it to a file "
-                "and download that. --trust (box.kernel(trust=True)) unpickles it all the same.",
+                f"{str(told['unsafe'])[:200]}, which only pickle can transfer, and unpickling "
+                "runs any code that the machine's host has put into it on this computer. Pull its "
+                "data instead (for a model of torch: state = model.state_dict()), or write it to "
+                "a file and download that. If you trust the host, --trust "
+                "(box.kernel(trust=True)) unpickles it.",
                 instance_id=self.session.instance_id,
             )
         size = int(told["bytes"])
@@ -522,8 +523,8 @@ class RemoteKernel:
             found = values.load(str(file), self.trust)
         if set(found) != set(names):  # others would take the place of the caller's own
             raise RemoteError(
-                f"Instance {self.session.instance_id} sent other variables than were asked for. "
-                "Nothing was taken over.",
+                f"Instance {self.session.instance_id} sent variables that were not requested. "
+                "Nothing was assigned.",
                 instance_id=self.session.instance_id,
             )
         return found, len(data)

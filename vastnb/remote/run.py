@@ -142,26 +142,26 @@ def run(
         # Nothing has run, so it may be sent again, once.
         if not session.dropped():
             raise session.lost(
-                f"It refuses the command ({reader.errors.value[-200:].decode(errors='replace')})."
+                f"It refused the command ({reader.errors.value[-200:].decode(errors='replace')})."
             )
         session.open()
         return _again(session, command, check, cwd, input, timeout, show, stop)
     if timed_out:
         became = (
-            "was ended there"
+            "was stopped there"
             if call.pid is not None
-            else "has not begun there: the machine answers, and runs nothing. If it begins after "
-            "all, it runs unheard"
+            else "did not start there: the machine responds but runs nothing. If it starts later, "
+            "its output is lost"
         )
         raise WaitTimeout(
             f"The command took longer than {timeout:g} s on instance {session.instance_id} and "
-            f"{became}. The machine bills on."
+            f"{became}. The machine is still billing."
         )
     if code < 0 or (code == 255 and session.dropped()):
         raise session.lost(
-            f"The command may run on there, unheard (process group {call.pid}); what it printed "
-            f"meanwhile is lost. box.run('kill -- -{call.pid}') ends it. box.start(command) is for "
-            "what has to outlive a connection.",
+            f"The command may still be running there (process group {call.pid}); its output since "
+            f"then is lost. box.run('kill -- -{call.pid}') stops it. Use box.start(command) for "
+            "work that must survive a lost connection.",
             call.pid,
         )
     result = Result(
@@ -174,7 +174,7 @@ def run(
     if check and code:
         error = CommandFailed(
             f"The command ended with code {code} on instance {session.instance_id}: "
-            f"{tame(result.err.strip()[-300:] or result.out.strip()[-300:]) or 'it said nothing'}",
+            f"{tame(result.err.strip()[-300:] or result.out.strip()[-300:]) or 'no output'}",
             instance_id=session.instance_id,
         )
         error.result = result
@@ -188,7 +188,7 @@ def _again(session: Session, command: str, *rest: Any) -> Result:
     try:
         call.head()  # the way is open: what is sent now arrives, or breaks anew
     except EOFError:
-        raise session.lost("The command has not begun there.") from None
+        raise session.lost("The command did not start.") from None
     finally:
         call.close()
     return run(

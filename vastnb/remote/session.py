@@ -449,7 +449,7 @@ class Session:
             The process group that was running there.
         """
         standing = self._about()
-        words = f"The connection to instance {self.instance_id} broke. {standing.left or doing}"
+        words = f"The connection to instance {self.instance_id} was lost. {standing.left or doing}"
         error = ConnectionLost(f"{words} {standing.words}".rstrip(), instance_id=self.instance_id)
         error.ended = bool(standing.left)
         error.pid = None if error.ended else pid
@@ -592,7 +592,7 @@ class Session:
                 self.drop() if code < 0 else None
                 if not last:
                     continue
-                raise self.lost("Nothing that was asked there is under way.")
+                raise self.lost("Nothing from this call is running there.")
             raise RemoteError(
                 f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
                 f"(exit code {code}). {self._about().words}",

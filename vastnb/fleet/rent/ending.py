@@ -62,9 +62,8 @@ def destroy(
         closed = [str(one.contract) for one in cases if one.left == CLOSED]
         if closed:
             raise InvalidRequest(
-                f"This client is closed, so instances {', '.join(closed)} were not asked to be "
-                "destroyed: they keep billing. A new client does it: client.reconcile(), or "
-                "client.destroy_instance(id).",
+                f"This client is closed, so instances {', '.join(closed)} were not destroyed: "
+                "they keep billing. With a new client, run client.destroy_instance(id).",
                 code="closed",
             )
         asked = [case for case in cases if case.refusal is None]
@@ -75,8 +74,8 @@ def destroy(
         open_ = [str(one.contract) for one in cases if not one.is_ended]
         sys.stderr.write(
             f"Interrupted while destroying instances {', '.join(open_)}: not confirmed yet, so "
-            "they may still bill. While this kernel lives, it goes on in the background; "
-            "client.destroy_instance(id) begins again.\n"
+            "they may still bill. vastnb continues in the background while this kernel runs; "
+            "client.destroy_instance(id) tries again now.\n"
         )
         raise
     finally:
@@ -85,9 +84,8 @@ def destroy(
     missing = [str(one.contract) for one in cases if one.missing and one not in left]
     if missing:
         warn(
-            f"There is no instance {', '.join(missing)} in this account (any more), so nothing "
-            "was destroyed by this. Is the number right? client.show_instances() names those "
-            "that bill.",
+            f"This account has no instance {', '.join(missing)} (any more), so nothing was "
+            "destroyed. Check the id: client.show_instances() lists your instances.",
             stacklevel=5,
         )
     gone = [case.contract for case in cases if case.contract is not None and case not in left]
@@ -107,8 +105,8 @@ def _cases(sender: Sender, guard: Guard, ids: Sequence[int]) -> list[Case]:
             cases.append(Case.of(rows[number]))
     except JournalError as error:
         warn(
-            f"{error.message} The machines are destroyed all the same; that they stay gone is "
-            "looked after by this kernel only."
+            f"{error.message} The machines are destroyed all the same, but only this kernel "
+            "confirms that they stay destroyed."
         )
         sender.settler.journal_failed()
         now = sender.clock.time()

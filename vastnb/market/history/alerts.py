@@ -123,17 +123,17 @@ def watch_of(
         If a number makes no sense, or a filter can only be worked out by the service.
     """
     if isinstance(below, bool) or not isinstance(below, int | float | np.number) or not below > 0:
-        raise refusal(f"below={below!r}: a price in $/h above 0 is needed. No alert was set.")
+        raise refusal(f"below={below!r}: give a price in $/h above 0. No alert was set.")
     if per not in ("gpu", "offer"):
-        raise refusal(f'per={per!r}: there are "gpu" and "offer". No alert was set.')
+        raise refusal(f'per={per!r}: use "gpu" or "offer". No alert was set.')
     parsed = parse_query(query, **keywords)
     body = parsed.body(type=kind, storage=storage)
     own = parsed.filters
     for field, ops in own.items():
         if not is_local(field, ops):
             raise InvalidRequest(
-                f"Only the service can apply the filter on {field!r}, so a price alert cannot use "
-                "it. No alert was set. Leave that filter out, and check the offers that are found."
+                f"Only Vast.ai can apply the filter on {field!r}, so a price alert cannot use it. "
+                "No alert was set. Leave that filter out, and check the offers that are found."
             )
     filters = {
         field: ops

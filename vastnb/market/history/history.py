@@ -310,7 +310,7 @@ class History(Questions):
         days = self._open()
         other = Path(path).expanduser()
         if other.resolve() in (self.path.resolve(), self._root.resolve()):
-            raise HistoryError("That is this history itself. Nothing was merged.")
+            raise HistoryError("This is the same history. Nothing was merged.")
         return days.merge(other, self._parts()[1].today, simulated=self.simulated)
 
     def simulate(self, days: float = 30, a_day: int = 4) -> int:
@@ -336,8 +336,8 @@ class History(Questions):
         need()
         if self.past is None:
             raise InvalidRequest(
-                "Only a simulated market has a past that can be written, and only in the client "
-                "that runs it: vastnb.demo(history_days=30). Nothing was written."
+                "A past can be made up only for a simulated market, by the client that runs it: "
+                "vastnb.demo(history_days=30). Nothing was written."
             )
         return write_past(self.past, self._open(), self._clock.time(), days_of(days), int(a_day))
 

@@ -336,13 +336,13 @@ def priced(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     column = BOUGHT[kind][0]
     for name in ("gpu_name", "num_gpus", column):
         if name not in frame.columns:
-            raise refusal(f"To compare prices, offers with the column {name!r} are needed.")
+            raise refusal(f"Comparing prices needs offers with the column {name!r}.")
     if "gpu_ram_gb" in frame.columns:
         sizes = frame["gpu_ram_gb"].astype("Int64")
     elif "gpu_ram" in frame.columns:
         sizes = frame["gpu_ram"].map(vram.nominal, na_action="ignore").astype("Int64")
     else:
-        raise refusal("To compare prices, offers with the column 'gpu_ram' are needed.")
+        raise refusal("Comparing prices needs offers with the column 'gpu_ram'.")
     numbers = frame[["num_gpus", column]].astype("Float64")
     price = believed(numbers, column).values / believed(numbers, "num_gpus").values
     return pd.DataFrame(
