@@ -27,7 +27,7 @@ from vastnb.errors import (
 from vastnb.fleet.rent.attempt import Attempt, Sender, still_there
 from vastnb.fleet.rent.candidates import Candidates, Offer, PassedOver, bid_for
 from vastnb.fleet.rent.deadline import HOUR, Limits, Machine, in_words, repriced
-from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter
+from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter, warn
 from vastnb.fleet.rent.plan import (
     LIVE,
     UNSETTLED,
@@ -41,7 +41,6 @@ from vastnb.fleet.rent.plan import (
 )
 from vastnb.fleet.rent.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.rent.spec import Spec
-from vastnb.fleet.warned import warn
 from vastnb.html import ours
 
 T = TypeVar("T")

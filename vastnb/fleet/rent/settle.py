@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from vastnb.api.answers import Call
 from vastnb.api.progress import Tick
-from vastnb.api.transport import Call
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.env import label_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.entry import CONFIRMED, Entry
+from vastnb.fleet.rent.events import warn
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, match
 from vastnb.fleet.rent.plan import (
@@ -36,7 +37,6 @@ from vastnb.fleet.rent.plan import (
     Step,
     next_step,
 )
-from vastnb.fleet.warned import warn
 
 BUDGET: Final = ABSENT_BEHIND_GATEWAY + 30.0
 """Seconds for finding out what became of an attempt."""

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.fleet import connect
+from vastnb.fleet.costs import dph_now
 from vastnb.fleet.status import TO_DO
-from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.widgets.rent.price import number_of
 
 if TYPE_CHECKING:
