@@ -16,7 +16,7 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.fleet.rent import attempt, journal
 from vastnb.fleet.rent.entry import Entry
-from vastnb.fleet.rent.guard import guarded
+from vastnb.fleet.rent.guard import is_guarded
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.plan import LIVE, AttemptState
 from vastnb.sim import Fault, Server
@@ -125,7 +125,7 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
         for entry in Journal().concerning(transport_of(client).account):
             if entry.is_confirmed:  # of a round before
                 continue
-            assert entry.state in LIVE and guarded(entry.marker), where
+            assert entry.state in LIVE and is_guarded(entry.marker), where
         client.destroy_instance([one.id for one in alive(server)])
         client.close()
         if not where:

@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 import pandas as pd
 
 from vastnb.errors import (
-    AuthError,
     InstanceFailed,
     InvalidRequest,
     JournalError,
@@ -50,9 +49,6 @@ DEARER: Final = 1.005
 
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
-
-MOST_FORBIDDEN: Final = 2
-"""Offers that may not be rented (403), after which the account is to blame and not the offers."""
 
 
 @dataclass
@@ -408,8 +404,6 @@ class Rental:
             return False
         if error.code == "proved_absent":
             return sum(x.state is AttemptState.ABSENT for x in self.attempts) >= MOST_LOST
-        if _is_forbidden(error):
-            return sum(_is_forbidden(x.error) for x in self.attempts) >= MOST_FORBIDDEN
         return True
 
     # -- deadlines ---------------------------------------------------------------------------
@@ -484,11 +478,6 @@ def _outcome(attempt: Attempt) -> str:
     if attempt.case is None:
         return "passed over"
     return "destroyed" if attempt.case.is_ended else str(attempt.case.state)
-
-
-def _is_forbidden(error: VastError | None) -> bool:
-    """Say whether an error is a 403 that does not speak of the key: about this offer, perhaps."""
-    return isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
 
 
 def _until(attempt: Attempt, now: float) -> str:
