@@ -67,7 +67,7 @@ def test_a_key_need_not_be_kept(server):
 def test_another_key_that_comes_first_is_named(server, monkeypatch, capsys):
     monkeypatch.setenv("VAST_API_KEY", "another-key")
     vastnb.login(ask=lambda prompt: server.api_key, base_url=server.url).close()
-    assert "VAST_API_KEY is found before it" in capsys.readouterr().out
+    assert "VAST_API_KEY takes precedence" in capsys.readouterr().out
 
 
 def test_a_place_that_cannot_be_written_is_told(server, tmp_path):

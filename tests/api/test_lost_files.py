@@ -190,7 +190,7 @@ def test_what_was_learned_while_memory_stood_in_is_handed_back(cache_dir, monkey
         assert isinstance(turn, Turn)
         return refused(lane, LIST, turn, NOW, Refusal(retry_after=300)).dump(), None
 
-    with pytest.warns(UserWarning, match="paces itself"):
+    with pytest.warns(UserWarning, match="paces its own requests"):
         ours.update("lane x", refuse)
     ours.update("rows x", lambda text: (str(int(text or 0) + 7), None))
     others.update("rows x", lambda text: (str(int(text or 0) + 100), None))

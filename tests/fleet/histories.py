@@ -219,7 +219,7 @@ class Histories:
         last.die()
         made = [one for one in self.server.world.instances.values() if one.id not in before]
         count.machines += len(made)
-        count.came_back += sum("had come back" in text for text in last.said)
+        count.came_back += sum("came back" in text for text in last.said)
         left = [one.id for one in made if one.alive and one.id not in self.foreign]
         hurt = [one.id for one in made if not one.alive and one.id in self.foreign]
         count.unguarded += len(left)

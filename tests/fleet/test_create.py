@@ -57,7 +57,7 @@ def test_an_error_of_the_service_says_nothing_about_what_it_did(
     if effect:
         assert client.create_instance(offer, **ORDER).id == alive(server)[0].id
     else:
-        with pytest.raises(ServerError, match="nothing was created") as proved:
+        with pytest.raises(ServerError, match="no machine was created") as proved:
             client.create_instance(offer, **ORDER)
         assert proved.value.code == "proved_absent"
     assert server.calls("create_instance") == 1
@@ -69,7 +69,7 @@ def test_absence_is_proved_by_complete_lists_for_as_long_as_one_may_be_listed_la
 ) -> None:
     server.faults.add(Fault("create_instance", "drop-before", nth=1))
     before = clock.time()
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(offer, **ORDER)
     assert ABSENT_AFTER <= clock.time() - before <= ABSENT_AFTER + 5
     assert server.calls("show_instances") >= 3
@@ -135,7 +135,7 @@ def test_a_stopped_machine_that_would_bill_is_destroyed_and_told(
     server.world.fleet.expect("created-stopped")
     if lost:
         server.faults.add(Fault("create_instance", "drop-after", nth=1))
-    with pytest.raises(InstanceFailed, match="stopped machine") as failed:
+    with pytest.raises(InstanceFailed, match="created stopped") as failed:
         client.create_instance(offer, **ORDER, cancel_unavail=False)
     assert alive(server) == []
     (machine,) = server.world.instances.values()
@@ -236,7 +236,7 @@ def test_a_machine_that_comes_back_is_destroyed_again(
     assert server.calls("destroy_instance") == 2
     assert clock.time() - before >= GONE_AFTER
     assert entries(client)[-1].state is AttemptState.DESTROYED
-    assert f"Instance {box.id} had come back" in capsys.readouterr().err
+    assert f"Instance {box.id} came back" in capsys.readouterr().err
 
 
 def test_a_block_destroys_its_machine_whatever_happens(

@@ -40,7 +40,10 @@ def test_a_machine_ends_at_its_deadline(
         asked = server.calls("destroy_instance")
     assert server.calls("destroy_instance") == asked, "it is not destroyed twice"
     said = capsys.readouterr().err
-    assert f"The deadline of instance {box.id}" in said and f"Instance {box.id} is gone" in said
+    assert (
+        f"The deadline of instance {box.id}" in said
+        and f"Instance {box.id} was destroyed at its deadline" in said
+    )
 
 
 def test_there_is_no_thread_without_a_deadline(client: vastnb.Client) -> None:

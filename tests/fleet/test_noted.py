@@ -48,7 +48,7 @@ def test_a_machine_that_is_created_after_its_absence_was_proved_is_told_at_once_
     told = [one for one in said(client) if "though its rental was absent" in one]
     told += [one for one in capsys.readouterr().err.splitlines() if "exists" in one]
     assert told and all(str(machine.id) in one for one in told), "by the watcher, or by the guard"
-    assert not any("told to be destroyed" in one for one in said(client)), "nobody has told it"
+    assert not any("request to destroy it" in one for one in said(client)), "nobody has told it"
     assert [one.instance_id for one in client.reconcile().of("adopted")] == [machine.id]
     assert entries(client)[0].contract == machine.id, "it is known from now on"
 

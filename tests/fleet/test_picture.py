@@ -129,7 +129,7 @@ def test_a_list_that_was_cut_short_costs_nothing_when_the_next_one_is_whole() ->
     eye.take(*everything)
     for _ in range(30):
         eye.take(*everything[:10])
-        assert eye.doubt is not None and "lacks 15 of 25" in eye.doubt.text
+        assert eye.doubt is not None and "missing 15 of 25" in eye.doubt.text
         assert set(eye.take(*everything).values()) == {"running"}
     assert eye.said == []
 

@@ -127,7 +127,7 @@ def test_a_machine_is_tried_only_for_whoever_asks(
 def test_a_machine_without_ssh_is_not_waited_for(client: vastnb.Client, server: Server) -> None:
     (one,) = machines(server, "cached")
     one.runtype = "args"
-    with pytest.raises(InvalidRequest, match="has no SSH"):
+    with pytest.raises(InvalidRequest, match="without SSH"):
         client.wait(one.id, reachable=True)
 
 

@@ -55,9 +55,9 @@ def test_the_first_use_settles_what_a_dead_kernel_left(
     (machine,) = alive(server)
     assert frame["id"].tolist() == [machine.id]
     told = capsys.readouterr().out
-    assert f"Adopted: instance {machine.id} (offer {sent.offer_id}" in told
-    assert f"Proved absent: nothing was created for offer {unsent.offer_id}" in told
-    assert "bill now" in told
+    assert f"Found: instance {machine.id} (offer {sent.offer_id}" in told
+    assert f"Not created: no machine exists for offer {unsent.offer_id}" in told
+    assert "are billing" in told
     states = {one.marker: one.state for one in journal.entries(sent.account)}
     assert states == {sent.marker: AttemptState.ADOPTED, unsent.marker: AttemptState.ABSENT}
 
@@ -84,7 +84,10 @@ def test_nothing_is_said_when_nothing_is_open(
     client.show_instances()
     assert capsys.readouterr().out == ""
     assert server.calls("show_instances") == 1
-    assert str(client.reconcile()) == "Nothing is open, and nothing rented here bills."
+    assert (
+        str(client.reconcile())
+        == "Nothing is unresolved, and nothing rented on this computer is billing."
+    )
 
 
 def test_a_machine_of_a_dead_kernel_that_bills_is_told(
@@ -95,7 +98,7 @@ def test_a_machine_of_a_dead_kernel_that_bills_is_told(
     journal.update(entry, **a_dead_process()._asdict())
     capsys.readouterr()
     connect().show_instances()
-    assert f"Bills: instance {box.id}" in capsys.readouterr().out
+    assert f"Billing: instance {box.id}" in capsys.readouterr().out
     assert journal.entries(entry.account)[0].owner == this_process()
     assert [one.id for one in alive(server)] == [box.id], "telling is not destroying"
 
@@ -262,7 +265,7 @@ def test_a_list_that_lost_its_second_page_proves_nothing(
         return SimpleNamespace(data=data)
 
     rent_and_forget(client, journal, this_process())
-    with pytest.raises(ServerError, match="not whole"):
+    with pytest.raises(ServerError, match="incomplete list"):
         list_instances(cut, transport_of(client).clock)
 
 

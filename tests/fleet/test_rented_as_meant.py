@@ -161,9 +161,9 @@ def test_a_disk_that_an_offer_does_not_have_is_refused_before_it_is_cut(
     for wait in (0.0, 100.0):
         clock.advance(wait)
         for offers in (small, small["id"].tolist()):
-            with pytest.raises(OfferGone, match="1000 GB are wanted"):
+            with pytest.raises(OfferGone, match="1000 GB are needed"):
                 client.rent(offers, **ORDER, disk=1000)
-        with pytest.raises(OfferGone, match="1000 GB are wanted"):
+        with pytest.raises(OfferGone, match="1000 GB are needed"):
             client.create_instance(small.iloc[0], **ORDER, disk=1000)
     assert server.calls("create_instance") == 0
 

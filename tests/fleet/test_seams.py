@@ -149,7 +149,7 @@ def test_a_machine_that_appears_after_its_absence_was_proved_is_adopted_and_ende
     server.world.fleet.listed_after = 600.0
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
     offer = client.search_offers("num_gpus=1").iloc[0]
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(offer, **ORDER, max_hours=2)
     (machine,) = alive(server)
     before = server.calls("show_instances")
@@ -171,7 +171,7 @@ def test_a_look_that_somebody_takes_finds_a_machine_that_appears_late(
 ) -> None:
     server.world.fleet.listed_after = 200.0
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER, max_hours=2)
     (machine,) = alive(server)
     clock.advance(max(0.0, 201 - (clock.time() - entries(client)[0].created_at)))
@@ -183,7 +183,7 @@ def test_what_is_absent_for_good_is_looked_for_a_few_times_only(
     client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:
     server.faults.add(Fault("create_instance", "drop-before", nth=1))
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
     before = server.calls("show_instances")
     finish(client, clock)
@@ -214,7 +214,7 @@ def test_an_answer_that_names_a_machine_which_is_known_is_found_out(
     box = rent(client)
     said = {"success": True, "new_contract": box.id}
     server.faults.add(Fault("create_instance", "answer", nth=1, status=200, body=said))
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(client.search_offers("num_gpus=1").iloc[0], **ORDER)
     assert [one.id for one in alive(server)] == [box.id]
     assert [one.contract for one in entries(client)] == [box.id, None]
@@ -393,7 +393,7 @@ def test_a_handle_that_is_dropped_unused_says_that_its_machine_bills(
     client.rent("num_gpus=1", **ORDER)  # as after a Ctrl-C between the rent and its block
     (machine,) = alive(server)
     said = capsys.readouterr().err
-    assert f"Instance {machine.id} was rented, and its handle was dropped" in said
+    assert f"Instance {machine.id} was rented, but its handle was not kept" in said
     with rent(client):
         pass
     assert "dropped" not in capsys.readouterr().err
@@ -449,7 +449,7 @@ def test_a_machine_is_destroyed_without_the_journal(
         lock.execute("BEGIN EXCLUSIVE")
     else:
         journal.path.write_bytes(b"no database" * 100)
-    with pytest.warns(RuntimeWarning, match="record of rentals"):
+    with pytest.warns(RuntimeWarning, match="rental journal"):
         box.destroy()
     lock.close()
     assert alive(server) == []
@@ -690,7 +690,7 @@ def test_an_orphan_of_a_refusal_is_sought_at_the_next_start(
     journal.update(entry, state=AttemptState.REFUSED)
     connect().show_instances()
     (machine,) = alive(server)
-    assert f"Adopted: instance {machine.id}" in capsys.readouterr().out
+    assert f"Found: instance {machine.id}" in capsys.readouterr().out
 
 
 def test_what_a_living_kernel_neglects_is_done_for_it(

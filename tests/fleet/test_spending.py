@@ -226,7 +226,7 @@ def test_a_key_that_cannot_be_asked_for_does_not_stand_in_the_way(
     client: vastnb.Client, server: Server
 ) -> None:
     server.faults.add(Fault("show_ssh_keys", "503", nth=1, times=100))
-    with pytest.warns(RuntimeWarning, match="SSH key could not be asked for"):
+    with pytest.warns(RuntimeWarning, match="Could not check whether the account has an SSH key"):
         client.rent("num_gpus=1", **ORDER)
     assert len(alive(server)) == 1
 

@@ -323,7 +323,7 @@ def test_a_queued_start_waits_as_long_as_it_takes_and_says_that_it_will_bill() -
     eye = Eye()
     for _ in range(50):
         queued = eye.look(rec("exited", cur_state="stopped", next_state="running"), 600)
-    assert queued.state == "starting" and "bill by itself" in queued.reason
+    assert queued.state == "starting" and "bill automatically" in queued.reason
     assert eye.look(rec("loading"), 5).state == "starting"
     eye.wanted = "stopped"
     assert eye.look(rec("exited", cur_state="stopped")).advice == "stop it"

@@ -36,7 +36,7 @@ def no_thread_is_left(before: set[threading.Thread]) -> bool:
     [
         ("bad-image", None, "failed", "Destroy it and correct the image"),
         ("runtime-error", None, "failed", "Destroy it and try the next offer"),
-        ("stuck", None, "stuck", "nothing new for"),
+        ("stuck", None, "stuck", "no progress for"),
         ("outbid-loading", 100.0, "outbid", "Raise the bid"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_wait_outlasts_a_service_that_fails_for_a_while(
     assert client.wait(one.id)[0].status == "running"
     server.faults.add(Fault("show_instances", "503"))
     clock.advance(60)
-    with pytest.raises(WaitTimeout, match="Last trouble: Could not show instances"):
+    with pytest.raises(WaitTimeout, match="Last error: Could not show instances"):
         client.wait(one.id, until="stopped", timeout=100)
     assert server.refused == {}
 

@@ -339,7 +339,7 @@ def misshapen(endpoint: Endpoint, data: Any) -> str:
     name = endpoint.expects
     if name is None:
         sound = isinstance(data, dict) or (endpoint.holds == "any" and isinstance(data, list))
-        return "" if sound else "an answer of the wrong kind"
+        return "" if sound else "an answer of the wrong type"
     if not isinstance(data, dict) or name not in data:
         return f"an answer without '{name}'"
     held = data[name]
@@ -426,8 +426,8 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
     said = _quote(code, msg)
     if "auth_error" in text or "invalid user key" in text:
         return AuthError(
-            f"The service does not accept the API key{said}. Nothing was done or charged. Check "
-            "the key at https://cloud.vast.ai/manage-keys/.",
+            f"Vast.ai does not accept this API key{said}. Nothing was done or charged. Check the "
+            "key at https://cloud.vast.ai/manage-keys/.",
             status=status,
             code=code or "auth_error",
         )
@@ -447,8 +447,8 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if "deprecated_endpoint" in text:
         return InvalidRequest(
-            f"Vast.ai no longer serves this address{said}. Nothing was done. A newer vastnb will "
-            "know the new one.",
+            f"Vast.ai no longer serves this address{said}. Nothing was done. Update vastnb: pip "
+            "install -U vastnb.",
             status=status,
             code="deprecated_endpoint",
         )
@@ -471,7 +471,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
     if _BAD_TEMPLATE.search(text):
         return BadTemplate(
             f"The template was not accepted{said}. Nothing was rented or charged. "
-            "client.search_templates() lists those that exist.",
+            "client.search_templates() lists the ones that exist.",
             status=status,
             code=code or "no_such_template",
         )
@@ -479,22 +479,22 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
 
 
 def _refusal(status: int, code: str, msg: str, *, is_json: bool) -> VastError:
-    said = _quote(code, msg) if is_json else ", in a page that is not the service's API"
+    said = _quote(code, msg) if is_json else ", from a page that is not Vast.ai's API"
     if status == 401 or status == 403:
         return AuthError(
-            f"The service refuses this (HTTP {status}){said}. Nothing was done or charged. The key "
-            "may be missing, wrong, or not allowed to do it.",
+            f"Vast.ai refused this request (HTTP {status}){said}. Nothing was done or charged. "
+            "The key may be missing, wrong, or not allowed to do it.",
             status=status,
             code=code or None,
         )
-    hint = "" if is_json else " Is VAST_URL or base_url right?"
+    hint = "" if is_json else " Check VAST_URL or base_url."
     return _invalid(f"HTTP {status}{said}", status, code or None, hint)
 
 
 def _invalid(what: str, status: int | None, code: str | None, hint: str = "") -> InvalidRequest:
     return InvalidRequest(
         f"The request was not accepted: {what}. Nothing was done or charged; sending it again "
-        f"changes nothing.{hint}",
+        f"will not help.{hint}",
         status=status,
         code=code,
     )
@@ -503,8 +503,8 @@ def _invalid(what: str, status: int | None, code: str | None, hint: str = "") ->
 def _redirected(status: int, location: str) -> ServerError:
     where = bare_url(location) if location else "nowhere"
     return ServerError(
-        f"The service redirects to {where} (HTTP {status}), which is not followed: a redirect "
-        "turns a POST into a GET, and the key goes to one server only. Nothing was done or "
+        f"The server redirects to {where} (HTTP {status}). vastnb does not follow redirects: they "
+        "turn a POST into a GET, and would send your key to another server. Nothing was done or "
         "charged. If the service has moved, set base_url or VAST_URL.",
         status=status,
         code="redirect",

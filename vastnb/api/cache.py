@@ -174,16 +174,16 @@ class Store:
         try:
             self.backend.close()  # type: ignore[no-untyped-call]
         except self._errors as error:
-            log.debug("Closing the store of answers: %s", type(error).__name__)
+            log.debug("Closing the answer cache: %s", type(error).__name__)
 
     def _trouble(self, doing: str, error: Exception, rest: Rest) -> None:
-        log.debug("The store of answers could not be %s: %s", doing, error)
+        log.debug("The answer cache could not be %s: %s", doing, error)
         rest.begin(error)
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"The cache of answers could not be {doing} ({_why(error)}); this kernel keeps "
-                "answers in memory meanwhile, and your other kernels do not see them.",
+                f"The answer cache could not be {doing} ({_why(error)}). For now this kernel "
+                "keeps answers in memory, and your other kernels do not see them.",
                 stacklevel=2,
             )
 
@@ -215,8 +215,8 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
     except (sqlite3.Error, OSError) as error:
         warnings.warn(
             f"The cache file {path} cannot be used ({_why(error)}); answers are kept in memory "
-            "until this kernel ends. Set VASTNB_CACHE_DIR to a directory that can be written, or "
-            "remove the file if it is damaged.",
+            "until this kernel ends. Set VASTNB_CACHE_DIR to a writable directory, or delete the "
+            "file if it is damaged.",
             stacklevel=4,
         )
         return _in_memory()
@@ -308,7 +308,7 @@ class _Format:
         try:
             return float(self._head(start)[0]["created_at"]) if start else None
         except Exception as error:  # noqa: BLE001 - as below
-            log.debug("A kept answer has no head: %s", type(error).__name__)
+            log.debug("A cached answer has no header: %s", type(error).__name__)
             return None
 
     def _head(self, data: bytes) -> tuple[Any, int]:
@@ -332,7 +332,7 @@ class _Format:
             headers = {str(k): str(v) for k, v in dict(head["headers"]).items()}
             return _response(Entry(body, headers, float(head["created_at"])))
         except Exception as error:  # noqa: BLE001 - a stranger's row may break anything, and is a miss
-            log.debug("A kept answer cannot be read: %s", type(error).__name__)
+            log.debug("A cached answer cannot be read: %s", type(error).__name__)
             return None
 
 

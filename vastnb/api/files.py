@@ -95,7 +95,7 @@ def answers_file(cache: str | os.PathLike[str]) -> Path:
     if not named or "://" in str(named):
         shown = repr(bare_url(str(named)) if named else cache)
         raise InvalidRequest(
-            f'cache={shown}: there are "sqlite", "memory", a path, "redis://..." and None. '
+            f'cache={shown}: use "sqlite", "memory", a path, "redis://..." or None. '
             "Nothing was sent."
         )
     path = at_home(cache)
@@ -194,7 +194,7 @@ def _private_dir(path: Path) -> None:
         # In a directory that everybody may write to, anybody may have made it.
         _homeless().mkdir(mode=0o700, exist_ok=True)
         if hasattr(os, "getuid") and _homeless().lstat().st_uid != os.getuid():
-            raise PermissionError(f"{_homeless()} belongs to somebody else")
+            raise PermissionError(f"{_homeless()} belongs to another user")
     if not path.exists():
         # Parents get the system's usual mode; the directory itself is ours.
         path.parent.mkdir(parents=True, exist_ok=True)

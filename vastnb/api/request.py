@@ -157,7 +157,7 @@ def _canonical(body: bytes | None) -> str:
 
 def _unsendable(endpoint: Endpoint, why: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{endpoint.name} cannot be sent: {why}. Nothing was sent or charged.", code="unsendable"
+        f"Could not {endpoint.words}: {why}. Nothing was sent or charged.", code="unsendable"
     )
 
 

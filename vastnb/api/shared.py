@@ -208,7 +208,7 @@ class KeptState:
         *,
         errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError),
         name: str = "pace file",
-        advice: str = "Set VASTNB_CACHE_DIR to a directory that can be written.",
+        advice: str = "Set VASTNB_CACHE_DIR to a writable directory.",
         rest: Rest | None = None,
     ) -> None:
         self._opener = opener
@@ -280,7 +280,8 @@ class KeptState:
         self._warned = True
         warnings.warn(
             f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); this "
-            f"kernel paces itself, without knowing of your other kernels. {self._advice}",
+            "kernel paces its own requests and does not know of your other kernels. "
+            f"{self._advice}",
             stacklevel=3,
         )
 

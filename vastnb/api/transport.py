@@ -73,7 +73,7 @@ _WHY = {
     "pace": "waiting for its turn",
     "refused": "rate limited by Vast.ai (429)",
     "busy": "Vast.ai is overloaded and asked to wait",
-    "quota": "today's quota is spent",
+    "quota": "today's quota is used up",
 }
 
 _left_behind: list[Resources] = []
@@ -314,13 +314,15 @@ class Transport:
             return hit
         left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
-        waiting = partial(self.on_wait, call.endpoint.name, reason="another thread asks the same")
+        waiting = partial(
+            self.on_wait, call.endpoint.name, reason="another thread is making the same request"
+        )
         with resources.locks.holding(call.key, patience, waiting) as held:
             hit, older = self._look(resources, call)
             if hit:
                 return hit
             if not held and older:
-                return self._older(call, older, "another thread is still asking for it")
+                return self._older(call, older, "another thread is still making this request")
             return self._fetch(resources, call, older)
 
     def _fetch(self, resources: Resources, call: PendingCall, older: Entry | None) -> Answer:
@@ -462,7 +464,7 @@ class Transport:
             except ValueError:
                 wrong = "no JSON"
             if wrong:
-                log.debug("%s: what is kept is %s", call.endpoint.name, wrong)
+                log.debug("%s: the cached answer is %s", call.endpoint.name, wrong)
                 return False
             if len(self._sound) > MOST_ENTRIES:
                 self._sound.clear()
@@ -520,5 +522,5 @@ class Transport:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidRequest(
-                "This client is closed. Nothing was sent; make a new one.", code="closed"
+                "This client is closed. Nothing was sent; create a new one.", code="closed"
             )

@@ -219,7 +219,7 @@ class Wire:
             body = _read(response, watch, cut=cut)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break, is a value
             if isinstance(bundle, str) and not watch.touched and not Path(bundle).exists():
-                return Failure("unsendable", f"the file of certificates {bundle} does not exist")
+                return Failure("unsendable", f"the certificate file {bundle} does not exist")
             headers_came = response is not None
             return _failure(error, watch, headers_came=headers_came, within=within, step=step)
         finally:
@@ -275,7 +275,7 @@ _UNSENDABLE = (
 
 def _in_words(error: BaseException, watch: Watch, *, within: float, step: float) -> str:
     if watch.expired:
-        return f"no whole answer within {within:.1f} s"
+        return f"no complete answer within {within:.1f} s"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy refused or cannot be reached"
     names = {type(one).__name__ for one in _causes(error)}
@@ -286,7 +286,7 @@ def _in_words(error: BaseException, watch: Watch, *, within: float, step: float)
 
 
 _WORDS: tuple[tuple[set[str], str], ...] = (
-    ({"InvalidURL", "LocationParseError"}, "the server's address is none"),
+    ({"InvalidURL", "LocationParseError"}, "the server's address is not valid"),
     ({"NameResolutionError", "gaierror"}, "the server's name cannot be resolved (no network?)"),
     ({"ConnectionRefusedError"}, "the connection was refused"),
     ({"ConnectTimeoutError", "ConnectTimeout"}, "no connection within {step:.1f} s"),
@@ -301,7 +301,7 @@ _WORDS: tuple[tuple[set[str], str], ...] = (
         {"ConnectionResetError", "RemoteDisconnected", "BrokenPipeError", "ConnectionAbortedError"},
         "the connection was lost",
     ),
-    ({"DecodeError", "ContentDecodingError"}, "the answer cannot be unpacked"),
+    ({"DecodeError", "ContentDecodingError"}, "the answer cannot be decompressed"),
 )
 
 
@@ -428,7 +428,7 @@ class Watched(HTTPConnection):
             except OSError as error:  # (UnicodeError is a ValueError: a name that is none)
                 found[:] = [error]
             except ValueError:
-                found[:] = [socket.gaierror("not a name")]
+                found[:] = [socket.gaierror("not a valid name")]
 
         asking = threading.Thread(target=ask, name="vastnb-name", daemon=True)
         asking.start()

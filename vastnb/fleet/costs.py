@@ -58,13 +58,13 @@ class Burn:
     Parameters
     ----------
     per_hour : float
-        $/h in all, without traffic.
+        $/h in total, without traffic.
     running_per_hour, stopped_per_hour : float
         $/h of the machines that are meant to run (disks included), and of the disks of the others.
     stopped : tuple of int
-        Machines that do not run and are billed all the same.
+        Machines that are not running but still billed.
     credit : float or None
-        What the account has left, $; None if the service did not tell.
+        What the account has left, $; None if it is not known.
     runway_hours : float or None
         Hours until the credit is spent at this rate; infinite if nothing is billed.
     machines : DataFrame
@@ -84,7 +84,7 @@ class Burn:
     def _lines(self) -> list[str]:
         count = len(self.machines)
         if not count:
-            lines = ["Nothing is billed: there are no instances."]
+            lines = ["Nothing is billed: you have no instances."]
         else:
             lines = [
                 f"{count} instance{'s' if count > 1 else ''}: ${self.per_hour:.4f}/h, "
@@ -93,7 +93,7 @@ class Burn:
         if self.stopped:
             lines.append(
                 f"Stopped but billed for their disks: {', '.join(map(str, self.stopped))}, "
-                f"${self.stopped_per_hour:.4f}/h. Destroy them to end it."
+                f"${self.stopped_per_hour:.4f}/h. Destroy them to end these charges."
             )
         if self.credit is not None:
             lasts = ""
@@ -202,7 +202,7 @@ class Sweep:
     dry_run : bool
         True if they were only named, False if they were destroyed.
     others : int
-        Machines of the account that are left alone.
+        Machines of the account that are not touched.
     machines : DataFrame
         One row for each of `ids`, as in `Burn.machines`.
     """
@@ -214,14 +214,15 @@ class Sweep:
     machines: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     def __str__(self) -> str:
-        rest = f" {self.others} other machines are left alone." if self.others else ""
+        rest = f" {self.others} other machines are not touched." if self.others else ""
         if not self.ids:
             return f"No machine was rented by vastnb on this computer.{rest}"
         named = ", ".join(map(str, self.ids))
         if self.dry_run:
             return (
-                f"Would destroy {len(self.ids)} machines rented by vastnb, ${self.per_hour:.4f}/h: "
-                f"{named}. client.sweep(dry_run=False) does it; their disks are lost.{rest}"
+                f"Would destroy {len(self.ids)} machines rented by vastnb, "
+                f"${self.per_hour:.4f}/h: {named}. client.sweep(dry_run=False) does it; the data "
+                f"on their disks is lost.{rest}"
             )
         return (
             f"Destroyed {len(self.ids)} machines rented by vastnb, which cost "

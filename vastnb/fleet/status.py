@@ -205,7 +205,7 @@ def judge(
         still = (
             "came back after it was destroyed"
             if back
-            else "was told to be destroyed and is still there"
+            else "is still there after a request to destroy it"
         )
         reason = f"{still}, and is billed: {found.reason}"
         return Verdict(found.state, reason, "destroy it again", settled=False)
@@ -220,7 +220,7 @@ def judge(
     elif look.intended in (None, "stopped", "exited"):
         return _meant_to_stop(record, look, wanted, history, credit)
     else:
-        words = f"{look.actual or 'no status'}, on its way to {look.intended}"
+        words = f"{look.actual or 'no status'}, changing to {look.intended}"
         found = Verdict("starting", words, "wait", settled=False)
     if wanted == "stopped" and look.intended == "running":
         reason = f"{found.reason}; it should be stopped, but is set to run"
@@ -292,7 +292,7 @@ def _meant_to_run(
                            "destroy and try the next offer")  # fmt: skip
         return Verdict("running", "running")
     if look.queued:
-        reason = "waiting for its GPUs to be free; it will then start and bill by itself"
+        reason = "waiting for free GPUs; it will then start and bill automatically"
         return Verdict("starting", reason, "wait", settled=False)
     part = attempt(history)
     failed = _failed(look, history, part, now)
@@ -308,7 +308,7 @@ def _meant_to_run(
     before = any(seen.state == "stuck" for seen in part)
     if not (before or too_still or waited >= TOO_LONG):
         return Verdict("starting", phase, "wait", settled=False)
-    how = f"nothing new for {seconds(still)}" if too_still else f"{seconds(waited)} already"
+    how = f"no progress for {seconds(still)}" if too_still else f"{seconds(waited)} already"
     return Verdict("stuck", f"{phase}; {how}", "destroy and try the next offer", settled=False)
 
 
@@ -333,7 +333,7 @@ def _failed(look: Look, history: History, part: tuple[Seen, ...], now: float) ->
     if message.kind == "error" and not left_over and lasted >= PATIENCE:
         return _error(message)
     if look.actual in ("exited", "stopped") and lasted >= PATIENCE:
-        return Verdict("failed", "the container exited by itself and may still bill",
+        return Verdict("failed", "the container exited on its own and may still bill",
                        "start again")  # fmt: skip
     worse = next((seen for seen in reversed(part) if seen.state == "failed"), None)
     if worse is None:
@@ -427,14 +427,14 @@ def _meant_to_stop(
         bid, least = number(record.get("dph_base")), number(record.get("min_bid"))
         # The least bid shown may be an old one: it is quoted only where it explains something.
         known = bid is not None and least is not None and least > bid
-        price = f" (bid ${bid:.4g}/h, least ${least:.4g}/h)" if known else ""
+        price = f" (bid ${bid:.4g}/h, lowest accepted ${least:.4g}/h)" if known else ""
         how = "outbid" if ran or look.actual is not None else "the bid is too low to start"
         return Verdict("outbid", f"{how}{price}{still}{pays}", "raise the bid", settled)
     if look.actual is None and not ran:
         return Verdict("stopped", f"never started: its GPUs were taken{pays}",
                        "destroy and try the next offer", settled)  # fmt: skip
     if wanted == "running":
-        return Verdict("stopped", f"stopped although it should run: elsewhere, or because "
+        return Verdict("stopped", "stopped although it should run: stopped elsewhere, or "
                        f"the credit ran out{still}{pays}", "start again", settled)  # fmt: skip
     return Verdict("stopped", f"stopped{still}{pays}", "billed for storage", settled)
 

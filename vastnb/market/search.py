@@ -80,7 +80,7 @@ class Search(NamedTuple):
         """
         if self.columns not in get_args(Columns):
             raise QueryError(
-                f'columns={self.columns!r}: there are "default" and "all". Nothing was searched.'
+                f'columns={self.columns!r}: use "default" or "all". Nothing was searched.'
             )
 
     def provenance(self, source: str) -> dict[str, Any]:

@@ -73,6 +73,13 @@ def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     return session
 
 
+def open_session(account: str, number: int) -> Session | None:
+    """Return the session of an instance if it is connected. Connects to nothing."""
+    with _lock:
+        session = _sessions.get((account, number))
+    return session if session is not None and session.is_open else None
+
+
 class Places:
     """Where an instance can be reached, and what can be said of it.
 
@@ -127,9 +134,9 @@ class Places:
         try:
             verdict = instance.look()
         except VastError:
-            return "Vast.ai could not be asked how it is: it may bill on."
+            return "Its state could not be checked: it may still bill."
         if verdict.state == "gone":
-            return "Vast.ai has no such instance any more: it bills nothing."
+            return "Vast.ai no longer lists this instance: it is not billed."
         price = dph_now(instance._record or {})
         what = "bills" if verdict.state == "running" else "is billed"
         money = "an unknown price" if price is None else f"${price:.4f}/h"
@@ -209,8 +216,8 @@ def jupyter(instance: Machine) -> Link:
     token = instance.record().get("jupyter_token")
     if connect.jupyter_url(instance._known()) is None or not isinstance(token, str):
         raise InvalidRequest(
-            f"Instance {instance.id} has no Jupyter: it was rented without. Rent with "
-            "runtype='jupyter', or use box.install_kernel(), which needs none."
+            f"Instance {instance.id} has no Jupyter server. Rent with runtype='jupyter', or use "
+            "box.install_kernel(), which needs none."
         )
     return forward(session, 8080, query=f"token={quote(token, safe='')}")
 
@@ -242,4 +249,4 @@ def _forget(key: tuple[str, int]) -> None:
         kernel.close()
 
 
-__all__ = ["Places", "kernel_of", "put_away", "session_of"]
+__all__ = ["Places", "kernel_of", "open_session", "put_away", "session_of"]

@@ -55,8 +55,8 @@ def install(instance: Machine, *, name: str = "notebook", python: str | None = N
     kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     (kept / "kernelspec").write_text(str(place), encoding="utf-8")
     sys.stdout.write(
-        f"“{shown}” is in Jupyter's list of kernels until box.destroy(). Its outputs go to the "
-        "page as they are: a host could run scripts in it, which %%on does not allow.\n"
+        f"“{shown}” is in Jupyter's list of kernels until box.destroy(). Its outputs are not "
+        "filtered: the machine's host could run scripts in this page, which %%on prevents.\n"
     )
     return shown
 

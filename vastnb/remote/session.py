@@ -250,6 +250,7 @@ class Session:
         self._lock = threading.RLock()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
         self._spare = threading.BoundedSemaphore(1)
+        self._peeks = threading.Semaphore(1)
         self._place = Path(tempfile.mkdtemp(prefix="vnb-", dir=_short()))
         self._control = self._place / "c"
         self._process: subprocess.Popen[bytes] | None = None
@@ -427,7 +428,7 @@ class Session:
         pid : int, optional
             The process group that was running there.
         """
-        words = f"The connection to instance {self.instance_id} broke. {doing} {self._about()}"
+        words = f"The connection to instance {self.instance_id} was lost. {doing} {self._about()}"
         error = ConnectionLost(words.rstrip(), instance_id=self.instance_id)
         error.pid = pid
         return error
@@ -449,9 +450,7 @@ class Session:
     def script(self, command: str, cwd: str | None = None) -> str:
         """Return a command as it is run: in its directory, with the container's environment."""
         facts = self.facts
-        place = facts.workspace if cwd is None else self.path(cwd)
-        environment = _ENVIRONMENT if facts.container else ""
-        return f"{environment}cd -- {shlex.quote(place)} || exit 1\n{command}\n"
+        return _script(facts, command, facts.workspace if cwd is None else self.path(cwd))
 
     def path(self, path: str) -> str:
         """Return a path of the machine in full: relative ones are in its workspace."""
@@ -481,7 +480,22 @@ class Session:
         Call
             Whose `Call.head` is to be read first, and which is to be closed.
         """
-        facts = self.facts
+        self.open()
+        slots = self._spare if urgent else self._slots
+        slots.acquire()
+        try:
+            rider = self._rider()
+        except BaseException:
+            slots.release()
+            raise
+        return self._begin(script, rider, slots, stdin=stdin)
+
+    def _begin(
+        self, script: str, rider: list[str], slots: threading.BoundedSemaphore, *, stdin: bool
+    ) -> Call:
+        """Begin a call, whose slot has been taken."""
+        facts = self._facts
+        assert facts is not None
         nonce = f"vnb-{secrets.token_hex(6)}"
         body = f"printf '%s %s\\n' {nonce} $$\n{script}".encode()
         if facts.shell.endswith("bash") and len(body) < 4096 and b"\0" not in body:
@@ -491,11 +505,9 @@ class Session:
             command = f'eval "$(head -c {len(body)})"'
         if not facts.plain:
             command = f"exec {shlex.quote(facts.shell)} -c {shlex.quote(command)}"
-        slots = self._spare if urgent else self._slots
-        slots.acquire()
         try:
             process = subprocess.Popen(
-                [*self._rider(), command],
+                [*rider, command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 start_new_session=True, bufsize=-1,
             )  # fmt: skip
@@ -558,13 +570,61 @@ class Session:
                 self.drop() if code < 0 else None
                 if not last:
                     continue
-                raise self.lost("Nothing that was asked there is under way.")
+                raise self.lost("Nothing from this call is running there.")
             raise RemoteError(
                 f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
                 f"(exit code {code}). {self._about()}",
                 instance_id=self.instance_id,
             )
         raise AssertionError
+
+    def peek(self, command: str, *, timeout: float = 10.0, most: int = 1 << 16) -> bytes | None:
+        """Run a small command, if that makes no connection and keeps nobody waiting.
+
+        Parameters
+        ----------
+        command : str
+            What is asked, in the workspace.
+        timeout : float
+            Seconds to wait. What comes later is dropped, and nothing else is asked until then.
+        most : int
+            Bytes of its output that are read.
+
+        Returns
+        -------
+        bytes or None
+            Its output; None without a connection, with too many calls on it, or without an answer.
+        """
+        facts, target = self._facts, self._target
+        shared = self.is_open and self._multiplex
+        if not shared or facts is None or target is None or not self._peeks.acquire(blocking=False):
+            return None
+        if not self._slots.acquire(blocking=False):
+            self._peeks.release()
+            return None
+        answer: list[bytes] = []
+        try:
+            script = _script(facts, command, facts.workspace)
+            call = self._begin(script, ssh.rider(target, self._control), self._slots, stdin=False)
+        except BaseException:
+            self._peeks.release()
+            raise
+
+        def listen() -> None:
+            try:
+                call.head()
+                assert call.process.stdout is not None
+                answer.append(call.process.stdout.read(most))
+            except (EOFError, OSError, ValueError):
+                pass  # the connection broke, and whoever needs it says so
+            finally:
+                call.close()
+                self._peeks.release()
+
+        listening = threading.Thread(target=listen, name="vastnb peek", daemon=True)
+        listening.start()
+        listening.join(timeout)
+        return answer[0] if answer else None
 
     def watch(self, call: Call, seconds: float) -> Watchdog:
         """End a call, and the connection, when nothing has come of it for so long."""
@@ -651,6 +711,11 @@ class Session:
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 255, b"", b"no answer in time")
+
+
+def _script(facts: Facts, command: str, place: str) -> str:
+    environment = _ENVIRONMENT if facts.container else ""
+    return f"{environment}cd -- {shlex.quote(place)} || exit 1\n{command}\n"
 
 
 def _absolute(told: str | None, usual: str) -> str:

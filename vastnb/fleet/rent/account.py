@@ -125,16 +125,16 @@ def require_ssh_key(account: Account, spec: Spec) -> None:
         trouble = ""
     if found is None:
         warnings.warn(
-            f"Whether the account has an SSH key could not be asked for ({trouble}). Renting "
-            "goes on; without an SSH key nobody can log in to the machine.",
+            f"Could not check whether the account has an SSH key ({trouble}). Renting continues; "
+            "without a key you cannot log in to the machine.",
             RuntimeWarning,
             stacklevel=4,
         )
         return
     if not found:
         raise NoSSHKey(
-            "The account has no SSH key, and keys are copied to a machine when it is made: nobody "
-            "could log in to this one. Nothing was sent, nothing was rented. Add a key at "
+            "The account has no SSH key. Keys are copied to a machine when it is created, so you "
+            "could not log in to this one. Nothing was sent or rented. Add a key at "
             'https://cloud.vast.ai/manage-keys/, rent with runtype="args", or skip this check '
             "with check_ssh_key=False.",
             code="no_ssh_key",

@@ -61,7 +61,7 @@ def read_answer(data: Any) -> CreateAnswer:
         The decoded JSON.
     """
     if not isinstance(data, Mapping):
-        return CreateAnswer(AttemptState.UNKNOWN, None, "an answer that is not understood")
+        return CreateAnswer(AttemptState.UNKNOWN, None, "an answer in an unknown form")
     named = data.get("new_contract")
     contract = _id(named)
     if contract is not None:
@@ -70,7 +70,7 @@ def read_answer(data: Any) -> CreateAnswer:
     if named is None and own_refusal(200, data) is not None:
         said = ": ".join(str(data[k]) for k in ("error", "msg") if data.get(k))
         return CreateAnswer(AttemptState.REFUSED, None, plain(said))
-    return CreateAnswer(AttemptState.UNKNOWN, None, "an answer without a contract")
+    return CreateAnswer(AttemptState.UNKNOWN, None, "an answer without an instance id")
 
 
 @dataclass
@@ -130,16 +130,16 @@ def outcome(attempt: Attempt, was: AttemptState) -> VastError | None:
         return unknown(attempt)
     if case.state is AttemptState.ABSENT:
         return ServerError(
-            f"The answer to renting {attempt.offer} was lost; {case.seen.clean} complete lists of "
-            "your instances show that nothing was created. Nothing was rented or charged. You may "
-            "try it again.",
+            f"The answer to the request to rent {attempt.offer} was lost, but {case.seen.clean} "
+            "complete lists of your instances show that no machine was created. Nothing was "
+            "rented or charged. You can try again.",
             code="proved_absent",
         )
     if case.is_ended and was in (*UNSETTLED, AttemptState.STILLBORN, AttemptState.DESTROYING):
         return InstanceFailed(
-            f"{attempt.offer} gave a stopped machine (instance {case.contract}) that would have "
-            "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed. "
-            "Bid more, or try the next offer.",
+            f"The machine of {attempt.offer} was created stopped (instance {case.contract}) and "
+            "would have billed its disk: the bid was too low, or its GPUs were just taken. It was "
+            "destroyed. Bid more, or try the next offer.",
             code="created_stopped",
         )
     if case.state in (AttemptState.DESTROYING, AttemptState.STILLBORN):
@@ -153,9 +153,9 @@ def unknown(attempt: Attempt) -> OutcomeUnknown:
     assert case is not None
     assert case.entry is not None
     return OutcomeUnknown(
-        f"A create for {attempt.offer} was sent and its answer was lost. {_may_exist(case)} "
-        "Nothing else was sent for it. Run client.reconcile() to find it or to prove that it does "
-        f"not exist, or check https://cloud.vast.ai/instances/.{_last(case)}",
+        f"A request to rent {attempt.offer} was sent, but its answer was lost. {_may_exist(case)} "
+        "It was not sent again. Run client.reconcile() to find the machine or confirm that there "
+        f"is none, or check https://cloud.vast.ai/instances/.{_last(case)}",
         code="unsettled",
     )
 
@@ -164,9 +164,9 @@ def blocked(case: Case) -> OutcomeUnknown:
     """Return the error for a create that was not sent, because an earlier one is open."""
     assert case.entry is not None
     return OutcomeUnknown(
-        f"What became of an earlier create, for offer {case.entry.offer_id}, is still not known, "
-        f"so this call sent nothing and rented nothing. {_may_exist(case)} Run client.reconcile() "
-        f"until it is found or proved absent, then rent again.{_last(case)}",
+        f"The outcome of an earlier request to rent offer {case.entry.offer_id} is still unknown, "
+        f"so nothing was sent or rented. {_may_exist(case)} Run client.reconcile() until it is "
+        f"resolved, then rent again.{_last(case)}",
         code="unsettled",
     )
 
@@ -176,21 +176,21 @@ def _may_exist(case: Case) -> str:
     assert entry is not None
     cost = "an unknown price" if entry.price is None else f"${entry.price:.4f}/h"
     text = (
-        f"One machine with a disk of {entry.disk:g} GB may exist and bill {cost}; it carries "
+        f"One machine with a disk of {entry.disk:g} GB may exist and bill {cost}; it has "
         f"VASTNB_ATTEMPT={entry.marker} in its environment."
     )
     if case.seen.maybe:
         named = ", ".join(map(str, case.seen.maybe))
         text += (
-            f" It may be instance {named}, which shows no marker and began after the request. If "
-            "it is yours, client.destroy_instance(id) ends it. If somebody else rented it, or you "
-            f"did by other means, client.reconcile(not_mine=[{named}]) says so, and creates go on."
+            f" It may be instance {named}, which started after the request and shows no marker. "
+            "If it is this machine, client.destroy_instance(id) destroys it. If it was rented in "
+            f"another way, client.reconcile(not_mine=[{named}]) says so, and you can rent again."
         )
     return text
 
 
 def _last(case: Case) -> str:
-    return f" Last trouble: {case.error}" if case.error else ""
+    return f" Last error: {case.error}" if case.error else ""
 
 
 def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
@@ -202,17 +202,17 @@ def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
         # Without the advice of a refusal: it is about a request that the user has made.
         why = refused.message.partition("Nothing was")[0].strip()
         return OutcomeUnknown(
-            f"{what} not destroyed: {why} It may still bill. While this kernel lives, it is tried "
-            "again in the background, as it is by the next one. Or destroy it at "
-            "https://cloud.vast.ai/instances/.",
+            f"{what} not destroyed: {why} It may still bill. vastnb keeps trying in the "
+            "background while this kernel runs, and so does the next one. You can also destroy it "
+            "at https://cloud.vast.ai/instances/.",
             status=refused.status,
             code=refused.code or "destroy_refused",
         )
     return OutcomeUnknown(
-        f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. While this "
-        "kernel lives, it is tried again in the background, as it is by the next one. "
-        "client.reconcile() tells how it stands; or check https://cloud.vast.ai/instances/."
-        f"{_last(cases[0])}",
+        f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. vastnb "
+        "keeps trying in the background while this kernel runs, and so does the next one. "
+        "client.reconcile() reports the current state; or check "
+        f"https://cloud.vast.ai/instances/.{_last(cases[0])}",
         code="not_seen_gone",
     )
 
@@ -415,7 +415,7 @@ class Sender:
         try:
             for case in cases:
                 _flying[case.marker or ""] = threading.current_thread()
-            waiting = (ABSENT_AFTER, "finding out what became of an earlier create")
+            waiting = (ABSENT_AFTER, "checking what happened to an earlier request")
             with self.transport.on_wait("create_instance", *waiting) as tick:
                 self.settler.settle(cases, BUDGET, tick=tick)
         finally:
@@ -483,7 +483,9 @@ class Sender:
             return
         was = case.state
         unsettled = was in UNSETTLED
-        seconds, what = (ABSENT_AFTER, "finding out what became of it") if unsettled else CONFIRMING
+        seconds, what = (
+            (ABSENT_AFTER, "checking whether a machine was created") if unsettled else CONFIRMING
+        )
         try:
             if case.marker:
                 _flying[case.marker] = threading.current_thread()
@@ -523,7 +525,7 @@ class Sender:
             self._lost(attempt, read.why)
             return
         if read.contract is not None and self._is_known(read.contract):
-            self._lost(attempt, f"the answer names instance {read.contract}, which is another one")
+            self._lost(attempt, f"the answer names instance {read.contract}, which existed before")
             return
         self.settler.record(
             attempt.case,

@@ -162,20 +162,20 @@ def check_kinds(offers: Iterable[Offer], *, bid: bool) -> None:
     kinds = {one.kind for one in offers}
     if "reserved" in kinds:
         raise _refused(
-            "these are reserved offers, which are paid for in advance; a create would rent them "
-            'on demand, at a higher price. Search with type="on-demand"',
+            "these are reserved offers, which are paid in advance; vastnb would rent them on "
+            'demand, at a higher price. Search with type="on-demand"',
             "reserved_offer",
         )
     if not bid and "interruptible" in kinds:
         raise _refused(
-            "these offers are interruptible, and there is no bid: they would be rented on demand, "
-            'at a higher price. Give a bid (rent: bid="min+10%" or $/h; create_instance: price= in '
-            '$/h), or search with type="on-demand"',
+            "these offers are interruptible, but no bid was given: they would be rented on "
+            'demand, at a higher price. Give a bid (rent: bid="min+10%" or $/h; '
+            'create_instance: price= in $/h), or search with type="on-demand"',
             "bid_without_price",
         )
     if not bid and "unclear" in kinds:
         raise _refused(
-            "some rows do not tell whether their prices are on-demand or interruptible. Keep the "
+            "some rows do not show whether their prices are on-demand or interruptible. Keep the "
             "column rental_type (or dph_base and min_bid) in the frame, give a bid, or give ids",
             "unclear_offer",
         )
@@ -310,15 +310,13 @@ def _storage(row: Mapping[Any, Any], said: Mapping[str, Any]) -> float | None:
 
 
 def _refused(what: str, code: str | None) -> InvalidRequest:
-    return InvalidRequest(
-        f"This cannot be rented: {what}. Nothing was sent, and nothing was rented.", code=code
-    )
+    return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent or rented.", code=code)
 
 
 def _no_offer(thing: Any) -> InvalidRequest:
     return InvalidRequest(
-        f"{type(thing).__name__} is no offer: give an offer's id, a row of a frame of offers "
-        "(df.iloc[0]), or an offer as a dict. Nothing was sent, and nothing was rented.",
+        f"{type(thing).__name__} is not an offer: give an offer id, a row of a frame of offers "
+        "(df.iloc[0]), or an offer as a dict. Nothing was sent or rented.",
         code="no_offer",
     )
 
@@ -450,7 +448,7 @@ class Candidates:
         over: list[PassedOver] = []
         for offer in offers:
             found = now.get(offer.id)
-            why = "it is no longer offered" if found is None else self._unacceptable(found)
+            why = "it is no longer available" if found is None else self._unacceptable(found)
             if found is None or why:
                 price = found.dph(self._spec.disk) if found else offer.dph(self._spec.disk)
                 over.append(PassedOver(found or offer, price, why))
@@ -489,11 +487,11 @@ class Candidates:
             else:
                 if not answer.stale:
                     return answer
-                error = ServerError(f"Only an older answer is at hand ({answer.stale_reason}).")
+                error = ServerError(f"Only an older price is known ({answer.stale_reason}).")
             if isinstance(error, RateLimited) or self._clock.steady() + AGAIN > until:
                 error.message = (
-                    "The price could not be checked at the last moment, so no create was sent and "
-                    f"nothing was rented by this. Try again in a while. {error.message}"
+                    "The current price could not be checked, so nothing was sent or rented. Try "
+                    f"again in a minute. {error.message}"
                 )
                 error.args, error.code = (error.message,), error.code or "price_not_checked"
                 raise error
@@ -504,7 +502,7 @@ class Candidates:
         why = self._too_expensive(offer, disk)
         if not why and offer.disk_space is not None and disk > offer.disk_space:
             # The service would cut the disk without a word.
-            return f"its largest disk has {offer.disk_space:g} GB, and {disk:g} GB are wanted"
+            return f"its largest disk is {offer.disk_space:g} GB, but {disk:g} GB are needed"
         return why
 
     def _too_expensive(self, offer: Offer, disk: float) -> str:
@@ -512,9 +510,9 @@ class Candidates:
         if self._bid is not None:
             bid = bid_for(offer, self._bid)
             if bid is None:
-                return "its least bid is not known"
+                return "its lowest bid is not known"
             if offer.min_bid is not None and bid < offer.min_bid:
-                return f"a bid of ${bid:.4f}/h is below its least one, ${offer.min_bid:.4f}/h"
+                return f"a bid of ${bid:.4f}/h is below its lowest, ${offer.min_bid:.4f}/h"
         price = offer.dph(disk, bid)
         if price is None:
             return "its price is not known" if self._price_needed else ""
@@ -530,7 +528,7 @@ class Candidates:
             return ""
         return (
             f"its price has risen from ${seen:.4f}/h to ${price:.4f}/h with {disk:g} GB. Search "
-            "again, or say with max_dph= what you would pay"
+            "again, or set max_dph= to what you would pay"
         )
 
     def _seen_price(self, offer: Offer) -> float | None:

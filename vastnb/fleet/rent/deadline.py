@@ -75,14 +75,14 @@ class Limits:
         ):
             if value is not None and not _positive(value):
                 raise InvalidRequest(
-                    f"{name}={value!r}: a number above 0 ({unit}) is needed. Nothing was sent, "
-                    "nothing was rented.",
+                    f"{name}={value!r}: a number above 0 ({unit}) is needed. Nothing was sent or "
+                    "rented.",
                     code="invalid_args",
                 )
         if self.on_machine and not self:
             raise InvalidRequest(
                 "deadline_on_machine=True needs max_hours or budget_usd, from which the deadline "
-                "follows. Nothing was sent, nothing was rented.",
+                "follows. Nothing was sent or rented.",
                 code="invalid_args",
             )
 
@@ -114,7 +114,7 @@ class Limits:
             if dph is None:
                 raise InvalidRequest(
                     "budget_usd needs the price of the offer, which is not known. Nothing was "
-                    "sent, nothing was rented. Give max_hours, or another offer.",
+                    "sent or rented. Give max_hours, or choose another offer.",
                     code="no_price",
                 )
             moments.append(spent_at(self.share or 0.0, [Machine(now, dph)]))

@@ -100,7 +100,7 @@ class Reporter:
             if not self._complained:
                 self._complained = True
                 warnings.warn(
-                    f"on_event failed ({type(error).__name__}: {error}); renting goes on.",
+                    f"on_event failed ({type(error).__name__}: {error}); renting continues.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

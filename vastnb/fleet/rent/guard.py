@@ -457,7 +457,7 @@ class Guard:
         except VastError:
             pass  # what is known is seen to all the same
         except Exception:
-            log.exception("the record of rentals could not be read")
+            log.exception("the rental journal could not be read")
 
     def _follow_the_clock(self) -> None:
         """Begin proofs anew when the clock was set, or the computer has slept.
@@ -488,10 +488,10 @@ class Guard:
         now = self._sender.clock.time()
         cases = []
         for one in due:
-            set_back = " by a clock that was set back since" if one.deadline > now else ""
+            set_back = " (the clock has been set back since)" if one.deadline > now else ""
             self._say(
                 f"The deadline of instance {one.id} was {in_words(one.deadline, now)}{set_back}: "
-                "it is destroyed now.",
+                "it is being destroyed.",
                 one.id,
                 False,
             )
@@ -521,7 +521,8 @@ class Guard:
         for case in cases:
             if sure[id(case)] and not _is_confirmed(case) and case.state is AttemptState.DESTROYING:
                 self._say(
-                    f"Instance {case.contract} had come back: it is destroyed again.",
+                    f"Instance {case.contract} came back after it was destroyed: it is being "
+                    "destroyed again.",
                     case.contract or 0,
                     True,
                 )
@@ -547,7 +548,7 @@ class Guard:
                 continue
             listed = case.state is AttemptState.DESTROYING and bool(case.seen.found)
             if listed and one.failures >= CONFIRMED_IN_VAIN:
-                case.error = "the service has confirmed it, and still lists the machine"
+                case.error = "Vast.ai confirmed it but still lists the machine"
                 self._put_off([later], None)
                 continue
             if _is_confirmed(case) and case.contract not in self._ended:
@@ -555,7 +556,7 @@ class Guard:
                 self._settler.record(case, note=CONFIRMED)
                 if math.isfinite(one.deadline):
                     self._say(
-                        f"Instance {case.contract} is gone: its deadline was kept.",
+                        f"Instance {case.contract} was destroyed at its deadline.",
                         case.contract or 0,
                         False,
                     )
@@ -601,8 +602,8 @@ class Guard:
         deadline, left = repriced(entry.deadline, entry.budget, since, price, now)
         if deadline < entry.deadline - 60.0:
             self._say(
-                f"Instance {case.contract} costs ${price:.4f}/h, which is more than was agreed: to "
-                f"keep its budget it is destroyed {in_words(deadline, now)}.",
+                f"Instance {case.contract} costs ${price:.4f}/h, more than agreed. To stay within "
+                f"its budget, it will be destroyed at {in_words(deadline, now)}.",
                 case.contract or 0,
                 True,
                 ends=False,
@@ -660,11 +661,11 @@ class Guard:
                     self._guarded[one.marker] = later
             if one.case is not None and one.case.state in UNSETTLED:
                 continue
-            why = "IS PAST ITS DEADLINE" if math.isfinite(one.deadline) else "IS TO BE DESTROYED"
+            why = "IS PAST ITS DEADLINE" if math.isfinite(one.deadline) else "IS NOT DESTROYED YET"
             self._say(
                 f"INSTANCE {one.id} {why} AND MAY STILL BILL: destroying it has failed "
-                f"{_times(later.failures)}{what and f' ({what})'}. It is tried again in "
-                f"{seconds(later.again_at - now)}. Or destroy it at "
+                f"{_times(later.failures)}{what and f' ({what})'}. vastnb tries again in "
+                f"{seconds(later.again_at - now)}. You can also destroy it at "
                 "https://cloud.vast.ai/instances/.",
                 one.id,
                 True,
@@ -708,8 +709,9 @@ def _adopted(case: Case) -> str:
     entry = case.entry
     cost = "" if entry is None or entry.price is None else f" and bills ${entry.price:.4f}/h"
     return (
-        f"Instance {case.contract} exists{cost}: it was made by a create whose answer was lost. "
-        "client.show_instance(id) takes it up, client.destroy_instance(id) ends it."
+        f"Instance {case.contract} exists{cost}: it was created by a request whose answer was "
+        "lost. client.show_instance(id) returns its handle, client.destroy_instance(id) destroys "
+        "it."
     )
 
 
@@ -764,8 +766,8 @@ def is_guarded(marker: str) -> bool:
 def in_words_of(guarded: Iterable[Guarded], now: float) -> str:
     """Name machines with their deadlines: ``"instance 5 (ends 14:05 UTC (in 2 h))"``."""
     return ", ".join(
-        f"instance {one.id} (deadline {in_words(one.deadline, now)}"
-        f"{', it also ends itself' if one.on_machine else ''})"
+        f"instance {one.id} (deadline "
+        f"{in_words(one.deadline, now)}{', it also destroys itself' if one.on_machine else ''})"
         for one in guarded
     )
 
@@ -773,10 +775,10 @@ def in_words_of(guarded: Iterable[Guarded], now: float) -> str:
 def unguarded(guarded: Iterable[Guarded], now: float, why: str) -> str:
     """Return the warning for machines that no kernel guards any longer."""
     return (
-        f"{why}: nobody enforces the deadlines of machines that bill: {in_words_of(guarded, now)}. "
-        "The next client takes them up at its first use (one in another kernel: when this one has "
-        "ended, or a quarter of an hour after the deadline); until then only a machine that ends "
-        "itself does. client.destroy_instance(id) ends one."
+        f"{why}: the deadlines of these machines are no longer enforced, and they are billing: "
+        f"{in_words_of(guarded, now)}. The next client enforces them from its first use (a client "
+        "in another kernel: once this one has ended, or 15 minutes after the deadline). Until "
+        "then, only deadline_on_machine=True does. client.destroy_instance(id) destroys one."
     )
 
 
@@ -797,10 +799,12 @@ def _at_exit() -> None:
 
 def undone(guarded: Iterable[Guarded], why: str) -> str:
     """Return the warning for what may bill and is not settled."""
-    named = ", ".join(f"instance {one.id}" if one.id else "a lost create" for one in guarded)
+    named = ", ".join(
+        f"instance {one.id}" if one.id else "an unanswered rent request" for one in guarded
+    )
     return (
-        f"{why}: not settled yet, and may bill: {named}. The next client goes on with it at its "
-        "first use; client.reconcile() says how it stands."
+        f"{why}: not resolved yet, and may bill: {named}. The next client continues at its first "
+        "use; client.reconcile() reports the current state."
     )
 
 

@@ -99,7 +99,7 @@ class Journal:
         JournalError
             If it cannot be written; then nothing may be sent.
         """
-        self._write("Nothing was sent, and nothing was rented.", _INSERT, [astuple(entry)])
+        self._write("Nothing was sent or rented.", _INSERT, [astuple(entry)])
 
     def update(self, entry: Entry, was: AttemptState | None = None, **changes: Any) -> Entry:
         """Write what has become of an attempt, and return the entry as it is now.
@@ -137,7 +137,7 @@ class Journal:
             return new
 
         return self._transact(
-            "What was rented is not affected, but a new kernel will have to find it again.", work
+            "Rented machines are not affected, but a new kernel will have to find them again.", work
         )
 
     def set_deadlines(
@@ -163,9 +163,9 @@ class Journal:
         def work(connection: sqlite3.Connection) -> None:
             sql = "UPDATE attempts SET deadline=?, budget=? WHERE marker=?"
             if connection.executemany(sql, rows).rowcount < len(rows):
-                raise OSError("it no longer has these rentals: the file was replaced")
+                raise OSError("it no longer contains these rentals: the file was replaced")
 
-        self._transact("The deadlines are as they were.", work)
+        self._transact("The deadlines are unchanged.", work)
 
     def claim(self, entry: Entry, now: float, account: str | None = None) -> Entry | None:
         """Make the entry of a dead process ours; None if another kernel was quicker.
@@ -269,9 +269,9 @@ class Journal:
             return result
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
-                f"The record of rentals, {self.path}, cannot be used ({error}). {so_far} Free "
-                "space on the disk, fix the permissions of the directory, or set "
-                "VASTNB_DATA_DIR to one that can be written.",
+                f"The rental journal {self.path} cannot be used ({error}). {so_far} Free space on "
+                "the disk, fix the permissions of the directory, or set VASTNB_DATA_DIR to a "
+                "writable one.",
                 code="journal",
             ) from None
         finally:

@@ -89,14 +89,13 @@ class Obligation(NamedTuple):
 
 
 _MAY_EXIST: Final = (
-    "Unsettled: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
+    "Unresolved: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
 )
 _NOT_CONFIRMED: Final = (
-    "Unsettled: instance {id} ({offer}) is to be destroyed, which is not confirmed; "
-    "it may bill {cost}."
+    "Unresolved: destroying instance {id} ({offer}) is not confirmed; it may bill {cost}."
 )
 
-_BILLS: Final = "Bills: instance {id} ({offer}) at {cost}"
+_BILLS: Final = "Billing: instance {id} ({offer}) at {cost}"
 
 # fmt: off
 _OURS: Final[Mapping[str, tuple[bool, Proof, bool, AtStart, float, str]]] = {
@@ -110,9 +109,9 @@ _OURS: Final[Mapping[str, tuple[bool, Proof, bool, AtStart, float, str]]] = {
     "gone":       (False, "",                True,  "look",   30 * DAY,
                    "Gone: instance {id} ({offer}) no longer exists."),
     "absent":     (False, "",                True,  "look",   DAY,
-                   "Proved absent: nothing was created for {offer}; no charge."),
+                   "Not created: no machine exists for {offer}; no charge."),
     "refused":    (False, "",                True,  "look",   DAY,
-                   "Refused: nothing was rented for {offer}, nothing is charged."),
+                   "Refused: {offer} was not rented; no charge."),
     "destroyed":  (False, "",                False, "leave",  7 * DAY,
                    "Destroyed: instance {id} ({offer}) is gone."),
 }

@@ -94,12 +94,15 @@ class Report:
         if billing:
             known = [one.dph for one in billing if one.dph is not None]
             lines.append(
-                f"{len(billing)} of your machines bill now, ${sum(known):.4f}/h in all. "
-                "client.destroy_instance(id) ends one; client.show_instance(id) takes it up again."
+                f"{len(billing)} of your machines are billing, ${sum(known):.4f}/h in total. "
+                "client.destroy_instance(id) destroys one; client.show_instance(id) returns its "
+                "handle."
             )
         if self.trouble:
-            lines.append(f"Not everything could be settled: {self.trouble}")
-        return "\n".join(lines) or "Nothing is open, and nothing rented here bills."
+            lines.append(f"Not everything could be resolved: {self.trouble}")
+        return "\n".join(lines) or (
+            "Nothing is unresolved, and nothing rented on this computer is billing."
+        )
 
     def __str__(self) -> str:
         return self.text
@@ -232,7 +235,7 @@ def disown(journal: Journal, base_url: str, ids: Iterable[int], now: float) -> N
     if ours:
         raise InvalidRequest(
             f"Instance {', '.join(ours)} was rented by vastnb on this computer: it is yours, and "
-            "bills you. Nothing was changed. client.destroy_instance(id) ends it.",
+            "you pay for it. Nothing was changed. client.destroy_instance(id) destroys it.",
             code="is_yours",
         )
     for entry in rows:
@@ -279,7 +282,7 @@ def _findings(case: Case, was: AttemptState, now: float) -> Iterator[Finding]:
     dph = entry.price if case.record is None else dph_meant(case.record)
     cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
     when = "" if entry.deadline is None else in_words(entry.deadline, now)
-    end = f" It is destroyed at its deadline, {when}." if when else ""
+    end = f" It will be destroyed at its deadline, {when}." if when else ""
 
     def say(kind: Kind, text: str) -> Finding:
         return Finding(kind, number, entry.offer_id, dph, text)
@@ -293,11 +296,11 @@ def _findings(case: Case, was: AttemptState, now: float) -> Iterator[Finding]:
         status = (case.record or {}).get("actual_status") or "starting"
         yield say(
             "adopted",
-            f"Adopted: instance {number} ({offer}, {status}) exists though its answer was lost; "
-            f"it bills {cost}.{end}",
+            f"Found: instance {number} ({offer}, {status}) was created although the answer was "
+            f"lost; it bills {cost}.{end}",
         )
     elif case.state in LIVE:
-        seen = "" if case.seen.found else " (not seen in the last list)"
+        seen = "" if case.seen.found else " (missing from the last list)"
         yield say("bills", f"{told(case.state)}{seen}.{end}")
     elif case.is_ended and was is not AttemptState.DESTROYED:
         late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
@@ -315,7 +318,9 @@ def _findings(case: Case, was: AttemptState, now: float) -> Iterator[Finding]:
 
 
 def _elsewhere(entry: Entry) -> Finding:
-    what = f"instance {entry.contract}" if entry.contract else f"an attempt at {entry.offer_id}"
+    what = f"a request to rent offer {entry.offer_id}"
+    if entry.contract:
+        what = f"instance {entry.contract}"
     return Finding(
         "elsewhere",
         entry.contract,
@@ -328,8 +333,8 @@ def _elsewhere(entry: Entry) -> Finding:
 def _maybe(case: Case) -> str:
     ids = ", ".join(map(str, case.seen.maybe))
     return ids and (
-        f" It may be instance {ids}, which shows no marker and began after the request; if it is "
-        f"not yours, client.reconcile(not_mine=[{ids}]) says so."
+        f" It may be instance {ids}, which started after the request and shows no marker; if it "
+        f"is not this machine, client.reconcile(not_mine=[{ids}]) says so."
     )
 
 

@@ -167,7 +167,7 @@ class Rental:
 
     def check(self) -> None:
         """Ask for the prices now, and keep the offers that may be rented."""
-        self._tell("checking", f"asking for the price of {len(self.offers)} offers")
+        self._tell("checking", f"checking the prices of {len(self.offers)} offers")
         self.candidates.check_some()
 
     def what_runs(self) -> str:
@@ -183,9 +183,10 @@ class Rental:
             text += f" A machine may exist for {', '.join(open_)}: run client.reconcile()."
         if runs:
             text += (
-                " client.destroy_instance(id) ends one; client.show_instance(id) takes it up again."
+                " client.destroy_instance(id) destroys one; client.show_instance(id) returns "
+                "its handle."
             )
-        return text.strip() or "This call has rented nothing."
+        return text.strip() or "This call rented nothing."
 
     def frame(self) -> pd.DataFrame:
         """Return one row per offer that was considered, in the order of the candidates."""
@@ -222,9 +223,8 @@ class Rental:
         how_many = "No more" if self.rented else "None"
         kind = InstanceFailed if errors and isinstance(errors[-1], InstanceFailed) else OfferGone
         return kind(
-            f"{how_many} of {len(self.offers)} offers could be rented ({len(tried)} tries, {over} "
-            f"passed over).{' Nothing is rented or billed by this call.' * (not self.rented)} The "
-            f"last one: {last}",
+            f"{how_many} of {len(self.offers)} offers could be rented ({len(tried)} tried, {over} "
+            f"skipped).{' This call rented nothing.' * (not self.rented)} Last reason: {last}",
             code="no_offer_left",
         )
 
@@ -256,7 +256,7 @@ class Rental:
 
     def _send(self, offer_id: int) -> None:
         if not self.candidates.are_fresh:
-            self._tell("checking", "asking for the prices again")
+            self._tell("checking", "checking the prices again")
             self.candidates.check_again(self._may_be_tried)
             return
         offer = self.candidates.offer(offer_id)
@@ -279,7 +279,7 @@ class Rental:
             raise
         case = attempt.case
         if attempt.state is AttemptState.CREATED:
-            self._tell("created", f"instance {attempt.instance_id} is created", attempt)
+            self._tell("created", f"instance {attempt.instance_id} created", attempt)
             self._check_price(attempt)
         elif attempt.state is AttemptState.REFUSED:
             self._tell("refused", f"{attempt.offer}: {attempt.error}", attempt)
@@ -309,8 +309,8 @@ class Rental:
             self.attempts.append(one)
             self._tell(
                 "adopted",
-                f"instance {case.contract} was made by an earlier create for the same order, whose "
-                "answer was lost: adopted",
+                f"instance {case.contract} was created by an earlier request whose answer was "
+                "lost: using it",
                 one,
             )
         return bool(found)
@@ -341,7 +341,7 @@ class Rental:
             self.sender.settler.destroy(case)
             attempt.error = InstanceFailed(
                 f"Instance {case.contract} costs ${dph:.4f}/h, more than max_dph "
-                f"${self.max_dph:.4f}/h, though its offer was cheaper. It is being destroyed.",
+                f"${self.max_dph:.4f}/h, although its offer was cheaper. It is being destroyed.",
                 code="too_expensive",
             )
             return
@@ -353,15 +353,19 @@ class Rental:
             self.sender.guard_machine(attempt)
 
     def _find_out(self, attempt: Attempt) -> None:
-        self._tell("finding out", f"the answer for {attempt.offer} was lost: finding out", attempt)
+        self._tell(
+            "finding out",
+            f"the answer for {attempt.offer} was lost: checking whether a machine was created",
+            attempt,
+        )
         self.sender.find_out(attempt)
         number = attempt.instance_id
         if attempt.state in LIVE:
-            self._tell("adopted", f"instance {number} exists: adopted", attempt)
+            self._tell("adopted", f"instance {number} was created: using it", attempt)
         elif attempt.state is AttemptState.ABSENT:
             self._tell("absent", f"nothing was created for {attempt.offer}", attempt)
         elif attempt.state is AttemptState.DESTROYED:
-            self._tell("destroyed", f"instance {number} was stopped: destroyed", attempt)
+            self._tell("destroyed", f"instance {number} was created stopped: destroyed", attempt)
 
     def _see_the_stillborn_gone(self) -> None:
         dying = [
@@ -416,8 +420,8 @@ class Rental:
         when = in_words(deadline, self.sender.clock.time())
         one.error = InstanceFailed(
             f"Instance {one.instance_id} reached its deadline, {when}, while machines were still "
-            "being rented. It is destroyed, and nothing more was rented. Allow more hours or "
-            "dollars.",
+            "being rented. It is being destroyed, and nothing more was rented. Allow more hours "
+            "or a larger budget.",
             code="deadline",
         )
         return True
@@ -487,16 +491,16 @@ def _until(attempt: Attempt, now: float) -> str:
 def _named_another(attempt: Attempt) -> InvalidRequest:
     note = attempt.case.entry.note if attempt.case and attempt.case.entry else ""
     return InvalidRequest(
-        f"The service refused {attempt.offer}; {note}. Nothing was rented by this request, and "
-        "that machine was left alone.",
+        f"Vast.ai refused {attempt.offer}; {note}. Nothing was rented by this request, and that "
+        "machine was left alone.",
         code="refused",
     )
 
 
 def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:
     return InstanceFailed(
-        f"{attempt.offer} gave a stopped machine (instance {case.contract}), which would have "
-        "billed its disk. It was destroyed.",
+        f"The machine of {attempt.offer} was created stopped (instance {case.contract}) and would "
+        "have billed its disk. It was destroyed.",
         code="created_stopped",
     )
 

@@ -216,7 +216,7 @@ class Renter:
         candidates = list({one.id: one for one in offers_of(offers)}.values())
         check_kinds(candidates, bid=bid is not None)
         if not candidates:
-            raise _wrong("there is no offer to try; the search found none")
+            raise _wrong("there are no offers to try; the search found none")
         if check_ssh_key:
             require_ssh_key(self.account, spec)
         warn_of_credit(self.account, spec, candidates[:count], limits, bid)
@@ -286,8 +286,8 @@ class Renter:
             raise rental.failure()
         if len(rented) < rental.count:
             warn(
-                f"{len(rented)} of {rental.count} machines were rented: {rental.failure().message} "
-                "Those that were rented bill; see .attempts.",
+                f"{len(rented)} of {rental.count} machines were rented: "
+                f"{rental.failure().message} The rented ones are billing; see .attempts.",
                 stacklevel=7,
             )
         return self._handles(rental, handles, rented, rental.count)
@@ -329,8 +329,9 @@ class Renter:
         if got is not None and got < disk * DISK_SLACK:
             warn(
                 f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
-                f"more. It runs and bills. If that is too small, client.destroy_instance({id}) "
-                f'ends it; search with "disk_space>={disk:g}" for others.',
+                "more. It is running and billing. If that is too small, "
+                f"client.destroy_instance({id}) destroys it; search with "
+                f'"disk_space>={disk:g}" for others.',
                 stacklevel=9,
             )
 
@@ -396,17 +397,17 @@ class Renter:
         rental = self._rented.get(id)
         if rental is None:
             raise InvalidRequest(
-                f"It is not known what instance {id} was rented for (its environment and start "
-                "script are known only in the kernel that rented it). Nothing was sent. Destroy "
-                "it, and rent with client.rent(...).",
+                f"This kernel does not know how instance {id} was set up (its environment and "
+                "start script are known only in the kernel that rented it). Nothing was sent. "
+                "Destroy it, and rent another one with client.rent(...).",
                 code="not_rented_here",
             )
         if max_dph is None:
             max_dph = limit_of(rental, id, record, untried(rental, self._given_up))
         if max_dph is None:
             raise InvalidRequest(
-                f"It is not known what instance {id} costs, so there is no limit for the next one. "
-                "Nothing was sent. Give max_dph=."
+                f"The price of instance {id} is not known, so there is no price limit for its "
+                "replacement. Nothing was sent. Give max_dph=."
             )
         with self._once(id):
             self.begin(acting=True)
@@ -419,15 +420,15 @@ class Renter:
             if left is not None:
                 if left <= 0:
                     raise InstanceFailed(
-                        f"Instance {id} was destroyed and is gone, and its budget is spent: "
-                        "nothing was rented in its place. Rent with client.rent(...).",
+                        f"Instance {id} was destroyed, and its budget is used up: no replacement "
+                        "was rented. Rent one with client.rent(...).",
                         code="budget_spent",
                     )
                 rental = replace(rental, limits=replace(rental.limits, budget_usd=left, count=1))
             try:
                 return self._next(rental, record, max_dph, handles)
             except VastError as error:
-                error.add_note(f"Instance {id} was destroyed and is gone.")
+                error.add_note(f"Instance {id} was destroyed.")
                 raise
 
     @contextmanager
@@ -476,7 +477,7 @@ class Renter:
         if not found:
             raise OfferGone(
                 f"No other machine with {record.get('num_gpus')}x {record.get('gpu_name')} is "
-                "offered now, and nothing was rented.",
+                "available now, and nothing was rented.",
                 code="no_offer_left",
             )
         return run(found)
@@ -542,21 +543,21 @@ class Renter:
         number = isinstance(hours, int | float) and not isinstance(hours, bool)
         if not (number and math.isfinite(hours) and hours > 0):
             raise InvalidRequest(
-                f"hours={hours!r}: a number above 0 is needed. The deadline is as it was.",
+                f"hours={hours!r}: a number above 0 is needed. The deadline is unchanged.",
                 code="invalid_args",
             )
         self.begin(acting=True)
         entry = self.journal.of_contract(self.transport.account, id)
         if entry is None or entry.state not in LIVE:
             raise InvalidRequest(
-                f"Instance {id} was not rented by vastnb on this computer, or is gone: a deadline "
-                "cannot be kept for it. Nothing was changed.",
+                f"Instance {id} was not rented by vastnb on this computer, or is gone: vastnb "
+                "cannot keep a deadline for it. Nothing was changed.",
                 code="no_such_attempt",
             )
         if self.guard.closed:
             raise InvalidRequest(
-                f"This client is closed, so nobody would enforce a deadline of instance {id}. It "
-                "is as it was. Make a new client, and move it there.",
+                f"This client is closed and cannot enforce a deadline for instance {id}. The "
+                "deadline is unchanged. Create a new client and set it there.",
                 code="closed",
             )
         now = self.transport.clock.time()
@@ -567,8 +568,8 @@ class Renter:
         self.guard.arm([replace(entry, deadline=moment, budget=None)])
         if entry.on_machine:
             warn(
-                f"Instance {id} also ends itself, at the deadline that stands in its start script. "
-                f"That one is moved on the machine: {move_command(moment)}",
+                f"Instance {id} also destroys itself, at the deadline in its start script. To "
+                f"move that one, run on the machine: {move_command(moment)}",
                 stacklevel=3,
             )
         return utc(moment)
@@ -634,20 +635,18 @@ def _check_on_machine(spec: Spec, limits: Limits) -> None:
     if not limits.on_machine:
         return
     if "args" in (spec.wire_runtype or "").split():
-        raise _wrong(
-            "deadline_on_machine needs a start script, and with the run type args none is run"
-        )
+        raise _wrong('deadline_on_machine needs a start script, and runtype="args" runs none')
     if spec.template_hash is not None and spec.onstart is None:
         raise _wrong(
-            "deadline_on_machine would take the place of the template's own start script; give "
-            "onstart= with what is to be run"
+            "deadline_on_machine would replace the template's own start script; give onstart= "
+            "with what should run"
         )
     # For its length; the real one has the real deadline and server.
     replace(spec, onstart=with_line(spec.onstart, LATEST, "https://console.vast.ai"))
 
 
 def _wrong(what: str) -> InvalidRequest:
-    return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent, nothing was rented.")
+    return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent or rented.")
 
 
 def destroy(
@@ -691,9 +690,8 @@ def destroy(
         closed = [str(one.contract) for one in cases if one.left == CLOSED]
         if closed:
             raise InvalidRequest(
-                f"This client is closed, so instances {', '.join(closed)} were not asked to be "
-                "destroyed: they keep billing. A new client does it: client.reconcile(), or "
-                "client.destroy_instance(id).",
+                f"This client is closed, so instances {', '.join(closed)} were not destroyed: "
+                "they keep billing. With a new client, run client.destroy_instance(id).",
                 code="closed",
             )
         asked = [case for case in cases if case.refusal is None]
@@ -704,8 +702,8 @@ def destroy(
         open_ = [str(one.contract) for one in cases if not one.is_ended]
         sys.stderr.write(
             f"Interrupted while destroying instances {', '.join(open_)}: not confirmed yet, so "
-            "they may still bill. While this kernel lives, it goes on in the background; "
-            "client.destroy_instance(id) begins again.\n"
+            "they may still bill. vastnb continues in the background while this kernel runs; "
+            "client.destroy_instance(id) tries again now.\n"
         )
         raise
     finally:
@@ -714,9 +712,8 @@ def destroy(
     missing = [str(one.contract) for one in cases if one.missing and one not in left]
     if missing:
         warn(
-            f"There is no instance {', '.join(missing)} in this account (any more), so nothing "
-            "was destroyed by this. Is the number right? client.show_instances() names those "
-            "that bill.",
+            f"This account has no instance {', '.join(missing)} (any more), so nothing was "
+            "destroyed. Check the id: client.show_instances() lists your instances.",
             stacklevel=5,
         )
     gone = [case.contract for case in cases if case.contract is not None and case not in left]
@@ -736,8 +733,8 @@ def _cases(sender: Sender, guard: Guard, ids: Sequence[int]) -> list[Case]:
             cases.append(Case.of(rows[number]))
     except JournalError as error:
         warn(
-            f"{error.message} The machines are destroyed all the same; that they stay gone is "
-            "looked after by this kernel only."
+            f"{error.message} The machines are destroyed all the same, but only this kernel "
+            "confirms that they stay destroyed."
         )
         sender.settler.journal_failed()
         now = sender.clock.time()

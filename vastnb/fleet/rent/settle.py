@@ -398,7 +398,7 @@ class Settler:
                 if case.refusal is not None:
                     case.left = REFUSED
             case Close(AttemptState.REFUSED):
-                note = f"the answer named instance {case.contract}, which is not ours"
+                note = f"the answer named instance {case.contract}, which is not from this request"
                 self.record(case, state=AttemptState.REFUSED, contract=None, note=note)
                 case.left = "settled"
             case Close(state):

@@ -131,7 +131,7 @@ class Looker:
             answer = self._call("show_user", max_wait=ONE_CREDIT)
         except VastError as error:
             # The list is what was asked for; the credit as last known has to do.
-            log.debug("the credit could not be asked for: %s", error.message)
+            log.debug("the credit could not be read: %s", error.message)
             return None
         return number(answer.data.get("credit")) if isinstance(answer.data, Mapping) else None
 

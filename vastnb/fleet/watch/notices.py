@@ -99,9 +99,9 @@ def notices(
             # Who was told that it is urgent need not be told that it is low.
             still |= {(None, "low credit"), (None, name)}
             text = (
-                f"The credit of ${credit or 0:.2f} lasts {seconds(hours * 3600)} at what runs now; "
-                "then every machine is stopped, and its disk is billed on. Add credit, or stop or "
-                "destroy what is not needed."
+                f"The credit of ${credit or 0:.2f} lasts {seconds(hours * 3600)} at the current "
+                "rate; then Vast.ai stops every machine and keeps billing its disk. Add credit, "
+                "or destroy what you do not need."
             )
             fresh.append(
                 Change(at, None, None, "notice", None, None, text, "bad" if last else "warn")
@@ -142,7 +142,7 @@ def _about(
     if verdict.advice == "destroy it again":
         back = any(seen.state == "gone" for seen in tracked.history)
         if back or at - (at if ended is None else ended) >= DESTROY_SECONDS:
-            yield "not destroyed", "bad", f"Still there: it {verdict.reason}."
+            yield "not destroyed", "bad", f"Not destroyed: it {verdict.reason}."
         return
     level, what = MEANINGS[verdict.state].alarm, MEANINGS[verdict.state].words
     if level is not None:
@@ -166,14 +166,17 @@ def _rented(
     if rental.given_up:
         dph = dph_now(record) or number(record.get("dph_total"))
         cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
-        why = f"though its rental was {rental.given_up}: it was created late, or came back"
-        what = "destroys it again" if rental.given_up == "destroyed" else "takes it up"
+        why = (
+            f"although its rental was recorded as {rental.given_up}: it was created late, or came "
+            "back"
+        )
+        what = "destroys it again" if rental.given_up == "destroyed" else "recovers it"
         if rental.given_up == "gone":  # lists have left it out; nobody here has destroyed it
-            why = "though lists did not show it"
+            why = "although earlier lists did not show it"
         yield (
             "given up",
             "bad",
-            f"It exists, and bills {cost}, {why}. client.reconcile() {what}.",
+            f"It exists and bills {cost}, {why}. client.reconcile() {what}.",
         )
         return
     total = number(record.get("dph_total"))

@@ -162,7 +162,7 @@ def with_list(
     if doubted and not state.doubt:
         found.append(trouble(at, doubted.text))
     elif not doubted and (state.error or state.doubt):
-        found.append(recovered(at, "The list of instances is whole again."))
+        found.append(recovered(at, "The list of instances is complete again."))
     soon = bool(found) or doubted is not None or moved(before, after)
     tempo = after_look(state.tempo, now, moved=soon)
     # What is no longer shown is no longer missed; what was destroyed may yet come back.

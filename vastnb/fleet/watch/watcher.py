@@ -143,7 +143,7 @@ class Watcher:
     def failure(self) -> Exception | None:
         """The error that makes looking again useless; None while there is none."""
         if self._closed:
-            return InvalidRequest("This client is closed, so nothing is watched any longer.")
+            return InvalidRequest("This client is closed and no longer watches your instances.")
         return self._failure
 
     @property
@@ -277,7 +277,7 @@ class Watcher:
                 self._state = replace(
                     state, picture={**state.picture, id: relabelled(tracked, label)}
                 )
-            self._note_action(id, "given another label" if label else "its label taken away", now)
+            self._note_action(id, "label changed" if label else "label removed", now)
             self._quicken(now)
 
     def wanted(self, id: int) -> Wanted | None:
@@ -388,7 +388,7 @@ class Watcher:
     def __repr__(self) -> str:
         shown = self._snapshot
         trouble = f", {shown.error or shown.doubted}" if shown.error or shown.doubted else ""
-        return f"<Watcher: {len(shown.instances)} instances, {shown.looks} looks{trouble}>"
+        return f"<Watcher: {len(shown.instances)} instances, {shown.looks} updates{trouble}>"
 
     # -- in private: a look ------------------------------------------------------------------
 
@@ -410,7 +410,8 @@ class Watcher:
         """Take a list in, and tell of it."""
         self.also(listing)
         deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
-        known = self._known_in([int(record["id"]) for record in listing.records])
+        listed = [int(record["id"]) for record in listing.records]
+        known = self._known_in([*listed, *self._state.desired])
         with self._taking:
             with self._lock:
                 state, now = self._state, self._clock.time()
@@ -434,7 +435,7 @@ class Watcher:
         text = error.message if isinstance(error, VastError) else f"{type(error).__name__}: {error}"
         hopeless = not known or isinstance(error, AuthError | InvalidRequest)
         if not known:
-            log.error("a look at the instances failed", exc_info=error)
+            log.error("updating the instances failed", exc_info=error)
         with self._taking:
             with self._lock:
                 if self._closed:
@@ -479,8 +480,8 @@ class Watcher:
                 callback(told, shown)
             except Exception as error:  # noqa: BLE001  (it is somebody else's; the others must be told)
                 warnings.warn(
-                    f"A function that listens to the watcher failed: {type(error).__name__}: "
-                    f"{error}. The others were told.",
+                    f"A callback of client.watcher failed: {type(error).__name__}: {error}. The "
+                    "other callbacks were called.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
