@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import ServerError
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from vastnb.api.files import data_dir
+from vastnb.api.text import is_local
 from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
 from vastnb.fleet import connect
+from vastnb.fleet.costs import dph_now
 from vastnb.fleet.status import TO_DO
-from vastnb.fleet.watch.eventlog import dph_now
-from vastnb.fleet.watch.probe import is_local, may_be_tried
+from vastnb.fleet.watch.probe import may_be_tried
 from vastnb.remote.kernel import RemoteKernel
 from vastnb.remote.session import Session, Standing
 from vastnb.remote.ssh import Target

@@ -45,11 +45,11 @@ class Copied:
     new, changed, same : int
         Files.
     bytes : int
-        Size of what was new or changed.
+        Size of the new and changed files.
     seconds : float
         How long it took.
     usd : float or None
-        What that much traffic costs, $; None if the price is not known.
+        Cost of this traffic, $; None if the price is not known.
     target : str
         Where it is now.
     """

@@ -77,7 +77,7 @@ class Fleet(Living):
         """
         for fate in fates:
             if fate not in FATES and fate not in REFUSALS:
-                raise ValueError(f"no such fate: {fate!r}; there are {', '.join(FATES + REFUSALS)}")
+                raise ValueError(f"no such fate: {fate!r}; use {', '.join(FATES + REFUSALS)}")
         self._planned.extend(fates)
 
     def of(self, account: Account) -> list[Instance]:
