@@ -36,7 +36,7 @@ def offers(client: vastnb.Client) -> Any:
 def test_candidates_are_tried_in_the_order_given(
     client: vastnb.Client, server: Server, offers: Any
 ) -> None:
-    server.world.fleet.expect("gone", "forbidden", "cached")
+    server.world.fleet.expect("gone", "gone", "cached")
     chosen = offers.iloc[[4, 2, 7, 1]]
     box = client.rent(chosen, **ORDER)
     assert isinstance(box, Instance)

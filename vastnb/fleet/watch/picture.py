@@ -322,10 +322,10 @@ def take_one(
         reason = "missing from the last list, which may be incomplete; checking again"
         verdict = Verdict(state, reason, "wait", settled=False)
     seen = remember(history, record, verdict, now=now, reached=reached)
-    if record is None:
-        is_ours = bool(before and before.watched.ours)
+    if ours is not None and (record is not None or number in ours):
+        is_ours = number in ours
     else:
-        is_ours = bool(marker_of(record)) if ours is None else number in ours
+        is_ours = bool(marker_of(record)) if record else bool(before and before.watched.ours)
     same = before is not None and before.watched.verdict.state == verdict.state
     watched = Watched(
         number,

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet.env import marker_of
@@ -410,7 +410,8 @@ class Watcher:
         """Take a list in, and tell of it."""
         self.also(listing)
         deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
-        known = self._known_in([int(record["id"]) for record in listing.records])
+        listed = [int(record["id"]) for record in listing.records]
+        known = self._known_in([*listed, *self._state.desired])
         with self._taking:
             with self._lock:
                 state, now = self._state, self._clock.time()

@@ -78,17 +78,19 @@ class Poller:
 
     # -- asked by the page, or by the widget ------------------------------------------------------
 
-    def asked(self, *, at_once: bool = False) -> None:
+    def asked(self, *, at_once: bool = False, needed: bool = True) -> None:
         """Answer a page that asks for a fresh picture. Returns at once, in any thread.
 
         Parameters
         ----------
         at_once : bool
             Look even if none is due, and while paused: somebody has pressed a button.
+        needed : bool
+            Whether there is anything to look at.
         """
         if self._closed:
             return
-        due = at_once or (not self._paused and self._watcher.due_in() <= SLACK)
+        due = at_once or (needed and not self._paused and self._watcher.due_in() <= SLACK)
         if not due:
             self._answer()
             return

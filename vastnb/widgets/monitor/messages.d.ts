@@ -31,10 +31,12 @@ export interface Row {
   bid: number | null;
   min_bid: number | null;
   ssh: string | null;
+  config: string | null;
   jupyter: boolean;
   verbs: string[];
   busy: { verb: string; text: string; since: number } | null;
   unseen: boolean;
+  receipt: { seconds: number | null; usd: number | null } | null;
   said: { text: string; level: string } | null;
   deadline: number | null;
   live: Live | null;
@@ -64,6 +66,7 @@ export interface Picture {
   notices: Record<string, any>[];
   news: Record<string, any>[];
   acks: string[];
+  few: boolean;
   simulated: boolean;
   trouble: string;
 }
