@@ -22,28 +22,45 @@ from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.progress import WaitHook
 from vastnb.api.resources import Cache
 from vastnb.api.secret import Secret, veil, without_secrets
+from vastnb.api.text import is_local
 from vastnb.api.transport import Transport
 from vastnb.api.usage import COUNTERS, Quota
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, JournalError, VastError
+from vastnb.fleet.costs import Burn, Sweep, burn_of, sweep_of
+from vastnb.fleet.instance import Fleet, Instance, handle_of, one_of
+from vastnb.fleet.listing import list_instances, record_of
+from vastnb.fleet.logs import fetch_log
+from vastnb.fleet.records import frame_of_instances
+from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offer_of, offers_of
+from vastnb.fleet.rent.deadline import Limits
+from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.journal import JournalView
+from vastnb.fleet.rent.obligations import known_contracts
+from vastnb.fleet.rent.recovery import Report
+from vastnb.fleet.rent.renter import Renter
+from vastnb.fleet.rent.spec import Spec
+from vastnb.fleet.status import Wanted
+from vastnb.fleet.watch.wait import Wait, wait_for, wait_for_async
+from vastnb.fleet.watch.watcher import Watcher
 from vastnb.market.frames.offers import concat_offers
 from vastnb.market.frames.records import frame_of_records
 from vastnb.market.history.keep import Keep, wanted
 from vastnb.market.history.recorder import Recorder
 from vastnb.market.query.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.search import Columns, OfferSearch, dated
+from vastnb.market.service_figures import (
+    Hosting,
+    Verified,
+    current_frame,
+    history_frame,
+    over_time,
+    population,
+)
 from vastnb.remote.verbs import put_away
 
 if TYPE_CHECKING:
-    from vastnb.fleet.costs import Burn
-    from vastnb.fleet.instance import Fleet, Instance
-    from vastnb.fleet.rent.events import Listener
-    from vastnb.fleet.rent.recovery import Report
-    from vastnb.fleet.status import Wanted
-    from vastnb.fleet.sweep import Sweep
-    from vastnb.fleet.watch.watcher import Watcher
     from vastnb.market.history import History
-    from vastnb.market.service_figures import Hosting, Verified
     from vastnb.sim import Server
 
 Ids = int | Sequence[int]
@@ -130,11 +147,6 @@ class Client:
             why_keyless = error.message  # the error itself would hold on to this frame
         else:
             key, self._key_source = found.key, found.source
-        # What renting and watching need is loaded with the first client, not with the package.
-        from vastnb.fleet.rent.journal import JournalView
-        from vastnb.fleet.rent.renter import Renter
-        from vastnb.fleet.watch.probe import is_local
-        from vastnb.fleet.watch.watcher import Watcher
 
         self.transport = transport = Transport(
             base_url=find_base_url(base_url),
@@ -370,8 +382,6 @@ class Client:
         AuthError
             Without a key, or if this account may not see these figures.
         """
-        from vastnb.market.service_figures import current_frame, population
-
         asked = population(verified, hosting_type, num_gpus)
         answer = self.transport.call("gpu_metrics", params=asked)
         return dated(current_frame(answer.data), {"source": self.base_url, **asked}, [answer])
@@ -414,8 +424,6 @@ class Client:
         AuthError
             Without a key, or if this account may not see these figures.
         """
-        from vastnb.market.service_figures import history_frame, over_time, population
-
         whom = population(verified, hosting_type, num_gpus)
         asked = over_time(gpu, days, every, whom, self._recorder.now())
         answer = self.transport.call("gpu_metrics_history", params=asked)
@@ -480,9 +488,6 @@ class Client:
         ServerError
             If Vast.ai returned an incomplete list; it is never shown as complete.
         """
-        from vastnb.fleet.listing import list_instances
-        from vastnb.fleet.records import frame_of_instances
-
         self.renter.begin()
         listing = list_instances(self.transport.call, self.transport.clock, columns=["*"])
         seen = self.watcher.feed(listing)
@@ -501,9 +506,6 @@ class Client:
         InvalidRequest
             If the account has no such instance.
         """
-        from vastnb.fleet.instance import Instance
-        from vastnb.fleet.listing import record_of
-
         self.renter.begin()
         record = record_of(self.transport.call, id_of(id))
         if record is None:
@@ -535,9 +537,6 @@ class Client:
         reachable : bool
             Wait until SSH answers, too.
         """
-        from vastnb.fleet.instance import Instance
-        from vastnb.fleet.watch.wait import Wait, wait_for
-
         self.renter.begin()
         watcher, clock = self.watcher, self.transport.clock
         numbers = _several(ids)
@@ -556,9 +555,6 @@ class Client:
 
         It can be cancelled at any time. Parameters, result and errors are those of `wait`.
         """
-        from vastnb.fleet.instance import Instance
-        from vastnb.fleet.watch.wait import Wait, wait_for_async
-
         watcher, clock = self.watcher, self.transport.clock
         numbers = _several(ids)
         wait = Wait(watcher, clock, numbers, until, timeout, reachable=reachable)
@@ -594,8 +590,6 @@ class Client:
         WaitTimeout
             If the log does not arrive in time.
         """
-        from vastnb.fleet.logs import fetch_log
-
         body: dict[str, Any] = {"tail": str(int(tail))}
         if filter:
             body["filter"] = filter
@@ -786,10 +780,6 @@ class Client:
             The rental could not be recorded, so nothing was sent.
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
-        from vastnb.fleet.instance import one_of
-        from vastnb.fleet.rent.candidates import disk_for, offer_of
-        from vastnb.fleet.rent.deadline import Limits
-        from vastnb.fleet.rent.spec import Spec
 
         disk = disk_for([offer_of(offer)], disk)
         spec = Spec(image, disk, label, env, onstart, runtype, price, template_hash, args,
@@ -884,10 +874,6 @@ class Client:
         enforces the other deadlines.
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
-        from vastnb.fleet.instance import handle_of
-        from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
-        from vastnb.fleet.rent.deadline import Limits
-        from vastnb.fleet.rent.spec import Spec
 
         offers = as_given(offers)
         disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
@@ -921,10 +907,6 @@ class Client:
         ServerError
             If Vast.ai returned an incomplete list of instances.
         """
-        from vastnb.fleet.costs import burn_of
-        from vastnb.fleet.listing import list_instances
-        from vastnb.fleet.rent.obligations import known_contracts
-
         self.renter.begin()
         listing = list_instances(self.transport.call, self.transport.clock, columns=["*"])
         try:
@@ -963,8 +945,6 @@ class Client:
         OutcomeUnknown
             If it is not confirmed: one may still bill.
         """
-        from vastnb.fleet.sweep import sweep_of
-
         found = sweep_of(self.burn(), dry_run=dry_run)
         if found.ids and not dry_run:
             self.destroy_instance(found.ids)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -135,6 +135,23 @@ class Answer:
         """Take over the JSON that was decoded already, to be judged; return itself."""
         self.__dict__["data"] = data
         return self
+
+
+class Call(Protocol):
+    """Asks the service, or the cache."""
+
+    def __call__(
+        self,
+        endpoint: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        refresh: bool = False,
+        max_wait: float | None = None,
+        made: str | None = None,
+    ) -> Answer:
+        """Return the answer of an endpoint."""
 
 
 class Good(NamedTuple):

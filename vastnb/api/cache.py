@@ -37,9 +37,11 @@ from vastnb.api.files import (
     Inodes,
     abandon,
     answers_file,
+    damaged,
     inodes,
     leave,
     private_file,
+    sound,
     write_ahead,
 )
 from vastnb.api.shared import PATIENCE, Rest
@@ -210,8 +212,12 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
         return _in_memory()
     path = answers_file(cache)
     try:
-        store = Store(_File(private_file(path)))
-        _probe(store.backend, now)
+        try:
+            store = _opened(path, now)
+        except sqlite3.DatabaseError as error:
+            if not damaged(error) or path.exists():
+                raise
+            store = _opened(path, now)  # the damaged one has been set aside
     except (sqlite3.Error, OSError) as error:
         warnings.warn(
             f"The cache file {path} cannot be used ({_why(error)}); answers are kept in memory "
@@ -221,6 +227,12 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
         )
         return _in_memory()
     store.prune(now)
+    return store
+
+
+def _opened(path: Path, now: float) -> Store:
+    store = Store(_File(private_file(path)))
+    _probe(store.backend, now)
     return store
 
 
@@ -386,21 +398,22 @@ class _Table(SQLiteDict):
         if not self._lock.acquire(timeout=2 * PATIENCE):
             raise sqlite3.OperationalError("another thread holds the file")
         try:
-            connection = self._open()
-            if not commit or self._active_transaction:
-                yield connection
-                return
-            self._writes += 1
-            try:
-                # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
-                connection.execute("BEGIN IMMEDIATE")
-                self._active_transaction = True
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                self._active_transaction = False
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            with sound(Path(self.db_path), lambda: self._inodes if self._connection else ()):
+                connection = self._open()
+                if not commit or self._active_transaction:
+                    yield connection
+                    return
+                self._writes += 1
+                try:
+                    # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
+                    connection.execute("BEGIN IMMEDIATE")
+                    self._active_transaction = True
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    self._active_transaction = False
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
         finally:
             self._lock.release()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import ipaddress
 import os
 import sys
 import warnings
@@ -23,6 +22,7 @@ import requests
 
 from vastnb.api.files import at_home
 from vastnb.api.secret import Secret
+from vastnb.api.text import is_loopback
 from vastnb.errors import AuthError, InvalidRequest
 
 DEFAULT_URL = "https://console.vast.ai"
@@ -152,14 +152,6 @@ def base_url(argument: str | None = None) -> str:
     usual = {"http": 80, "https": 443}[parts.scheme]
     where = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{where}{'' if port in (None, usual) else f':{port}'}{parts.path}"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def key_files() -> tuple[Path, Path]:

@@ -24,7 +24,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
@@ -77,23 +77,6 @@ _WHY = {
 }
 
 _left_behind: list[Resources] = []
-
-
-class Call(Protocol):
-    """Asks the service, or the cache."""
-
-    def __call__(
-        self,
-        endpoint: str,
-        *,
-        path: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        body: Any = None,
-        refresh: bool = False,
-        max_wait: float | None = None,
-        made: str | None = None,
-    ) -> Answer:
-        """Return the answer of an endpoint."""
 
 
 class Transport:

@@ -17,8 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import numpy as np
 import pandas as pd
 
-from vastnb.api.answers import Answer
-from vastnb.api.transport import Call
+from vastnb.api.answers import Answer, Call
 from vastnb.api.usage import Quota
 from vastnb.errors import InvalidRequest, QueryError, RateLimited, ServerError
 from vastnb.market.frames.caps import Caps
