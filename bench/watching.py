@@ -18,7 +18,7 @@ from bench import report
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
 from vastnb.errors import WaitTimeout
-from vastnb.fleet.watch.eventlog import Diary
+from vastnb.fleet.watch.eventlog import EventLog
 from vastnb.sim import Fault, Server
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -212,7 +212,7 @@ def _growth(looks: int) -> None:
 
         milliseconds = look(50) / 50 * 1e3
         # A short history, which is full before anything is measured: it is kept on purpose.
-        watcher._diary = Diary(samples=1000)
+        watcher._events = EventLog(samples=1000)
         tracemalloc.start()
         try:
             look(100)

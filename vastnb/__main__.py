@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vastnb", description=__doc__)
     parser.add_argument("--version", action="version", version=f"vastnb {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    lab = commands.add_parser("demo", help="open JupyterLab on the explorer (simulated market)")
-    lab.add_argument("--dir", type=Path, default=None, help="where the notebooks are copied to")
-    lab.add_argument("jupyter", nargs="*", help="further arguments of `jupyter lab`, after --")
+    lab = commands.add_parser("demo", help="open the explorer in JupyterLab, on a simulated market")
+    lab.add_argument("--dir", type=Path, default=None, help="directory to copy the notebooks to")
+    lab.add_argument("jupyter", nargs="*", help="more arguments for `jupyter lab`, after --")
     arguments = parser.parse_args(argv)
 
     if find_spec("jupyterlab") is None:
@@ -50,7 +50,7 @@ def _lab(place: Path, options: list[str]) -> int:
     from jupyterlab.labapp import LabApp
 
     notebook = _tour_in(place)
-    print(f"Opening {notebook} on a simulated market. Ctrl-C ends it.")
+    print(f"Opening {notebook} on a simulated market. Ctrl-C stops it.")
     arguments = [
         f"--ServerApp.root_dir={notebook.parent}",
         f"--LabApp.default_url=/lab/tree/{notebook.name}",

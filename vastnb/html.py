@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escape
 from itertools import chain, repeat
 from typing import Literal
 
@@ -88,16 +88,3 @@ def show_frames_as_they_are() -> None:
         return block(text) if text and _OURS in data.attrs else text
 
     formatter.for_type(pd.DataFrame, shown)
-
-
-__all__ = [
-    "NO_MATH",
-    "Side",
-    "block",
-    "escape",
-    "frame",
-    "line",
-    "ours",
-    "show_frames_as_they_are",
-    "table",
-]

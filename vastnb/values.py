@@ -33,6 +33,3 @@ def whole(value: Any) -> int | None:
 def text(value: Any) -> str:
     """Return `value` if it is a text, else an empty one."""
     return value if isinstance(value, str) else ""
-
-
-__all__ = ["number", "text", "whole"]

@@ -213,7 +213,7 @@ def test_waiting_for_another_thread_that_asks_the_same_is_shown(make, peer):
     assert search(transport).data == OFFERS
     first.join()
     ((endpoint, reason, passed),) = told
-    assert (endpoint, reason) == ("search_offers", "another thread asks the same")
+    assert (endpoint, reason) == ("search_offers", "another thread is making the same request")
     assert 0.5 <= passed <= 1.5
     assert len(peer.asked) == 1
 
@@ -265,7 +265,7 @@ def test_a_dribbling_server_does_not_outlast_the_budget(make, peer, in_headers):
     peer.default = dribble(in_headers=in_headers)
     transport = make(max_wait=0.3, timeout=0.6)
     begun = time.monotonic()
-    with pytest.raises(ServerError, match="no whole answer within"):
+    with pytest.raises(ServerError, match="no complete answer within"):
         search(transport)
     assert time.monotonic() - begun < 2
 
@@ -274,7 +274,7 @@ def test_a_server_that_hangs_is_left_after_the_timeout(make, peer):
     peer.default = lambda asked, handler: time.sleep(3)
     transport = make(max_wait=0.3, timeout=0.4)
     begun = time.monotonic()
-    with pytest.raises(ServerError, match=r"no answer within 0\.4 s|no whole answer"):
+    with pytest.raises(ServerError, match=r"no answer within 0\.4 s|no complete answer"):
         search(transport)
     assert time.monotonic() - begun < 2
 

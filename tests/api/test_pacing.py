@@ -283,7 +283,7 @@ def test_a_broken_pace_file_is_replaced_by_memory_with_one_warning(make, peer, c
     cache_dir.mkdir()
     (cache_dir / "pace.sqlite").write_bytes(b"no database" * 1000)
     transport = make()
-    with pytest.warns(UserWarning, match="paces itself") as caught:
+    with pytest.warns(UserWarning, match="paces its own requests") as caught:
         call(transport)
     call(transport)
     assert len(caught) == 1 and sum(clock.slept) > 0.9
@@ -296,7 +296,7 @@ def test_a_locked_pace_file_costs_two_seconds_once(make, peer, cache_dir):
     with sqlite3.connect(cache_dir / "pace.sqlite", isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         begun = time.monotonic()
-        with pytest.warns(UserWarning, match="paces itself"):
+        with pytest.warns(UserWarning, match="paces its own requests"):
             call(transport)
         call(transport)
         assert time.monotonic() - begun < 3.5

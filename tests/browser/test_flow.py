@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .conftest import Opener
+from .test_rent_form import destroy
 
 OPEN = """\
 import vastnb
@@ -94,17 +95,15 @@ def test_two_cheap_24_gb_cards_in_the_eu_for_three_hours_and_five_dollars(
 
     # An hour more, on a click; and at the end what it has cost.
     before = nb.evaluate("[one.deadline.timestamp() for one in explorer.rent_form.machines]")
-    page.click(".vnb-later >> nth=0")
-    page.click("button:visible:has-text('Extend by 1 h for about')")
+    page.click(".vnb-endchip >> nth=0")
+    page.click(".vnb-dialog:has-text('One more hour costs about') .vnb-go")
     page.wait_for_timeout(1500)
     after = nb.evaluate("[one.deadline.timestamp() for one in explorer.rent_form.machines]")
     assert sorted(round(b - a) for a, b in zip(before, after, strict=True)) == [0, 3600]
     for _ in range(2):
-        page.click("button:visible:has-text('Destroy…')")
-        page.click("button:visible:has-text('Destroy it and its disk')")
-        page.wait_for_timeout(300)
+        destroy(page)
     page.wait_for_selector("text=/nothing is billed any more/", timeout=60_000)
-    assert page.locator(".vnb-cardreason:has-text('Nothing is billed')").count() == 2
+    assert page.locator(".vnb-reason:has-text('Nothing is billed')").count() == 2
 
     # The next form knows image and run type; nothing has to be typed again.
     page.click("button:has-text('← Offers')")

@@ -109,6 +109,12 @@ def test_the_widgets_live_in_marimo_in_its_own_theme(
         shown = page.text_content(".vnb-figure b").replace(",", "").rstrip("+")
         page.wait_for_selector(f"text=/cell sees {shown} of num_gpus=2/", timeout=15_000)
 
+        # What the form rents is shown by its monitor, a widget inside a widget.
+        page.click("button:has-text('Review and rent')")
+        page.wait_for_timeout(700)
+        page.click(".vnb-rentgo")
+        page.wait_for_selector(".vnb-rent .vnb-monitor .vnb-machine:visible", timeout=60_000)
+
         # Where a click can make no widget, the line that makes it is shown.
         page.locator(ROW).first.click()
         page.wait_for_selector("text=/selected 1/", timeout=15_000)

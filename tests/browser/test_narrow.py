@@ -12,6 +12,7 @@ import pytest
 from .boxes import clipped
 from .conftest import Opener
 from .harness import OpenNotebook
+from .test_rent_form import destroy
 
 WIDTHS = (420, 700, 1000, 1400)
 PICTURES = os.environ.get("VASTNB_PICTURES")
@@ -51,7 +52,7 @@ for _ in range(2):
 def widen(nb: OpenNotebook, width: int) -> None:
     """Make the widgets so many px wide, whatever stands beside the notebook."""
     nb.page.add_style_tag(
-        content=f".vnb-root:not(.vnb-rentdrawer .vnb-root) {{ width: {width}px !important; }}"
+        content=f".vnb-root:not(.vnb-root .vnb-root) {{ width: {width}px !important; }}"
     )
     nb.page.wait_for_timeout(500)
 
@@ -151,14 +152,12 @@ def test_the_rent_form(open_notebook: Opener, theme: str) -> None:
     page.wait_for_timeout(600)
     page.click(".vnb-rentgo")
     page.wait_for_selector(".vnb-sshrow:visible >> nth=1", timeout=60_000)
-    page.click("button:has-text('SSH config') >> nth=0")
     check(nb, "form-rented")
-    page.click("button:visible:has-text('Destroy…') >> nth=0")
-    check(nb, "form-destroy")
-    page.click("button:visible:has-text('Keep')")
+    page.click(".vnb-machine [data-verb=connect] >> nth=0")
+    check(nb, "form-connect")
+    page.keyboard.press("Escape")
     for _ in range(2):
-        page.click("button:visible:has-text('Destroy…')")
-        page.click("button:visible:has-text('Destroy it and its disk')")
+        destroy(page)
     page.wait_for_selector("text=/nothing is billed any more/", timeout=60_000)
     check(nb, "form-receipt")
     nb.theme("JupyterLab Light")

@@ -36,3 +36,45 @@ def test_a_plot_made_on_the_machine_appears_under_the_cell(open_notebook: Any) -
     nb.page.wait_for_timeout(500)
     assert nb.page.evaluate("window.ran") is None
     assert "javascript from the machine is not shown" in cell.inner_text()
+
+
+LIVE = ".vnb-meters:visible"
+
+
+@pytest.mark.timeout(180)
+def test_the_monitor_shows_the_load_of_a_machine_with_a_session(open_notebook: Any) -> None:
+    quick = "import vastnb.fleet.watch.tempo as tempo; tempo.QUICK = tempo.SLOW = 1.0\n"
+    ticking = BEGIN.replace(", clock=ManualClock()", "")
+    nb = open_notebook(
+        f"{ticking}{quick}box.wait(reachable=True)",
+        "watching = vastnb.monitor(client)\nwatching",
+        "session = box.session()",
+        "box.destroy(); watching.close(); client.close()",
+        run=False,
+    )
+    page = nb.page
+    for cell in (0, 1):
+        page.evaluate(f"window.jupyterapp.shell.currentWidget.content.activeCellIndex = {cell}")
+        nb.command("notebook:run-cell")
+    page.wait_for_selector(".vnb-machine:visible", timeout=60_000)
+    assert page.locator(LIVE).count() == 0
+    nb.evaluate("session.generation", code="session = box.session()")
+    page.wait_for_selector(LIVE, timeout=20_000)
+    text = page.text_content(LIVE)
+    assert "GPU3 %" in text
+    assert "GB" in text
+    page.wait_for_function(
+        f"/\\d s ago/.test(document.querySelector('{LIVE.partition(':')[0]}').textContent)"
+    )
+    for look in ("rows", "cards"):
+        page.click(f"[data-look={look}]")
+        inside = page.evaluate(
+            """() => { const card = document.querySelector('.vnb-machine').getBoundingClientRect();
+            const meters = document.querySelector('.vnb-meters').getBoundingClientRect();
+            return meters.height > 8 && meters.right <= card.right + 1
+                && meters.bottom <= card.bottom + 1; }"""
+        )
+        assert inside, look
+    nb.evaluate("0", code="box.disconnect()")
+    page.wait_for_function("document.querySelector('.vnb-meters').hidden", timeout=20_000)
+    assert nb.evaluate("session.generation") == 1

@@ -36,6 +36,55 @@ def review(nb: OpenNotebook) -> None:
     nb.page.wait_for_timeout(600)
 
 
+def destroy(page: Any) -> None:
+    """Destroy the first machine that is there, from the form's monitor."""
+    page.click(".vnb-machine:has(.vnb-dots:visible:enabled) >> nth=0 >> .vnb-dots")
+    page.click(".vnb-menu button:has-text('Destroy…')")
+    page.wait_for_selector(".vnb-dialog:has-text('This cannot be undone')")
+    assert page.evaluate("document.activeElement.textContent") == "Cancel"
+    page.click(".vnb-dialog .vnb-go")
+    page.wait_for_selector(".vnb-dialog", state="detached")
+
+
+def test_two_wanted_and_one_rented_is_said_and_ended_in_the_monitor_of_the_form(
+    open_notebook,
+) -> None:
+    nb = opened(open_notebook, FORM.replace("disk=20", "disk=20, count=2, max_hours=3"))
+    page: Any = nb.page
+    nb.evaluate("0", code="form.take_offers(form.offers.head(1), count=2)")
+    nb.evaluate("0", code="import warnings; warnings.simplefilter('ignore')")
+    page.wait_for_function("document.querySelectorAll('.vnb-cand').length === 1")
+    assert page.locator(".vnb-machine").count() == 0
+    review(nb)
+    page.click(".vnb-rentgo")
+    page.wait_for_selector(".vnb-machine .vnb-sshrow:visible", timeout=60_000)
+    assert page.text_content(".vnb-rent .vnb-title") == (
+        "Rented 1 of 2 \N{MULTIPLICATION SIGN} RTX 4090"
+    )
+    assert "1 of 2 machines were rented" in page.text_content(".vnb-rentnotice")
+    (number,) = nb.evaluate(ALIVE)
+    assert page.locator(".vnb-rentprogress .vnb-monitor .vnb-machine").count() == 1
+    assert page.get_attribute(".vnb-machine", "data-id") == str(number)
+    assert "ends in 2 h 59 min" in page.text_content(".vnb-endchip")
+
+    # One of them asks, and there is no other poller in the page.
+    asked = """() => { window.asked = 0; const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (data) {
+          const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
+          if (text.includes('"type":"ask"') || text.includes('"type":"look"')) window.asked += 1;
+          return send.call(this, data); }; }"""
+    page.evaluate(asked)
+    before = nb.evaluate("client.server.calls('show_instances')")
+    page.click(".vnb-few > .vnb-top button:text-is('Refresh')")
+    page.wait_for_timeout(2000)
+    looks = nb.evaluate("client.server.calls('show_instances')") - before
+    assert looks == page.evaluate("window.asked") == 1
+
+    destroy(page)
+    page.wait_for_selector("text=/Ran .*Nothing is billed any more/", timeout=60_000)
+    assert nb.evaluate(ALIVE) == [] and nb.evaluate("form.machines") == []
+
+
 def saved_with_widget_state(nb: OpenNotebook) -> str:
     """Save the notebook with the state of its widgets, and return the file's text."""
     toggle = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
@@ -92,13 +141,10 @@ def test_from_an_offer_in_the_explorer_to_a_line_that_logs_in_and_to_its_end(ope
     page.wait_for_selector("text=Copied")
     line = page.evaluate("navigator.clipboard.readText()")
     assert line == nb.evaluate(f"client.show_instance({number}).ssh_command")
-    assert "ends in" in page.text_content(".vnb-cardprice")
+    assert "ends in 4 h 59 min" in page.text_content(".vnb-endchip")
     assert nb.evaluate("[one.id for one in explorer.rent_form.machines]") == [number]
 
-    page.click("button:has-text('Destroy…')")
-    assert page.evaluate("document.activeElement.textContent") == "Keep"
-    page.click("button:has-text('Destroy it and its disk')")
-    page.wait_for_selector(".vnb-state:has-text('being destroyed')")
+    destroy(page)
     for _ in range(50):
         if nb.evaluate(ALIVE) == []:
             break
@@ -132,7 +178,7 @@ def test_a_taken_offer_a_lost_answer_and_a_double_click_give_one_machine(open_no
     first, second = nb.evaluate("form.offers['id'].head(2).tolist()")
     review(nb)
     page.dblclick(".vnb-rentgo")
-    page.wait_for_selector(".vnb-rented", timeout=60_000)
+    page.wait_for_selector(".vnb-machine", timeout=60_000)
     said = page.text_content(".vnb-steps")
     assert f"{first}" in said and f"{second}" in said and "lost" in said
     assert page.locator(".vnb-steps [data-level=warn]").count() >= 2
@@ -185,9 +231,9 @@ def test_a_reload_in_the_middle_loses_nothing_and_a_saved_notebook_holds_no_secr
     page.click(".vnb-rentgo")
     page.wait_for_selector("text=/renting offer/")
     page.goto(nb.server.url(nb.name).replace("&reset", ""))
-    page.wait_for_selector(".vnb-rented", timeout=40_000)
+    page.wait_for_selector(".vnb-machine", timeout=40_000)
     (number,) = nb.evaluate(ALIVE)
-    assert str(number) in page.text_content(".vnb-rented")
+    assert page.get_attribute(".vnb-machine", "data-id") == str(number)
     page.click("button:has-text('Rent another')")
     value = page.locator("input[aria-label='Variable\\'s value']")
     assert value.input_value() == ""

@@ -12,7 +12,8 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.journal import Journal
 from vastnb.sim import Instance, Server
 
 from .inside import transport_of

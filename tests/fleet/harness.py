@@ -24,7 +24,7 @@ from vastnb.clock import ManualClock
 from vastnb.errors import OutcomeUnknown, VastError
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.plan import LIVE
-from vastnb.fleet.rent.process import Owner, began, this_process
+from vastnb.fleet.rent.process import Process, began, this_process
 from vastnb.sim import Fault, Instance, Server
 
 from .inside import guard_of, transport_of
@@ -264,7 +264,7 @@ class Nursery:
 
 def kill(pid: int) -> None:
     """Kill a kernel, and wait until it is dead: on a busy machine that takes its time."""
-    owner = Owner(this_process().host, pid, began(pid))
+    owner = Process(this_process().host, pid, began(pid))
     os.kill(pid, signal.SIGKILL)
     until = time.monotonic() + 10
     while not owner.is_dead(0.0) and time.monotonic() < until:
@@ -310,7 +310,7 @@ def killed_kernels(
             report = client.reconcile()
             known = {one.instance_id for one in report.of("adopted", "bills")}
             guard = guard_of(client)
-            guarded = {one.id for one in guard.charges} if guard else set()
+            guarded = {one.id for one in guard.guarded} if guard else set()
             if known - guarded:
                 tally.bad.append(f"{moment}: {sorted(known - guarded)} have lost their deadlines")
             if guard:

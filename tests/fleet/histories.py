@@ -25,14 +25,14 @@ from vastnb.errors import OutcomeUnknown, VastError
 from vastnb.fleet.env import MARKER
 from vastnb.fleet.rent.attempt import Sender
 from vastnb.fleet.rent.candidates import Offer
-from vastnb.fleet.rent.deadline import Bounds
-from vastnb.fleet.rent.ending import destroy
+from vastnb.fleet.rent.deadline import Limits
 from vastnb.fleet.rent.guard import Guard, _guards
 from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.process import Owner
+from vastnb.fleet.rent.process import Process
 from vastnb.fleet.rent.recovery import reconcile
 from vastnb.fleet.rent.rental import Rental
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.renter import destroy
+from vastnb.fleet.rent.spec import Spec
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
@@ -78,7 +78,7 @@ class Kernel:
     def __init__(self, world: Histories, key: str) -> None:
         self.world, self.key = world, key
         world.pids += 1
-        me = Owner("here", world.pids, "began")
+        me = Process("here", world.pids, "began")
         world.living.add(me.pid)
         self.pid = me.pid
         self.journal = Mortal(
@@ -219,7 +219,7 @@ class Histories:
         last.die()
         made = [one for one in self.server.world.instances.values() if one.id not in before]
         count.machines += len(made)
-        count.came_back += sum("had come back" in text for text in last.said)
+        count.came_back += sum("came back" in text for text in last.said)
         left = [one.id for one in made if one.alive and one.id not in self.foreign]
         hurt = [one.id for one in made if not one.alive and one.id in self.foreign]
         count.unguarded += len(left)
@@ -248,11 +248,11 @@ class Histories:
             kernel.dies_in = rng.randint(1, 8)
         before = set(world.instances)
         count.rents += 1
-        order = Order(image="a/b", disk=10)
+        order = Spec(image="a/b", disk=10)
         handed: set[int] = set()
         for _ in range(3):
-            bounds = Bounds(max_hours=HOURS)
-            rental = Rental(kernel.sender, order, offers, bounds=bounds, say=lambda text: None,
+            limits = Limits(max_hours=HOURS)
+            rental = Rental(kernel.sender, order, offers, limits=limits, say=lambda text: None,
                             checked_at=self.clock.time())  # fmt: skip
             try:
                 rental.minding(rental.run)

@@ -36,7 +36,7 @@ def calls_through(
     patch.setattr(client.renter.sender.settler, "_call", function)
     patch.setattr(client.renter.guard._settler, "_call", function)
     patch.setattr(client.renter.account, "_call", function)
-    patch.setattr(client._watcher._asking, "_call", function)
+    patch.setattr(client._watcher._looker, "_call", function)
 
 
 def watched_by(client: vastnb.Client, other: Any, patch: pytest.MonkeyPatch) -> None:

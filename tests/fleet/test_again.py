@@ -83,7 +83,7 @@ def test_of_a_machine_from_another_kernel_nothing_is_known_and_nothing_is_sent(
     other = connect()
     calls = server.calls()
     assert next_offer(other, old.id, record) is None
-    with pytest.raises(InvalidRequest, match="not known what instance"):
+    with pytest.raises(InvalidRequest, match="does not know how instance"):
         rent_again(other, old.id, record)
     assert server.calls() == calls
 

@@ -20,7 +20,7 @@ from vastnb.errors import (
 )
 from vastnb.fleet.env import MARKER
 from vastnb.fleet.rent.attempt import read_answer
-from vastnb.fleet.rent.plan import ABSENT_AFTER, GONE_AFTER, State
+from vastnb.fleet.rent.plan import ABSENT_AFTER, GONE_AFTER, AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -45,7 +45,7 @@ def test_a_lost_create_is_never_sent_again(
     (machine,) = alive(server)
     assert machine.id == box.id
     assert dict(machine.env).keys() == {"A", MARKER}
-    assert entries(client)[-1].state is State.ADOPTED
+    assert entries(client)[-1].state is AttemptState.ADOPTED
 
 
 @pytest.mark.parametrize("kind", ["500", "502", "503", "504", "html"])
@@ -57,7 +57,7 @@ def test_an_error_of_the_service_says_nothing_about_what_it_did(
     if effect:
         assert client.create_instance(offer, **ORDER).id == alive(server)[0].id
     else:
-        with pytest.raises(ServerError, match="nothing was created") as proved:
+        with pytest.raises(ServerError, match="no machine was created") as proved:
             client.create_instance(offer, **ORDER)
         assert proved.value.code == "proved_absent"
     assert server.calls("create_instance") == 1
@@ -69,11 +69,11 @@ def test_absence_is_proved_by_complete_lists_for_as_long_as_one_may_be_listed_la
 ) -> None:
     server.faults.add(Fault("create_instance", "drop-before", nth=1))
     before = clock.time()
-    with pytest.raises(ServerError, match="nothing was created"):
+    with pytest.raises(ServerError, match="no machine was created"):
         client.create_instance(offer, **ORDER)
     assert ABSENT_AFTER <= clock.time() - before <= ABSENT_AFTER + 5
     assert server.calls("show_instances") >= 3
-    assert entries(client)[-1].state is State.ABSENT
+    assert entries(client)[-1].state is AttemptState.ABSENT
 
 
 def test_an_answer_without_instances_is_no_proof(
@@ -97,7 +97,7 @@ def test_what_cannot_be_found_out_says_what_may_bill_and_how_to_settle_it(
     assert ABSENT_AFTER < clock.time() - before < 240
     text = str(unknown.value)
     (entry,) = entries(client)
-    assert entry.state is State.UNKNOWN
+    assert entry.state is AttemptState.UNKNOWN
     for word in (str(offer["id"]), f"${offer['dph_total']:.4f}/h", "10 GB", entry.marker,
                  "client.reconcile()"):  # fmt: skip
         assert word in text
@@ -125,7 +125,7 @@ def test_a_clear_refusal_is_told_as_what_it_is(
     with pytest.raises(error, match=r"[Nn]othing was"):
         client.create_instance(offer, **ORDER)
     assert server.calls("show_instances") == 0
-    assert entries(client)[-1].state is State.REFUSED
+    assert entries(client)[-1].state is AttemptState.REFUSED
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -135,7 +135,7 @@ def test_a_stopped_machine_that_would_bill_is_destroyed_and_told(
     server.world.fleet.expect("created-stopped")
     if lost:
         server.faults.add(Fault("create_instance", "drop-after", nth=1))
-    with pytest.raises(InstanceFailed, match="stopped machine") as failed:
+    with pytest.raises(InstanceFailed, match="created stopped") as failed:
         client.create_instance(offer, **ORDER, cancel_unavail=False)
     assert alive(server) == []
     (machine,) = server.world.instances.values()
@@ -175,7 +175,7 @@ def test_a_wrong_key_rents_nothing_and_leaves_nothing_open(
     with vastnb.Client("0" * 64, base_url=server.url, cache="memory", clock=clock) as wrong:
         with pytest.raises(AuthError):
             wrong.create_instance(5, **ORDER)
-        assert [one.state for one in entries(wrong)] == [State.REFUSED]
+        assert [one.state for one in entries(wrong)] == [AttemptState.REFUSED]
 
 
 def test_ctrl_c_leaves_the_attempt_open_and_says_so(
@@ -194,7 +194,7 @@ def test_ctrl_c_leaves_the_attempt_open_and_says_so(
     with pytest.raises(KeyboardInterrupt):
         client.create_instance(offer, **ORDER)
     assert "client.reconcile()" in capsys.readouterr().err
-    assert [one.state for one in entries(client)] == [State.UNKNOWN]
+    assert [one.state for one in entries(client)] == [AttemptState.UNKNOWN]
     (machine,) = alive(server)
     assert client.reconcile().of("adopted")[0].instance_id == machine.id
 
@@ -202,22 +202,22 @@ def test_ctrl_c_leaves_the_attempt_open_and_says_so(
 @pytest.mark.parametrize(
     ("answer", "state", "contract"),
     [
-        ({"success": True, "new_contract": 5}, State.CREATED, 5),
-        ({"new_contract": "5"}, State.CREATED, 5),
-        ({"success": False, "new_contract": 5}, State.STILLBORN, 5),
-        ({"success": False, "error": "invalid_args", "msg": "no"}, State.REFUSED, None),
-        ({"success": False, "error": "odd", "msg": "no"}, State.UNKNOWN, None),
-        ({"success": True}, State.UNKNOWN, None),
-        ({"success": False}, State.UNKNOWN, None),
-        ({"success": True, "new_contract": None}, State.UNKNOWN, None),
-        ({"success": True, "new_contract": True}, State.UNKNOWN, None),
-        ({}, State.UNKNOWN, None),
-        (None, State.UNKNOWN, None),
-        ([1], State.UNKNOWN, None),
+        ({"success": True, "new_contract": 5}, AttemptState.CREATED, 5),
+        ({"new_contract": "5"}, AttemptState.CREATED, 5),
+        ({"success": False, "new_contract": 5}, AttemptState.STILLBORN, 5),
+        ({"success": False, "error": "invalid_args", "msg": "no"}, AttemptState.REFUSED, None),
+        ({"success": False, "error": "odd", "msg": "no"}, AttemptState.UNKNOWN, None),
+        ({"success": True}, AttemptState.UNKNOWN, None),
+        ({"success": False}, AttemptState.UNKNOWN, None),
+        ({"success": True, "new_contract": None}, AttemptState.UNKNOWN, None),
+        ({"success": True, "new_contract": True}, AttemptState.UNKNOWN, None),
+        ({}, AttemptState.UNKNOWN, None),
+        (None, AttemptState.UNKNOWN, None),
+        ([1], AttemptState.UNKNOWN, None),
     ],
 )
 def test_an_answer_that_names_no_machine_and_no_reason_is_unknown(
-    answer: Any, state: State, contract: int | None
+    answer: Any, state: AttemptState, contract: int | None
 ) -> None:
     assert read_answer(answer)[:2] == (state, contract)
 
@@ -235,8 +235,8 @@ def test_a_machine_that_comes_back_is_destroyed_again(
     assert alive(server) == []
     assert server.calls("destroy_instance") == 2
     assert clock.time() - before >= GONE_AFTER
-    assert entries(client)[-1].state is State.DESTROYED
-    assert f"Instance {box.id} had come back" in capsys.readouterr().err
+    assert entries(client)[-1].state is AttemptState.DESTROYED
+    assert f"Instance {box.id} came back" in capsys.readouterr().err
 
 
 def test_a_block_destroys_its_machine_whatever_happens(
@@ -293,4 +293,4 @@ def test_a_destroy_is_on_disk_before_it_is_sent(
 
     monkeypatch.setattr(server.world.fleet, "destroy", look_first)
     box.destroy()
-    assert seen == [State.DESTROYING]
+    assert seen == [AttemptState.DESTROYING]

@@ -15,9 +15,10 @@ import pytest
 import vastnb
 from vastnb.clock import ManualClock
 from vastnb.fleet.rent import attempt, journal
-from vastnb.fleet.rent.guard import guarded
-from vastnb.fleet.rent.journal import Entry, Journal
-from vastnb.fleet.rent.plan import LIVE, State
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.guard import is_guarded
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import LIVE, AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive
@@ -67,6 +68,7 @@ def positions(step: int, first: int = 1) -> Iterator[int]:
         at += step
 
 
+@pytest.mark.slow
 def test_the_journal_is_never_left_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PATIENCE", 0.0)
     book = Journal(tmp_path / "rentals.sqlite")
@@ -89,7 +91,7 @@ def test_a_marker_that_a_ctrl_c_has_left_behind_hides_nothing(
     """This thread asks, so it is not sending; another one might be."""
     client.rent("num_gpus=1", image="a/b")
     (entry,) = Journal().entries(transport_of(client).account)
-    Journal().update(entry, state=State.SENDING, contract=None)
+    Journal().update(entry, state=AttemptState.SENDING, contract=None)
     monkeypatch.setattr(attempt, "_flying", {entry.marker: threading.current_thread()})
     (found,) = client.reconcile().findings
     assert found.kind == "adopted" and found.instance_id == alive(server)[0].id
@@ -124,7 +126,7 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
         for entry in Journal().concerning(transport_of(client).account):
             if entry.is_confirmed:  # of a round before
                 continue
-            assert entry.state in LIVE and guarded(entry.marker), where
+            assert entry.state in LIVE and is_guarded(entry.marker), where
         client.destroy_instance([one.id for one in alive(server)])
         client.close()
         if not where:

@@ -12,7 +12,7 @@ from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest
 from vastnb.fleet.instance import Fleet, Instance
 from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
@@ -36,11 +36,14 @@ def test_a_machine_ends_at_its_deadline(
         pass_time(client, clock, 61)
         finish(client, clock)
         assert alive(server) == []
-        assert [one.state for one in entries(client)] == [State.DESTROYED]
+        assert [one.state for one in entries(client)] == [AttemptState.DESTROYED]
         asked = server.calls("destroy_instance")
     assert server.calls("destroy_instance") == asked, "it is not destroyed twice"
     said = capsys.readouterr().err
-    assert f"The deadline of instance {box.id}" in said and f"Instance {box.id} is gone" in said
+    assert (
+        f"The deadline of instance {box.id}" in said
+        and f"Instance {box.id} was destroyed at its deadline" in said
+    )
 
 
 def test_there_is_no_thread_without_a_deadline(client: vastnb.Client) -> None:
@@ -65,7 +68,7 @@ def test_one_that_was_destroyed_before_is_guarded_no_longer(
     fleet = client.rent("num_gpus=1", count=2, max_hours=1, **ORDER)
     assert isinstance(fleet, Fleet)
     fleet[0].destroy()
-    assert [one.id for one in guard_of(client).charges] == [fleet[1].id]
+    assert [one.id for one in guard_of(client).guarded] == [fleet[1].id]
     fleet.destroy()
     finish(client, clock)
 
@@ -136,7 +139,7 @@ def test_a_lost_answer_keeps_its_deadline(
 ) -> None:
     server.faults.add(Fault("create_instance", "drop-after", nth=1))
     box = rent(client, max_hours=1)
-    assert [one.id for one in guard_of(client).charges] == [box.id]
+    assert [one.id for one in guard_of(client).guarded] == [box.id]
     pass_time(client, clock, HOUR)
     finish(client, clock)
     assert alive(server) == []
@@ -221,7 +224,7 @@ def test_another_kernel_may_move_it(
     assert entry.deadline is not None
     journal.set_deadlines({entry.marker: entry.deadline + HOUR})
     pass_time(client, clock, HOUR)
-    until(lambda: guard_of(client).charges[0].deadline > clock.time(), "it read the journal")
+    until(lambda: guard_of(client).guarded[0].deadline > clock.time(), "it read the journal")
     assert len(alive(server)) == 1
 
 

@@ -17,7 +17,7 @@ from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown, ServerError
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import NEGLECTED
-from vastnb.fleet.rent.process import Owner, began, this_process
+from vastnb.fleet.rent.process import Process, began, this_process
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive, entries
@@ -60,7 +60,7 @@ def test_the_next_kernel_guards_what_is_not_due_yet(
     second = connect()
     report = second.reconcile()
     assert "destroyed at its deadline, " in str(report) and "in 2 h" in str(report)
-    assert [one.id for one in guard_of(second).charges] == [box.id]
+    assert [one.id for one in guard_of(second).guarded] == [box.id]
     pass_time(second, clock, 2 * HOUR)
     finish(second, clock)
     assert alive(server) == []
@@ -76,7 +76,7 @@ def test_a_client_that_closes_says_what_it_leaves(
     assert threads() == []
     second = connect()
     second.show_instances()
-    assert [one.id for one in guard_of(second).charges] == [box.id], "taken up in this kernel"
+    assert [one.id for one in guard_of(second).guarded] == [box.id], "taken up in this kernel"
     second.destroy_instance(box.id)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -92,7 +92,7 @@ def test_a_second_client_leaves_a_guarded_machine_to_the_first(
     second.show_instances()
     assert capsys.readouterr().out == ""
     second.reconcile()
-    assert guard_of(second).charges == ()
+    assert guard_of(second).guarded == ()
 
 
 def test_a_destroy_that_fails_is_loud_and_tried_again(
@@ -130,10 +130,10 @@ def test_a_rental_that_breaks_off_leaves_its_machines_guarded(
     with pytest.raises(OutcomeUnknown) as broken:
         client.rent("num_gpus=1", count=3, max_hours=1, **ORDER)
     assert any("ends" in note for note in broken.value.__notes__)
-    assert len(guard_of(client).charges) == 1
+    assert len(guard_of(client).guarded) == 1
     server.faults.clear()
     client.reconcile()
-    assert len(guard_of(client).charges) == 2, "what was found is guarded too"
+    assert len(guard_of(client).guarded) == 2, "what was found is guarded too"
     pass_time(client, clock, HOUR)
     finish(client, clock)
     assert alive(server) == []
@@ -147,9 +147,9 @@ def test_a_fork_guards_nothing_of_its_parents(client: vastnb.Client, server: Ser
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if not pid:
-        os._exit(0 if guard.charges == () and not guard.alive and guard.close() == () else 1)
+        os._exit(0 if guard.guarded == () and not guard.alive and guard.close() == () else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert len(guard.charges) == 1 and guard.alive
+    assert len(guard.guarded) == 1 and guard.alive
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_a_deadline_is_kept_for_a_kernel_that_lives_and_does_not_keep_it(
     first = connect()
     box = rent(first, max_hours=1)
     (entry,) = entries(first)
-    parent = Owner(this_process().host, os.getppid(), began(os.getppid()))
+    parent = Process(this_process().host, os.getppid(), began(os.getppid()))
     journal.update(entry, **parent._asdict())
     guard_of(first).close()
     clock.advance(HOUR + 60)
@@ -275,4 +275,4 @@ def test_a_first_use_that_is_interrupted_is_the_first_use_again(
         with pytest.raises(fails):
             second.show_instances()
     second.show_instances()
-    assert [one.id for one in guard_of(second).charges] == [box.id]
+    assert [one.id for one in guard_of(second).guarded] == [box.id]

@@ -13,7 +13,7 @@ from vastnb.api.endpoints import ENDPOINTS
 from vastnb.api.wire import Response
 from vastnb.errors import InstanceFailed, NoCredit, ServerError
 from vastnb.fleet.rent.attempt import read_answer
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.sim import Fault, Server
 from vastnb.sim.faults import HOSTILE
 
@@ -62,7 +62,7 @@ def test_a_refusal_that_names_a_stopped_machine_destroys_it(
     with pytest.raises(InstanceFailed):
         client.create_instance(offer, **ORDER, cancel_unavail=False)
     assert alive(server) == []
-    assert entries(client)[-1].state in (State.DESTROYING, State.DESTROYED)
+    assert entries(client)[-1].state in (AttemptState.DESTROYING, AttemptState.DESTROYED)
 
 
 def test_credit_that_lacks_in_other_words_is_no_credit(
@@ -95,7 +95,7 @@ def test_a_429_of_the_service_itself_did_not_run(body: Any) -> None:
         verdict = _judged(status, body)
         assert isinstance(verdict, Good | Trouble)
         if isinstance(verdict, Good):
-            assert read_answer(verdict.data).state is State.UNKNOWN
+            assert read_answer(verdict.data).state is AttemptState.UNKNOWN
 
 
 @pytest.mark.parametrize("name", ["reboot_instance", "recycle_instance", "create_ssh_key"])
@@ -119,12 +119,12 @@ def test_another_429_does_not_send_a_command_again(name: str) -> None:
 def test_a_new_contract_anywhere_means_that_a_machine_may_exist(status: int, body: Any) -> None:
     verdict = _judged(status, body)
     if isinstance(verdict, Good):
-        assert read_answer(verdict.data).state is State.UNKNOWN
+        assert read_answer(verdict.data).state is AttemptState.UNKNOWN
     else:
         assert isinstance(verdict, Trouble) and verdict.ran
 
 
 def test_a_refusal_whose_contract_is_empty_is_a_refusal() -> None:
     said = {"success": False, "error": "no_such_ask", "new_contract": None}
-    assert read_answer(said).state is State.REFUSED
+    assert read_answer(said).state is AttemptState.REFUSED
     assert not isinstance(_judged(410, said), Good | Trouble)

@@ -14,9 +14,10 @@ import pytest
 
 from vastnb.clock import SystemClock
 from vastnb.errors import JournalError
-from vastnb.fleet.rent.journal import Entry, Journal
-from vastnb.fleet.rent.plan import State
-from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Owner, began, this_process
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import AttemptState
+from vastnb.fleet.rent.process import SILENT_FOR_DEAD, Process, began, this_process
 from vastnb.fleet.rent.settle import Case, Settler
 from vastnb.sim import Fault, Server
 
@@ -34,11 +35,11 @@ def an_entry(marker: str = "m", **changes: object) -> Entry:
     return Entry(**values)  # type: ignore[arg-type]
 
 
-def a_dead_process() -> Owner:
+def a_dead_process() -> Process:
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
-    return Owner(this_process().host, int(done.stdout), "long ago")
+    return Process(this_process().host, int(done.stdout), "long ago")
 
 
 def test_an_attempt_is_on_disk_before_it_is_sent(
@@ -46,7 +47,7 @@ def test_an_attempt_is_on_disk_before_it_is_sent(
 ) -> None:
     client = connect()
     offer = client.search_offers("num_gpus=1").iloc[0]
-    seen: list[State] = []
+    seen: list[AttemptState] = []
     rent = server.world.fleet.rent
 
     def look_first(*arguments: object) -> object:
@@ -55,9 +56,13 @@ def test_an_attempt_is_on_disk_before_it_is_sent(
 
     monkeypatch.setattr(server.world.fleet, "rent", look_first)
     box = client.create_instance(offer, **ORDER)
-    assert seen == [State.SENDING]
+    assert seen == [AttemptState.SENDING]
     (entry,) = entries(client)
-    assert (entry.state, entry.contract, entry.offer_id) == (State.CREATED, box.id, offer["id"])
+    assert (entry.state, entry.contract, entry.offer_id) == (
+        AttemptState.CREATED,
+        box.id,
+        offer["id"],
+    )
     assert entry.price == pytest.approx(offer["dph_total"])
 
 
@@ -113,6 +118,7 @@ def test_it_holds_no_secret(server: Server, connect: MakeClient, journal: Journa
         assert secret.encode() not in content
 
 
+@pytest.mark.slow
 def test_it_survives_its_process(journal: Journal) -> None:
     code = (
         "import os, signal\n"
@@ -124,7 +130,7 @@ def test_it_survives_its_process(journal: Journal) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
     assert done.returncode < 0
     (entry,) = journal.entries("me")
-    assert entry.state is State.SENDING
+    assert entry.state is AttemptState.SENDING
     assert entry.owner.is_dead(0.0)
 
 
@@ -132,10 +138,10 @@ def test_a_process_is_alive_until_it_is_dead() -> None:
     me = this_process()
     assert not me.is_dead(1e9)
     assert a_dead_process().is_dead(0.0)
-    assert Owner(me.host, me.pid, "an earlier process with this id").is_dead(0.0)
-    assert Owner(me.host, os.getppid(), "an earlier process with this id").is_dead(0.0)
-    assert not Owner(me.host, os.getppid(), began(os.getppid())).is_dead(1e9)
-    elsewhere = Owner("another machine", me.pid, me.began)
+    assert Process(me.host, me.pid, "an earlier process with this id").is_dead(0.0)
+    assert Process(me.host, os.getppid(), "an earlier process with this id").is_dead(0.0)
+    assert not Process(me.host, os.getppid(), began(os.getppid())).is_dead(1e9)
+    elsewhere = Process("another machine", me.pid, me.began)
     assert not elsewhere.is_dead(SILENT_FOR_DEAD - 1)
     assert elsewhere.is_dead(SILENT_FOR_DEAD)
 
@@ -201,27 +207,27 @@ def test_two_kernels_may_widen_it_at_once(journal: Journal) -> None:
 
 def test_what_somebody_else_has_found_out_meanwhile_is_not_written_over(journal: Journal) -> None:
     """Two threads may look for one machine: whoever knows less does not undo what the other did."""
-    entry = an_entry(state=State.UNKNOWN)
+    entry = an_entry(state=AttemptState.UNKNOWN)
     journal.begin(entry)
     background = Settler(unused, SystemClock(), journal, "found in the background")
     slow, quick = Case.of(entry), Case.of(entry)
-    background.record(quick, state=State.ADOPTED, contract=7, note="found in the background")
-    background.record(quick, state=State.DESTROYING)
-    background.record(slow, state=State.ADOPTED, contract=7)
+    background.record(quick, state=AttemptState.ADOPTED, contract=7, note="found in the background")
+    background.record(quick, state=AttemptState.DESTROYING)
+    background.record(slow, state=AttemptState.ADOPTED, contract=7)
     (row,) = journal.entries("me")
-    assert row.state is State.DESTROYING
-    assert slow.state is State.DESTROYING, "and it goes on from what the other has done"
+    assert row.state is AttemptState.DESTROYING
+    assert slow.state is AttemptState.DESTROYING, "and it goes on from what the other has done"
 
 
 def test_a_destroy_is_written_whatever_was_found_out_meanwhile(journal: Journal) -> None:
-    entry = an_entry(state=State.UNKNOWN, contract=7)
+    entry = an_entry(state=AttemptState.UNKNOWN, contract=7)
     journal.begin(entry)
     settler = Settler(unused, SystemClock(), journal)
     asked, other = Case.of(entry), Case.of(entry)
-    settler.record(other, state=State.ADOPTED)
-    settler.record(asked, state=State.DESTROYING)
+    settler.record(other, state=AttemptState.ADOPTED)
+    settler.record(asked, state=AttemptState.DESTROYING)
     (row,) = journal.entries("me")
-    assert row.state is asked.state is State.DESTROYING
+    assert row.state is asked.state is AttemptState.DESTROYING
 
 
 def unused(*args: object, **kwargs: object) -> None:

@@ -8,7 +8,7 @@ from vastnb.clock import ManualClock
 from vastnb.errors import ServerError
 from vastnb.fleet.env import MARKER
 from vastnb.fleet.rent.journal import Written
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 from vastnb.fleet.watch.notices import notices
 from vastnb.fleet.watch.picture import take_list
 from vastnb.sim import Fault, Server
@@ -39,7 +39,7 @@ def test_a_machine_that_is_created_after_its_absence_was_proved_is_told_at_once_
     client.watcher.look(at_once=True)
     assert said(client) == []
     # The request was on its way all the time, and arrives now.
-    body = Order(image="a/b").body(entry.marker)
+    body = Spec(image="a/b").body(entry.marker)
     transport_of(client).call("create_instance", path={"id": offer}, body=body)
     for _ in range(3):
         clock.advance(20)
@@ -48,7 +48,7 @@ def test_a_machine_that_is_created_after_its_absence_was_proved_is_told_at_once_
     told = [one for one in said(client) if "though its rental was absent" in one]
     told += [one for one in capsys.readouterr().err.splitlines() if "exists" in one]
     assert told and all(str(machine.id) in one for one in told), "by the watcher, or by the guard"
-    assert not any("told to be destroyed" in one for one in said(client)), "nobody has told it"
+    assert not any("request to destroy it" in one for one in said(client)), "nobody has told it"
     assert [one.instance_id for one in client.reconcile().of("adopted")] == [machine.id]
     assert entries(client)[0].contract == machine.id, "it is known from now on"
 

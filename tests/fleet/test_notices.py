@@ -8,7 +8,7 @@ import pytest
 
 from vastnb.fleet.status import TO_DO
 from vastnb.fleet.watch.notices import notices, runway_hours
-from vastnb.fleet.watch.picture import Meant, take_list
+from vastnb.fleet.watch.picture import Desired, take_list
 
 from .watching import NOW, rec
 
@@ -20,7 +20,7 @@ class Voice:
 
     def __init__(self, wanted: Any = "running") -> None:
         self.picture: Any = {}
-        self.meant = {1: Meant(wanted, NOW)} if wanted else {}
+        self.meant = {1: Desired(wanted, NOW)} if wanted else {}
         self.said: Any = frozenset()
         self.now = NOW
 
@@ -111,7 +111,7 @@ def test_a_machine_that_was_destroyed_and_is_still_there_or_back_is_said() -> No
     assert [len(voice.look(rec(), after=10)) for _ in range(6)] == [0, 0, 1, 0, 0, 0]
     long_up = Voice("running")
     assert long_up.look(rec(), after=900) == []
-    long_up.meant = {1: Meant("gone", long_up.now)}
+    long_up.meant = {1: Desired("gone", long_up.now)}
     assert long_up.look(rec(), after=5) == []  # a destroy takes a moment, however old the machine
     assert len(long_up.look(rec(), after=30)) == 1
     back = Voice("gone")

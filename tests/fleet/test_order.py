@@ -17,7 +17,7 @@ from vastnb.fleet.env import MARKER, label_of, marker_of, new_marker, with_marke
 from vastnb.fleet.rent import spec
 from vastnb.fleet.rent.candidates import Offer, bid_for, offer_of, offers_of
 from vastnb.fleet.rent.on_machine import with_line
-from vastnb.fleet.rent.spec import ENV_MAX, Order, environment
+from vastnb.fleet.rent.spec import ENV_MAX, Spec, environment
 from vastnb.sim.instances.orders import read
 
 official = pytest.importorskip("vastai.api.instances", reason="no official client installed")
@@ -75,7 +75,7 @@ def test_the_body_is_the_official_clients_and_the_marker(
     options = {"image": ours.get("image"), "disk": 10.0, **others}
     if "disk" in ours:
         options["disk"] = ours["disk"]
-    same(Order(**ours).body("m"), theirs(**options, cancel_unavail=True))
+    same(Spec(**ours).body("m"), theirs(**options, cancel_unavail=True))
 
 
 FLAGS = [
@@ -110,22 +110,22 @@ def test_no_character_of_a_value_is_lost(env: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("image", ["vastai/kvm:ubuntu", "docker.io/vastai/kvm:a@sha256:b"])
 def test_the_kvm_image_is_rented_as_a_virtual_machine(image: str) -> None:
-    body = Order(image).body("m")
+    body = Spec(image).body("m")
     assert body.pop("vm") is True
     same(body, theirs(image=image, disk=10.0, cancel_unavail=True))
-    assert "vm" not in Order(image, more={"vm": False}).body("m")
-    assert "vm" not in Order("vastai/kvm-not:1").body("m")
-    assert Order("a", more={"vm": True}).body("m")["vm"] is True
+    assert "vm" not in Spec(image, more={"vm": False}).body("m")
+    assert "vm" not in Spec("vastai/kvm-not:1").body("m")
+    assert Spec("a", more={"vm": True}).body("m")["vm"] is True
 
 
 def test_a_bid_is_the_official_clients_too() -> None:
-    same(Order("a", price=0.5).body("m"), theirs(image="a", price=0.5, disk=10.0))
+    same(Spec("a", price=0.5).body("m"), theirs(image="a", price=0.5, disk=10.0))
 
 
 def test_cancel_unavail_is_true_on_demand_and_can_be_chosen() -> None:
-    assert Order("a").body("m")["cancel_unavail"] is True
-    assert Order("a", price=0.1).body("m")["cancel_unavail"] is False
-    assert Order("a", cancel_unavail=False).body("m")["cancel_unavail"] is False
+    assert Spec("a").body("m")["cancel_unavail"] is True
+    assert Spec("a", price=0.1).body("m")["cancel_unavail"] is False
+    assert Spec("a", cancel_unavail=False).body("m")["cancel_unavail"] is False
 
 
 @pytest.mark.parametrize(
@@ -161,14 +161,14 @@ def test_cancel_unavail_is_true_on_demand_and_can_be_chosen() -> None:
 )
 def test_what_the_service_would_refuse_is_refused_before_it_is_sent(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=r"[Nn]othing was (sent|rented)"):
-        Order(**{"image": "a", **wrong})
+        Spec(**{"image": "a", **wrong})
 
 
 def test_a_refusal_does_not_repeat_a_password() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        Order("a", env={"TOKEN": ["hunter2"]})  # type: ignore[dict-item]
+        Spec("a", env={"TOKEN": ["hunter2"]})  # type: ignore[dict-item]
     assert "hunter2" not in str(refused.value) and "TOKEN" in str(refused.value)
-    assert "hunter2" not in repr(Order("a", env={"T": "hunter2"}, onstart="hunter2"))
+    assert "hunter2" not in repr(Spec("a", env={"T": "hunter2"}, onstart="hunter2"))
 
 
 @given(
@@ -179,7 +179,7 @@ def test_a_refusal_does_not_repeat_a_password() -> None:
 def test_what_is_accepted_here_is_accepted_by_the_service(
     env: dict[str, str], label: str, disk: float
 ) -> None:
-    order = read(Order("a", disk=disk, label=label, env=env).body(new_marker()), None)
+    order = read(Spec("a", disk=disk, label=label, env=env).body(new_marker()), None)
     assert {**dict(order.env)}.keys() == {*env, MARKER}
 
 
@@ -227,7 +227,7 @@ def test_an_offer_is_an_id_a_row_or_a_dict() -> None:
 
 @pytest.mark.parametrize("thing", [None, "x", 1.5, True, {}, {"id": "x"}, object()])
 def test_what_is_no_offer_is_refused(thing: Any) -> None:
-    with pytest.raises(InvalidRequest, match="no offer"):
+    with pytest.raises(InvalidRequest, match="not an offer"):
         offer_of(thing)
 
 
@@ -266,9 +266,9 @@ def test_an_environment_is_read_from_flags() -> None:
 
 def test_a_misspelt_guard_of_money_is_refused_and_the_right_name_is_named() -> None:
     with pytest.raises(InvalidRequest, match=r"no option max_hour \(did you mean max_hours\?\)"):
-        Order(image="a", more={"max_hour": 12})
-    with pytest.raises(InvalidRequest, match=r"no option zzzz; rent\(\) describes"):
-        Order(image="a", more={"zzzz": 1})
+        Spec(image="a", more={"max_hour": 12})
+    with pytest.raises(InvalidRequest, match=r"no option zzzz; help\(client.rent\)"):
+        Spec(image="a", more={"zzzz": 1})
 
 
 def test_every_option_of_rent_is_known_by_name() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +16,8 @@ from vastnb.fleet.watch.changes import changes_between
 from vastnb.fleet.watch.picture import (
     DOUBTED_FOR,
     WATCH_COLUMNS,
+    Desired,
     Doubt,
-    Meant,
     doubt,
     take_list,
     trimmed,
@@ -30,7 +31,7 @@ class Eye:
 
     def __init__(self) -> None:
         self.picture: Any = {}
-        self.meant: dict[int, Meant] = {}
+        self.meant: dict[int, Desired] = {}
         self.doubt: Doubt | None = None
         self.now = NOW
         self.said: list[Any] = []
@@ -46,7 +47,7 @@ class Eye:
         return {number: one.watched.verdict.state for number, one in taken.items()}
 
     def means(self, number: int, wanted: Any) -> None:
-        self.meant[number] = Meant(wanted, self.now)
+        self.meant[number] = Desired(wanted, self.now)
 
 
 # -- secrets
@@ -129,7 +130,7 @@ def test_a_list_that_was_cut_short_costs_nothing_when_the_next_one_is_whole() ->
     eye.take(*everything)
     for _ in range(30):
         eye.take(*everything[:10])
-        assert eye.doubt is not None and "lacks 15 of 25" in eye.doubt.text
+        assert eye.doubt is not None and "missing 15 of 25" in eye.doubt.text
         assert set(eye.take(*everything).values()) == {"running"}
     assert eye.said == []
 
@@ -155,7 +156,7 @@ def test_what_was_to_go_is_not_missed() -> None:
 def test_a_list_from_before_an_action_knows_nothing_of_it() -> None:
     eye = Eye()
     eye.take(rec(1))
-    eye.meant[1] = Meant("gone", eye.now + 8)
+    eye.meant[1] = Desired("gone", eye.now + 8)
     assert "destroy" not in eye.picture[1].watched.verdict.advice
     eye.take(rec(1), after=5)
     assert eye.picture[1].watched.verdict.reason == "running"
@@ -212,6 +213,7 @@ def test_how_long_it_has_been_so_is_kept() -> None:
     assert eye.picture[1].watched.since == eye.now
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

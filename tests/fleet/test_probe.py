@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 import vastnb
+from vastnb.api.text import is_local
 from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import Address
-from vastnb.fleet.watch.probe import is_local, may_be_tried, reach
+from vastnb.fleet.watch.probe import may_be_tried, reach
 from vastnb.sim import Server
 
 from .watching import machines
@@ -126,7 +127,7 @@ def test_a_machine_is_tried_only_for_whoever_asks(
 def test_a_machine_without_ssh_is_not_waited_for(client: vastnb.Client, server: Server) -> None:
     (one,) = machines(server, "cached")
     one.runtype = "args"
-    with pytest.raises(InvalidRequest, match="has no SSH"):
+    with pytest.raises(InvalidRequest, match="without SSH"):
         client.wait(one.id, reachable=True)
 
 

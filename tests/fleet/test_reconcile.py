@@ -13,9 +13,10 @@ from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, ServerError
 from vastnb.fleet.env import MARKER, new_marker
 from vastnb.fleet.listing import list_instances
-from vastnb.fleet.rent.journal import Entry, Journal
-from vastnb.fleet.rent.plan import State
-from vastnb.fleet.rent.process import Owner, began, this_process
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import AttemptState
+from vastnb.fleet.rent.process import Process, began, this_process
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read
 
@@ -27,7 +28,7 @@ ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 10}
 
 
 def rent_and_forget(
-    client: vastnb.Client, journal: Journal, owner: Owner, *, sent: bool = True, **changes: Any
+    client: vastnb.Client, journal: Journal, owner: Process, *, sent: bool = True, **changes: Any
 ) -> Entry:
     """Do what a kernel does that is killed while its create is on its way."""
     marker, now = new_marker(), transport_of(client).clock.time()
@@ -54,11 +55,27 @@ def test_the_first_use_settles_what_a_dead_kernel_left(
     (machine,) = alive(server)
     assert frame["id"].tolist() == [machine.id]
     told = capsys.readouterr().out
-    assert f"Adopted: instance {machine.id} (offer {sent.offer_id}" in told
-    assert f"Proved absent: nothing was created for offer {unsent.offer_id}" in told
-    assert "bill now" in told
+    assert f"Found: instance {machine.id} (offer {sent.offer_id}" in told
+    assert f"Not created: no machine exists for offer {unsent.offer_id}" in told
+    assert "Billing now" in told
     states = {one.marker: one.state for one in journal.entries(sent.account)}
-    assert states == {sent.marker: State.ADOPTED, unsent.marker: State.ABSENT}
+    assert states == {sent.marker: AttemptState.ADOPTED, unsent.marker: AttemptState.ABSENT}
+
+
+def test_what_a_clock_wrote_that_was_ahead_is_settled_in_minutes(
+    connect: MakeClient, journal: Journal, server: Server, clock: ManualClock
+) -> None:
+    """Not when the clock comes to where it was: until then no create would be sent."""
+    clock.set_by(5 * 3600.0)
+    box = connect().rent("num_gpus=1", **ORDER)
+    lost = rent_and_forget(connect(), journal, a_dead_process(), sent=False)
+    clock.set_by(-5 * 3600.0)
+    (machine,) = alive(server)
+    server.world.fleet.destroy(machine, server.world.elapsed())  # in the console
+    began, second = clock.steady(), connect()
+    assert [one.offer_id for one in second.reconcile().of("absent")] == [lost.offer_id]
+    second.destroy_instance(box.id)  # answered with 404: it is gone, and not too new
+    assert clock.steady() - began < 300
 
 
 def test_nothing_is_said_when_nothing_is_open(
@@ -67,7 +84,10 @@ def test_nothing_is_said_when_nothing_is_open(
     client.show_instances()
     assert capsys.readouterr().out == ""
     assert server.calls("show_instances") == 1
-    assert str(client.reconcile()) == "Nothing is open, and nothing rented here bills."
+    assert (
+        str(client.reconcile())
+        == "Nothing is unresolved, and nothing rented on this computer is billing."
+    )
 
 
 def test_a_machine_of_a_dead_kernel_that_bills_is_told(
@@ -78,7 +98,7 @@ def test_a_machine_of_a_dead_kernel_that_bills_is_told(
     journal.update(entry, **a_dead_process()._asdict())
     capsys.readouterr()
     connect().show_instances()
-    assert f"Bills: instance {box.id}" in capsys.readouterr().out
+    assert f"Billing: instance {box.id}" in capsys.readouterr().out
     assert journal.entries(entry.account)[0].owner == this_process()
     assert [one.id for one in alive(server)] == [box.id], "telling is not destroying"
 
@@ -87,7 +107,7 @@ def test_a_living_kernel_is_left_alone(
     client: vastnb.Client, connect: MakeClient, journal: Journal, server: Server
 ) -> None:
     parent = the_process_above()
-    for state in (State.SENDING, State.UNKNOWN, State.DESTROYING):
+    for state in (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.DESTROYING):
         entry = rent_and_forget(connect(), journal, parent)
         journal.update(entry, state=state)
     before = journal.entries(transport_of(client).account)
@@ -98,8 +118,8 @@ def test_a_living_kernel_is_left_alone(
     assert server.calls("destroy_instance") == 0
 
 
-def the_process_above() -> Owner:
-    return Owner(this_process().host, os.getppid(), began(os.getppid()))
+def the_process_above() -> Process:
+    return Process(this_process().host, os.getppid(), began(os.getppid()))
 
 
 def test_a_stopped_machine_whose_answer_was_lost_is_destroyed(
@@ -119,7 +139,7 @@ def test_a_destroy_that_a_dead_kernel_began_is_finished(
     offer = client.search_offers("num_gpus=1").iloc[0]
     box = client.create_instance(offer, **ORDER)
     (entry,) = entries(client)
-    journal.update(entry, state=State.DESTROYING, **a_dead_process()._asdict())
+    journal.update(entry, state=AttemptState.DESTROYING, **a_dead_process()._asdict())
     report = connect().reconcile()
     assert [one.instance_id for one in report.of("destroyed")] == [box.id]
     assert alive(server) == []
@@ -130,7 +150,7 @@ def test_a_machine_that_came_after_all_is_taken_up_and_told(
 ) -> None:
     """Its renter was told that there is none. It is not destroyed for its marker alone."""
     entry = rent_and_forget(client, journal, this_process())
-    journal.update(entry, state=State.ABSENT)
+    journal.update(entry, state=AttemptState.ABSENT)
     (finding,) = client.reconcile().of("adopted")
     (machine,) = alive(server)
     assert finding.instance_id == machine.id == entries(client)[0].contract
@@ -188,7 +208,7 @@ def test_a_machine_that_lists_do_not_show_yet_is_neither_gone_nor_destroyed_late
     (finding,) = client.reconcile().findings
     assert finding.kind == "bills" and finding.instance_id == box.id
     assert [one.id for one in alive(server)] == [box.id], "nobody has asked for its end"
-    assert entries(client)[0].state is State.CREATED
+    assert entries(client)[0].state is AttemptState.CREATED
 
 
 @pytest.mark.parametrize("by", [3600.0, -3600.0])
@@ -227,7 +247,7 @@ def test_without_a_list_nothing_is_concluded(
     report = client.reconcile()
     assert not report.settled
     assert entry.marker in str(report) and "503" in report.trouble
-    assert journal.entries(entry.account)[0].state is State.SENDING
+    assert journal.entries(entry.account)[0].state is AttemptState.SENDING
     server.faults.clear()
     assert client.reconcile().settled
 
@@ -245,7 +265,7 @@ def test_a_list_that_lost_its_second_page_proves_nothing(
         return SimpleNamespace(data=data)
 
     rent_and_forget(client, journal, this_process())
-    with pytest.raises(ServerError, match="not whole"):
+    with pytest.raises(ServerError, match="incomplete list"):
         list_instances(cut, transport_of(client).clock)
 
 

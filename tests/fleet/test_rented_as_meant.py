@@ -161,9 +161,9 @@ def test_a_disk_that_an_offer_does_not_have_is_refused_before_it_is_cut(
     for wait in (0.0, 100.0):
         clock.advance(wait)
         for offers in (small, small["id"].tolist()):
-            with pytest.raises(OfferGone, match="1000 GB are wanted"):
+            with pytest.raises(OfferGone, match="1000 GB are needed"):
                 client.rent(offers, **ORDER, disk=1000)
-        with pytest.raises(OfferGone, match="1000 GB are wanted"):
+        with pytest.raises(OfferGone, match="1000 GB are needed"):
             client.create_instance(small.iloc[0], **ORDER, disk=1000)
     assert server.calls("create_instance") == 0
 
@@ -226,10 +226,13 @@ def test_a_create_does_not_pay_five_times_the_price_of_its_row(
     assert len(alive(server)) == 1
 
 
-def test_a_403_is_not_tried_on_every_offer(client: vastnb.Client, server: Server) -> None:
+def test_a_403_is_about_the_account_and_no_other_offer_is_tried(
+    client: vastnb.Client, server: Server
+) -> None:
     said = {"success": False, "error": "invalid_args", "msg": "error 403/3586: not your own."}
     server.faults.add(Fault("create_instance", "answer", status=403, body=said))
-    with pytest.raises(AuthError):
+    with pytest.raises(AuthError) as refused:
         client.rent(client.search_offers("num_gpus=1", order="dph_total"), **ORDER)
-    assert server.calls("create_instance") == 2
+    assert refused.value.status == 403 and "Nothing was done or charged" in str(refused.value)
+    assert server.calls("create_instance") == 1
     assert [one.kind for one in offers_of([5])] == [None]

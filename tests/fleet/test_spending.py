@@ -25,7 +25,7 @@ from vastnb.fleet.costs import COLUMNS, burn_of
 from vastnb.fleet.env import MARKER
 from vastnb.fleet.instance import Fleet, Instance
 from vastnb.fleet.rent.account import credit_in, needs_ssh_key
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 from vastnb.sim import Fault, Server
 
 from .conftest import alive, entries
@@ -226,16 +226,16 @@ def test_a_key_that_cannot_be_asked_for_does_not_stand_in_the_way(
     client: vastnb.Client, server: Server
 ) -> None:
     server.faults.add(Fault("show_ssh_keys", "503", nth=1, times=100))
-    with pytest.warns(RuntimeWarning, match="SSH key could not be asked for"):
+    with pytest.warns(RuntimeWarning, match="Could not check whether the account has an SSH key"):
         client.rent("num_gpus=1", **ORDER)
     assert len(alive(server)) == 1
 
 
 def test_who_needs_a_key() -> None:
-    assert needs_ssh_key(Order("a")) and needs_ssh_key(Order("a", runtype="jupyter"))
-    assert not needs_ssh_key(Order("a", args=["x"])) and not needs_ssh_key(Order("a", args=[]))
-    assert not needs_ssh_key(Order(template_hash="abc"))
-    assert needs_ssh_key(Order(template_hash="abc", runtype="ssh"))
+    assert needs_ssh_key(Spec("a")) and needs_ssh_key(Spec("a", runtype="jupyter"))
+    assert not needs_ssh_key(Spec("a", args=["x"])) and not needs_ssh_key(Spec("a", args=[]))
+    assert not needs_ssh_key(Spec(template_hash="abc"))
+    assert needs_ssh_key(Spec(template_hash="abc", runtype="ssh"))
 
 
 def test_a_demo_has_a_key() -> None:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from tests.sim.conftest import SMALL, Api, fated
 from vastnb.clock import ManualClock
-from vastnb.fleet.looks import KEPT, attempt
-from vastnb.fleet.messages import SHOWN, read_message
+from vastnb.fleet.looks import KEPT, SHOWN, attempt, read_message
 from vastnb.fleet.status import ADVICE, STATES, Verdict, judge, remember
 from vastnb.sim import Server
 from vastnb.sim.instances.lifecycle import FATES
@@ -324,7 +323,7 @@ def test_a_queued_start_waits_as_long_as_it_takes_and_says_that_it_will_bill() -
     eye = Eye()
     for _ in range(50):
         queued = eye.look(rec("exited", cur_state="stopped", next_state="running"), 600)
-    assert queued.state == "starting" and "bill by itself" in queued.reason
+    assert queued.state == "starting" and "bill automatically" in queued.reason
     assert eye.look(rec("loading"), 5).state == "starting"
     eye.wanted = "stopped"
     assert eye.look(rec("exited", cur_state="stopped")).advice == "stop it"

@@ -15,7 +15,8 @@ from vastnb.clock import ManualClock
 from vastnb.errors import WaitTimeout
 from vastnb.fleet.listing import list_instances
 from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.watcher import Snapshot, Watcher
+from vastnb.fleet.watch.state import Snapshot
+from vastnb.fleet.watch.watcher import Watcher
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient
@@ -291,7 +292,7 @@ def test_a_frame_feeds_the_watcher_and_has_its_verdicts(
     count = lists(server)
     frame = client.show_instances()
     assert lists(server) == count + 1
-    assert frame["state"].tolist() == ["stuck"] and "nothing new" in frame["reason"][0]
+    assert frame["state"].tolist() == ["stuck"] and "no progress" in frame["reason"][0]
     assert len(listener.told) == 1 and not client.watcher.look().error
     assert lists(server) == count + 1  # it was a look
 

@@ -36,4 +36,4 @@ def test_a_destroy_of_what_is_not_there_and_a_close_that_leaves_a_deadline(
         client.close()
     assert [one.filename for one in told] == [__file__] * 2
     assert "no instance 12345" in str(told[0].message)
-    assert "nobody enforces" in str(told[1].message)
+    assert "no longer enforced" in str(told[1].message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vastnb.fleet.watch.picture import Known, Picture, take_list
+from vastnb.fleet.watch.picture import Picture, Tracked, take_list
 from vastnb.sim import Instance, Server
 
 NOW = 1_790_000_000.0
@@ -27,7 +27,7 @@ def rec(id: int = 1, actual: Any = "running", intended: Any = "running", **more:
     }
 
 
-def pictured(*lists: list[Any], step: float = 30.0, meant: Any = None) -> dict[int, Known]:
+def pictured(*lists: list[Any], step: float = 30.0, meant: Any = None) -> dict[int, Tracked]:
     """Return the picture after some lists."""
     picture: Picture = {}
     for turn, records in enumerate(lists):

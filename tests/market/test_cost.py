@@ -67,7 +67,7 @@ def test_prices_as_text_are_a_loud_error():
         frame_of_offers([{**ROW, "dph_base": "1.0"}] * 2),
         pd.DataFrame([{**ROW, "dph_base": "1.0"}] * 2),
     ):
-        with pytest.raises(QueryError, match="no numbers"):
+        with pytest.raises(QueryError, match=r"other than numbers|holds no numbers"):
             cost(frame, hours=1)
     nothing = cost(pd.DataFrame([{**ROW, "dph_base": None}]), hours=1)
     assert nothing["gpu_usd"].isna().all()
@@ -138,7 +138,7 @@ def test_set_up_is_billed_and_hours_may_differ_by_offer():
     assert frame.vast.job_hours(10, on=50)[0] == 5.0
     with pytest.raises(InvalidRequest, match="'RTX 4090'"):
         frame.vast.job_hours(10, on="RTX 4900")
-    with pytest.raises(InvalidRequest, match="another index"):
+    with pytest.raises(InvalidRequest, match="a different index"):
         frame.vast.cost(hours.iloc[:2])
     backwards = frame.vast.cost(hours.iloc[::-1], setup_hours=1)  # labels tell which is which
     assert backwards["gpu_usd"][:3].tolist() == [11.0, 11.0, 6.0]

@@ -208,7 +208,7 @@ def test_calls_and_rows_are_bounded():
 def test_a_service_that_ignores_the_range_is_noticed_at_once():
     rows = [{"id": i, "dph_total": i / 100} for i in range(512)]
     split, _ = read(lambda body: rows)
-    assert not split.complete and split.calls == 2 and "did not keep to the range" in split.reason
+    assert not split.complete and split.calls == 2 and "outside the requested range" in split.reason
     assert len(split.rows) == 512
 
 

@@ -350,5 +350,5 @@ def test_a_recorded_market_stood_still(clock: ManualClock) -> None:
 
 
 def test_only_a_simulated_markets_past_can_be_made_up(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="Only a simulated market has a past"):
+    with pytest.raises(InvalidRequest, match="only for a simulated market"):
         history(tmp_path).simulate()

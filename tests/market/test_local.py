@@ -85,7 +85,7 @@ def test_a_whole_body_may_be_given_if_it_can_be_worked_out():
 @pytest.mark.parametrize("query", ["external=false", "driver_version>=535.86.05", "cluster_id=None",
                                    "ubuntu_version>=22.04", "rented=true"])  # fmt: skip
 def test_what_only_the_service_knows_is_not_guessed(query):
-    with pytest.raises(InvalidRequest, match="Only the service"):
+    with pytest.raises(InvalidRequest, match=r"Only Vast\.ai"):
         ids(query)
 
 

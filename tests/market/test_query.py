@@ -377,7 +377,7 @@ def test_every_refusal_names_something_that_works_when_tried(text):
 
 @pytest.mark.parametrize("text", ["ssh=true", "entrypoint=x", "no_default=true", "jupyter=true"])
 def test_what_is_no_filter_is_refused_with_what_to_do_instead(text):
-    with pytest.raises(QueryError, match="is no filter") as caught:
+    with pytest.raises(QueryError, match="is not a filter") as caught:
         parse_query(text)
     import re
 

@@ -96,9 +96,9 @@ def test_a_job_is_ranked_by_its_whole_cost_traffic_included():
 @pytest.mark.parametrize(
     ("formula", "message"),
     [("dph_totl / dlperf", "'dph_total'"), ("prise", "'price'"), ("gpu_name * 2", "numbers"),
-     ("dph_total ** 2", "cannot stand"), ("__import__('os').system('true')", "cannot stand"),
-     ("dph_total.__class__", "cannot stand"), ("[dph_total]", "cannot stand"),
-     ("1 + 1", "no column"), ("True + dph_total", "cannot stand"), ("", "no formula"),
+     ("dph_total ** 2", "cannot be used"), ("__import__('os').system('true')", "cannot be used"),
+     ("dph_total.__class__", "cannot be used"), ("[dph_total]", "cannot be used"),
+     ("1 + 1", "no column"), ("True + dph_total", "cannot be used"), ("", "not a formula"),
      ("dph_total(", "cannot be understood"), ("-" * 200 + "dph_total", "too long"),
      ("dph_total" + " + dlperf" * 99, "too long"), ("dph_total\0", "cannot be understood")],
 )  # fmt: skip

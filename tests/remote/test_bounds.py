@@ -36,7 +36,7 @@ def test_a_command_that_does_not_begin_is_given_up(
 
     monkeypatch.setattr(session, "call", held)
     begun = time.monotonic()
-    with pytest.raises(WaitTimeout, match="has not begun"):
+    with pytest.raises(WaitTimeout, match="did not start"):
         run(session, "sleep 60", timeout=0.5, show=False)
     assert time.monotonic() - begun < 15
     monkeypatch.undo()

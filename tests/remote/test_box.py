@@ -155,10 +155,10 @@ def test_a_cell_runs_on_the_machine_with_values_there_and_back(
     with pytest.raises(CellFailed, match="NameError"):
         on("box", "nowhere")
     for line, words in (
-        ("nobody", "no machine here"),
-        ("x", "no machine"),
+        ("nobody", "not a machine"),
+        ("x", "not a machine"),
         ("box --push q", "no variable q"),
-        ("box --pull 1x", "no name of a variable"),
+        ("box --pull 1x", "not a variable name"),
         ("", "required"),
     ):
         with pytest.raises(InvalidRequest, match=words):

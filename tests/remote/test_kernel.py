@@ -97,7 +97,7 @@ def test_ctrl_c_interrupts_the_cell_there(
         kernel.execute("n = 0\nimport time\nwhile True:\n    time.sleep(0.05); n += 1")
     assert time.monotonic() - begun < 4
     assert int(text_of(kernel, "print(n)")) > 1
-    with pytest.raises(WaitTimeout, match="interrupted there"):
+    with pytest.raises(WaitTimeout, match="was interrupted"):
         kernel.execute("time.sleep(30)", timeout=0.3)
 
 
@@ -146,7 +146,7 @@ def test_a_kernel_that_dies_is_told_and_replaced_by_the_next_cell(
 ) -> None:
     kernel = start(session)
     kernel.execute("x = 1")
-    with pytest.raises(KernelDied, match="variables with it"):
+    with pytest.raises(KernelDied, match="variables are lost"):
         kernel.execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert text_of(kernel, "print('x' in globals())") == "False\n"
     run(session, f"kill -KILL {kernel.pid}", show=False)  # while nothing runs
@@ -249,7 +249,7 @@ def test_a_machine_sets_no_variables_but_those_asked_for(
         "    return was([*names, 'client'], namespace, path, allow)\n"
         "_vastnb_values.pull = _evil"
     )
-    with pytest.raises(RemoteError, match="other variables"):
+    with pytest.raises(RemoteError, match="not requested"):
         kernel.pull(["x"])
 
 

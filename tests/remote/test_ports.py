@@ -103,12 +103,12 @@ def test_a_server_with_a_certificate_of_its_own_needs_no_question(
 def test_what_is_no_port_and_one_that_is_taken_are_refused(session: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        with pytest.raises(InvalidRequest, match="is taken"):
+        with pytest.raises(InvalidRequest, match="is in use"):
             forward(session, 80, number)
         with serving() as port, forward(session, port) as link:
             assert link.port != port  # it is taken on this computer, too
     for bad in (0, 70_000):
-        with pytest.raises(InvalidRequest, match="no port"):
+        with pytest.raises(InvalidRequest, match="not a port"):
             forward(session, bad)
-    with pytest.raises(InvalidRequest, match="no port"):
+    with pytest.raises(InvalidRequest, match="not a port"):
         forward(session, 80, host="-oProxyCommand=x")

@@ -83,7 +83,7 @@ def test_a_command_that_heeds_nothing_is_killed(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vastnb.remote.run.GRACE", 0.3)
-    with pytest.raises(WaitTimeout, match="ended there"):
+    with pytest.raises(WaitTimeout, match="stopped there"):
         run(session, "trap '' TERM INT; echo $$ >it; while :; do sleep 0.05; done", timeout=0.5)
     assert not session.alive(int(run(session, "cat it; rm it", show=False).out))
 
@@ -151,7 +151,7 @@ def test_a_drop_says_what_is_left_there_and_the_next_call_connects_again(
 ) -> None:
     weak.open()
     threading.Timer(0.7, proxy.cut).start()
-    with pytest.raises(ConnectionLost, match="may run on there") as lost:
+    with pytest.raises(ConnectionLost, match="may still be running") as lost:
         run(weak, "echo $$; trap '' PIPE; sleep 30", show=False)
     assert lost.value.pid
     assert weak.alive(lost.value.pid)  # as the error says
@@ -181,7 +181,7 @@ def test_a_call_that_had_not_begun_is_sent_again(weak: Session, proxy: Proxy) ->
 def test_no_server_yet_is_waited_for(weak: Session, proxy: Proxy) -> None:
     proxy.refuses = True
     threading.Timer(1.5, setattr, (proxy, "refuses", False)).start()
-    with pytest.raises(ConnectionLost, match="broke while it was made"):
+    with pytest.raises(ConnectionLost, match="broke while it was being made"):
         weak.open(patience=0)
     weak.open(patience=10)
     assert weak.is_open

@@ -12,8 +12,9 @@ from typing import Any
 from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
 from vastnb.fleet.env import MARKER, new_marker
-from vastnb.fleet.rent.journal import Entry, Journal
-from vastnb.fleet.rent.plan import State
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.plan import AttemptState
 from vastnb.sim import Server
 from vastnb.sim.instances.orders import Order
 
@@ -72,7 +73,7 @@ def rent(
                 created_at=now,
                 since=now,
                 updated_at=now,
-                state=State.CREATED,
+                state=AttemptState.CREATED,
                 contract=number,
             )
         )

@@ -39,7 +39,9 @@ class Page:
 
     def clicks(self, verb: str, id: int, **more: Any) -> str:
         key = f"key-{len(self.sent)}-{verb}"
-        self.says(type="act", key=key, verb=verb, id=id, at=self.picture["now"], **more)
+        self.says(
+            **{"type": "act", "key": key, "verb": verb, "id": id, "at": self.picture["now"], **more}
+        )
         return key
 
     @property
@@ -268,6 +270,7 @@ def test_a_users_function_that_fails_is_shown_and_the_monitor_goes_on(
     assert len(page.picture["rows"]) == 1
 
 
+@pytest.mark.slow
 def test_running_the_cell_again_keeps_what_is_known_and_adds_nothing(
     client, market, monkeypatch
 ) -> None:
@@ -285,13 +288,14 @@ def test_running_the_cell_again_keeps_what_is_known_and_adds_nothing(
     gc.collect()
     assert len(ipywidgets.widgets.widget._instances) == widgets
     assert threading.active_count() <= threads
-    assert len([o for o in gc.get_objects() if isinstance(o, Monitor)]) == 1
-    assert len(client.watcher._listeners._callbacks) == 1
+    left = [o for o in gc.get_objects() if isinstance(o, Monitor) and o._client is client]
+    assert len(left) == 1
+    assert len(client.watcher._subscribers) == 1
     assert market.calls("show_instances") == 1
     assert len(last.picture["notices"]) == 1  # not dismissed yet, so still there
     last.widget.close()
     last.says(type="ask", at_once=True)
-    assert market.calls("show_instances") == 1 and client.watcher._listeners._callbacks == {}
+    assert market.calls("show_instances") == 1 and client.watcher._subscribers == {}
 
 
 def test_an_action_goes_on_when_its_monitor_is_closed(client, market, open_monitor) -> None:

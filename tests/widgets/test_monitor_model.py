@@ -11,7 +11,7 @@ from vastnb.fleet.costs import burn_of
 from vastnb.fleet.status import STATES, Verdict
 from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.picture import Watched
-from vastnb.fleet.watch.watcher import Snapshot
+from vastnb.fleet.watch.state import Snapshot
 from vastnb.sim.payload_texts import PAYLOADS
 from vastnb.widgets.monitor.actions import DOING, Click, Outcome, read_click, readable, refusal_of
 from vastnb.widgets.monitor.model import MonitorModel

@@ -17,8 +17,10 @@ from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown
 from vastnb.fleet.instance import Fleet
 from vastnb.sim import Fault, Server
+from vastnb.widgets.monitor import monitor
 from vastnb.widgets.rent.widget import RentForm, rent_form
 
+from . import test_monitor
 from .renting import Page, alive
 
 QUERY = "gpu_name=RTX_4090 num_gpus=1"
@@ -92,6 +94,7 @@ def test_a_click_on_another_price_or_other_offers_rents_nothing(
     assert market.calls("create_instance") == 0
 
 
+@pytest.mark.slow
 def test_the_kernel_is_never_blocked_by_a_click(page: Page, form: RentForm, market: Server) -> None:
     market.faults.add(Fault("create_instance", "delay", seconds=2.0))
     shown = page.review()
@@ -142,7 +145,7 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert page.state["finding"]
     assert form.wait(30)
     (machine,) = alive(market)
-    assert "Adopted" in page.state["found"]["text"] and page.state["outcome"] is None
+    assert "Found" in page.state["found"]["text"] and page.state["outcome"] is None
     assert [one.id for one in form.machines] == [machine.id]
     assert page.state["machines"][0]["id"] == machine.id
     assert market.calls("create_instance") == 1
@@ -244,37 +247,75 @@ def test_machines_are_followed_to_running_connected_to_and_destroyed(
 ) -> None:
     form.set(runtype="jupyter_direct")
     page.rent()
+    monitor = test_monitor.Page(form._monitor)
+    assert form.monitoring == form._monitor.model_id
     number = form.machines[0].id
+    assert monitor.row(number)["state"] == "starting" and monitor.row(number)["ours"]
     clock.advance(120)
     market.world.advance(minutes=5)
-    page.say("look", at_once=True)
-    for _ in range(100):
-        form._session.drain()
-        if page.state["machines"][0]["state"] == "running":
-            break
-        time.sleep(0.05)
-    card = page.state["machines"][0]
-    assert card["dph_now"] == pytest.approx(card["dph"])
-    assert card["state"] == "running" and card["ssh"] == client.show_instance(number).ssh_command
-    assert "HostName" in card["config"] and card["jupyter"]
+    monitor.says(type="ask", at_once=True)
+    test_monitor.settled(monitor.widget)
+    card, row = page.state["machines"][0], monitor.row(number)
+    assert card["dph"] == pytest.approx(card["dph_run"])
+    assert card["state"] == "running" and row["ssh"] == client.show_instance(number).ssh_command
+    assert "HostName" in row["config"] and row["jupyter"]
+    assert str(number) in form._repr_mimebundle_()["text/html"]
 
-    page.say("jupyter", id=number)
-    assert form.wait(10)
-    sent = [one for one in page.messages if one["type"] == "jupyter"]
-    assert "token=" in sent[-1]["url"]
-    token = sent[-1]["url"].split("token=")[1]
+    monitor.clicks("jupyter", number)
+    test_monitor.settled(monitor.widget)
+    token = monitor.sent[-2]["url"].split("token=")[1]
     assert token not in str(form.get_state()) and token not in str(page.state)
 
-    page.say("destroy", id=number, at=time.time() - 300)
-    assert page.state["machines"][0]["state"] == "running" and "5 min" in page.state["note"]
-    page.say("destroy", id=number)
-    page.say("destroy", id=number)
-    assert page.state["machines"][0]["state"] == "destroying"
-    assert form.wait(30)
+    monitor.clicks("destroy", number, at=clock.time() - 300)
+    assert "5 min" in monitor.row(number)["said"]["text"]
+    monitor.clicks("destroy", number)
+    monitor.clicks("destroy", number)
+    test_monitor.settled(monitor.widget)
     assert alive(market) == [] and form.machines == []
     assert page.state["machines"][0]["state"] == "gone"
-    page.say("destroy", id=999)
-    page.say("jupyter", id=999)
+
+
+def test_the_form_destroys_only_what_it_has_rented(
+    page: Page, form: RentForm, market: Server, client: Client
+) -> None:
+    other = client.create_instance(
+        int(client.search_offers(QUERY)["id"].iloc[-1]), image="a/b", check_ssh_key=False
+    )
+    page.rent()
+    monitor = test_monitor.Page(form._monitor)
+    monitor.says(type="ask", at_once=True)
+    test_monitor.settled(monitor.widget)
+    assert [row["id"] for row in monitor.picture["rows"]] == [form.machines[0].id]
+    for number in (other.id, 999):
+        monitor.clicks("destroy", number, typed=str(number))
+    test_monitor.settled(monitor.widget)
+    assert len(alive(market)) == 2
+
+
+def test_one_list_call_a_tick_serves_forms_and_monitors(
+    client: Client, market: Server, clock: ManualClock
+) -> None:
+    forms = [rent_form(client, QUERY, image="a/b", disk=20, key=key) for key in "ab"]
+    assert market.calls("show_instances") == 0
+    for form in forms:
+        Page(form).rent()
+    pages = [
+        test_monitor.Page(one) for one in (*(form._monitor for form in forms), monitor(client))
+    ]
+    for _ in range(3):
+        clock.advance(60)
+        calls = market.calls("show_instances")
+        for page in pages:
+            page.says(type="ask")
+        test_monitor.settled(pages[0].widget)
+        assert market.calls("show_instances") == calls + 1
+        for page in pages:
+            page.widget.drain()
+    assert [len(page.picture["rows"]) for page in pages] == [1, 1, 2]
+    for page in pages:
+        page.widget.close()
+    for form in forms:
+        form.close()
 
 
 def test_a_cell_that_is_run_again_takes_the_rent_over(
@@ -438,7 +479,7 @@ def test_offers_are_taken_in_every_form(client: Client) -> None:
         if not wanted:
             assert "No offer" in form._repr_mimebundle_()["text/html"]
         form.close()
-    with pytest.raises(InvalidRequest, match="no offer"):
+    with pytest.raises(InvalidRequest, match="not an offer"):
         rent_form(client, object())
     with pytest.raises(InvalidRequest, match="max_hours"):
         rent_form(client, ids[0], max_hour=3)
@@ -472,7 +513,7 @@ def test_a_service_that_fails_is_shown_and_asked_again(client: Client, market: S
 def test_strange_messages_are_ignored(page: Page, form: RentForm, market: Server) -> None:
     for content in ({"type": "change"}, {"type": "change", "field": "disk", "value": []},
                     {"type": "env", "rows": [1, {"name": 3}]}, {"type": "offers", "id": "x"},
-                    {"type": "confirm"}, {"type": "destroy", "id": []}, {"type": ["x"]},
+                    {"type": "confirm"}, {"type": "destroy", "id": 1}, {"type": ["x"]},
                     {"type": "template", "hash": {}}, {"type": "nothing"}):  # fmt: skip
         form._on_message(form, content, [])
     form._on_message(form, "text", [])

@@ -16,6 +16,7 @@ from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.rent import memory
 from vastnb.widgets.rent.plan import RentPlan
 
+from . import test_monitor
 from .renting import Page
 
 SECRET = "hf_never_on_disk"
@@ -66,36 +67,42 @@ def page(client: Client) -> Page:
 
 def test_a_deadline_is_extended_by_a_fresh_click_only(page: Page, market: Server) -> None:
     page.rent()
+    monitor = test_monitor.Page(page.form._monitor)
     (machine,) = page.form.machines
     before = machine.deadline
     assert before is not None
-    page.say("extend", id=machine.id, at=time.time() - 120)
-    assert page.form.wait(10) and machine.deadline == before
-    assert "Nothing was done" in page.state["note"]
-    page.say("extend", id=machine.id, at=time.time())
-    assert page.form.wait(10)
+    monitor.clicks("extend", machine.id, at=monitor.picture["now"] - 120)
+    test_monitor.settled(monitor.widget)
+    assert machine.deadline == before
+    assert "Nothing was done" in monitor.row(machine.id)["said"]["text"]
+    monitor.clicks("extend", machine.id)
+    test_monitor.settled(monitor.widget)
     after = machine.deadline
     assert after is not None and round((after - before).total_seconds()) == 3600
+    monitor.says(type="ask", at_once=True)
+    test_monitor.settled(monitor.widget)
     (card,) = page.state["machines"]
     assert card["deadline"] == pytest.approx(after.timestamp())
-    page.form._session.client.watcher.look(at_once=True)
-    page.form._session.drain()
-    page.say("ready")
-    bill = page.state["bill"]
-    assert bill["hours"] == pytest.approx(4, abs=0.1)
+    assert page.state["bill"]["hours"] == pytest.approx(4, abs=0.1)
 
 
 def test_at_the_end_there_is_a_receipt(page: Page, market: Server, client: Client) -> None:
     page.rent()
+    monitor = test_monitor.Page(page.form._monitor)
     (machine,) = page.form.machines
     client.watcher.look(at_once=True)
-    page.form._session.drain()
-    page.say("destroy", id=machine.id)
-    assert page.form.wait(120)
-    page.say("ready")
+    monitor.clicks("destroy", machine.id)
+    test_monitor.settled(monitor.widget)
     (card,) = page.state["machines"]
-    assert card["state"] == "gone" and card["receipt"] is not None
+    assert card["state"] == "gone" and card["receipt"]["usd"] is not None
     assert page.state["bill"] is None
+    (row,) = monitor.picture["rows"]
+    assert row["verbs"] == [] and row["receipt"] == card["receipt"]
+    test_monitor.settled(monitor.widget)
+    calls = market.calls("show_instances")
+    monitor.says(type="ask")  # there is nothing to look at
+    test_monitor.settled(monitor.widget)
+    assert market.calls("show_instances") == calls
     client.watcher.look(at_once=True)
     assert "notice" not in set(client.watcher.events()["kind"]), "its end surprises nobody"
 
@@ -127,7 +134,7 @@ def test_the_monitor_extends_a_deadline_by_a_confirmed_click(client: Client) -> 
     watching._on_message(watching, {**click, "at": watching._now()}, [])
     watching._on_message(watching, {**click, "at": watching._now()}, [])  # the same click again
     for _ in range(100):
-        watching._drain()
+        watching.drain()
         if not watching._model.busy:
             break
         time.sleep(0.02)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -136,6 +136,23 @@ class Answer:
         """Take over the JSON that was decoded already, to be judged; return itself."""
         self.__dict__["data"] = data
         return self
+
+
+class Call(Protocol):
+    """Asks the service, or the cache."""
+
+    def __call__(
+        self,
+        endpoint: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        refresh: bool = False,
+        max_wait: float | None = None,
+        made: str | None = None,
+    ) -> Answer:
+        """Return the answer of an endpoint."""
 
 
 class Good(NamedTuple):
@@ -324,7 +341,7 @@ def misshapen(endpoint: Endpoint, data: Any) -> str:
     name = endpoint.expects
     if name is None:
         sound = isinstance(data, dict) or (endpoint.holds == "any" and isinstance(data, list))
-        return "" if sound else "an answer of the wrong kind"
+        return "" if sound else "an answer of the wrong type"
     if not isinstance(data, dict) or name not in data:
         return f"an answer without '{name}'"
     held = data[name]
@@ -411,8 +428,8 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
     said = _quote(code, msg)
     if "auth_error" in text or "invalid user key" in text:
         return AuthError(
-            f"The service does not accept the API key{said}. Nothing was done or charged. Check "
-            "the key at https://cloud.vast.ai/manage-keys/.",
+            f"Vast.ai does not accept this API key{said}. Nothing was done or charged. Check the "
+            "key at https://cloud.vast.ai/manage-keys/.",
             status=status,
             code=code or "auth_error",
         )
@@ -432,8 +449,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
         )
     if "deprecated_endpoint" in text:
         return InvalidRequest(
-            f"Vast.ai no longer serves this address{said}. Nothing was done. A newer vastnb will "
-            "know the new one.",
+            f"Vast.ai no longer serves this address{said}. Nothing was done. Update vastnb.",
             status=status,
             code="deprecated_endpoint",
         )
@@ -456,7 +472,7 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
     if _BAD_TEMPLATE.search(text):
         return BadTemplate(
             f"The template was not accepted{said}. Nothing was rented or charged. "
-            "client.search_templates() lists those that exist.",
+            "client.search_templates() lists the ones that exist.",
             status=status,
             code=code or "no_such_template",
         )
@@ -464,22 +480,22 @@ def _known(status: int, code: str, msg: str) -> VastError | None:
 
 
 def _refusal(status: int, code: str, msg: str, *, is_json: bool) -> VastError:
-    said = _quote(code, msg) if is_json else ", in a page that is not the service's API"
+    said = _quote(code, msg) if is_json else ", from a page that is not Vast.ai's API"
     if status == 401 or status == 403:
         return AuthError(
-            f"The service refuses this (HTTP {status}){said}. Nothing was done or charged. The key "
-            "may be missing, wrong, or not allowed to do it.",
+            f"Vast.ai refused this request (HTTP {status}){said}. Nothing was done or charged. "
+            "The key may be missing, wrong, or not allowed to do it.",
             status=status,
             code=code or None,
         )
-    hint = "" if is_json else " Is VAST_URL or base_url right?"
+    hint = "" if is_json else " Check VAST_URL or base_url."
     return _invalid(f"HTTP {status}{said}", status, code or None, hint)
 
 
 def _invalid(what: str, status: int | None, code: str | None, hint: str = "") -> InvalidRequest:
     return InvalidRequest(
         f"The request was not accepted: {what}. Nothing was done or charged; sending it again "
-        f"changes nothing.{hint}",
+        f"will not help.{hint}",
         status=status,
         code=code,
     )
@@ -488,8 +504,8 @@ def _invalid(what: str, status: int | None, code: str | None, hint: str = "") ->
 def _redirected(status: int, location: str) -> ServerError:
     where = bare_url(location) if location else "nowhere"
     return ServerError(
-        f"The service redirects to {where} (HTTP {status}), which is not followed: a redirect "
-        "turns a POST into a GET, and the key goes to one server only. Nothing was done or "
+        f"The server redirects to {where} (HTTP {status}). vastnb does not follow redirects: they "
+        "turn a POST into a GET, and would send your key to another server. Nothing was done or "
         "charged. If the service has moved, set base_url or VAST_URL.",
         status=status,
         code="redirect",
@@ -625,22 +641,3 @@ def _sane(value: float | None) -> float | None:
 
 def _positive(value: float | None) -> float | None:
     return value if value is not None and 0 < value <= 3600 else None
-
-
-__all__ = [
-    "SIMULATED",
-    "Answer",
-    "Definite",
-    "Good",
-    "QuotaSpent",
-    "Refusal",
-    "Refused",
-    "Trouble",
-    "Verdict",
-    "decode",
-    "judge",
-    "next_midnight",
-    "own_refusal",
-    "read_refusal",
-    "utc",
-]

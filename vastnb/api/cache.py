@@ -37,9 +37,11 @@ from vastnb.api.files import (
     Inodes,
     abandon,
     answers_file,
+    damaged,
     inodes,
     leave,
     private_file,
+    sound,
     write_ahead,
 )
 from vastnb.api.shared import PATIENCE, Rest
@@ -183,16 +185,16 @@ class Store:
         try:
             self.backend.close()  # type: ignore[no-untyped-call]
         except self._errors as error:
-            log.debug("Closing the store of answers: %s", type(error).__name__)
+            log.debug("Closing the answer cache: %s", type(error).__name__)
 
     def _trouble(self, doing: str, error: Exception, rest: Rest) -> None:
-        log.debug("The store of answers could not be %s: %s", doing, error)
+        log.debug("The answer cache could not be %s: %s", doing, error)
         rest.begin(error)
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"The cache of answers could not be {doing} ({_why(error)}); this kernel keeps "
-                "answers in memory meanwhile, and your other kernels do not see them.",
+                f"The answer cache could not be {doing} ({_why(error)}). For now this kernel "
+                "keeps answers in memory, and your other kernels do not see them.",
                 stacklevel=2,
             )
 
@@ -219,16 +221,26 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
         return _in_memory()
     path = answers_file(cache)
     try:
-        store = Store(_File(private_file(path)))
-        _probe(store.backend, now)
+        try:
+            store = _opened(path, now)
+        except sqlite3.DatabaseError as error:
+            if not damaged(error) or path.exists():
+                raise
+            store = _opened(path, now)  # the damaged one has been set aside
     except (sqlite3.Error, OSError) as error:
         warnings.warn(
             f"The cache file {path} cannot be used ({_why(error)}); answers are kept in memory "
-            "until this kernel ends. Set VASTNB_CACHE_DIR to a directory that can be written, or "
-            "remove the file if it is damaged.",
+            "until this kernel ends. Set VASTNB_CACHE_DIR to a writable directory, or delete the "
+            "file if it is damaged.",
             stacklevel=4,
         )
         return _in_memory()
+    return store
+
+
+def _opened(path: Path, now: float) -> Store:
+    store = Store(_File(private_file(path)))
+    _probe(store.backend, now)
     return store
 
 
@@ -321,7 +333,7 @@ class _Format:
         try:
             return float(self._head(start)[0]["created_at"]) if start else None
         except Exception as error:  # noqa: BLE001 - as below
-            log.debug("A kept answer has no head: %s", type(error).__name__)
+            log.debug("A cached answer has no header: %s", type(error).__name__)
             return None
 
     def _head(self, data: bytes) -> tuple[Any, int]:
@@ -345,7 +357,7 @@ class _Format:
             headers = {str(k): str(v) for k, v in dict(head["headers"]).items()}
             return _response(Entry(body, headers, float(head["created_at"])))
         except Exception as error:  # noqa: BLE001 - a stranger's row may break anything, and is a miss
-            log.debug("A kept answer cannot be read: %s", type(error).__name__)
+            log.debug("A cached answer cannot be read: %s", type(error).__name__)
             return None
 
 
@@ -401,21 +413,22 @@ class _Table(SQLiteDict):
         if not self._lock.acquire(timeout=2 * PATIENCE):
             raise sqlite3.OperationalError("another thread holds the file")
         try:
-            connection = self._open()
-            if not commit or self._active_transaction:
-                yield connection
-                return
-            self._writes += 1
-            try:
-                # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
-                connection.execute("BEGIN IMMEDIATE")
-                self._active_transaction = True
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                self._active_transaction = False
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            with sound(Path(self.db_path), lambda: self._inodes if self._connection else ()):
+                connection = self._open()
+                if not commit or self._active_transaction:
+                    yield connection
+                    return
+                self._writes += 1
+                try:
+                    # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
+                    connection.execute("BEGIN IMMEDIATE")
+                    self._active_transaction = True
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    self._active_transaction = False
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
         finally:
             self._lock.release()
 
@@ -524,14 +537,3 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)",
     "CREATE INDEX IF NOT EXISTS expires_idx ON answers(expires)",
 )
-
-__all__ = [
-    "FORMAT",
-    "KEEP",
-    "KEPT_HEADERS",
-    "MOST_ENTRIES",
-    "MOST_KEPT",
-    "Entry",
-    "Store",
-    "open_store",
-]

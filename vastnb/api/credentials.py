@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import ipaddress
 import os
 import sys
 import warnings
@@ -23,6 +22,7 @@ import requests
 
 from vastnb.api.files import at_home
 from vastnb.api.secret import Secret
+from vastnb.api.text import is_loopback
 from vastnb.errors import AuthError, InvalidRequest
 
 DEFAULT_URL = "https://console.vast.ai"
@@ -85,7 +85,7 @@ def find_key(argument: str | Secret | None = None) -> Credential:
         elif found:
             if not _could_be_a_key(found):
                 raise AuthError(
-                    f"What {source} holds cannot be an API key: it is not one word of plain "
+                    f"The value of {source} is not an API key: a key is one word of plain "
                     "characters. Nothing was sent. Copy the key again from "
                     "https://cloud.vast.ai/manage-keys/.",
                     code="malformed_key",
@@ -137,13 +137,14 @@ def base_url(argument: str | None = None) -> str:
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidRequest(
-            "The server's address carries a user name, a password or a query; it must be only "
-            f"scheme, host and port, like {DEFAULT_URL}. Nothing was sent.",
+            "The server's address contains a user name, a password or a query. Give only scheme, "
+            f"host and port, like {DEFAULT_URL}. Nothing was sent.",
             code="bad_base_url",
         )
     if parts.scheme == "http" and not is_loopback(host):
         warnings.warn(
-            f"{parts.scheme}://{host} is not encrypted: your API key can be read on the way.",
+            f"{parts.scheme}://{host} is not encrypted: others on the network can read your "
+            "API key.",
             stacklevel=3,
         )
     # One spelling: pace and answers belong to a server, and the key goes to it, by this text.
@@ -151,14 +152,6 @@ def base_url(argument: str | None = None) -> str:
     usual = {"http": 80, "https": 443}[parts.scheme]
     where = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{where}{'' if port in (None, usual) else f':{port}'}{parts.path}"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def key_files() -> tuple[Path, Path]:
@@ -192,7 +185,7 @@ def keep_key(key: Secret) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.parts[0] == "~":
-            raise FileNotFoundError("this user has no home directory")
+            raise FileNotFoundError("you have no home directory")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -202,8 +195,8 @@ def keep_key(key: Secret) -> Path:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise AuthError(
-            f"The key cannot be kept in {path} ({type(error).__name__}). It was accepted, and is "
-            f"not kept anywhere. Set {KEY_VARIABLE} instead, or use login(keep=False).",
+            f"The key was accepted but could not be saved in {path} ({type(error).__name__}). Set "
+            f"{KEY_VARIABLE} instead, or use login(keep=False).",
             code="not_kept",
         ) from None
     return path
@@ -277,30 +270,15 @@ def _could_be_a_key(secret: Secret) -> bool:
 
 def _nothing_found(unread: list[str]) -> str:
     files = " or ".join(str(path) for path in key_files())
-    parts = [f"No API key: looked at the argument, {KEY_VARIABLE} and {files}. Nothing was sent."]
+    parts = [f"No API key found in the argument, {KEY_VARIABLE} and {files}. Nothing was sent."]
     stray = [name for name in STRAY_VARIABLES if os.environ.get(name)]
     if stray:
         verb = "is" if len(stray) == 1 else "are"
-        parts.append(f"{', '.join(stray)} {verb} set, but the name that is read is {KEY_VARIABLE}.")
+        parts.append(f"{', '.join(stray)} {verb} set, but vastnb reads {KEY_VARIABLE}.")
     if unread:
         parts.append(f"Could not be read: {'; '.join(unread)}.")
     parts.append(
-        "Create a key at https://cloud.vast.ai/manage-keys/ and set it, or try without one: "
-        "vastnb.demo() is a simulated market."
+        "Create a key at https://cloud.vast.ai/manage-keys/ and set it, or try vastnb.demo(): a "
+        "simulated market that needs no key."
     )
     return " ".join(parts)
-
-
-__all__ = [
-    "DEFAULT_URL",
-    "KEY_VARIABLE",
-    "STRAY_VARIABLES",
-    "URL_VARIABLE",
-    "Credential",
-    "as_secret",
-    "base_url",
-    "find_key",
-    "is_loopback",
-    "keep_key",
-    "key_files",
-]

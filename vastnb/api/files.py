@@ -14,7 +14,7 @@ import sqlite3
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def answers_file(cache: str | os.PathLike[str]) -> Path:
     if not named or "://" in str(named):
         shown = repr(bare_url(str(named)) if named else cache)
         raise InvalidRequest(
-            f'cache={shown}: there are "sqlite", "memory", a path, "redis://..." and None. '
+            f'cache={shown}: use "sqlite", "memory", a path, "redis://..." or None. '
             "Nothing was sent."
         )
     path = at_home(cache)
@@ -190,12 +190,43 @@ def leave(connection: sqlite3.Connection, before: Inodes, after: Inodes) -> None
         abandon(connection)
 
 
+def damaged(error: BaseException | None) -> bool:
+    """Say whether an error means that a SQLite file is damaged, or is none."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@contextlib.contextmanager
+def sound(path: Path, opened: Callable[[], Inodes]) -> Iterator[None]:
+    """Set a file of ours aside when it turns out to be damaged: whoever opens it makes a new one.
+
+    Parameters
+    ----------
+    path : Path
+        The file. One that the user has named otherwise is left as it is.
+    opened : callable
+        The inodes that are open, if any: what others have made anew is not set aside again.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if damaged(error) and path.name in (ANSWERS, PACE):
+            mine = opened()[:1]
+            if not mine or mine == inodes(path)[:1]:
+                log.warning(
+                    "%s is damaged (%s) and was set aside; nothing in it is needed", path, error
+                )
+                with contextlib.suppress(OSError):
+                    path.replace(path.with_name(f"{path.name}.damaged"))  # the latest one only
+        raise
+
+
 def _private_dir(path: Path) -> None:
     if path.is_relative_to(_homeless()):
         # In a directory that everybody may write to, anybody may have made it.
         _homeless().mkdir(mode=0o700, exist_ok=True)
         if hasattr(os, "getuid") and _homeless().lstat().st_uid != os.getuid():
-            raise PermissionError(f"{_homeless()} belongs to somebody else")
+            raise PermissionError(f"{_homeless()} belongs to another user")
     if not path.exists():
         # Parents get the system's usual mode; the directory itself is ours.
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,19 +241,3 @@ def _tighten(path: Path, mode: int) -> None:
         return
     except OSError as error:
         log.debug("Mode of %s unchanged: %s", path.name, type(error).__name__)
-
-
-__all__ = [
-    "ANSWERS",
-    "PACE",
-    "Inodes",
-    "abandon",
-    "answers_file",
-    "at_home",
-    "cache_dir",
-    "data_dir",
-    "inodes",
-    "leave",
-    "private_file",
-    "write_ahead",
-]

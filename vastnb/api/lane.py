@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 
 from vastnb.api.answers import LONGEST_QUOTA, QuotaSpent, Refusal, Refused, Trouble, Verdict
 from vastnb.api.endpoints import Endpoint
-from vastnb.api.shared import State
+from vastnb.api.shared import SharedState
 from vastnb.api.wire import Failure, Response
 
 T = TypeVar("T")
@@ -366,13 +366,13 @@ class Pace:
 
     Parameters
     ----------
-    state : State
+    state : SharedState
         Where lanes are kept.
     identity : str
         Whose lanes.
     """
 
-    def __init__(self, state: State, identity: str) -> None:
+    def __init__(self, state: SharedState, identity: str) -> None:
         self._state = state
         self._identity = identity
 
@@ -443,27 +443,3 @@ class Pace:
 
         key = f"{KEY}{self._identity} {endpoint.method} {endpoint.path}"
         return self._state.update(key, change)
-
-
-__all__ = [
-    "FIRST_GUESS",
-    "KEY",
-    "Lane",
-    "Pace",
-    "Reason",
-    "Turn",
-    "Wait",
-    "answered",
-    "busy",
-    "claim",
-    "closed_seconds",
-    "gap",
-    "give_back",
-    "interval",
-    "lost",
-    "merged",
-    "opens_at",
-    "polite_delay",
-    "quota_spent",
-    "refused",
-]

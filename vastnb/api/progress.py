@@ -208,6 +208,3 @@ class Nap:
                     if found is not None:
                         return found
         return None
-
-
-__all__ = ["SHOW_FROM", "SLICE", "Line", "Nap", "Tick", "WaitHook", "silent", "wait_line"]

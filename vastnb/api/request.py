@@ -157,21 +157,9 @@ def _canonical(body: bytes | None) -> str:
 
 def _unsendable(endpoint: Endpoint, why: str) -> InvalidRequest:
     return InvalidRequest(
-        f"{endpoint.name} cannot be sent: {why}. Nothing was sent or charged.", code="unsendable"
+        f"Could not {endpoint.words}: {why}. Nothing was sent or charged.", code="unsendable"
     )
 
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
-
-
-__all__ = [
-    "PendingCall",
-    "body_of",
-    "identity_of",
-    "kept_answer",
-    "key_of",
-    "made_key",
-    "params_of",
-    "url_of",
-]

@@ -23,7 +23,7 @@ from vastnb.api.lane import Pace
 from vastnb.api.progress import SHOW_FROM, SLICE, Tick
 from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
-from vastnb.api.shared import State, file_state
+from vastnb.api.shared import SharedState, file_state
 from vastnb.api.usage import merged_rows
 from vastnb.api.wire import Wire
 from vastnb.clock import Clock
@@ -68,7 +68,7 @@ class Resources:
     identity: str
     wire: Wire
     store: Store | None
-    state: State
+    state: SharedState
     pace: Pace
     locks: KeyLocks = field(default_factory=lambda: KeyLocks())
 
@@ -85,7 +85,7 @@ def open_resources(settings: Settings) -> Resources:
     now = settings.clock.time
     identity = identity_of(settings.key, settings.base_url)
     store: Store | None
-    state: State
+    state: SharedState
     if isinstance(settings.cache, str) and settings.cache.startswith(("redis://", "rediss://")):
         from vastnb.api.shared_redis import open_redis
 
@@ -150,6 +150,3 @@ def _acquire(
                 return True
             tick(SLICE)
     return False
-
-
-__all__ = ["Cache", "KeyLocks", "Resources", "Settings", "open_resources"]

@@ -93,14 +93,16 @@ def no_turn(endpoint: Endpoint, wait: float, reason: Reason, now: float, left: f
         return quota_closed(endpoint, wait, now)
     why = _LATER[reason]
     error = RateLimited(
-        f"{endpoint.name} may be sent in {words(wait)}: {why}. That is longer than the "
-        f"{words(max(left, 0))} that this call may still wait. Nothing was done or charged. Try "
+        f"Could not {endpoint.words}: the next request may be sent in {words(wait)} ({why}), and "
+        f"this call may wait {words(max(left, 0))} at most. Nothing was done or charged. Try "
         "again then, or allow a longer max_wait.",
         retry_after=wait,
         reset_at=utc(now + wait),
         status={"refused": 429, "busy": 503}.get(reason),
     )
-    return GiveUp(error, stale_ok=True, reason=f"{why}; the next turn comes in {words(wait)}")
+    return GiveUp(
+        error, stale_ok=True, reason=f"{why}; the next request may be sent in {words(wait)}"
+    )
 
 
 _LATER: dict[Reason, str] = {
@@ -116,13 +118,13 @@ def quota_closed(endpoint: Endpoint, wait: float, now: float) -> GiveUp:
     reset_at = utc(now + wait)
     when = f"{reset_at:%H:%M} UTC, in {words(wait)}"
     error = QuotaExceeded(
-        f"Today's quota of search rows is spent; it begins anew at {when}. Nothing was done or "
-        f"charged by {endpoint.name}. Carry on with what was found, or search again then.",
+        f"Today's quota of search rows is used up; it resets at {when}. Nothing was done or "
+        "charged. Work with the offers you have, or search again then.",
         retry_after=wait,
         reset_at=reset_at,
         code="search_quota_exceeded",
     )
-    return GiveUp(error, True, f"today's quota of search rows is spent until {when}")
+    return GiveUp(error, True, f"today's quota of search rows is used up until {when}")
 
 
 def _after_trouble(endpoint: Endpoint, trouble: Trouble, at: Situation) -> Again | GiveUp:
@@ -137,9 +139,9 @@ def _after_trouble(endpoint: Endpoint, trouble: Trouble, at: Situation) -> Again
 
 def _unknown(endpoint: Endpoint, trouble: Trouble) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"{endpoint.name} was sent, and then: {trouble.what}. It may have run: a machine may be "
-        "running and billing. List your instances before sending anything again; vastnb has not "
-        "sent it twice.",
+        f"The request to {endpoint.words} was sent, but its answer was lost ({trouble.what}). It "
+        "may have run: a machine may be running and billing. Check client.show_instances() before "
+        "you send it again; vastnb did not send it twice.",
         status=trouble.status,
     )
 
@@ -149,13 +151,10 @@ def _failed(endpoint: Endpoint, trouble: Trouble, at: Situation) -> ServerError:
     effect = (
         "Nothing was done or charged."
         if not trouble.ran or endpoint.method == "GET" or endpoint.fresh
-        else "It may have taken effect; look before doing anything that depends on it."
+        else "It may have taken effect; check before doing anything that depends on it."
     )
     return ServerError(
         f"Could not {endpoint.words}: {trouble.what} (tried {tries}). {effect} Check the network, "
         "then try again.",
         status=trouble.status,
     )
-
-
-__all__ = ["Again", "GiveUp", "Situation", "after", "no_turn", "quota_closed"]

@@ -72,7 +72,7 @@ class Secret:
         return HIDDEN
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise AttributeError("A Secret does not change.")
+        raise AttributeError("A Secret cannot be changed.")
 
     def __copy__(self) -> Secret:
         return self
@@ -81,7 +81,9 @@ class Secret:
         return self
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("A Secret is not pickled: whoever opened the file would have the key.")
+        raise TypeError(
+            "A Secret cannot be pickled: anyone who opened the file would have the key."
+        )
 
 
 class _VeiledText(str):
@@ -307,6 +309,3 @@ def without_secrets(data: Any) -> Any:
     if isinstance(data, list):
         return [without_secrets(one) for one in data]
     return data
-
-
-__all__ = ["HIDDEN", "Memory", "Redactor", "Secret", "veil", "without_secrets"]

@@ -1,9 +1,10 @@
 """Small pieces of state that all of a user's kernels share: lanes, and rows used today.
 
-Everything is a text under a key, changed by `State.update`: read, apply a function, write, all in
-one short transaction. `FileState` keeps it in SQLite; `KeptState` puts memory behind it, which
-takes over for a while when the file is locked, broken or gone. It has seen every state that this
-process has seen, so pacing goes on where it was; and what it learned is handed back to the file.
+Everything is a text under a key, changed by `SharedState.update`: read, apply a function, write,
+all in one short transaction. `FileState` keeps it in SQLite; `KeptState` puts memory behind it,
+which takes over for a while when the file is locked, broken or gone. It has seen every state that
+this process has seen, so pacing goes on where it was; and what it learned is handed back to the
+file.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vastnb.api.files import Inodes, inodes, leave, private_file, write_ahead
+from vastnb.api.files import (
+    Inodes,
+    damaged,
+    inodes,
+    leave,
+    private_file,
+    sound,
+    write_ahead,
+)
 from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
@@ -55,7 +65,7 @@ class Rest:
         return time.monotonic() >= self._until
 
 
-class State(Protocol):
+class SharedState(Protocol):
     """Texts by key, each changed by one caller at a time."""
 
     def time(self) -> float:
@@ -118,16 +128,18 @@ class FileState:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inodes: Inodes = ()
-        self.update("probe", lambda text: (None, text))
-        with self._lock:
-            self._open().execute("DELETE FROM state WHERE touched < ?", (now() - KEEP,))
+        try:
+            self.update("probe", lambda text: (None, text))
+        except sqlite3.DatabaseError as error:
+            if not damaged(error) or path.exists():
+                raise
+            self.update("probe", lambda text: (None, text))  # the damaged one has been set aside
+        with self._held() as connection:
+            connection.execute("DELETE FROM state WHERE touched < ?", (now() - KEEP,))
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
-        if not self._lock.acquire(timeout=2 * PATIENCE):
-            raise sqlite3.OperationalError("another thread holds the file")
-        try:
-            connection = self._open()
+        with self._held() as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 row = connection.execute("SELECT text FROM state WHERE key=?", (key,)).fetchone()
@@ -145,6 +157,15 @@ class FileState:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             return result
+
+    @contextmanager
+    def _held(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection to one thread at a time."""
+        if not self._lock.acquire(timeout=2 * PATIENCE):
+            raise sqlite3.OperationalError("another thread holds the file")
+        try:
+            with sound(self._path, lambda: self._inodes if self._connection else ()):
+                yield self._open()
         finally:
             self._lock.release()
 
@@ -201,13 +222,13 @@ class KeptState:
 
     def __init__(
         self,
-        opener: Callable[[], State],
+        opener: Callable[[], SharedState],
         now: Callable[[], float],
         merge: Merge,
         *,
         errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError),
         name: str = "pace file",
-        advice: str = "Set VASTNB_CACHE_DIR to a directory that can be written.",
+        advice: str = "Set VASTNB_CACHE_DIR to a writable directory.",
         rest: Rest | None = None,
     ) -> None:
         self._opener = opener
@@ -217,7 +238,7 @@ class KeptState:
         self._now = now
         self._merge = merge
         self._memory = MemoryState(self.time)
-        self._shared: State | None = None
+        self._shared: SharedState | None = None
         self._rest = rest or Rest()
         self._warned = False
         self._lock = threading.Lock()
@@ -257,7 +278,7 @@ class KeptState:
                 log.debug("Closing the %s: %s", self._name, type(error).__name__)
             self._shared = None
 
-    def _hand_back(self, shared: State) -> None:
+    def _hand_back(self, shared: SharedState) -> None:
         """Tell the shared state what memory has learned while it stood in."""
         with self._lock:
             for key, before in list(self._alone.items()):
@@ -277,9 +298,13 @@ class KeptState:
 
     def _warn(self, error: Exception) -> None:
         self._warned = True
+        advice = self._advice
+        if damaged(error):
+            advice = f"It is set aside, and a new one is used after {REST:.0f} s."
         warnings.warn(
             f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); this "
-            f"kernel paces itself, without knowing of your other kernels. {self._advice}",
+            "kernel paces its own requests and does not know of your other kernels. "
+            f"{advice}",
             stacklevel=3,
         )
 
@@ -296,15 +321,3 @@ def _watched(change: Change[T], seen: list[str | None]) -> Change[T]:
 def file_state(path: os.PathLike[str], now: Callable[[], float], merge: Merge) -> KeptState:
     """Return the shared state in the file `path`, with memory behind it."""
     return KeptState(lambda: FileState(Path(path), now), now, merge)
-
-
-__all__ = [
-    "Change",
-    "FileState",
-    "KeptState",
-    "MemoryState",
-    "Merge",
-    "Rest",
-    "State",
-    "file_state",
-]

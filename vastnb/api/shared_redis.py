@@ -69,8 +69,7 @@ def open_redis(url: str, clock: Clock, merge: Merge) -> tuple[Store, KeptState]:
         connection = None
     if connection is None:
         raise InvalidRequest(
-            f"{bare_url(url)} is not an address of a Redis; it looks like redis://host:6379/0. "
-            "Nothing was sent.",
+            f"{bare_url(url)} is not a Redis address; use redis://host:6379/0. Nothing was sent.",
             code="bad_redis_url",
         )
 
@@ -113,7 +112,7 @@ def open_redis(url: str, clock: Clock, merge: Merge) -> tuple[Store, KeptState]:
         merge,
         errors=errors,
         name="pace in Redis",
-        advice="Check that the server runs and answers.",
+        advice="Check that the Redis server is running and can be reached.",
         rest=rest,
     )
     return Store(backend, errors, rest), kept
@@ -152,7 +151,7 @@ class RedisState:
 
         def attempt(pipe: Any) -> T:
             if next(tries) > MOST_TRIES:
-                raise OSError(f"{key} in Redis is being changed all the time")
+                raise OSError(f"{key} in Redis keeps changing")
             old = _text(pipe.get(name))
             new, result = change(old)
             pipe.multi()
@@ -173,6 +172,3 @@ def _text(raw: bytes | None) -> str | None:
         return raw.decode() if raw else None
     except UnicodeDecodeError:
         return None
-
-
-__all__ = ["RedisState", "open_redis"]

@@ -1,4 +1,4 @@
-"""Foreign text made fit for a message.
+"""Foreign text made fit for a message, and addresses read.
 
 What the service says may quote hosts, who are strangers, and may be a whole page of HTML. In a
 message it becomes one short line without anything that moves a cursor or turns the writing
@@ -7,6 +7,7 @@ direction.
 
 from __future__ import annotations
 
+import ipaddress
 import unicodedata
 from urllib.parse import urlsplit
 
@@ -31,6 +32,19 @@ def bare_url(url: str) -> str:
     return plain(f"{scheme}{host}{port}{parts.path}", 200)
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether `host` is this computer."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_local(url: str) -> bool:
+    """Say whether a service lives on this computer, as the simulated one does."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
 def seconds(value: float) -> str:
     """Return a duration in words: ``"4.5 s"``, ``"12 s"``, ``"7 min"``, ``"3 h 5 min"``."""
     if value < 10:
@@ -41,6 +55,3 @@ def seconds(value: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-__all__ = ["bare_url", "plain", "seconds"]

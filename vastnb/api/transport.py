@@ -24,7 +24,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
@@ -73,27 +73,10 @@ _WHY = {
     "pace": "waiting for its turn",
     "refused": "rate limited by Vast.ai (429)",
     "busy": "Vast.ai is overloaded and asked to wait",
-    "quota": "today's quota is spent",
+    "quota": "today's quota is used up",
 }
 
 _left_behind: list[Resources] = []
-
-
-class Call(Protocol):
-    """Asks the service, or the cache."""
-
-    def __call__(
-        self,
-        endpoint: str,
-        *,
-        path: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        body: Any = None,
-        refresh: bool = False,
-        max_wait: float | None = None,
-        made: str | None = None,
-    ) -> Answer:
-        """Return the answer of an endpoint."""
 
 
 class Transport:
@@ -331,13 +314,15 @@ class Transport:
             return hit
         left = call.deadline - self._settings.clock.steady()
         patience = min(left, PATIENCE_WITH_OLDER) if older else left + self._settings.timeout
-        waiting = partial(self.on_wait, call.endpoint.name, reason="another thread asks the same")
+        waiting = partial(
+            self.on_wait, call.endpoint.name, reason="another thread is making the same request"
+        )
         with resources.locks.holding(call.key, patience, waiting) as held:
             hit, older = self._look(resources, call)
             if hit:
                 return hit
             if not held and older:
-                return self._older(call, older, "another thread is still asking for it")
+                return self._older(call, older, "another thread is still making this request")
             return self._fetch(resources, call, older)
 
     def _fetch(self, resources: Resources, call: PendingCall, older: Entry | None) -> Answer:
@@ -477,7 +462,7 @@ class Transport:
             except ValueError:
                 wrong = "no JSON"
             if wrong:
-                log.debug("%s: what is kept is %s", call.endpoint.name, wrong)
+                log.debug("%s: the cached answer is %s", call.endpoint.name, wrong)
                 return False
             if len(self._sound) > MOST_ENTRIES:
                 self._sound.clear()
@@ -535,8 +520,5 @@ class Transport:
     def _check_open(self) -> None:
         if self._closed:
             raise InvalidRequest(
-                "This client is closed. Nothing was sent; make a new one.", code="closed"
+                "This client is closed. Nothing was sent; create a new one.", code="closed"
             )
-
-
-__all__ = ["Answer", "Call", "Quota", "Transport"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from vastnb.api.answers import next_midnight, utc
 from vastnb.api.endpoints import ROWS_A_DAY
-from vastnb.api.shared import State
+from vastnb.api.shared import SharedState
 
 
 class Quota(NamedTuple):
@@ -40,12 +40,12 @@ class Quota(NamedTuple):
     closed: bool
 
 
-def add_rows(state: State, identity: str, now: float, rows: int) -> None:
+def add_rows(state: SharedState, identity: str, now: float, rows: int) -> None:
     """Count `rows` for today."""
     state.update(_key(identity, now), lambda text: (str(_count(text) + rows), None))
 
 
-def quota(state: State, identity: str, now: float, closed_until: float | None) -> Quota:
+def quota(state: SharedState, identity: str, now: float, closed_until: float | None) -> Quota:
     """Return how much of the quota is used."""
     used = state.update(_key(identity, now), lambda text: (text, _count(text)))
     return Quota(
@@ -93,6 +93,3 @@ class Traffic:
         """Return one dict per endpoint that was called, in order of the first call."""
         with self._lock:
             return [{"endpoint": name, **row} for name, row in self._rows.items()]
-
-
-__all__ = ["COUNTERS", "ROWS_A_DAY", "Quota", "Traffic", "add_rows", "merged_rows", "quota"]

@@ -34,8 +34,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from urllib3.util.connection import allowed_gai_family
 
 from vastnb._version import __version__
-from vastnb.api.credentials import is_loopback
 from vastnb.api.secret import Secret
+from vastnb.api.text import is_local
 from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
@@ -124,7 +124,7 @@ class Wire:
         key: Secret,
         timeout: float,
     ) -> None:
-        self._local = is_loopback(urlsplit(base_url).hostname or "")
+        self._local = is_local(base_url)
         self._auth = _Bearer(key, _origin(base_url))
         self._timeout = timeout
         # Not a session of requests-cache: that one keeps what it likes, polling GETs and errors
@@ -219,7 +219,7 @@ class Wire:
             body = _read(response, watch, cut=cut)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break, is a value
             if isinstance(bundle, str) and not watch.touched and not Path(bundle).exists():
-                return Failure("unsendable", f"the file of certificates {bundle} does not exist")
+                return Failure("unsendable", f"the certificate file {bundle} does not exist")
             headers_came = response is not None
             return _failure(error, watch, headers_came=headers_came, within=within, step=step)
         finally:
@@ -275,7 +275,7 @@ _UNSENDABLE = (
 
 def _in_words(error: BaseException, watch: Watch, *, within: float, step: float) -> str:
     if watch.expired:
-        return f"no whole answer within {within:.1f} s"
+        return f"no complete answer within {within:.1f} s"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy refused or cannot be reached"
     names = {type(one).__name__ for one in _causes(error)}
@@ -286,7 +286,7 @@ def _in_words(error: BaseException, watch: Watch, *, within: float, step: float)
 
 
 _WORDS: tuple[tuple[set[str], str], ...] = (
-    ({"InvalidURL", "LocationParseError"}, "the server's address is none"),
+    ({"InvalidURL", "LocationParseError"}, "the server's address is not valid"),
     ({"NameResolutionError", "gaierror"}, "the server's name cannot be resolved (no network?)"),
     ({"ConnectionRefusedError"}, "the connection was refused"),
     ({"ConnectTimeoutError", "ConnectTimeout"}, "no connection within {step:.1f} s"),
@@ -301,7 +301,7 @@ _WORDS: tuple[tuple[set[str], str], ...] = (
         {"ConnectionResetError", "RemoteDisconnected", "BrokenPipeError", "ConnectionAbortedError"},
         "the connection was lost",
     ),
-    ({"DecodeError", "ContentDecodingError"}, "the answer cannot be unpacked"),
+    ({"DecodeError", "ContentDecodingError"}, "the answer cannot be decompressed"),
 )
 
 
@@ -383,6 +383,7 @@ class Watched(HTTPConnection):
     _connecting = False
 
     def connect(self) -> None:
+        """Connect."""
         watch = _current.watch
         if watch:
             watch.touched = True
@@ -427,7 +428,7 @@ class Watched(HTTPConnection):
             except OSError as error:  # (UnicodeError is a ValueError: a name that is none)
                 found[:] = [error]
             except ValueError:
-                found[:] = [socket.gaierror("not a name")]
+                found[:] = [socket.gaierror("not a valid name")]
 
         asking = threading.Thread(target=ask, name="vastnb-name", daemon=True)
         asking.start()
@@ -438,6 +439,7 @@ class Watched(HTTPConnection):
         return list(dict.fromkeys(str(one[4][0]) for one in found))
 
     def send(self, data: Any) -> None:
+        """Send."""
         watch = _current.watch
         if self.sock is None and self.auto_open:
             self.connect()
@@ -482,6 +484,3 @@ class Adapter(HTTPAdapter):
         elif _current.watch:
             _current.watch.blind = True
         return manager
-
-
-__all__ = ["LARGEST_ANSWER", "Failure", "Request", "Response", "Wire"]

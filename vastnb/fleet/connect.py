@@ -113,9 +113,7 @@ def ssh_command(
     for port in forward:
         number = _port(port)
         if number is None:
-            raise InvalidRequest(
-                f"{port!r} is not a port that can be forwarded (1 to 65535); no line was made."
-            )
+            raise InvalidRequest(f"{port!r} cannot be forwarded: give a port from 1 to 65535.")
         parts += ["-L", f"{number}:localhost:{number}"]
     return shlex.join(parts)
 
@@ -213,8 +211,7 @@ def ssh_config(
         alias = f"vast-{number}" if type(number) is int and 0 <= number < 2**63 else "vast"
     if not _ALIAS.fullmatch(alias):
         raise InvalidRequest(
-            f"{alias!r} cannot be a host's alias, so no block was made: use letters, digits, "
-            "'_', '.' and '-'."
+            f"{alias!r} is not a valid host alias: use letters, digits, '_', '.' and '-'."
         )
     lines = [f"HostName {address.host}", f"Port {address.port}", f"User {USER}"]
     if key_file is not None:
@@ -222,7 +219,8 @@ def ssh_config(
         # The file has no way to write these, and % would be expanded.
         if not path.isprintable() or any(c in path for c in '"%\\$') or not path:
             raise InvalidRequest(
-                f"The path {path!r} cannot stand in an ssh config file, so no block was made."
+                f"The path {path!r} has characters that an ssh config file cannot hold; "
+                "rename the file."
             )
         lines += [f'IdentityFile "{path}"', "IdentitiesOnly yes"]
     return "".join([f"Host {alias}\n", *(f"    {line}\n" for line in lines)])
@@ -360,15 +358,3 @@ def _ends(
         here = f"./{here}"
     far = f"{USER}@{host}:{there}"
     return (far, here) if download else (here, far)
-
-
-__all__ = [
-    "Address",
-    "has_ssh_key",
-    "jupyter_url",
-    "rsync_command",
-    "scp_command",
-    "ssh_address",
-    "ssh_command",
-    "ssh_config",
-]

@@ -90,6 +90,3 @@ def _pairs(env: Any) -> list[tuple[str, str]] | None:
 def is_kvm(image: Any) -> bool:
     """Say whether an image is one that runs as a virtual machine."""
     return isinstance(image, str) and KVM.search(image) is not None
-
-
-__all__ = ["MARKER", "is_kvm", "label_of", "marker_of", "new_marker", "read_marker", "with_marker"]

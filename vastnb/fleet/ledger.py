@@ -75,11 +75,18 @@ def traffic_of(record: Mapping[str, Any]) -> float:
     return max(0.0, total)
 
 
+def age_of(record: Mapping[str, Any], now: float) -> float | None:
+    """Return for how long a machine has been there, s; None if its record does not say it."""
+    start = number(record.get("start_date"))
+    return now - start if start is not None and 0 < start <= now else None
+
+
 @dataclass(slots=True)
 class _Account:
     usd: float
     today: float
     seen: float
+    age: float | None
     rates: Rates
     traffic: float
     how: How
@@ -117,22 +124,39 @@ class Ledger:
         if account is None:
             self._accounts[id] = self._first(record, rates, traffic, now)
             return
-        # The price of the look before held until now; a day begins at 0.
-        hours = max(0.0, now - account.seen) / 3600.0
-        today = max(0.0, now - max(account.seen, self._day)) / 3600.0
-        more = max(0.0, traffic - account.traffic)
-        account.usd += account.rates.total * hours + more
-        account.today += account.rates.total * today + more
-        account.seen, account.rates = now, rates
-        account.traffic = max(account.traffic, traffic)
+        self._count(account, now, age_of(record, now), max(0.0, traffic - account.traffic))
+        account.rates, account.traffic = rates, max(account.traffic, traffic)
 
-    def gone(self, id: int, now: float) -> None:
-        """Close the account of a machine that is no more; what it cost today still counts."""
+    def gone(self, id: int, now: float) -> Spent | None:
+        """Close the account of a machine that is no more; what it cost today still counts.
+
+        Returns
+        -------
+        Spent or None
+            What it has come to; None if it was never seen.
+        """
         self._turn(now)
         account = self._accounts.pop(id, None)
-        if account is not None:
-            hours = max(0.0, now - max(account.seen, self._day)) / 3600.0
-            self._gone_today += account.today + account.rates.total * hours
+        if account is None:
+            return None
+        self._count(account, now, None, 0.0)
+        self._gone_today += account.today
+        return Spent(account.usd, account.how)
+
+    def _count(self, account: _Account, now: float, age: float | None, more: float) -> None:
+        """Count the time since the look before, at the price that it showed.
+
+        A service whose time runs faster than ours, as a simulated one may, bills for more of it:
+        the machine's own age tells. A start that is dated later, as after a stop, tells nothing.
+        """
+        passed = max(0.0, now - account.seen)
+        known = age is not None and account.age is not None
+        aged = max(passed, age - account.age) if known else passed  # type: ignore[operator]
+        today = min(1.0, max(0.0, now - self._day) / passed) if passed else 1.0
+        cost = account.rates.total * aged / 3600.0
+        account.usd += cost + more
+        account.today += cost * today + more
+        account.seen, account.age = now, age
 
     def known(self) -> set[int]:
         """Return the machines whose account is open."""
@@ -172,6 +196,7 @@ class Ledger:
             rates.total * hours + traffic,
             rates.total * today + first_today,
             now,
+            age_of(record, now),
             rates,
             traffic,
             how,
@@ -186,6 +211,3 @@ class Ledger:
                     account.today = 0.0
                 self._gone_today = 0.0
             self._day = day
-
-
-__all__ = ["Ledger", "Rates", "Spent", "rates_of", "traffic_of"]

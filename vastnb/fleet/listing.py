@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import ServerError
 
@@ -104,11 +104,11 @@ def list_instances(
         if token is None or token == "":
             total = answer.data.get("total_instances")
             if isinstance(total, int) and len(records) < total:
-                raise _broken(f"it holds {len(records)} instances of {total}")
+                raise _broken(f"it has {len(records)} of {total} instances")
             return Listing(tuple(records.values()), asked_at)
         if len(records) == before:
-            raise _broken("its pages do not end")
-    raise _broken("its pages do not end")
+            raise _broken("its pages never end")
+    raise _broken("its pages never end")
 
 
 def _page(data: Any) -> Sequence[Mapping[str, Any]]:
@@ -118,22 +118,19 @@ def _page(data: Any) -> Sequence[Mapping[str, Any]]:
     for record in page:
         number = record.get("id") if isinstance(record, Mapping) else None
         if not isinstance(number, int) or isinstance(number, bool):
-            raise _broken("it holds an instance without its id")
+            raise _broken("it has an instance without an id")
     return page
 
 
 def _broken(what: str) -> ServerError:
     return ServerError(
-        f"The service's list of instances is not whole: {what}. Nothing was changed by looking, "
-        "and nothing may be concluded from it. Try again in a while.",
+        f"Vast.ai returned an incomplete list of instances: {what}. Nothing was changed; do not "
+        "rely on this list. Try again in a minute.",
         code="incomplete_list",
     )
 
 
-def record_of(call: Call, id: int) -> dict[str, Any] | None:
+def record_of(call: Call, id: int, max_wait: float | None = None) -> dict[str, Any] | None:
     """Return the service's record of one instance; None if there is no such instance."""
-    record = call("show_instance", path={"id": id}).data["instances"]
+    record = call("show_instance", path={"id": id}, max_wait=max_wait).data["instances"]
     return dict(record) if isinstance(record, Mapping) and record else None
-
-
-__all__ = ["NEEDED", "Listing", "list_instances", "record_of"]

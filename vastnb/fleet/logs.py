@@ -43,10 +43,10 @@ def fetch_log(url: str, clock: Clock, *, timeout: float = 30.0) -> str:
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise ServerError(
-            "The service gave no address for the logs. Nothing was changed. Try again in a while.",
+            "Vast.ai gave no link to the logs. Nothing was changed. Try again in a minute.",
             code="no_result_url",
         )
-    deadline, wait, last = clock.steady() + timeout, FIRST_WAIT, "it is not there"
+    deadline, wait, last = clock.steady() + timeout, FIRST_WAIT, "not there yet"
     wire = Wire(base_url=url, key=Secret(""), timeout=SOCKET)
     try:
         while True:
@@ -58,7 +58,7 @@ def fetch_log(url: str, clock: Clock, *, timeout: float = 30.0) -> str:
             if clock.steady() + wait > deadline:
                 raise WaitTimeout(
                     f"The logs did not appear within {timeout:g} s ({last}). Nothing was changed. "
-                    "The machine may be busy or away; try again in a while."
+                    "The machine may be busy or offline; try again in a minute."
                 )
             clock.sleep(wait)
             wait = min(LONGEST_WAIT, wait * 1.5)
@@ -75,11 +75,8 @@ def _get(wire: Wire, url: str, within: float) -> str | Failure | None:
         return None  # storage services say 403 for what is not there
     if got.status != 200:
         raise ServerError(
-            f"The storage of the logs answered HTTP {got.status}. Nothing was changed. Ask for the "
-            "logs again.",
+            f"The log storage answered HTTP {got.status}. Nothing was changed. Request the logs "
+            "again.",
             status=got.status,
         )
     return got.body.decode("utf-8", "replace")
-
-
-__all__ = ["fetch_log"]

@@ -6,7 +6,8 @@ instance that is missing from one answer is not gone yet, and one failed attempt
 a lost machine. It also tells what a single record cannot: since when nothing has moved.
 
 The service's own words decide little. Ready is *actual and intended* running; failures show in
-``intended_status``; a word that is not known is pending, and shown as it is.
+``intended_status``; a word that is not known is pending, and shown as it is. Most rentals that fail
+are shown as running all the while (`lost`).
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from vastnb.api.text import seconds
 from vastnb.fleet.looks import (
     History,
     Look,
+    Message,
     Seen,
     attempt,
     before_attempt,
     extend,
     look_at,
+    misses_after,
+    readings_of,
 )
-from vastnb.fleet.messages import Message
-from vastnb.fleet.reach import lost
 from vastnb.values import number
 
-State = Literal[
+InstanceState = Literal[
     "starting", "running", "stuck", "failed", "outbid", "stopped", "offline", "unreachable", "gone"
 ]
 Advice = Literal[
@@ -46,7 +48,7 @@ Advice = Literal[
 ]
 Wanted = Literal["running", "stopped", "gone"]
 Level = Literal["info", "good", "warn", "bad"]
-STATES: Final[tuple[State, ...]] = get_args(State)
+STATES: Final[tuple[InstanceState, ...]] = get_args(InstanceState)
 ADVICE: Final[tuple[Advice, ...]] = get_args(Advice)
 TO_DO: Final[dict[Advice, str]] = {
     "nothing to do": "",
@@ -101,7 +103,7 @@ class Meaning(NamedTuple):
 
 _NEVER_RUNS: Final[tuple[Wanted, ...]] = ("running",)
 
-MEANINGS: Final[dict[State, Meaning]] = {
+MEANINGS: Final[dict[InstanceState, Meaning]] = {
     "starting": Meaning("info", "busy", 1),
     "running": Meaning("good", "good", 2, well=True, gpu_billed=True),
     "stuck": Meaning("warn", "warn", alarm="warn", words="Stuck", hopeless=_NEVER_RUNS),
@@ -133,6 +135,10 @@ OFFLINE_PATIENCE: Final = 1800.0
 """Seconds for which it is worth waiting for a host."""
 AWAY: Final = 60.0
 """Seconds of absence after which a destroyed instance does not come back."""
+GRACE: Final = 60.0
+"""Seconds that a container may take until it can be connected to."""
+SILENCE: Final = 600.0
+"""Seconds of exactly equal readings after which a machine no longer reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ class Verdict:
         False while it is on its way to something else, so that a look soon is worth while.
     """
 
-    state: State
+    state: InstanceState
     reason: str
     advice: Advice = "nothing to do"
     settled: bool = True
@@ -199,7 +205,7 @@ def judge(
         still = (
             "came back after it was destroyed"
             if back
-            else "was told to be destroyed and is still there"
+            else "is still there after a request to destroy it"
         )
         reason = f"{still}, and is billed: {found.reason}"
         return Verdict(found.state, reason, "destroy it again", settled=False)
@@ -214,7 +220,7 @@ def judge(
     elif look.intended in (None, "stopped", "exited"):
         return _meant_to_stop(record, look, wanted, history, credit)
     else:
-        words = f"{look.actual or 'no status'}, on its way to {look.intended}"
+        words = f"{look.actual or 'no status'}, changing to {look.intended}"
         found = Verdict("starting", words, "wait", settled=False)
     if wanted == "stopped" and look.intended == "running":
         reason = f"{found.reason}; it should be stopped, but is set to run"
@@ -248,7 +254,7 @@ def _absent(wanted: Wanted | None, history: History, now: float) -> Verdict:
         since = last.first if last and not last.look.present else now
         return Verdict("gone", "destroyed", settled=now - since >= AWAY)
     if last is None or last.look.present:
-        before: State = "starting" if wanted == "running" else "gone"
+        before: InstanceState = "starting" if wanted == "running" else "gone"
         state = before if last is None else _state(last)
         reason = "missing from the last answer, which may be incomplete; checking again"
         return Verdict(state, reason, "wait", settled=False)
@@ -257,7 +263,7 @@ def _absent(wanted: Wanted | None, history: History, now: float) -> Verdict:
                    advice)  # fmt: skip
 
 
-def _state(seen: Seen) -> State:
+def _state(seen: Seen) -> InstanceState:
     return next((state for state in STATES if state == seen.state), "starting")
 
 
@@ -286,7 +292,7 @@ def _meant_to_run(
                            "destroy and try the next offer")  # fmt: skip
         return Verdict("running", "running")
     if look.queued:
-        reason = "waiting for its GPUs to be free; it will then start and bill by itself"
+        reason = "waiting for free GPUs; it will then start and bill automatically"
         return Verdict("starting", reason, "wait", settled=False)
     part = attempt(history)
     failed = _failed(look, history, part, now)
@@ -302,7 +308,7 @@ def _meant_to_run(
     before = any(seen.state == "stuck" for seen in part)
     if not (before or too_still or waited >= TOO_LONG):
         return Verdict("starting", phase, "wait", settled=False)
-    how = f"nothing new for {seconds(still)}" if too_still else f"{seconds(waited)} already"
+    how = f"no progress for {seconds(still)}" if too_still else f"{seconds(waited)} already"
     return Verdict("stuck", f"{phase}; {how}", "destroy and try the next offer", settled=False)
 
 
@@ -327,7 +333,7 @@ def _failed(look: Look, history: History, part: tuple[Seen, ...], now: float) ->
     if message.kind == "error" and not left_over and lasted >= PATIENCE:
         return _error(message)
     if look.actual in ("exited", "stopped") and lasted >= PATIENCE:
-        return Verdict("failed", "the container exited by itself and may still bill",
+        return Verdict("failed", "the container exited on its own and may still bill",
                        "start again")  # fmt: skip
     worse = next((seen for seen in reversed(part) if seen.state == "failed"), None)
     if worse is None:
@@ -421,31 +427,80 @@ def _meant_to_stop(
         bid, least = number(record.get("dph_base")), number(record.get("min_bid"))
         # The least bid shown may be an old one: it is quoted only where it explains something.
         known = bid is not None and least is not None and least > bid
-        price = f" (bid ${bid:.4g}/h, least ${least:.4g}/h)" if known else ""
+        price = f" (bid ${bid:.4g}/h, lowest accepted ${least:.4g}/h)" if known else ""
         how = "outbid" if ran or look.actual is not None else "the bid is too low to start"
         return Verdict("outbid", f"{how}{price}{still}{pays}", "raise the bid", settled)
     if look.actual is None and not ran:
         return Verdict("stopped", f"never started: its GPUs were taken{pays}",
                        "destroy and try the next offer", settled)  # fmt: skip
     if wanted == "running":
-        return Verdict("stopped", f"stopped although it should run: elsewhere, or because "
+        return Verdict("stopped", "stopped although it should run: stopped elsewhere, or "
                        f"the credit ran out{still}{pays}", "start again", settled)  # fmt: skip
     return Verdict("stopped", f"stopped{still}{pays}", "billed for storage", settled)
 
 
-__all__ = [
-    "ADVICE",
-    "MEANINGS",
-    "STATES",
-    "TO_DO",
-    "Advice",
-    "History",
-    "Level",
-    "Meaning",
-    "Seen",
-    "State",
-    "Verdict",
-    "Wanted",
-    "judge",
-    "remember",
-]
+# -- shown as running, and can it be used?
+
+
+def lost(
+    record: Mapping[str, Any], look: Look, history: History, *, now: float, reached: bool | None
+) -> str:
+    """Say why a machine that is shown as running is not one that can be used; empty if it is.
+
+    Proof comes only from an attempt to connect, made by whoever can; without one, the record itself
+    may give the host away: its GPUs are not billed, its readings have stopped moving, or it has no
+    address. One sign alone convicts nobody: attempts must fail twice, after the time that a
+    container may take to let one in, and the others must last.
+
+    Parameters
+    ----------
+    record, look
+        The raw record, and what was taken from it; it is shown as running and meant to run.
+    history : sequence of Seen
+        Earlier looks.
+    now : float
+        Epoch seconds.
+    reached : bool, optional
+        Whether a connection could be made just now.
+    """
+    if reached:
+        return ""
+    last = history[-1] if history and history[-1].look.runs else None
+    before = last is not None and last.state == "unreachable"
+    up = now - _up_since(history, now)
+    misses = misses_after(last, reached)
+    if misses >= 2 and (before or up >= GRACE):
+        return f"{misses} attempts to connect have failed"
+    if up >= GRACE and _no_address(record):
+        return "it has no address to connect to"
+    if last is not None:
+        if last.look.unbilled and (before or (look.unbilled and up >= GRACE)):
+            return "its GPUs are not billed: the host has probably lost it"
+        readings = readings_of(record)
+        same = len(readings) > 2 and readings == last.readings and last.readings_looks > 2
+        if same and _busy(record) and now - last.readings_since >= SILENCE:
+            quiet = seconds(now - last.readings_since)
+            return f"its load and temperature have not changed at all for {quiet}"
+    return ""
+
+
+def _up_since(history: History, now: float) -> float:
+    since = now
+    for seen in reversed(history):
+        if seen.look.present and not seen.look.runs:
+            break
+        since = seen.first if seen.look.present else since
+    return since
+
+
+def _busy(record: Mapping[str, Any]) -> bool:
+    """Whether something is computed, so that readings must move; those of an idle one may not."""
+    return any((number(record.get(name)) or 0.0) > 0 for name in ("gpu_util", "cpu_util"))
+
+
+def _no_address(record: Mapping[str, Any]) -> bool:
+    """Whether an instance for SSH has none; columns that were not asked for prove nothing."""
+    runtype = record.get("image_runtype")
+    if not isinstance(runtype, str) or "args" in runtype or "ssh_host" not in record:
+        return False
+    return not record.get("ssh_host") and not record.get("ports")

@@ -17,8 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import numpy as np
 import pandas as pd
 
-from vastnb.api.answers import Answer
-from vastnb.api.transport import Call
+from vastnb.api.answers import Answer, Call
 from vastnb.api.usage import Quota
 from vastnb.errors import InvalidRequest, QueryError, RateLimited, ServerError
 from vastnb.market.frames.caps import Caps
@@ -81,7 +80,7 @@ class Search(NamedTuple):
         """
         if self.columns not in get_args(Columns):
             raise QueryError(
-                f'columns={self.columns!r}: there are "default" and "all". Nothing was searched.'
+                f'columns={self.columns!r}: use "default" or "all". Nothing was searched.'
             )
 
     def provenance(self, source: str) -> dict[str, Any]:

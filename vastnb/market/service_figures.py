@@ -125,7 +125,7 @@ def population(verified: str, hosting_type: str, num_gpus: int | str) -> dict[st
     for name, value in asked.items():
         if value not in CHOICES[name]:
             raise InvalidRequest(
-                f"{name}={value!r}: there are {', '.join(CHOICES[name])}. Nothing was sent."
+                f"{name}={value!r}: use one of {', '.join(CHOICES[name])}. Nothing was sent."
             )
     return asked
 
@@ -164,7 +164,7 @@ def _spelled(gpu: str | Sequence[str]) -> str:
     for spelling in [gpu] if isinstance(gpu, str) else gpu:
         names.update(dict.fromkeys(gpus.resolve(spelling)))
     if not names:
-        raise refusal('A GPU model is needed, or "all".')
+        raise refusal('Give a GPU model, or "all".')
     return ", ".join(names)
 
 

@@ -157,13 +157,13 @@ class Split:
             self._total = None  # unknown yet, or too low: learned again from the next whole part
             if not all(part.holds(row) for row in answer):
                 self.reason = (
-                    "the service did not keep to the range that was asked for, so that the search "
-                    "cannot be split"
+                    "Vast.ai returned offers outside the requested range, so the search cannot be "
+                    "split"
                 )
                 return
             cuts = self._cut(part, answer)
             if not cuts:
-                self.reason = "more offers than one answer holds share a price and a number"
+                self.reason = "too many offers share one price to fit into one answer"
                 return
             for cut in cuts:
                 samples[cut] = [row for row in answer if cut.holds(row)]
@@ -175,7 +175,7 @@ class Split:
             unpriced = list((yield without_price(self.body)))
             self._take(unpriced)
             if self.caps.whole(len(unpriced)) == "cut":
-                self.reason = "more offers than one answer holds have no price"
+                self.reason = "too many offers without a price to fit into one answer"
                 return
         self.complete = True
 
@@ -303,7 +303,7 @@ def split_by_price(
         while True:
             answer = fetch(asked)
             if answer is None:
-                split.reason = "the reading was stopped"
+                split.reason = "reading was stopped"
                 return split
             asked = bodies.send(answer)
             if split._cap and not warned:

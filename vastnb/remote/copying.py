@@ -45,11 +45,11 @@ class Copied:
     new, changed, same : int
         Files.
     bytes : int
-        Size of what was new or changed.
+        Size of the new and changed files.
     seconds : float
         How long it took.
     usd : float or None
-        What that much traffic costs, $; None if the price is not known.
+        Cost of this traffic, $; None if the price is not known.
     target : str
         Where it is now.
     """
@@ -158,7 +158,7 @@ def copy(
 
 def _ends_up(session: Session, here: str | Path | None, there: str | None) -> Ends:
     if here is None:
-        raise InvalidRequest("Say what is to be copied.")
+        raise InvalidRequest("Say what to copy.")
     source = Path(here).expanduser().absolute()
     single = source.is_file()
     given = path = session.path(there if there is not None else "./")
@@ -190,7 +190,7 @@ def _ends_up(session: Session, here: str | Path | None, there: str | None) -> En
 
 def _ends_down(session: Session, here: str | Path | None, there: str | None) -> Ends:
     if not there:
-        raise InvalidRequest("Say what is to be copied.")
+        raise InvalidRequest("Say what to copy.")
     path = session.path(there)
     found = listing.look_there(session, path, room=False)
     if found.kind == "none":
@@ -222,8 +222,8 @@ def _whole(session: Session, what: Plan, ends: Ends, up: bool) -> dict[str, Stam
     missing = [name for name in names if name not in found]
     if missing:
         raise CopyFailed(
-            f"{missing[0]} vanished from instance {session.instance_id} while it was copied. The "
-            "others are here."
+            f"{missing[0]} disappeared from instance {session.instance_id} during the copy. The "
+            "other files were copied."
         )
     return ends.as_source(found)
 
@@ -231,9 +231,9 @@ def _whole(session: Session, what: Plan, ends: Ends, up: bool) -> dict[str, Stam
 def _would_overwrite(what: Plan, target: str) -> WouldOverwrite:
     names = ", ".join(what.foreign[:5]) + (", ..." if len(what.foreign) > 5 else "")
     error = WouldOverwrite(
-        f"{len(what.foreign)} of the files are at {target} already and differ, and are no copies "
-        f"of an earlier call: {names}. Nothing was copied. overwrite=True replaces them; another "
-        "target keeps them."
+        f"{len(what.foreign)} files with other contents already exist at {target}, and vastnb did "
+        f"not copy them there: {names}. Nothing was copied. overwrite=True replaces them; choose "
+        "another target to keep them."
     )
     error.paths = what.foreign
     return error
@@ -250,9 +250,9 @@ def _check_space(session: Session, what: Plan, ends: Ends, up: bool) -> None:
         free, where = shutil.disk_usage(place).free, "this computer"
     if free is not None and free < what.size:
         raise CopyFailed(
-            f"The disk of {where} has {size_of(free)} free, and {size_of(what.size)} are to be "
-            "copied. Nothing was copied. A machine's disk cannot grow: delete something there, or "
-            "rent with more (disk=)."
+            f"The disk of {where} has {size_of(free)} free, but the copy needs "
+            f"{size_of(what.size)}. Nothing was copied. A machine's disk cannot grow: free some "
+            "space there, or rent with a larger disk=."
         )
 
 
@@ -287,9 +287,9 @@ def _carry(
                     plain.carry(session, what, ends, up, progress)
                 progress(what.size)
                 return
-            except ConnectionLost:
+            except ConnectionLost as lost:
                 left = TRIES if furthest > before else left - 1
-                if left <= 0:
+                if left <= 0 or lost.ended:
                     raise
                 again = True
                 _reopen(session, left)
@@ -299,11 +299,13 @@ def _carry(
 
 
 def _reopen(session: Session, left: int) -> None:
-    try:
-        session.open(patience=15.0)
-    except ConnectionLost:
-        if left <= 1:
-            raise
+    for again in (True, True, True, False):
+        try:
+            session.open(patience=4.0)
+            return
+        except ConnectionLost as lost:
+            if lost.ended or (left <= 1 and not again):
+                raise
 
 
 def _bar(what: Plan, ends: Ends, up: bool) -> Any:
@@ -400,16 +402,16 @@ def _failure(session: Session, code: int, said: str, up: bool) -> Exception:
     where = f"instance {session.instance_id}" if up else "this computer"
     if "No space left" in said or "Disk quota" in said:
         return CopyFailed(
-            f"The disk of {where} is full. Files that were copied whole are there, the others as "
-            "they were before. Delete something there and call it again: it goes on."
+            f"The disk of {where} is full. Complete files were copied; the others are unchanged. "
+            "Free some space there and call it again to continue."
         )
     # 10, 12, 30: the stream ended, 255: ssh itself.
     if code in (10, 12, 30, 35, 255) and session.dropped():
-        return session.lost("What has been copied stays; calling it again goes on from there.")
+        return session.lost("What has been copied is kept; call it again to continue.")
     last = [line for line in said.strip().splitlines() if "rsync error" not in line][-2:]
     return CopyFailed(
-        f"Not everything could be copied (rsync: {'; '.join(last)[-300:]}; code {code}). Files "
-        "that were copied whole stay.",
+        f"Not everything could be copied (rsync: {'; '.join(last)[-300:]}; code {code}). Complete "
+        "files are kept.",
         instance_id=session.instance_id,
     )
 

@@ -77,7 +77,7 @@ class RemoteKernel:
         trust: bool = False,
     ) -> None:
         if not _NAME.fullmatch(name):
-            raise InvalidRequest(f"{name!r} is no name of a kernel: use letters, digits, - and _.")
+            raise InvalidRequest(f"{name!r} is not a kernel name: use letters, digits, - and _.")
         self.session = session
         self.name = name
         self.trust = trust
@@ -150,12 +150,12 @@ class RemoteKernel:
             if word != "missing" or last:
                 break
             self._install()
-        why = {"no-python": "There is no Python", "missing": "ipykernel cannot be found"}
+        why = {"no-python": "There is no Python", "missing": "ipykernel is missing"}
         raise RemoteError(
             f"{why.get(word, 'The kernel does not start')} on instance "
-            f"{self.session.instance_id}: {rest.strip()[-400:]} Nothing runs there now, and the "
-            "machine bills. box.kernel(python=...) names another Python, "
-            "box.run('python -m pip install ipykernel') installs it by hand.",
+            f"{self.session.instance_id}: {rest.strip()[-400:]} No kernel is running there, and "
+            "the machine is billing. Choose another Python with box.kernel(python=...), or run "
+            "box.run('python -m pip install ipykernel').",
             instance_id=self.session.instance_id,
         )
 
@@ -164,7 +164,7 @@ class RemoteKernel:
         if done.code:
             raise RemoteError(
                 f"ipykernel could not be installed on instance {self.session.instance_id}: "
-                f"{done.err.strip()[-400:]} The image is unchanged, and the machine bills.",
+                f"{done.err.strip()[-400:]} The image is unchanged, and the machine is billing.",
                 instance_id=self.session.instance_id,
             )
 
@@ -205,7 +205,7 @@ class RemoteKernel:
         while True:
             now = time.monotonic()
             if not self.session.is_open or now > until:
-                raise self.session.lost("The kernel there goes on.")
+                raise self.session.lost("The kernel on the machine keeps running.")
             # The control channel answers while a cell runs; outputs flow once any has come.
             if now - sent > 0.3:
                 self._messages.send(self._sockets["control"], "kernel_info_request")
@@ -232,7 +232,7 @@ class RemoteKernel:
         self._prepared = False
 
     def close(self) -> None:
-        """Leave it; it runs on there."""
+        """Disconnect from it; it keeps running."""
         with self._lock:
             self._leave()
 
@@ -243,7 +243,7 @@ class RemoteKernel:
         return self._pid
 
     def alive(self) -> bool:
-        """Ask the machine whether it lives."""
+        """Whether it is running; asks the machine."""
         return self.session.alive(self._pid)
 
     # -- cells -------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class RemoteKernel:
         timeout: float | None = None,
         stop: threading.Event | None = None,
     ) -> dict[str, Any]:
-        """Run a cell, and show what it shows.
+        """Run a cell and show its output.
 
         Parameters
         ----------
@@ -267,11 +267,11 @@ class RemoteKernel:
         show : callable, optional
             What shows its outputs: given the kind of message, and its content.
         silent : bool
-            Count and keep nothing of it there.
+            Do not count it or store its history there.
         ask : mapping of str to str, optional
             Expressions to evaluate after it; see the result.
         timeout : float, optional
-            Seconds, after which it is interrupted.
+            Seconds after which it is interrupted.
         stop : Event, optional
             Interrupts it when set.
 
@@ -283,13 +283,13 @@ class RemoteKernel:
         Raises
         ------
         CellFailed
-            If it raised an error there.
+            If it raised an error.
         KeyboardInterrupt
-            If it was interrupted here, which interrupts it there.
+            If you interrupt it; this also interrupts it on the machine.
         ConnectionLost
-            If the connection breaks: the cell goes on there.
+            If the connection is lost: the cell keeps running.
         KernelDied
-            If the kernel is gone, and its variables with it.
+            If the kernel has died, with its variables.
         """
         show = show or Shower(trust=self.trust)
         with self._lock:
@@ -360,15 +360,18 @@ class RemoteKernel:
             if timed_out:
                 raise WaitTimeout(
                     f"The cell took longer than {timeout:g} s on instance "
-                    f"{self.session.instance_id} and was interrupted there. The kernel is there, "
-                    "with its variables, and the machine bills."
+                    f"{self.session.instance_id} and was interrupted. The kernel keeps its "
+                    "variables, and the machine is billing."
                 )
             raise _Interrupted(reply.get("traceback") or ())
         return reply
 
     def _check(self) -> None:
         """Find out why nothing comes: the connection, the kernel, or a cell that says nothing."""
-        alive = self.session.is_open and self.alive()
+        try:
+            alive = self.session.is_open and self.alive()
+        except ConnectionLost:
+            alive = False
         # Asking makes a connection that broke again, and so may another thread have done.
         if not self.session.is_open or self.session.generation != self._generation:
             self._leave()
@@ -380,22 +383,22 @@ class RemoteKernel:
 
     def _cut(self) -> ConnectionLost:
         return self.session.lost(
-            "The cell may still run there; what it showed since is lost. The kernel and its "
-            "variables are kept: the next cell connects again, and waits until this one ends."
+            "The cell may still be running there; its output since then is lost. The kernel and "
+            "its variables are kept: the next cell reconnects and waits for this one to end."
         )
 
     def _died(self) -> KernelDied:
         return KernelDied(
-            f"The kernel {self.name!r} on instance {self.session.instance_id} is gone, and its "
-            "variables with it: ended by a cell, by the system for lack of memory, or with a "
-            "restart of the machine. The machine bills. The next cell starts a new kernel.",
+            f"The kernel {self.name!r} on instance {self.session.instance_id} has died, and its "
+            "variables are lost: a cell ended it, the machine ran out of memory, or the machine "
+            "restarted. The machine may still bill. The next cell starts a new kernel.",
             instance_id=self.session.instance_id,
         )
 
     def _unheeded(self, timed_out: bool) -> BaseException:
         words = (
-            f"The cell on instance {self.session.instance_id} does not heed the interrupt and runs "
-            "on. kernel.restart() ends it, and its variables are lost then."
+            f"The cell on instance {self.session.instance_id} does not respond to the interrupt "
+            "and keeps running. kernel.restart() ends it; its variables are lost."
         )
         return WaitTimeout(words) if timed_out else KeyboardInterrupt(words)
 
@@ -413,16 +416,16 @@ class RemoteKernel:
         return error
 
     def interrupt(self) -> None:
-        """Interrupt what it runs, and the processes that it has started."""
+        """Interrupt its cell and the processes that it started."""
         self.session.kill(self._pid, "INT")
 
     def restart(self) -> None:
-        """End it, with its variables, and start another."""
+        """Restart it; its variables are lost."""
         self.shutdown()
         self.open()
 
     def shutdown(self) -> None:
-        """End it, with its variables."""
+        """Stop it; its variables are lost."""
         with self._lock:
             pid, self._pid = self._pid, 0
             self._leave()
@@ -439,17 +442,17 @@ class RemoteKernel:
     # -- values ------------------------------------------------------------------------------
 
     def push(self, values_by_name: Mapping[str, Any]) -> int:
-        """Give it variables.
+        """Copy variables to it.
 
         Parameters
         ----------
         values_by_name : mapping of str to object
-            What it is to have. Frames travel as Arrow, arrays as they are, the rest is pickled.
+            The variables. Frames are sent as Arrow, arrays as they are; the rest is pickled.
 
         Returns
         -------
         int
-            Bytes that travelled.
+            Bytes sent.
         """
         import tempfile
 
@@ -468,23 +471,23 @@ class RemoteKernel:
         return int(size)
 
     def pull(self, names: Sequence[str]) -> tuple[dict[str, Any], int]:
-        """Fetch variables.
+        """Copy variables from it.
 
         Parameters
         ----------
         names : sequence of str
-            Which.
+            Their names.
 
         Returns
         -------
         dict, int
-            Their values, and the bytes that travelled. A tensor of torch comes as an array.
+            Their values, and the bytes received. A torch tensor arrives as an array.
 
         Raises
         ------
         UnsafeValue
-            If only pickle could carry one: unpickling would run on this computer whatever the
-            machine's host has put into it. `trust` allows it.
+            If one needs pickle: unpickling would run any code of the machine's host on this
+            computer. `trust` allows it.
         InvalidRequest
             If there is no such variable.
         """
@@ -503,10 +506,11 @@ class RemoteKernel:
             )
         if "unsafe" in told:
             raise UnsafeValue(
-                f"{str(told['unsafe'])[:200]}, which only pickle can carry, and unpickling it "
-                "would run here whatever the machine's host has put into it. Pull its data "
-                "instead (for a model of torch: state = model.state_dict()), or write it to a file "
-                "and download that. --trust (box.kernel(trust=True)) unpickles it all the same.",
+                f"{str(told['unsafe'])[:200]}, which only pickle can transfer, and unpickling "
+                "runs any code that the machine's host has put into it on this computer. Pull its "
+                "data instead (for a model of torch: state = model.state_dict()), or write it to "
+                "a file and download that. If you trust the host, --trust "
+                "(box.kernel(trust=True)) unpickles it.",
                 instance_id=self.session.instance_id,
             )
         size = int(told["bytes"])
@@ -519,8 +523,8 @@ class RemoteKernel:
             found = values.load(str(file), self.trust)
         if set(found) != set(names):  # others would take the place of the caller's own
             raise RemoteError(
-                f"Instance {self.session.instance_id} sent other variables than were asked for. "
-                "Nothing was taken over.",
+                f"Instance {self.session.instance_id} sent variables that were not requested. "
+                "Nothing was assigned.",
                 instance_id=self.session.instance_id,
             )
         return found, len(data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vastnb.api.files import data_dir
 from vastnb.api.text import plain
-from vastnb.fleet.watch.eventlog import dph_now
+from vastnb.fleet.costs import dph_now
 from vastnb.remote.ssh import Target
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def install(instance: Machine, *, name: str = "notebook", python: str | None = N
     kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     (kept / "kernelspec").write_text(str(place), encoding="utf-8")
     sys.stdout.write(
-        f"“{shown}” is in Jupyter's list of kernels until box.destroy(). Its outputs go to the "
-        "page as they are: a host could run scripts in it, which %%on does not allow.\n"
+        f"“{shown}” is in Jupyter's list of kernels until box.destroy(). Its outputs are not "
+        "filtered: the machine's host could run scripts in this page, which %%on prevents.\n"
     )
     return shown
 

@@ -292,8 +292,8 @@ def guard(path: str, home: str, *, directory: bool) -> None:
     inside = (f"{home}/.ssh", "/root/.ssh", "/etc", "/proc", "/sys", "/dev", "/boot")
     if place in ("/", "/root", home) or any(f"{place}/".startswith(f"{one}/") for one in inside):
         raise InvalidRequest(
-            f"{place} is not copied to: on these machines that breaks the permissions that SSH "
-            "needs. Nothing was copied; choose a directory of its own, as /workspace is."
+            f"vastnb does not copy to {place}: on these machines that breaks the permissions that "
+            "SSH needs. Nothing was copied; choose another directory, such as /workspace."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pandas as pd
 from vastnb.remote.session import Session
 
 _ASK: Final = """
-nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw \
+t=$(command -v timeout) && t="$t 8"  # a driver in trouble answers nothing at all
+$t nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw \
 --format=csv,noheader,nounits 2>/dev/null | sed 's/^/gpu,/'
 sed -n 's/^\\(MemTotal\\|MemAvailable\\): *\\([0-9]*\\).*/\\1,\\2/p' /proc/meminfo 2>/dev/null
 df -Pk . | awk 'END { print "disk," $3 "," $3 + $4 }'
@@ -19,6 +21,51 @@ COLUMNS: Final = {
     "gpu": "string",
     **dict.fromkeys((*_GPU, "ram_used_gb", "ram_gb", "disk_used_gb", "disk_gb"), "Float64"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a machine is, its GPUs together; None is not known.
+
+    Parameters
+    ----------
+    gpus : int
+        How many answered.
+    gpu_util : float or None
+        Mean utilization of the GPUs, %.
+    vram_used_gb, vram_gb : float or None
+        Their memory, used and in all.
+    disk_used_gb, disk_gb : float or None
+        The disk of the workspace.
+    """
+
+    gpus: int
+    gpu_util: float | None
+    vram_used_gb: float | None
+    vram_gb: float | None
+    disk_used_gb: float | None
+    disk_gb: float | None
+
+
+def peek(session: Session, timeout: float) -> Load | None:
+    """Return how busy a machine is, if that makes no connection and keeps nobody waiting."""
+    told = session.peek(_ASK, timeout=timeout)
+    if not told:
+        return None
+    frame = read(told.decode(errors="replace"))
+    gpus = frame[frame["gpu"].notna()]
+
+    def of(figure: Any) -> float | None:
+        return None if pd.isna(figure) else float(figure)
+
+    return Load(
+        len(gpus),
+        of(gpus["gpu_util"].mean()),
+        of(gpus["vram_used_gb"].sum(min_count=1)),
+        of(gpus["vram_gb"].sum(min_count=1)),
+        of(frame["disk_used_gb"].iloc[0]),
+        of(frame["disk_gb"].iloc[0]),
+    )
 
 
 def load(session: Session) -> pd.DataFrame:
@@ -60,4 +107,4 @@ def _number(text: str) -> float | None:
     return value if value == value and abs(value) < 1e12 else None
 
 
-__all__ = ["COLUMNS", "load", "read"]
+__all__ = ["COLUMNS", "Load", "load", "peek", "read"]

@@ -21,7 +21,7 @@ def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if not name.isidentifier():
-            raise argparse.ArgumentTypeError(f"{name!r} is no name of a variable")
+            raise argparse.ArgumentTypeError(f"{name!r} is not a variable name")
     return names
 
 
@@ -33,8 +33,10 @@ def parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     parse.add_argument("machine", help="an instance, a fleet or a kernel: a name, or an expression")
-    parse.add_argument("--push", type=_names, default=[], help="variables to give it first: x,df")
-    parse.add_argument("--pull", type=_names, default=[], help="variables to fetch afterwards")
+    parse.add_argument(
+        "--push", type=_names, default=[], help="variables to copy to it first: x,df"
+    )
+    parse.add_argument("--pull", type=_names, default=[], help="variables to copy back afterwards")
     parse.add_argument("--kernel", default="default", help="which kernel on the machine")
     parse.add_argument("--python", default=None, help="path of the machine's Python")
     parse.add_argument(
@@ -92,12 +94,12 @@ def _machine(text: str, namespace: dict[str, Any]) -> Any:
         machine = eval(text, namespace)
     except Exception as error:
         raise InvalidRequest(
-            f"%%on: {text!r} is no machine here ({type(error).__name__}: {error}). Rent one: "
-            "box = client.rent(...)."
+            f"%%on: {text!r} is not a machine ({type(error).__name__}: {error}). Rent one: box = "
+            "client.rent(...)."
         ) from error
     if isinstance(machine, RemoteKernel) or hasattr(machine, "kernel") or hasattr(machine, "ids"):
         return machine
-    raise InvalidRequest(f"%%on: {text!r} is a {type(machine).__name__}, and no machine.")
+    raise InvalidRequest(f"%%on: {text!r} is a {type(machine).__name__}, not a machine.")
 
 
 def _say(text: str) -> None:

@@ -174,10 +174,11 @@ class Shower:
                 continue
             self._said.add(kind)
             sys.stderr.write(
-                f"[{kind[:80]} from the machine is not shown: its page's other half is there]\n"
+                f"[{kind[:80]} from the machine is not shown: widgets work only where their "
+                "kernel is]\n"
                 if "widget" in kind
-                else f"[{kind[:80]} from the machine is not shown: it could run in this page. "
-                "--trust shows it]\n"
+                else f"[{kind[:80]} from the machine is not shown: it could run code in this "
+                "page. --trust shows it]\n"
             )
 
 

@@ -153,7 +153,7 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
         if isinstance(failed, BrokenPipeError):
             raise _failure(session, call, 255, b"") from failed
         raise CopyFailed(
-            f"This computer cannot write the files: {failed}. Those that are whole are there."
+            f"The files could not be written on this computer: {failed}. Complete files are kept."
         ) from failed
     except EOFError as broken:
         said = call.last_words()
@@ -188,7 +188,7 @@ def _take(stdout: Any, piece: Path, start: int, stamp: Stamp, nonce: str) -> Ite
         raise EOFError
     if start and end[1:] != [_sum(piece)]:
         piece.unlink()
-        raise CopyFailed("A file changed on the machine while it was copied. Call it again.")
+        raise CopyFailed("A file changed on the machine during the copy. Call it again.")
     os.utime(piece, (stamp[1], stamp[1]))
 
 
@@ -198,16 +198,15 @@ def _failure(session: Session, call: Call, code: int, said: bytes) -> Exception:
     text = said.decode(errors="replace")
     if "No space left" in text or "quota" in text:
         return CopyFailed(
-            f"The disk of instance {session.instance_id} is full. Files that were copied whole are "
-            "there, the others as they were before. Delete something there and call it again: it "
-            "goes on.",
+            f"The disk of instance {session.instance_id} is full. Complete files were copied; the "
+            "others are unchanged. Free some space there and call it again to continue.",
             instance_id=session.instance_id,
         )
     if code in (4, 5, 141):  # the stream ended early, or a piece was not what it seemed
         return _lost(session, call)
     return CopyFailed(
-        f"Not everything could be copied ({text.strip()[-300:] or f'code {code}'}). Files that "
-        "were copied whole stay.",
+        f"Not everything could be copied ({text.strip()[-300:] or f'code {code}'}). Complete "
+        "files are kept.",
         instance_id=session.instance_id,
     )
 
@@ -217,7 +216,7 @@ def _lost(session: Session, call: Call) -> ConnectionLost:
         # What is still on its way there must not be added to a piece that another goes on with.
         with contextlib.suppress(Exception):
             session.kill(call.pid, "KILL")
-    return session.lost("What has been copied stays; calling it again goes on from there.")
+    return session.lost("What has been copied is kept; call it again to continue.")
 
 
 def _pour(path: Path, begin: int, length: int, sink: IO[bytes]) -> Iterator[int]:
@@ -240,7 +239,7 @@ def _pour(path: Path, begin: int, length: int, sink: IO[bytes]) -> Iterator[int]
                     splice = None  # not from this file system
                     continue
             if not size:
-                raise CopyFailed(f"{path} became shorter while it was copied. Call it again.")
+                raise CopyFailed(f"{path} became shorter during the copy. Call it again.")
             begin += size
             yield size
 

@@ -70,11 +70,11 @@ class Link:
 
     @property
     def url(self) -> str:
-        """The whole address; of a Jupyter with its token, which is a secret."""
+        """The full address; for Jupyter, with its token (a secret)."""
         return self.address + (f"?{self._query}" if self._query else "")
 
     def open(self) -> None:
-        """Open it in the browser of this computer."""
+        """Open it in this computer's browser."""
         webbrowser.open_new_tab(self.url)
 
     def close(self) -> None:
@@ -131,9 +131,9 @@ def forward(
         If it is no port, or `local` is taken.
     """
     if not 0 < int(port) < 65536 or not host or host.startswith("-") or not host.isprintable():
-        raise InvalidRequest(f"{host}:{port} is no port of a machine.")
+        raise InvalidRequest(f"{host}:{port} is not a port of a machine.")
     if local is not None and not _is_free(local):
-        raise InvalidRequest(f"Port {local} of this computer is taken. Nothing was changed.")
+        raise InvalidRequest(f"Port {local} of this computer is in use. Nothing was changed.")
     for attempt in range(5):
         number = local or (port if attempt == 0 and port >= 1024 and _is_free(port) else _free())
         way = Forward(f"127.0.0.1:{number}", f"{host}:{port}")

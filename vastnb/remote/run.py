@@ -35,18 +35,18 @@ Show = Callable[[str, bool], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a command.
+    """The result of a command.
 
     Parameters
     ----------
     code : int
         Its exit code: 0 is success.
     stdout, stderr : bytes
-        What it wrote.
+        Its output.
     seconds : float
-        How long it took, the way there and back included.
+        How long it took, including the round trip.
     left_out : int
-        Bytes of output before `stdout` or `stderr` that were too many to keep.
+        Bytes of earlier output that were not kept.
     """
 
     code: int
@@ -57,12 +57,12 @@ class Result:
 
     @property
     def out(self) -> str:
-        """Its output as text; what is not UTF-8 is replaced."""
+        """Its stdout as text; bytes that are not UTF-8 are replaced."""
         return self.stdout.decode(errors="replace")
 
     @property
     def err(self) -> str:
-        """Its errors as text."""
+        """Its stderr as text."""
         return self.stderr.decode(errors="replace")
 
     @property
@@ -142,26 +142,26 @@ def run(
         # Nothing has run, so it may be sent again, once.
         if not session.dropped():
             raise session.lost(
-                f"It refuses the command ({reader.errors.value[-200:].decode(errors='replace')})."
+                f"It refused the command ({reader.errors.value[-200:].decode(errors='replace')})."
             )
         session.open()
         return _again(session, command, check, cwd, input, timeout, show, stop)
     if timed_out:
         became = (
-            "was ended there"
+            "was stopped there"
             if call.pid is not None
-            else "has not begun there: the machine answers, and runs nothing. If it begins after "
-            "all, it runs unheard"
+            else "did not start there: the machine responds but runs nothing. If it starts later, "
+            "its output is lost"
         )
         raise WaitTimeout(
             f"The command took longer than {timeout:g} s on instance {session.instance_id} and "
-            f"{became}. The machine bills on."
+            f"{became}. The machine is still billing."
         )
     if code < 0 or (code == 255 and session.dropped()):
         raise session.lost(
-            f"The command may run on there, unheard (process group {call.pid}); what it printed "
-            f"meanwhile is lost. box.run('kill -- -{call.pid}') ends it. box.start(command) is for "
-            "what has to outlive a connection.",
+            f"The command may still be running there (process group {call.pid}); its output since "
+            f"then is lost. box.run('kill -- -{call.pid}') stops it. Use box.start(command) for "
+            "work that must survive a lost connection.",
             call.pid,
         )
     result = Result(
@@ -174,7 +174,7 @@ def run(
     if check and code:
         error = CommandFailed(
             f"The command ended with code {code} on instance {session.instance_id}: "
-            f"{tame(result.err.strip()[-300:] or result.out.strip()[-300:]) or 'it said nothing'}",
+            f"{tame(result.err.strip()[-300:] or result.out.strip()[-300:]) or 'no output'}",
             instance_id=session.instance_id,
         )
         error.result = result
@@ -188,7 +188,7 @@ def _again(session: Session, command: str, *rest: Any) -> Result:
     try:
         call.head()  # the way is open: what is sent now arrives, or breaks anew
     except EOFError:
-        raise session.lost("The command has not begun there.") from None
+        raise session.lost("The command did not start.") from None
     finally:
         call.close()
     return run(

@@ -97,6 +97,22 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What the service says of a machine whose connection broke.
+
+    Parameters
+    ----------
+    words : str
+        How it is, and what it costs.
+    left : str
+        What is left of all that was there, if it was stopped, outbid or destroyed; else empty.
+    """
+
+    words: str = ""
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """A way from this computer to the machine, as ssh writes it (``local:remote``)."""
 
@@ -223,7 +239,7 @@ class Session:
     targets : callable
         Returns where it may be reached, best first; given how many tries have failed.
     about : callable
-        Returns what is known of the machine and what it costs, in words, for errors.
+        Returns what is known of the machine and what it costs, for errors.
     instance_id : int, optional
         The machine.
     multiplex : bool, optional
@@ -239,7 +255,7 @@ class Session:
         self,
         targets: Callable[[int], Sequence[Target]],
         *,
-        about: Callable[[], str] = str,
+        about: Callable[[], Standing] = Standing,
         instance_id: int | None = None,
         multiplex: bool | None = None,
     ) -> None:
@@ -250,6 +266,7 @@ class Session:
         self._lock = threading.RLock()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
         self._spare = threading.BoundedSemaphore(1)
+        self._peeks = threading.Semaphore(1)
         self._place = Path(tempfile.mkdtemp(prefix="vnb-", dir=_short()))
         self._control = self._place / "c"
         self._process: subprocess.Popen[bytes] | None = None
@@ -288,12 +305,12 @@ class Session:
         assert self._facts is not None
         return self._facts
 
-    def open(self, patience: float = PATIENCE, *, keys_may_come: bool = False) -> None:
+    def open(self, patience: float | None = None, *, keys_may_come: bool = False) -> None:
         """Connect, unless there is a connection.
 
         Parameters
         ----------
-        patience : float
+        patience : float, optional
             Seconds to go on trying while there is no server.
         keys_may_come : bool
             Go on trying while it accepts none of the keys, too: it has just started.
@@ -311,7 +328,7 @@ class Session:
                 )
             if self.is_open:
                 return
-            until = time.monotonic() + patience
+            until = time.monotonic() + (PATIENCE if patience is None else patience)
             for attempt in count():
                 said = self._try(attempt)
                 if said is None:
@@ -319,10 +336,14 @@ class Session:
                 left = until - time.monotonic()
                 if left <= 0 or not ssh.may_come(said, keys_too=keys_may_come):
                     kind, words = ssh.meaning(said)
-                    raise kind(
-                        f"Instance {self.instance_id}: {words} {self._about()}".rstrip(),
-                        instance_id=self.instance_id,
+                    standing = self._about()
+                    told = " ".join(filter(None, (words, standing.left, standing.words)))
+                    error = kind(
+                        f"Instance {self.instance_id}: {told}", instance_id=self.instance_id
                     )
+                    if isinstance(error, ConnectionLost):
+                        error.ended = bool(standing.left)
+                    raise error
                 time.sleep(min(0.3, left))
             for one in list(self._forwards):
                 self._carry(one)
@@ -423,13 +444,15 @@ class Session:
         Parameters
         ----------
         doing : str
-            What was lost, and what is left on the machine.
+            What was lost, and what is left on the machine if that is still up.
         pid : int, optional
             The process group that was running there.
         """
-        words = f"The connection to instance {self.instance_id} broke. {doing} {self._about()}"
-        error = ConnectionLost(words.rstrip(), instance_id=self.instance_id)
-        error.pid = pid
+        standing = self._about()
+        words = f"The connection to instance {self.instance_id} was lost. {standing.left or doing}"
+        error = ConnectionLost(f"{words} {standing.words}".rstrip(), instance_id=self.instance_id)
+        error.ended = bool(standing.left)
+        error.pid = None if error.ended else pid
         return error
 
     # -- calls -------------------------------------------------------------------------------
@@ -449,9 +472,7 @@ class Session:
     def script(self, command: str, cwd: str | None = None) -> str:
         """Return a command as it is run: in its directory, with the container's environment."""
         facts = self.facts
-        place = facts.workspace if cwd is None else self.path(cwd)
-        environment = _ENVIRONMENT if facts.container else ""
-        return f"{environment}cd -- {shlex.quote(place)} || exit 1\n{command}\n"
+        return _script(facts, command, facts.workspace if cwd is None else self.path(cwd))
 
     def path(self, path: str) -> str:
         """Return a path of the machine in full: relative ones are in its workspace."""
@@ -481,7 +502,22 @@ class Session:
         Call
             Whose `Call.head` is to be read first, and which is to be closed.
         """
-        facts = self.facts
+        self.open()
+        slots = self._spare if urgent else self._slots
+        slots.acquire()
+        try:
+            rider = self._rider()
+        except BaseException:
+            slots.release()
+            raise
+        return self._begin(script, rider, slots, stdin=stdin)
+
+    def _begin(
+        self, script: str, rider: list[str], slots: threading.BoundedSemaphore, *, stdin: bool
+    ) -> Call:
+        """Begin a call, whose slot has been taken."""
+        facts = self._facts
+        assert facts is not None
         nonce = f"vnb-{secrets.token_hex(6)}"
         body = f"printf '%s %s\\n' {nonce} $$\n{script}".encode()
         if facts.shell.endswith("bash") and len(body) < 4096 and b"\0" not in body:
@@ -491,11 +527,9 @@ class Session:
             command = f'eval "$(head -c {len(body)})"'
         if not facts.plain:
             command = f"exec {shlex.quote(facts.shell)} -c {shlex.quote(command)}"
-        slots = self._spare if urgent else self._slots
-        slots.acquire()
         try:
             process = subprocess.Popen(
-                [*self._rider(), command],
+                [*rider, command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 start_new_session=True, bufsize=-1,
             )  # fmt: skip
@@ -558,13 +592,61 @@ class Session:
                 self.drop() if code < 0 else None
                 if not last:
                     continue
-                raise self.lost("Nothing that was asked there is under way.")
+                raise self.lost("Nothing from this call is running there.")
             raise RemoteError(
                 f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
-                f"(exit code {code}). {self._about()}",
+                f"(exit code {code}). {self._about().words}",
                 instance_id=self.instance_id,
             )
         raise AssertionError
+
+    def peek(self, command: str, *, timeout: float = 10.0, most: int = 1 << 16) -> bytes | None:
+        """Run a small command, if that makes no connection and keeps nobody waiting.
+
+        Parameters
+        ----------
+        command : str
+            What is asked, in the workspace.
+        timeout : float
+            Seconds to wait. What comes later is dropped, and nothing else is asked until then.
+        most : int
+            Bytes of its output that are read.
+
+        Returns
+        -------
+        bytes or None
+            Its output; None without a connection, with too many calls on it, or without an answer.
+        """
+        facts, target = self._facts, self._target
+        shared = self.is_open and self._multiplex
+        if not shared or facts is None or target is None or not self._peeks.acquire(blocking=False):
+            return None
+        if not self._slots.acquire(blocking=False):
+            self._peeks.release()
+            return None
+        answer: list[bytes] = []
+        try:
+            script = _script(facts, command, facts.workspace)
+            call = self._begin(script, ssh.rider(target, self._control), self._slots, stdin=False)
+        except BaseException:
+            self._peeks.release()
+            raise
+
+        def listen() -> None:
+            try:
+                call.head()
+                assert call.process.stdout is not None
+                answer.append(call.process.stdout.read(most))
+            except (EOFError, OSError, ValueError):
+                pass  # the connection broke, and whoever needs it says so
+            finally:
+                call.close()
+                self._peeks.release()
+
+        listening = threading.Thread(target=listen, name="vastnb peek", daemon=True)
+        listening.start()
+        listening.join(timeout)
+        return answer[0] if answer else None
 
     def watch(self, call: Call, seconds: float) -> Watchdog:
         """End a call, and the connection, when nothing has come of it for so long."""
@@ -653,6 +735,11 @@ class Session:
             return subprocess.CompletedProcess(command, 255, b"", b"no answer in time")
 
 
+def _script(facts: Facts, command: str, place: str) -> str:
+    environment = _ENVIRONMENT if facts.container else ""
+    return f"{environment}cd -- {shlex.quote(place)} || exit 1\n{command}\n"
+
+
 def _absolute(told: str | None, usual: str) -> str:
     return told if told is not None and told.startswith("/") else usual
 
@@ -739,4 +826,4 @@ def uninterrupted() -> Iterator[None]:
         before(*held[0])
 
 
-__all__ = ["Call", "Facts", "Forward", "Session", "Watchdog", "uninterrupted"]
+__all__ = ["Call", "Facts", "Forward", "Session", "Standing", "Watchdog", "uninterrupted"]

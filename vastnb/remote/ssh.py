@@ -135,27 +135,27 @@ _MEANINGS: Final[Sequence[tuple[re.Pattern[str], type[RemoteError], str]]] = (
     (
         re.compile("IDENTIFICATION HAS CHANGED|Host key verification failed"),
         HostKeyChanged,
-        "It shows another host key than when you first connected: a rebuilt container does that, "
-        "and so does somebody who listens in. Nothing was sent. If you have had it rebuilt, "
-        "call box.forget_host_key() and connect again; if not, destroy it.",
+        "Its host key has changed since you first connected: the container was rebuilt, or "
+        "somebody is intercepting the connection. Nothing was sent. If you rebuilt it, call "
+        "box.forget_host_key() and connect again; if not, destroy it.",
     ),
     (
         re.compile("Too many authentication failures"),
         LoginRefused,
-        "Your agent offers more keys than the machine will look at. Name the right one in "
+        "Your SSH agent offers more keys than the machine accepts. Name the right one in "
         "~/.ssh/config (IdentityFile with IdentitiesOnly yes).",
     ),
     (
         re.compile("Permission denied|No supported authentication|sign_and_send_pubkey"),
         LoginRefused,
-        "Its SSH server accepts none of your keys. A key has to be in your Vast.ai account before "
-        "a machine is rented, or be attached to the machine (the console's key symbol), and must "
-        "work without a question: load it into the agent (ssh-add) if it has a passphrase.",
+        "Its SSH server accepts none of your keys. Add a key to your Vast.ai account before you "
+        "rent, or attach one to the machine (the key icon in the console). It must work without a "
+        "prompt: if it has a passphrase, load it into the agent (ssh-add).",
     ),
     (
         re.compile("Bad owner or permissions|Bad configuration option|terminating, "),
         RemoteError,
-        "ssh does not accept your ~/.ssh/config; `ssh -G vast.ai` tells where it fails.",
+        "ssh does not accept your ~/.ssh/config; `ssh -G vast.ai` shows where it fails.",
     ),
 )
 
@@ -178,7 +178,9 @@ def meaning(said: str) -> tuple[type[RemoteError], str]:
     """
     last = said.strip().splitlines()[-1:] or ["no answer"]
     if _BROKEN.search(last[0]):  # whatever was said before: keys are refused by an answer
-        return ConnectionLost, f"The connection broke while it was made (ssh: {last[0][:200]})."
+        return ConnectionLost, (
+            f"The connection broke while it was being made (ssh: {last[0][:200]})."
+        )
     for pattern, kind, words in _MEANINGS:
         if pattern.search(said):
             return kind, f"{words} (ssh: {last[0][:200]})"

@@ -7,14 +7,16 @@ look at the account may still rent.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, NoSSHKey, VastError
 from vastnb.fleet.connect import has_ssh_key
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.candidates import Offer, bid_for
+from vastnb.fleet.rent.deadline import HOUR, LONGEST, Limits
+from vastnb.fleet.rent.spec import Spec
 from vastnb.values import number
 
 RECENT: Final = 60.0
@@ -87,18 +89,18 @@ def credit_in(user: Any) -> float | None:
     return number(user.get("balance")) if found is None else found
 
 
-def needs_ssh_key(order: Order) -> bool:
-    """Say whether what is ordered will be logged in to with a key, as far as that is known.
+def needs_ssh_key(spec: Spec) -> bool:
+    """Say whether what is asked for will be logged in to with a key, as far as that is known.
 
-    A template may name any run type, so without one of its own an order from it is not known to.
+    A template may name any run type, so without one of its own it is not known to.
     """
-    runtype = order.wire_runtype
+    runtype = spec.wire_runtype
     if runtype is None:
-        return order.template_hash is None  # the service makes it one for SSH
+        return spec.template_hash is None  # the service makes it one for SSH
     return "ssh" in runtype
 
 
-def require_ssh_key(account: Account, order: Order) -> None:
+def require_ssh_key(account: Account, spec: Spec) -> None:
     """See that there is an SSH key, if one will be needed. Sends at most one request.
 
     Raises
@@ -106,7 +108,7 @@ def require_ssh_key(account: Account, order: Order) -> None:
     NoSSHKey
         If there is none. Nothing was rented.
     """
-    if not needs_ssh_key(order):
+    if not needs_ssh_key(spec):
         return
     found: bool | None
     try:
@@ -123,48 +125,55 @@ def require_ssh_key(account: Account, order: Order) -> None:
         trouble = ""
     if found is None:
         warnings.warn(
-            f"Whether the account has an SSH key could not be asked for ({trouble}). Renting "
-            "goes on; without an SSH key nobody can log in to the machine.",
+            f"Could not check whether the account has an SSH key ({trouble}). Renting continues; "
+            "without a key you cannot log in to the machine.",
             RuntimeWarning,
             stacklevel=4,
         )
         return
     if not found:
         raise NoSSHKey(
-            "The account has no SSH key, and keys are copied to a machine when it is made: nobody "
-            "could log in to this one. Nothing was sent, nothing was rented. Add a key at "
+            "The account has no SSH key. Keys are copied to a machine when it is created, so you "
+            "could not log in to this one. Nothing was sent or rented. Add a key at "
             'https://cloud.vast.ai/manage-keys/, rent with runtype="args", or skip this check '
             "with check_ssh_key=False.",
             code="no_ssh_key",
         )
 
 
-def warn_of_credit(account: Account, dollars: float | None, what: str) -> None:
+def warn_of_credit(
+    account: Account, spec: Spec, offers: Sequence[Offer], limits: Limits, bid: float | str | None
+) -> None:
     """Warn if the credit does not cover what is about to be rented; never stand in its way.
 
     Parameters
     ----------
     account : Account
         Who pays.
-    dollars : float or None
-        What it may cost; None if that is not known.
-    what : str
-        What costs that: "an hour of 2 machines".
+    spec, offers, limits, bid
+        What is rented, from which offers, for how long, at which bid.
     """
-    if dollars is None:
+    prices = [
+        one.dph(spec.disk, None if bid is None else bid_for(one, bid) or one.min_bid)
+        for one in offers
+    ]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices) or not known:
         return
+    hours = min(limits.max_hours or 1.0, LONGEST / HOUR)
+    dollars = sum(known) * hours
+    if limits.budget_usd is not None:
+        dollars = min(dollars, limits.budget_usd) if limits.max_hours else limits.budget_usd
     try:
         credit = account.credit(recent=RECENT)
     except VastError:
         return  # the create itself will tell
     if credit is not None and credit < dollars:
+        machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
         warnings.warn(
-            f"The account's credit is ${credit:.2f}, and {what} costs ${dollars:.2f}: the machines "
-            "are stopped by the service when it is spent, and their disks keep billing. Add "
-            "credit at https://cloud.vast.ai/billing/.",
+            f"The account's credit is ${credit:.2f}, and {hours:g} h of {machines} costs "
+            f"${dollars:.2f}: the machines are stopped by the service when it is spent, and their "
+            "disks keep billing. Add credit at https://cloud.vast.ai/billing/.",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
-
-
-__all__ = ["Account", "credit_in", "needs_ssh_key", "require_ssh_key", "warn_of_credit"]

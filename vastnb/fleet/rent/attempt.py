@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from vastnb.api.answers import own_refusal
+from vastnb.api.answers import Call, own_refusal
 from vastnb.api.text import plain
-from vastnb.api.transport import Call, Transport
+from vastnb.api.transport import Transport
 from vastnb.errors import (
     AuthError,
     InstanceFailed,
@@ -30,25 +30,26 @@ from vastnb.errors import (
 )
 from vastnb.fleet.env import new_marker
 from vastnb.fleet.rent.candidates import Offer
-from vastnb.fleet.rent.deadline import Bounds
-from vastnb.fleet.rent.journal import Entry, Journal
+from vastnb.fleet.rent.deadline import Limits
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import Holder, obligation
 from vastnb.fleet.rent.on_machine import with_line
-from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, State
+from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, AttemptState
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 from vastnb.values import number
 
 
-class Read(NamedTuple):
+class CreateAnswer(NamedTuple):
     """What an answer to a create says: where the attempt stands, the machine, and why."""
 
-    state: State
+    state: AttemptState
     contract: int | None = None
     why: str = ""
 
 
-def read_answer(data: Any) -> Read:
+def read_answer(data: Any) -> CreateAnswer:
     """Say what the answer to a create means.
 
     A machine that exists is one that the answer names. A refusal is one that says so in words
@@ -60,16 +61,16 @@ def read_answer(data: Any) -> Read:
         The decoded JSON.
     """
     if not isinstance(data, Mapping):
-        return Read(State.UNKNOWN, None, "an answer that is not understood")
+        return CreateAnswer(AttemptState.UNKNOWN, None, "an answer in an unknown form")
     named = data.get("new_contract")
     contract = _id(named)
     if contract is not None:
         created = data.get("success") is not False
-        return Read(State.CREATED if created else State.STILLBORN, contract)
+        return CreateAnswer(AttemptState.CREATED if created else AttemptState.STILLBORN, contract)
     if named is None and own_refusal(200, data) is not None:
         said = ": ".join(str(data[k]) for k in ("error", "msg") if data.get(k))
-        return Read(State.REFUSED, None, plain(said))
-    return Read(State.UNKNOWN, None, "an answer without a contract")
+        return CreateAnswer(AttemptState.REFUSED, None, plain(said))
+    return CreateAnswer(AttemptState.UNKNOWN, None, "an answer without an instance id")
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Attempt:
     passed_over: str = ""
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> AttemptState | None:
         """Where it stands."""
         return self.case.state if self.case else None
 
@@ -112,14 +113,14 @@ class Attempt:
         return self.case.entry.deadline if self.case and self.case.entry else None
 
 
-def outcome(attempt: Attempt, was: State) -> VastError | None:
+def outcome(attempt: Attempt, was: AttemptState) -> VastError | None:
     """Return the error that says what came of an attempt that was settled; None for a machine.
 
     Parameters
     ----------
     attempt : Attempt
         After settling.
-    was : State
+    was : AttemptState
         Before it.
     """
     case = attempt.case
@@ -127,21 +128,21 @@ def outcome(attempt: Attempt, was: State) -> VastError | None:
         return None
     if case.state in UNSETTLED:
         return unknown(attempt)
-    if case.state is State.ABSENT:
+    if case.state is AttemptState.ABSENT:
         return ServerError(
-            f"The answer to renting {attempt.offer} was lost; {case.seen.clean} complete lists of "
-            "your instances show that nothing was created. Nothing was rented or charged. You may "
-            "try it again.",
+            f"The answer to the request to rent {attempt.offer} was lost, but {case.seen.clean} "
+            "complete lists of your instances show that no machine was created. Nothing was "
+            "rented or charged. You can try again.",
             code="proved_absent",
         )
-    if case.is_ended and was in (*UNSETTLED, State.STILLBORN, State.DESTROYING):
+    if case.is_ended and was in (*UNSETTLED, AttemptState.STILLBORN, AttemptState.DESTROYING):
         return InstanceFailed(
-            f"{attempt.offer} gave a stopped machine (instance {case.contract}) that would have "
-            "billed its disk: the bid was too low, or its GPUs were just taken. It was destroyed. "
-            "Bid more, or try the next offer.",
+            f"The machine of {attempt.offer} was created stopped (instance {case.contract}) and "
+            "would have billed its disk: the bid was too low, or its GPUs were just taken. It was "
+            "destroyed. Bid more, or try the next offer.",
             code="created_stopped",
         )
-    if case.state in (State.DESTROYING, State.STILLBORN):
+    if case.state in (AttemptState.DESTROYING, AttemptState.STILLBORN):
         return still_there([case])
     return attempt.error
 
@@ -152,9 +153,9 @@ def unknown(attempt: Attempt) -> OutcomeUnknown:
     assert case is not None
     assert case.entry is not None
     return OutcomeUnknown(
-        f"A create for {attempt.offer} was sent and its answer was lost. {_may_exist(case)} "
-        "Nothing else was sent for it. Run client.reconcile() to find it or to prove that it does "
-        f"not exist, or check https://cloud.vast.ai/instances/.{_last(case)}",
+        f"A request to rent {attempt.offer} was sent, but its answer was lost. {_may_exist(case)} "
+        "It was not sent again. Run client.reconcile() to find the machine or confirm that there "
+        f"is none, or check https://cloud.vast.ai/instances/.{_last(case)}",
         code="unsettled",
     )
 
@@ -163,9 +164,9 @@ def blocked(case: Case) -> OutcomeUnknown:
     """Return the error for a create that was not sent, because an earlier one is open."""
     assert case.entry is not None
     return OutcomeUnknown(
-        f"What became of an earlier create, for offer {case.entry.offer_id}, is still not known, "
-        f"so this call sent nothing and rented nothing. {_may_exist(case)} Run client.reconcile() "
-        f"until it is found or proved absent, then rent again.{_last(case)}",
+        f"The outcome of an earlier request to rent offer {case.entry.offer_id} is still unknown, "
+        f"so nothing was sent or rented. {_may_exist(case)} Run client.reconcile() until it is "
+        f"resolved, then rent again.{_last(case)}",
         code="unsettled",
     )
 
@@ -175,21 +176,21 @@ def _may_exist(case: Case) -> str:
     assert entry is not None
     cost = "an unknown price" if entry.price is None else f"${entry.price:.4f}/h"
     text = (
-        f"One machine with a disk of {entry.disk:g} GB may exist and bill {cost}; it carries "
+        f"One machine with a disk of {entry.disk:g} GB may exist and bill {cost}; it has "
         f"VASTNB_ATTEMPT={entry.marker} in its environment."
     )
     if case.seen.maybe:
         named = ", ".join(map(str, case.seen.maybe))
         text += (
-            f" It may be instance {named}, which shows no marker and began after the request. If "
-            "it is yours, client.destroy_instance(id) ends it. If somebody else rented it, or you "
-            f"did by other means, client.reconcile(not_mine=[{named}]) says so, and creates go on."
+            f" It may be instance {named}, which started after the request and shows no marker. "
+            "If it is this machine, client.destroy_instance(id) destroys it. If it was rented in "
+            f"another way, client.reconcile(not_mine=[{named}]) says so, and you can rent again."
         )
     return text
 
 
 def _last(case: Case) -> str:
-    return f" Last trouble: {case.error}" if case.error else ""
+    return f" Last error: {case.error}" if case.error else ""
 
 
 def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
@@ -201,17 +202,17 @@ def still_there(cases: Sequence[Case]) -> OutcomeUnknown:
         # Without the advice of a refusal: it is about a request that the user has made.
         why = refused.message.partition("Nothing was")[0].strip()
         return OutcomeUnknown(
-            f"{what} not destroyed: {why} It may still bill. While this kernel lives, it is tried "
-            "again in the background, as it is by the next one. Or destroy it at "
-            "https://cloud.vast.ai/instances/.",
+            f"{what} not destroyed: {why} It may still bill. vastnb keeps trying in the "
+            "background while this kernel runs, and so does the next one. You can also destroy it "
+            "at https://cloud.vast.ai/instances/.",
             status=refused.status,
             code=refused.code or "destroy_refused",
         )
     return OutcomeUnknown(
-        f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. While this "
-        "kernel lives, it is tried again in the background, as it is by the next one. "
-        "client.reconcile() tells how it stands; or check https://cloud.vast.ai/instances/."
-        f"{_last(cases[0])}",
+        f"{what} asked to be destroyed, which is not confirmed yet: it may still bill. vastnb "
+        "keeps trying in the background while this kernel runs, and so does the next one. "
+        "client.reconcile() reports the current state; or check "
+        f"https://cloud.vast.ai/instances/.{_last(cases[0])}",
         code="not_seen_gone",
     )
 
@@ -268,7 +269,7 @@ class Sender:
         self.journal = journal
         self.settler = Settler(transport.call, transport.clock, journal)
         self.arm: Callable[[list[Case]], object] = list
-        self.orders: dict[str, Order] = {}
+        self.specs: dict[str, Spec] = {}
         """What unknown attempts of this process were for, by marker. May hold secrets."""
 
     @property
@@ -279,9 +280,9 @@ class Sender:
     def send(
         self,
         offer: Offer,
-        order: Order,
+        spec: Spec,
         attempt: Attempt | None = None,
-        bounds: Bounds | None = None,
+        limits: Limits | None = None,
     ) -> Attempt:
         """Write an attempt down, send it, and read its answer.
 
@@ -289,11 +290,11 @@ class Sender:
         ----------
         offer : Offer
             What is rented.
-        order : Order
-            What for; `Order.price` is this offer's bid.
+        spec : Spec
+            What for; `Spec.price` is this offer's bid.
         attempt : Attempt, optional
             Filled in as it goes, for a caller that must know of it even if this is interrupted.
-        bounds : Bounds, optional
+        limits : Limits, optional
             From which the machine's deadline follows. It is written down with the attempt.
 
         Returns
@@ -309,13 +310,13 @@ class Sender:
             A Ctrl-C, for one. The attempt stands in the journal as unknown then.
         """
         now = self.clock.time()
-        price = offer.dph(order.disk, order.price)
-        deadline = bounds.alone(now, price) if bounds else None
-        on_machine = bool(bounds and bounds.on_machine and deadline is not None)
-        wanted = replace(order, price=None)
+        price = offer.dph(spec.disk, spec.price)
+        deadline = limits.alone(now, price) if limits else None
+        on_machine = bool(limits and limits.on_machine and deadline is not None)
+        wanted = replace(spec, price=None)
         if on_machine and deadline is not None:
-            script = with_line(order.onstart, deadline, self.transport.base_url)
-            order = replace(order, onstart=script)
+            script = with_line(spec.onstart, deadline, self.transport.base_url)
+            spec = replace(spec, onstart=script)
         entry = Entry(
             marker=new_marker(),
             account=self.transport.account,
@@ -323,16 +324,16 @@ class Sender:
             offer_id=offer.id,
             machine_id=offer.machine_id,
             price=price,
-            bid=order.price,
-            disk=float(order.disk),
-            label=order.label,
+            bid=spec.price,
+            disk=float(spec.disk),
+            label=spec.label,
             created_at=now,
             since=now + PATIENCE + self.transport.timeout,
             updated_at=now,
             deadline=deadline,
             on_machine=int(on_machine),
-            image=order.image or "",
-            budget=bounds.share if bounds else None,
+            image=spec.image or "",
+            budget=limits.share if limits else None,
             priced_at=now,
             **self.journal.me._asdict(),
         )
@@ -340,9 +341,9 @@ class Sender:
         try:
             _flying[entry.marker] = threading.current_thread()
             self.journal.begin(entry)
-            self.orders[entry.marker] = wanted
+            self.specs[entry.marker] = wanted
             attempt.price, attempt.case = entry.price, Case.of(entry)
-            self._send(attempt, order, entry.marker)
+            self._send(attempt, spec, entry.marker)
         except JournalError:
             raise
         except BaseException:
@@ -354,8 +355,8 @@ class Sender:
             if attempt.state in LIVE:  # what is unknown is found out here first
                 self.guard_machine(attempt)
         if attempt.state not in UNSETTLED:
-            self.orders.pop(entry.marker, None)
-        if attempt.state is State.UNKNOWN and attempt.error is None:
+            self.specs.pop(entry.marker, None)
+        if attempt.state is AttemptState.UNKNOWN and attempt.error is None:
             attempt.error = unknown(attempt)
         return attempt
 
@@ -385,12 +386,12 @@ class Sender:
                 cases.append(case)
         return cases
 
-    def clear_the_way(self, order: Order, but: Collection[str] = ()) -> list[Case]:
+    def clear_the_way(self, spec: Spec, but: Collection[str] = ()) -> list[Case]:
         """Settle every open attempt before a create is sent.
 
         Parameters
         ----------
-        order : Order
+        spec : Spec
             What the create is for.
         but : collection of str
             Markers of the caller's own attempts.
@@ -398,7 +399,7 @@ class Sender:
         Returns
         -------
         list of Case
-            Machines that earlier attempts for the very same order turn out to have made.
+            Machines that earlier attempts for the very same spec turn out to have made.
 
         Raises
         ------
@@ -408,13 +409,13 @@ class Sender:
         cases = self.open_attempts(but)
         if cases:
             self._settle_first(cases)
-        return self._made_for(replace(order, price=None), but)
+        return self._made_for(replace(spec, price=None), but)
 
     def _settle_first(self, cases: list[Case]) -> None:
         try:
             for case in cases:
                 _flying[case.marker or ""] = threading.current_thread()
-            waiting = (ABSENT_AFTER, "finding out what became of an earlier create")
+            waiting = (ABSENT_AFTER, "checking what happened to an earlier request")
             with self.transport.on_wait("create_instance", *waiting) as tick:
                 self.settler.settle(cases, BUDGET, tick=tick)
         finally:
@@ -425,13 +426,13 @@ class Sender:
             if case.state in UNSETTLED:
                 raise blocked(case)
 
-    def _made_for(self, order: Order, but: Collection[str]) -> list[Case]:
-        """Return the machines of lost creates for an order that were found since, by anybody."""
-        waiting = {marker for marker, one in self.orders.items() if one == order} - {*but}
+    def _made_for(self, spec: Spec, but: Collection[str]) -> list[Case]:
+        """Return the machines of lost creates for a spec that were found since, by anybody."""
+        waiting = {marker for marker, one in self.specs.items() if one == spec} - {*but}
         found = []
         for entry in self.journal.entries(self.transport.account) if waiting else ():
             if entry.marker in waiting and entry.state not in UNSETTLED:
-                del self.orders[entry.marker]
+                del self.specs[entry.marker]
                 if entry.state in LIVE:
                     case = Case.of(entry)
                     self.settler.record(case, note="")
@@ -455,13 +456,15 @@ class Sender:
         now = self.clock.time()
         found = [
             entry
-            for entry in self.journal.entries(self.transport.account, [State.ABSENT])
+            for entry in self.journal.entries(self.transport.account, [AttemptState.ABSENT])
             if entry.offer_id == offer_id
             and now - entry.updated_at < DOUBTED_FOR
             and entry.note != DOUBTED
         ]
         return [
-            self.journal.update(one, state=State.UNKNOWN, since=now, updated_at=now, note=DOUBTED)
+            self.journal.update(
+                one, state=AttemptState.UNKNOWN, since=now, updated_at=now, note=DOUBTED
+            )
             for one in found
         ]
 
@@ -480,7 +483,9 @@ class Sender:
             return
         was = case.state
         unsettled = was in UNSETTLED
-        seconds, what = (ABSENT_AFTER, "finding out what became of it") if unsettled else CONFIRMING
+        seconds, what = (
+            (ABSENT_AFTER, "checking whether a machine was created") if unsettled else CONFIRMING
+        )
         try:
             if case.marker:
                 _flying[case.marker] = threading.current_thread()
@@ -490,16 +495,16 @@ class Sender:
             _flying.pop(case.marker or "", None)
         attempt.error = outcome(attempt, was)
         if case.state not in UNSETTLED:
-            self.orders.pop(case.marker or "", None)
+            self.specs.pop(case.marker or "", None)
         self.guard_machine(attempt)
 
-    def _send(self, attempt: Attempt, order: Order, marker: str) -> None:
+    def _send(self, attempt: Attempt, spec: Spec, marker: str) -> None:
         assert attempt.case is not None
         try:
             answer = self.call(
                 "create_instance",
                 path={"id": attempt.offer.id},
-                body=order.body(marker),
+                body=spec.body(marker),
                 max_wait=PATIENCE,
             )
         except OutcomeUnknown as error:
@@ -509,18 +514,18 @@ class Sender:
             attempt.error = error
             now = self.clock.time()
             note = error.code or type(error).__name__
-            self.settler.record(attempt.case, state=State.REFUSED, since=now, note=note)
+            self.settler.record(attempt.case, state=AttemptState.REFUSED, since=now, note=note)
         else:
             self._read(attempt, answer.data)
 
     def _read(self, attempt: Attempt, data: Any) -> None:
         assert attempt.case is not None
         read = read_answer(data)
-        if read.state is State.UNKNOWN:
+        if read.state is AttemptState.UNKNOWN:
             self._lost(attempt, read.why)
             return
         if read.contract is not None and self._is_known(read.contract):
-            self._lost(attempt, f"the answer names instance {read.contract}, which is another one")
+            self._lost(attempt, f"the answer names instance {read.contract}, which existed before")
             return
         self.settler.record(
             attempt.case,
@@ -529,7 +534,7 @@ class Sender:
             contract=read.contract,
             note=read.why[:200],
         )
-        if read.state is State.REFUSED:
+        if read.state is AttemptState.REFUSED:
             attempt.error = InvalidRequest(
                 f'The service refused {attempt.offer} ("{read.why}"). Nothing was rented by this '
                 "request.",
@@ -548,25 +553,10 @@ class Sender:
         if attempt.case.state not in UNSETTLED:
             return  # interrupted after it was known
         now = self.clock.time()
-        self.settler.record(attempt.case, state=State.UNKNOWN, since=now, note=note)
+        self.settler.record(attempt.case, state=AttemptState.UNKNOWN, since=now, note=note)
         attempt.case.error = why
         attempt.error = unknown(attempt)
 
 
 _CERTAINLY_NOT = (OfferGone, NoCredit, InvalidRequest, AuthError, RateLimited, ServerError)
 """What the transport raises only if the create had no effect; anything else is OutcomeUnknown."""
-
-
-__all__ = [
-    "CONFIRMING",
-    "PATIENCE",
-    "Attempt",
-    "Read",
-    "Sender",
-    "blocked",
-    "in_flight",
-    "outcome",
-    "read_answer",
-    "still_there",
-    "unknown",
-]

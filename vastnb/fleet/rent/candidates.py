@@ -14,6 +14,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vastnb.api.answers import Answer
-from vastnb.api.transport import Call
+from vastnb.api.answers import Answer, Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError, VastError
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.spec import Spec
 
 Kind = Literal["on-demand", "interruptible", "reserved", "unclear"]
 
@@ -162,20 +162,20 @@ def check_kinds(offers: Iterable[Offer], *, bid: bool) -> None:
     kinds = {one.kind for one in offers}
     if "reserved" in kinds:
         raise _refused(
-            "these are reserved offers, which are paid for in advance; a create would rent them "
-            'on demand, at a higher price. Search with type="on-demand"',
+            "these are reserved offers, which are paid in advance; vastnb would rent them on "
+            'demand, at a higher price. Search with type="on-demand"',
             "reserved_offer",
         )
     if not bid and "interruptible" in kinds:
         raise _refused(
-            "these offers are interruptible, and there is no bid: they would be rented on demand, "
-            'at a higher price. Give a bid (rent: bid="min+10%" or $/h; create_instance: price= in '
-            '$/h), or search with type="on-demand"',
+            "these offers are interruptible, but no bid was given: they would be rented on "
+            'demand, at a higher price. Give a bid (rent: bid="min+10%" or $/h; '
+            'create_instance: price= in $/h), or search with type="on-demand"',
             "bid_without_price",
         )
     if not bid and "unclear" in kinds:
         raise _refused(
-            "some rows do not tell whether their prices are on-demand or interruptible. Keep the "
+            "some rows do not show whether their prices are on-demand or interruptible. Keep the "
             "column rental_type (or dph_base and min_bid) in the frame, give a bid, or give ids",
             "unclear_offer",
         )
@@ -310,21 +310,22 @@ def _storage(row: Mapping[Any, Any], said: Mapping[str, Any]) -> float | None:
 
 
 def _refused(what: str, code: str | None) -> InvalidRequest:
-    return InvalidRequest(
-        f"This cannot be rented: {what}. Nothing was sent, and nothing was rented.", code=code
-    )
+    return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent or rented.", code=code)
 
 
 def _no_offer(thing: Any) -> InvalidRequest:
     return InvalidRequest(
-        f"{type(thing).__name__} is no offer: give an offer's id, a row of a frame of offers "
-        "(df.iloc[0]), or an offer as a dict. Nothing was sent, and nothing was rented.",
+        f"{type(thing).__name__} is not an offer: give an offer id, a row of a frame of offers "
+        "(df.iloc[0]), or an offer as a dict. Nothing was sent or rented.",
         code="no_offer",
     )
 
 
 CHUNK: Final = 32
 """Offers that are searched again at a time: their rows count against the day's quota."""
+
+JUST_NOW: Final = 20.0
+"""Seconds for which the prices of a search need not be asked for again."""
 
 FRESH: Final = 60.0
 """Seconds for which a price is the price of the last moment. Ten creates take forty."""
@@ -358,7 +359,7 @@ class Candidates:
         Asks the service.
     clock : Clock
         The time.
-    order : Order
+    spec : Spec
         With the disk that prices include.
     offers : sequence of Offer
         Best first.
@@ -381,7 +382,7 @@ class Candidates:
         self,
         call: Call,
         clock: Clock,
-        order: Order,
+        spec: Spec,
         offers: Sequence[Offer],
         *,
         max_dph: float | None,
@@ -391,7 +392,7 @@ class Candidates:
     ) -> None:
         self._call = call
         self._clock = clock
-        self._order = order
+        self._spec = spec
         self._max_dph = max_dph
         self._bid = bid
         self._price_needed = price_needed or max_dph is not None
@@ -447,9 +448,9 @@ class Candidates:
         over: list[PassedOver] = []
         for offer in offers:
             found = now.get(offer.id)
-            why = "it is no longer offered" if found is None else self._unacceptable(found)
+            why = "it is no longer available" if found is None else self._unacceptable(found)
             if found is None or why:
-                price = found.dph(self._order.disk) if found else offer.dph(self._order.disk)
+                price = found.dph(self._spec.disk) if found else offer.dph(self._spec.disk)
                 over.append(PassedOver(found or offer, price, why))
             else:
                 self.at_hand.append(found)
@@ -467,11 +468,11 @@ class Candidates:
             "order": [["dph_total", "asc"]],
             "type": "on-demand" if self._bid is None else "bid",
             "limit": len(offers),
-            "allocated_storage": self._order.disk,
+            "allocated_storage": self._spec.disk,
         }
         answer = self._asked(body)
         kind: Kind = "on-demand" if self._bid is None else "interruptible"
-        rows = [found_offer(row, kind, self._order.disk) for row in answer.data["offers"]]
+        rows = [found_offer(row, kind, self._spec.disk) for row in answer.data["offers"]]
         return {one.id: one for one in rows}
 
     def _asked(self, body: Mapping[str, Any]) -> Answer:
@@ -486,22 +487,22 @@ class Candidates:
             else:
                 if not answer.stale:
                     return answer
-                error = ServerError(f"Only an older answer is at hand ({answer.stale_reason}).")
+                error = ServerError(f"Only an older price is known ({answer.stale_reason}).")
             if isinstance(error, RateLimited) or self._clock.steady() + AGAIN > until:
                 error.message = (
-                    "The price could not be checked at the last moment, so no create was sent and "
-                    f"nothing was rented by this. Try again in a while. {error.message}"
+                    "The current price could not be checked, so nothing was sent or rented. Try "
+                    f"again in a minute. {error.message}"
                 )
                 error.args, error.code = (error.message,), error.code or "price_not_checked"
                 raise error
             self._clock.sleep(AGAIN)
 
     def _unacceptable(self, offer: Offer) -> str:
-        disk = self._order.disk
+        disk = self._spec.disk
         why = self._too_expensive(offer, disk)
         if not why and offer.disk_space is not None and disk > offer.disk_space:
             # The service would cut the disk without a word.
-            return f"its largest disk has {offer.disk_space:g} GB, and {disk:g} GB are wanted"
+            return f"its largest disk is {offer.disk_space:g} GB, but {disk:g} GB are needed"
         return why
 
     def _too_expensive(self, offer: Offer, disk: float) -> str:
@@ -509,9 +510,9 @@ class Candidates:
         if self._bid is not None:
             bid = bid_for(offer, self._bid)
             if bid is None:
-                return "its least bid is not known"
+                return "its lowest bid is not known"
             if offer.min_bid is not None and bid < offer.min_bid:
-                return f"a bid of ${bid:.4f}/h is below its least one, ${offer.min_bid:.4f}/h"
+                return f"a bid of ${bid:.4f}/h is below its lowest, ${offer.min_bid:.4f}/h"
         price = offer.dph(disk, bid)
         if price is None:
             return "its price is not known" if self._price_needed else ""
@@ -527,7 +528,7 @@ class Candidates:
             return ""
         return (
             f"its price has risen from ${seen:.4f}/h to ${price:.4f}/h with {disk:g} GB. Search "
-            "again, or say with max_dph= what you would pay"
+            "again, or set max_dph= to what you would pay"
         )
 
     def _seen_price(self, offer: Offer) -> float | None:
@@ -540,24 +541,23 @@ class Candidates:
             return None
         if bid is None and handed.kind not in ("on-demand", None):
             return None
-        return handed.dph(self._order.disk, bid)
+        return handed.dph(self._spec.disk, bid)
 
 
-__all__ = [
-    "CHUNK",
-    "FRESH",
-    "RISEN",
-    "Candidates",
-    "Kind",
-    "Offer",
-    "PassedOver",
-    "as_given",
-    "bid_for",
-    "check_kinds",
-    "disk_for",
-    "found_offer",
-    "is_query",
-    "offer_of",
-    "offers_of",
-    "with_disk",
-]
+def asked_at(
+    offers: Any, candidates: Sequence[Offer], bid: float | str | None, clock: Clock
+) -> float | None:
+    """Return when these prices were asked for, if it was just now and they are all there."""
+    if not isinstance(offers, pd.DataFrame | pd.Series):
+        return None
+    if any(one.dph(0.0, None if bid is None else one.min_bid) is None for one in candidates):
+        return None
+    origin = offers.attrs.get("vastnb", {})
+    kind = "on-demand" if bid is None else "bid"
+    if origin.get("type") != kind:
+        return None
+    try:
+        asked = datetime.fromisoformat(origin["fetched_at"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None
+    return asked if 0 <= clock.time() - asked <= JUST_NOW else None

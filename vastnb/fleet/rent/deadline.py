@@ -43,7 +43,7 @@ class Machine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Limits:
     """What a rental may take at most.
 
     Parameters
@@ -75,14 +75,14 @@ class Bounds:
         ):
             if value is not None and not _positive(value):
                 raise InvalidRequest(
-                    f"{name}={value!r}: a number above 0 ({unit}) is needed. Nothing was sent, "
-                    "nothing was rented.",
+                    f"{name}={value!r}: a number above 0 ({unit}) is needed. Nothing was sent or "
+                    "rented.",
                     code="invalid_args",
                 )
         if self.on_machine and not self:
             raise InvalidRequest(
                 "deadline_on_machine=True needs max_hours or budget_usd, from which the deadline "
-                "follows. Nothing was sent, nothing was rented.",
+                "follows. Nothing was sent or rented.",
                 code="invalid_args",
             )
 
@@ -107,14 +107,14 @@ class Bounds:
         Returns
         -------
         float or None
-            Epoch seconds; None without bounds.
+            Epoch seconds; None without limits.
         """
         moments = [] if self.max_hours is None else [now + self.max_hours * HOUR]
         if self.budget_usd is not None:
             if dph is None:
                 raise InvalidRequest(
                     "budget_usd needs the price of the offer, which is not known. Nothing was "
-                    "sent, nothing was rented. Give max_hours, or another offer.",
+                    "sent or rented. Give max_hours, or choose another offer.",
                     code="no_price",
                 )
             moments.append(spent_at(self.share or 0.0, [Machine(now, dph)]))
@@ -126,7 +126,7 @@ class Bounds:
         Parameters
         ----------
         machines : sequence of Machine
-            All of them; bounds there must be.
+            All of them; limits there must be.
         """
         end = math.inf if self.budget_usd is None else spent_at(self.budget_usd, machines)
         hours = math.inf if self.max_hours is None else self.max_hours
@@ -211,16 +211,3 @@ def in_words(deadline: float, now: float) -> str:
 def _positive(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and math.isfinite(value) and value > 0
-
-
-__all__ = [
-    "HOUR",
-    "LATEST",
-    "Bounds",
-    "Machine",
-    "in_words",
-    "repriced",
-    "spent_at",
-    "spent_by",
-    "utc",
-]

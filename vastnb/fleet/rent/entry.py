@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from vastnb.fleet.rent.plan import OPEN, State
-from vastnb.fleet.rent.process import Owner, this_process
+from vastnb.fleet.rent.plan import OPEN, AttemptState
+from vastnb.fleet.rent.process import Process, this_process
 
 FOUND: Final = "found in the background"
 """The note of a machine that was found, and that `reconcile` has not told of yet."""
@@ -43,7 +43,7 @@ class Entry:
         The latest moment at which something can have been sent for it.
     updated_at : float
         When the row was last written.
-    state : State
+    state : AttemptState
         Where it stands.
     contract : int or None
         The machine's id, as soon as it is known.
@@ -75,7 +75,7 @@ class Entry:
     created_at: float
     since: float
     updated_at: float
-    state: State = State.SENDING
+    state: AttemptState = AttemptState.SENDING
     contract: int | None = None
     note: str = ""
     host: str = field(default_factory=lambda: this_process().host)
@@ -91,17 +91,14 @@ class Entry:
     @property
     def is_confirmed(self) -> bool:
         """Whether its machine was destroyed and seen gone, and has to stay gone only."""
-        return self.state is State.DESTROYING and self.note == CONFIRMED
+        return self.state is AttemptState.DESTROYING and self.note == CONFIRMED
 
     @property
-    def owner(self) -> Owner:
+    def owner(self) -> Process:
         """The process that it belongs to."""
-        return Owner(self.host, self.pid, self.began)
+        return Process(self.host, self.pid, self.began)
 
     @property
     def is_open(self) -> bool:
         """Whether something is still to be done about it."""
         return self.state in OPEN
-
-
-__all__ = ["CONFIRMED", "FOUND", "Entry"]

@@ -7,6 +7,7 @@ the rental: a listener that fails is reported, and the rental goes on.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class RentEvent:
 Listener = Callable[[RentEvent], object]
 
 
-class Telling:
+class Reporter:
     """Tells a listener and shows a line.
 
     Parameters
@@ -99,7 +100,7 @@ class Telling:
             if not self._complained:
                 self._complained = True
                 warnings.warn(
-                    f"on_event failed ({type(error).__name__}: {error}); renting goes on.",
+                    f"on_event failed ({type(error).__name__}: {error}); renting continues.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -110,4 +111,13 @@ class Telling:
             self._line.close()
 
 
-__all__ = ["Kind", "Listener", "RentEvent", "Telling"]
+def warn(text: str, *, stacklevel: int = 2) -> None:
+    """Warn; raise nothing.
+
+    With ``-W error`` a warning is raised where it is given. After a create, the handle of a machine
+    would be lost with it; here it is written to the standard error then.
+    """
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+    except RuntimeWarning:
+        sys.stderr.write(f"vastnb: {text}\n")

@@ -30,10 +30,11 @@ from typing import Final, NamedTuple
 from vastnb.api.text import seconds
 from vastnb.clock import Steady
 from vastnb.errors import JournalError, VastError
+from vastnb.fleet.costs import dph_meant
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words, repriced
-from vastnb.fleet.rent.journal import CONFIRMED, FOUND, Entry
+from vastnb.fleet.rent.entry import CONFIRMED, FOUND, Entry
 from vastnb.fleet.rent.obligations import (
     NEGLECTED,
     Holder,
@@ -43,7 +44,7 @@ from vastnb.fleet.rent.obligations import (
     may_come_late,
     obligation,
 )
-from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, Sightings, State
+from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, AttemptState, Sightings
 from vastnb.fleet.rent.settle import Case, Settler
 
 SLICE: Final = 30.0
@@ -92,7 +93,7 @@ class Awaited(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class Guarded:
     """An attempt that is seen to.
 
     Parameters
@@ -140,7 +141,7 @@ class Charge:
         return min(self.ends_at(now, ahead), self.priced_at)
 
     @classmethod
-    def of(cls, one: Entry | Case) -> Charge | None:
+    def of(cls, one: Entry | Case) -> Guarded | None:
         """Return what an attempt has to be seen to for, if for anything."""
         # Its own: whoever hands one in may go on with it.
         case = Case.of(one) if isinstance(one, Entry) else replace(one, destroyed=[*one.destroyed])
@@ -154,36 +155,36 @@ class Charge:
         return cls(entry.contract or 0, entry.marker, deadline, bool(entry.on_machine), case=case)
 
 
-class Plan(NamedTuple):
+class Due(NamedTuple):
     """What the thread does next: see to `due`, or sleep `wait` seconds; None is to end."""
 
-    due: tuple[Charge, ...]
+    due: tuple[Guarded, ...]
     wait: float | None
 
 
-def plan(charges: Iterable[Charge], now: float, ahead: float = 0.0) -> Plan:
+def due_of(guarded: Iterable[Guarded], now: float, ahead: float = 0.0) -> Due:
     """Say what is due, and how long to sleep otherwise.
 
     Parameters
     ----------
-    charges : iterable of Charge
+    guarded : iterable of Guarded
         What is guarded.
     now : float
         Epoch seconds.
     ahead : float
         How much that is more than the steady seconds.
     """
-    charges = sorted(charges, key=lambda one: (one.due_at(now, ahead), one.id))
-    due = tuple(one for one in charges if one.due_at(now, ahead) <= now)
+    guarded = sorted(guarded, key=lambda one: (one.due_at(now, ahead), one.id))
+    due = tuple(one for one in guarded if one.due_at(now, ahead) <= now)
     if due:
-        return Plan(due, 0.0)
-    return Plan((), min(SLICE, charges[0].due_at(now, ahead) - now) if charges else None)
+        return Due(due, 0.0)
+    return Due((), min(SLICE, guarded[0].due_at(now, ahead) - now) if guarded else None)
 
 
-def failed(charge: Charge, now: float) -> Charge:
+def failed(guarded: Guarded, now: float) -> Guarded:
     """Return a machine whose destroy has failed once more."""
-    pause = min(LONGEST_AGAIN, FIRST_AGAIN * 2 ** min(charge.failures, 20))
-    return replace(charge, failures=charge.failures + 1, again_at=now + pause)
+    pause = min(LONGEST_AGAIN, FIRST_AGAIN * 2 ** min(guarded.failures, 20))
+    return replace(guarded, failures=guarded.failures + 1, again_at=now + pause)
 
 
 _guards: weakref.WeakSet[Guard] = weakref.WeakSet()
@@ -229,7 +230,7 @@ class Guard:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._changed = threading.Condition()
-        self._charges: dict[str, Charge] = {}
+        self._guarded: dict[str, Guarded] = {}
         self._ended: set[int] = set()
         self._read_at = -math.inf
         self._asked = False
@@ -241,15 +242,15 @@ class Guard:
         """See to attempts from now on, as they stand now; forget those that need nothing more."""
         self._ours()
         attempts = list(attempts)
-        found = [charge for charge in map(Charge.of, attempts) if charge is not None]
+        found = [guarded for guarded in map(Guarded.of, attempts) if guarded is not None]
         over = {_marker(one) for one in attempts} - {one.marker for one in found}
         with self._changed:
             closed = self._closed
             for marker in over:
-                self._charges.pop(marker, None)
+                self._guarded.pop(marker, None)
             if not closed:
-                self._charges.update({one.marker: self._lasting(one) for one in found})
-        absent = [one for one in attempts if one.state is State.ABSENT]
+                self._guarded.update({one.marker: self._lasting(one) for one in found})
+        absent = [one for one in attempts if one.state is AttemptState.ABSENT]
         for one in absent:
             entry = one if isinstance(one, Entry) else one.entry
             if entry is not None:
@@ -279,7 +280,7 @@ class Guard:
         found: list[Entry] = []
         others: dict[str, Entry] = {}
         for entry, holder in owed(sender):
-            if holder is Holder.OTHER or entry.state is State.ABSENT:
+            if holder is Holder.OTHER or entry.state is AttemptState.ABSENT:
                 others[entry.marker] = entry
             elif holder is Holder.HERE:
                 found.append(entry)
@@ -291,7 +292,7 @@ class Guard:
         awaited = self._awaited = {
             marker: were[marker]._replace(entry=entry)
             if marker in were
-            else Awaited(entry, first + REREAD * (entry.state is State.ABSENT))
+            else Awaited(entry, first + REREAD * (entry.state is AttemptState.ABSENT))
             for marker, entry in others.items()
         }
         if awaited:
@@ -310,7 +311,7 @@ class Guard:
         for entry in recognised(self._sender, waiting, listing):
             self._awaited.pop(entry.marker, None)
             case = Case.of(entry)
-            if case.state is State.ABSENT:
+            if case.state is AttemptState.ABSENT:
                 self._settler.take(case, listing)
                 if _is_found(case):
                     self._say(_adopted(case), case.contract or 0, True, ends=False)
@@ -333,7 +334,7 @@ class Guard:
     def guards(self, marker: str) -> bool:
         """Say whether the machine of an attempt is guarded here."""
         self._ours()
-        return marker in self._charges and (self.alive or not self._threaded)
+        return marker in self._guarded and (self.alive or not self._threaded)
 
     def ended(self, id: int) -> bool:
         """Say whether a machine was destroyed at its deadline, and seen gone."""
@@ -341,21 +342,21 @@ class Guard:
         return id in self._ended
 
     @property
-    def charges(self) -> tuple[Charge, ...]:
+    def guarded(self) -> tuple[Guarded, ...]:
         """The machines that have a deadline, the next one first."""
         self._ours()
         with self._changed:
-            held = [one for one in self._charges.values() if not one.open]
+            held = [one for one in self._guarded.values() if not one.open]
         return tuple(sorted(held, key=lambda one: (one.deadline, one.id)))
 
     @property
-    def unfinished(self) -> tuple[Charge, ...]:
+    def unfinished(self) -> tuple[Guarded, ...]:
         """What has still to be found out, or to be destroyed and seen gone."""
         self._ours()
         with self._changed:
             return tuple(
                 one
-                for one in self._charges.values()
+                for one in self._guarded.values()
                 if one.open and one.case is not None and not _is_confirmed(one.case)
             )
 
@@ -363,16 +364,16 @@ class Guard:
         """Return what is known of a machine without the journal."""
         self._ours()
         with self._changed:
-            known = [one.case for one in self._charges.values() if one.id == contract]
+            known = [one.case for one in self._guarded.values() if one.id == contract]
         return next((one for one in known if one is not None), None)
 
     def look_at_prices(self) -> None:
         """Look soon what machines with a budget cost: something was done about it."""
         now = self._sender.clock.time()
         with self._changed:
-            for marker, one in self._charges.items():
+            for marker, one in self._guarded.items():
                 if math.isfinite(one.priced_at):
-                    self._charges[marker] = replace(one, priced_at=now)
+                    self._guarded[marker] = replace(one, priced_at=now)
             self._changed.notify_all()
 
     @property
@@ -394,13 +395,13 @@ class Guard:
         self._ours()
         return self._closed
 
-    def close(self) -> tuple[Charge, ...]:
+    def close(self) -> tuple[Guarded, ...]:
         """End the thread; return what nobody in this kernel guards any longer."""
         self._ours()
-        left = (*self.charges, *self.unfinished)
+        left = (*self.guarded, *self.unfinished)
         with self._changed:
             self._closed = True
-            self._charges.clear()
+            self._guarded.clear()
             self._awaited.clear()
             thread = self._thread
             self._changed.notify_all()
@@ -413,7 +414,7 @@ class Guard:
     def _run(self) -> None:
         while True:
             with self._changed:
-                todo = self._plan()
+                todo = self._due()
                 if (todo.wait is None and not self._asked) or self._closed:
                     self._thread = None
                     return
@@ -425,7 +426,7 @@ class Guard:
         """Do what is due; return the seconds until something else is, None if nothing is left."""
         self._follow_the_clock()
         with self._changed:
-            todo = self._plan()
+            todo = self._due()
             if self._closed:
                 return None
         try:
@@ -443,7 +444,7 @@ class Guard:
             self._put_off(todo.due, error)
         self._read()
         with self._changed:
-            todo = self._plan()
+            todo = self._due()
             return todo.wait
 
     def _read(self) -> None:
@@ -456,7 +457,7 @@ class Guard:
         except VastError:
             pass  # what is known is seen to all the same
         except Exception:
-            log.exception("the record of rentals could not be read")
+            log.exception("the rental journal could not be read")
 
     def _follow_the_clock(self) -> None:
         """Begin proofs anew when the clock was set, or the computer has slept.
@@ -469,28 +470,28 @@ class Guard:
                 return
             self._steady = clock
             self._settler = Settler(self._sender.call, clock, self._sender.journal, FOUND)
-            for one in self._charges.values():
+            for one in self._guarded.values():
                 if one.open and one.case is not None:
                     one.case.since, one.case.seen = clock.time(), Sightings()
 
-    def _plan(self) -> Plan:
-        todo = plan(self._charges.values(), *self._time())
-        return Plan((), SLICE) if todo.wait is None and self._awaited else todo
+    def _due(self) -> Due:
+        todo = due_of(self._guarded.values(), *self._time())
+        return Due((), SLICE) if todo.wait is None and self._awaited else todo
 
     def _time(self) -> tuple[float, float]:
         now = self._sender.clock.time()
         return now, now - self._sender.clock.steady()
 
-    def _end(self, due: tuple[Charge, ...]) -> None:
+    def _end(self, due: tuple[Guarded, ...]) -> None:
         """Ask for machines to be destroyed. That they are gone is seen later."""
         due = self._as_written(due)
         now = self._sender.clock.time()
         cases = []
         for one in due:
-            set_back = " by a clock that was set back since" if one.deadline > now else ""
+            set_back = " (the clock has been set back since)" if one.deadline > now else ""
             self._say(
                 f"The deadline of instance {one.id} was {in_words(one.deadline, now)}{set_back}: "
-                "it is destroyed now.",
+                "it is being destroyed.",
                 one.id,
                 False,
             )
@@ -500,25 +501,28 @@ class Guard:
             self._settler.destroy_all(cases)
             self._sort(due)
 
-    def _turn(self, turns: list[Charge]) -> None:
+    def _turn(self, turns: list[Guarded]) -> None:
         """Look once for everything that is open, and that nobody is settling just now."""
         busy, now = in_flight(), self._sender.clock.time()
         with self._changed:
             for one in turns:
-                if one.marker in busy and one.marker in self._charges:
-                    self._charges[one.marker] = replace(one, again_at=now + BUSY)
+                if one.marker in busy and one.marker in self._guarded:
+                    self._guarded[one.marker] = replace(one, again_at=now + BUSY)
         turns = [one for one in turns if one.marker not in busy]
         cases = [one.case for one in turns if one.case is not None]
         were = {id(case): case.state for case in cases}
         sure = {id(case): _is_confirmed(case) for case in cases}
-        dead = [case for case in cases if case.state is State.DESTROYING and not case.accepted]
+        dead = [
+            case for case in cases if case.state is AttemptState.DESTROYING and not case.accepted
+        ]
         if len(dead) > 1:
             self._settler.destroy_all(dead)
         self._settler.turn(cases)
         for case in cases:
-            if sure[id(case)] and not _is_confirmed(case) and case.state is State.DESTROYING:
+            if sure[id(case)] and not _is_confirmed(case) and case.state is AttemptState.DESTROYING:
                 self._say(
-                    f"Instance {case.contract} had come back: it is destroyed again.",
+                    f"Instance {case.contract} came back after it was destroyed: it is being "
+                    "destroyed again.",
                     case.contract or 0,
                     True,
                 )
@@ -526,25 +530,25 @@ class Guard:
                 self._say(_adopted(case), case.contract or 0, True, ends=False)
         self._sort(turns)
 
-    def _sort(self, charges: Iterable[Charge]) -> None:
+    def _sort(self, guarded: Iterable[Guarded]) -> None:
         """Put down what is left to be done about each, and say what is new."""
         now = self._sender.clock.time()
-        for one in charges:
+        for one in guarded:
             case = one.case
             assert case is not None
             if case.state not in OPEN:
                 self.arm([case])
-                if case.state is State.DESTROYED:
+                if case.state is AttemptState.DESTROYED:
                     self._ended.add(case.contract or 0)
                 continue
             later = replace(one, id=case.contract or 0, open=True, priced_at=math.inf)
-            unsure = case.state is State.DESTROYING and not case.accepted
+            unsure = case.state is AttemptState.DESTROYING and not case.accepted
             if unsure and (case.refusal is not None or case.error):
                 self._put_off([later], None)
                 continue
-            listed = case.state is State.DESTROYING and bool(case.seen.found)
+            listed = case.state is AttemptState.DESTROYING and bool(case.seen.found)
             if listed and one.failures >= CONFIRMED_IN_VAIN:
-                case.error = "the service has confirmed it, and still lists the machine"
+                case.error = "Vast.ai confirmed it but still lists the machine"
                 self._put_off([later], None)
                 continue
             if _is_confirmed(case) and case.contract not in self._ended:
@@ -552,22 +556,22 @@ class Guard:
                 self._settler.record(case, note=CONFIRMED)
                 if math.isfinite(one.deadline):
                     self._say(
-                        f"Instance {case.contract} is gone: its deadline was kept.",
+                        f"Instance {case.contract} was destroyed at its deadline.",
                         case.contract or 0,
                         False,
                     )
             in_vain = case.error or case.seen.maybe  # more looks will hardly tell more
             quiet = min(LONGEST_AGAIN, 2.0 ** min(case.seen.looks, 9)) if in_vain else 0.0
             with self._changed:
-                self._charges[one.marker] = replace(
+                self._guarded[one.marker] = replace(
                     later,
                     failures=one.failures + 1 if listed else 0,
                     again_at=now + max(case.look_in, quiet, BUSY * unsure),
                 )
 
-    def _price(self, charges: tuple[Charge, ...]) -> None:
+    def _price(self, guarded: tuple[Guarded, ...]) -> None:
         """Have budgets follow what machines really cost."""
-        charges = self._as_written(charges)  # another kernel may have lifted a budget
+        guarded = self._as_written(guarded)  # another kernel may have lifted a budget
         now = self._sender.clock.time()
         try:
             listing = list_instances(self._sender.call, self._sender.clock, within=20.0)
@@ -575,39 +579,38 @@ class Guard:
             listing = None
         if listing is not None:
             self.saw(listing)
-        for one in charges:
+        for one in guarded:
             case = one.case
             assert case is not None
             record = listing.record(one.id) if listing is not None else None
             if record is not None and case.entry is not None:
                 self._reprice(case, record, now)
             with self._changed:
-                if one.marker in self._charges and case.entry is not None:
-                    again = Charge.of(case)
+                if one.marker in self._guarded and case.entry is not None:
+                    again = Guarded.of(case)
                     if again is not None:
                         later = replace(self._lasting(again), priced_at=now + PRICED_EVERY)
-                        self._charges[one.marker] = later
+                        self._guarded[one.marker] = later
 
     def _reprice(self, case: Case, record: Mapping[str, object], now: float) -> None:
         entry = case.entry
         assert entry is not None
-        runs = record.get("intended_status") != "stopped"
-        price = record.get("dph_total" if runs else "storage_total_cost")
-        if not isinstance(price, int | float) or entry.budget is None or entry.deadline is None:
+        price = dph_meant(record)
+        if price is None or entry.budget is None or entry.deadline is None:
             return
         since = entry.created_at if entry.priced_at is None else entry.priced_at
-        deadline, left = repriced(entry.deadline, entry.budget, since, float(price), now)
+        deadline, left = repriced(entry.deadline, entry.budget, since, price, now)
         if deadline < entry.deadline - 60.0:
             self._say(
-                f"Instance {case.contract} costs ${price:.4f}/h, which is more than was agreed: to "
-                f"keep its budget it is destroyed {in_words(deadline, now)}.",
+                f"Instance {case.contract} costs ${price:.4f}/h, more than agreed. To stay within "
+                f"its budget, it will be destroyed at {in_words(deadline, now)}.",
                 case.contract or 0,
                 True,
                 ends=False,
             )
         self._settler.record(case, deadline=deadline, budget=left, priced_at=now)
 
-    def _as_written(self, due: tuple[Charge, ...]) -> tuple[Charge, ...]:
+    def _as_written(self, due: tuple[Guarded, ...]) -> tuple[Guarded, ...]:
         """Return what is still due by the journal, which another kernel may have changed."""
         try:
             entries = self._sender.journal.entries(self._sender.transport.account)
@@ -620,31 +623,31 @@ class Guard:
                 row = rows.get(one.marker)
                 # One that somebody has begun to destroy goes on: it may have failed.
                 if row is not None and not needs_care(row):
-                    self._charges.pop(one.marker, None)
+                    self._guarded.pop(one.marker, None)
                 elif (
                     row is not None
                     and row.deadline is not None
                     and (row.deadline > now and row.deadline != one.deadline)
                 ):
-                    moved = Charge.of(row)
+                    moved = Guarded.of(row)
                     if moved is not None:
-                        self._charges[one.marker] = self._lasting(moved)
+                        self._guarded[one.marker] = self._lasting(moved)
                 else:
                     still.append(one)
         return tuple(still)
 
-    def _lasting(self, charge: Charge) -> Charge:
+    def _lasting(self, guarded: Guarded) -> Guarded:
         """Return a machine with the steady moment at which its deadline comes."""
         clock = self._sender.clock
-        case = charge.case
+        case = guarded.case
         budget = case is not None and case.entry is not None and case.entry.budget is not None
         return replace(
-            charge,
-            latest=clock.steady() + charge.deadline - clock.time(),
-            priced_at=clock.time() + PRICED_FIRST if budget and not charge.open else math.inf,
+            guarded,
+            latest=clock.steady() + guarded.deadline - clock.time(),
+            priced_at=clock.time() + PRICED_FIRST if budget and not guarded.open else math.inf,
         )
 
-    def _put_off(self, due: Iterable[Charge], error: Exception | None) -> None:
+    def _put_off(self, due: Iterable[Guarded], error: Exception | None) -> None:
         if self._closed:
             return  # whoever closed the client has been told
         now = self._sender.clock.time()
@@ -654,15 +657,15 @@ class Guard:
                 what = error.message if isinstance(error, VastError) else type(error).__name__
             later = failed(one, now)
             with self._changed:
-                if one.marker in self._charges:
-                    self._charges[one.marker] = later
+                if one.marker in self._guarded:
+                    self._guarded[one.marker] = later
             if one.case is not None and one.case.state in UNSETTLED:
                 continue
-            why = "IS PAST ITS DEADLINE" if math.isfinite(one.deadline) else "IS TO BE DESTROYED"
+            why = "IS PAST ITS DEADLINE" if math.isfinite(one.deadline) else "IS NOT DESTROYED YET"
             self._say(
                 f"INSTANCE {one.id} {why} AND MAY STILL BILL: destroying it has failed "
-                f"{_times(later.failures)}{what and f' ({what})'}. It is tried again in "
-                f"{seconds(later.again_at - now)}. Or destroy it at "
+                f"{_times(later.failures)}{what and f' ({what})'}. vastnb tries again in "
+                f"{seconds(later.again_at - now)}. You can also destroy it at "
                 "https://cloud.vast.ai/instances/.",
                 one.id,
                 True,
@@ -691,7 +694,7 @@ def _marker(one: Entry | Case) -> str:
 
 def _is_confirmed(case: Case) -> bool:
     """Say whether a machine was destroyed and seen gone, and nothing has spoken against it."""
-    if case.state is not State.DESTROYING or not case.accepted:
+    if case.state is not AttemptState.DESTROYING or not case.accepted:
         return False
     confirmed = case.entry is not None and case.entry.is_confirmed
     return not case.seen.found and (confirmed or case.seen.clean > 0)
@@ -706,8 +709,9 @@ def _adopted(case: Case) -> str:
     entry = case.entry
     cost = "" if entry is None or entry.price is None else f" and bills ${entry.price:.4f}/h"
     return (
-        f"Instance {case.contract} exists{cost}: it was made by a create whose answer was lost. "
-        "client.show_instance(id) takes it up, client.destroy_instance(id) ends it."
+        f"Instance {case.contract} exists{cost}: it was created by a request whose answer was "
+        "lost. client.show_instance(id) returns its handle, client.destroy_instance(id) destroys "
+        "it."
     )
 
 
@@ -728,7 +732,7 @@ def owed(sender: Sender) -> list[tuple[Entry, Holder]]:
         late = may_come_late(entry, holder, now)
         if settler not in ("we", "who sees it") or not (late or needs_care(entry)):
             continue
-        if entry.marker not in busy and not guarded(entry.marker):
+        if entry.marker not in busy and not is_guarded(entry.marker):
             found.append((entry, holder))
     return found
 
@@ -754,27 +758,27 @@ def recognised(sender: Sender, entries: Iterable[Entry], listing: Listing) -> li
     return found
 
 
-def guarded(marker: str) -> bool:
+def is_guarded(marker: str) -> bool:
     """Say whether a guard of this process looks after the machine of an attempt."""
     return any(one.guards(marker) for one in tuple(_guards))
 
 
-def in_words_of(charges: Iterable[Charge], now: float) -> str:
+def in_words_of(guarded: Iterable[Guarded], now: float) -> str:
     """Name machines with their deadlines: ``"instance 5 (ends 14:05 UTC (in 2 h))"``."""
     return ", ".join(
-        f"instance {one.id} (deadline {in_words(one.deadline, now)}"
-        f"{', it also ends itself' if one.on_machine else ''})"
-        for one in charges
+        f"instance {one.id} (deadline "
+        f"{in_words(one.deadline, now)}{', it also destroys itself' if one.on_machine else ''})"
+        for one in guarded
     )
 
 
-def unguarded(charges: Iterable[Charge], now: float, why: str) -> str:
+def unguarded(guarded: Iterable[Guarded], now: float, why: str) -> str:
     """Return the warning for machines that no kernel guards any longer."""
     return (
-        f"{why}: nobody enforces the deadlines of machines that bill: {in_words_of(charges, now)}. "
-        "The next client takes them up at its first use (one in another kernel: when this one has "
-        "ended, or a quarter of an hour after the deadline); until then only a machine that ends "
-        "itself does. client.destroy_instance(id) ends one."
+        f"{why}: the deadlines of these machines are no longer enforced, and they are billing: "
+        f"{in_words_of(guarded, now)}. The next client enforces them from its first use (a client "
+        "in another kernel: once this one has ended, or 15 minutes after the deadline). Until "
+        "then, only deadline_on_machine=True does. client.destroy_instance(id) destroys one."
     )
 
 
@@ -785,7 +789,7 @@ def _write(text: str, id: int, bad: bool) -> None:
 def _at_exit() -> None:
     """Say what is left to itself when the kernel ends."""
     for guard in tuple(_guards):
-        left, unfinished = guard.charges, guard.unfinished
+        left, unfinished = guard.guarded, guard.unfinished
         if left and guard.outlasted:
             now = guard._sender.clock.time()
             sys.stderr.write(f"{unguarded(left, now, 'This kernel ends')}\n")
@@ -793,30 +797,15 @@ def _at_exit() -> None:
             sys.stderr.write(f"{undone(unfinished, 'This kernel ends')}\n")
 
 
-def undone(charges: Iterable[Charge], why: str) -> str:
+def undone(guarded: Iterable[Guarded], why: str) -> str:
     """Return the warning for what may bill and is not settled."""
-    named = ", ".join(f"instance {one.id}" if one.id else "a lost create" for one in charges)
+    named = ", ".join(
+        f"instance {one.id}" if one.id else "an unanswered rent request" for one in guarded
+    )
     return (
-        f"{why}: not settled yet, and may bill: {named}. The next client goes on with it at its "
-        "first use; client.reconcile() says how it stands."
+        f"{why}: not resolved yet, and may bill: {named}. The next client continues at its first "
+        "use; client.reconcile() reports the current state."
     )
 
 
 atexit.register(_at_exit)
-
-
-__all__ = [
-    "Charge",
-    "Guard",
-    "Plan",
-    "failed",
-    "guarded",
-    "in_words_of",
-    "needs_care",
-    "owed",
-    "plan",
-    "recognised",
-    "take_over",
-    "undone",
-    "unguarded",
-]

@@ -27,10 +27,10 @@ from vastnb.api.files import data_dir, private_file
 from vastnb.clock import Clock
 from vastnb.errors import JournalError
 from vastnb.fleet.rent.deadline import LATEST
-from vastnb.fleet.rent.entry import CONFIRMED, FOUND, Entry
+from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.obligations import Holder, due_at, is_neglected, known_contracts
-from vastnb.fleet.rent.plan import LIVE, OPEN, OVER, State
-from vastnb.fleet.rent.process import Owner, this_process
+from vastnb.fleet.rent.plan import LIVE, OPEN, OVER, AttemptState
+from vastnb.fleet.rent.process import Process, this_process
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Journal:
     ----------
     path : Path, optional
         The SQLite file; by default in `data_dir`.
-    me : Owner, optional
+    me : Process, optional
         The process that writes; by default this one.
     is_dead : callable
         Whether a process is dead, given for how many seconds it has been silent.
@@ -74,15 +74,15 @@ class Journal:
         self,
         path: Path | None = None,
         *,
-        me: Owner | None = None,
-        is_dead: Callable[[Owner, float], bool] = Owner.is_dead,
+        me: Process | None = None,
+        is_dead: Callable[[Process, float], bool] = Process.is_dead,
     ) -> None:
         self._path = path
         self._me = me
         self._is_dead = is_dead
 
     @property
-    def me(self) -> Owner:
+    def me(self) -> Process:
         """The process that writes."""
         return self._me or this_process()
 
@@ -99,16 +99,16 @@ class Journal:
         JournalError
             If it cannot be written; then nothing may be sent.
         """
-        self._write("Nothing was sent, and nothing was rented.", _INSERT, [astuple(entry)])
+        self._write("Nothing was sent or rented.", _INSERT, [astuple(entry)])
 
-    def update(self, entry: Entry, was: State | None = None, **changes: Any) -> Entry:
+    def update(self, entry: Entry, was: AttemptState | None = None, **changes: Any) -> Entry:
         """Write what has become of an attempt, and return the entry as it is now.
 
         Parameters
         ----------
         entry : Entry
             The attempt.
-        was : State, optional
+        was : AttemptState, optional
             Nothing is written if the row stands anywhere else: somebody was quicker, and knows
             more. The entry that is returned is theirs.
         **changes
@@ -137,7 +137,7 @@ class Journal:
             return new
 
         return self._transact(
-            "What was rented is not affected, but a new kernel will have to find it again.", work
+            "Rented machines are not affected, but a new kernel will have to find them again.", work
         )
 
     def set_deadlines(
@@ -163,9 +163,9 @@ class Journal:
         def work(connection: sqlite3.Connection) -> None:
             sql = "UPDATE attempts SET deadline=?, budget=? WHERE marker=?"
             if connection.executemany(sql, rows).rowcount < len(rows):
-                raise OSError("it no longer has these rentals: the file was replaced")
+                raise OSError("it no longer contains these rentals: the file was replaced")
 
-        self._transact("The deadlines are as they were.", work)
+        self._transact("The deadlines are unchanged.", work)
 
     def claim(self, entry: Entry, now: float, account: str | None = None) -> Entry | None:
         """Make the entry of a dead process ours; None if another kernel was quicker.
@@ -205,14 +205,14 @@ class Journal:
             return Holder.ALIVE
         return Holder.DEAD if entry.account == account else Holder.OTHER
 
-    def entries(self, account: str, states: Iterable[State] | None = None) -> list[Entry]:
+    def entries(self, account: str, states: Iterable[AttemptState] | None = None) -> list[Entry]:
         """Return the attempts of an account, oldest first.
 
         Parameters
         ----------
         account : str
             The fingerprint.
-        states : iterable of State, optional
+        states : iterable of AttemptState, optional
             Only those that stand there.
 
         Raises
@@ -220,7 +220,7 @@ class Journal:
         JournalError
             If the file is there and cannot be read.
         """
-        wanted = set(State if states is None else states)
+        wanted = set(AttemptState if states is None else states)
         return [one for one in self._read("account=?", account) if one.state in wanted]
 
     def entries_at(self, base_url: str) -> list[Entry]:
@@ -269,9 +269,9 @@ class Journal:
             return result
         except (sqlite3.Error, OSError) as error:
             raise JournalError(
-                f"The record of rentals, {self.path}, cannot be used ({error}). {so_far} Free "
-                "space on the disk, fix the permissions of the directory, or set "
-                "VASTNB_DATA_DIR to one that can be written.",
+                f"The rental journal {self.path} cannot be used ({error}). {so_far} Free space on "
+                "the disk, fix the permissions of the directory, or set VASTNB_DATA_DIR to a "
+                "writable one.",
                 code="journal",
             ) from None
         finally:
@@ -323,9 +323,9 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     sound = {name: _sound(_KINDS[name], one) for name, one in zip(_COLUMNS, row, strict=True)}
     contract = sound["contract"] if (sound["contract"] or 0) > 0 else None
     try:
-        state = State(sound["state"])
+        state = AttemptState(sound["state"])
     except ValueError:  # of a later version: it may bill
-        state = State.UNKNOWN if contract is None else State.CREATED
+        state = AttemptState.UNKNOWN if contract is None else AttemptState.CREATED
     moments = {name: _moment(sound[name]) for name in ("created_at", "since", "updated_at")}
     sound.update(moments, state=state, contract=contract)
     if sound["deadline"] is not None:
@@ -447,6 +447,3 @@ class JournalView:
                 for entry in entries
                 if entry.contract is not None and due_at(entry) is not None
             }
-
-
-__all__ = ["CONFIRMED", "FILE", "FOUND", "Entry", "Journal", "JournalView", "Written"]

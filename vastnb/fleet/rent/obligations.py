@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
 from vastnb.fleet.rent.entry import Entry
-from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, State
+from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, AttemptState
 
 DAY: Final = 86400.0
 
@@ -89,42 +89,38 @@ class Obligation(NamedTuple):
 
 
 _MAY_EXIST: Final = (
-    "Unsettled: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
+    "Unresolved: a machine for {offer} may exist and bill {cost}; its marker is {marker}."
 )
 _NOT_CONFIRMED: Final = (
-    "Unsettled: instance {id} ({offer}) is to be destroyed, which is not confirmed; "
-    "it may bill {cost}."
+    "Unresolved: destroying instance {id} ({offer}) is not confirmed; it may bill {cost}."
 )
 
+_BILLS: Final = "Billing: instance {id} ({offer}) at {cost}"
+
 # fmt: off
-_OURS: Final[dict[State, Obligation]] = {
-    #                            blocks  settler  proof              guarded  start     kept for
-    State.SENDING:    Obligation(True,  "we",     "found or absent", False, "settle", math.inf,
-                                 _MAY_EXIST),
-    State.UNKNOWN:    Obligation(True,  "we",     "found or absent", False, "settle", math.inf,
-                                 _MAY_EXIST),
-    State.STILLBORN:  Obligation(False, "we",     "stays gone",      False, "settle", math.inf,
-                                 _NOT_CONFIRMED),
-    State.DESTROYING: Obligation(False, "we",     "stays gone",      False, "settle", math.inf,
-                                 _NOT_CONFIRMED),
-    State.CREATED:    Obligation(False, "we",     "gone",            True,  "look",   math.inf,
-                                 "Bills: instance {id} ({offer}) at {cost}"),
-    State.ADOPTED:    Obligation(False, "we",     "gone",            True,  "look",   math.inf,
-                                 "Bills: instance {id} ({offer}) at {cost}"),
-    State.GONE:       Obligation(False, "we",     "",                True,  "look",   30 * DAY,
-                                 "Gone: instance {id} ({offer}) no longer exists."),
-    State.ABSENT:     Obligation(False, "we",     "",                True,  "look",   DAY,
-                                 "Proved absent: nothing was created for {offer}; no charge."),
-    State.REFUSED:    Obligation(False, "we",     "",                True,  "look",   DAY,
-                                 "Refused: nothing was rented for {offer}, nothing is charged."),
-    State.DESTROYED:  Obligation(False, "we",     "",                False, "leave",  7 * DAY,
-                                 "Destroyed: instance {id} ({offer}) is gone."),
+_OURS: Final[Mapping[str, tuple[bool, Proof, bool, AtStart, float, str]]] = {
+    #             blocks proof              guarded start     kept for, told
+    "sending":    (True,  "found or absent", False, "settle", math.inf, _MAY_EXIST),
+    "unknown":    (True,  "found or absent", False, "settle", math.inf, _MAY_EXIST),
+    "stillborn":  (False, "stays gone",      False, "settle", math.inf, _NOT_CONFIRMED),
+    "destroying": (False, "stays gone",      False, "settle", math.inf, _NOT_CONFIRMED),
+    "created":    (False, "gone",            True,  "look",   math.inf, _BILLS),
+    "adopted":    (False, "gone",            True,  "look",   math.inf, _BILLS),
+    "gone":       (False, "",                True,  "look",   30 * DAY,
+                   "Gone: instance {id} ({offer}) no longer exists."),
+    "absent":     (False, "",                True,  "look",   DAY,
+                   "Not created: no machine exists for {offer}; no charge."),
+    "refused":    (False, "",                True,  "look",   DAY,
+                   "Refused: {offer} was not rented; no charge."),
+    "destroyed":  (False, "",                False, "leave",  7 * DAY,
+                   "Destroyed: instance {id} ({offer}) is gone."),
 }
 # fmt: on
 
 
-def _of(state: State, holder: Holder) -> Obligation:
-    row = _OURS[state]
+def _of(state: AttemptState, holder: Holder) -> Obligation:
+    blocks, proof, guarded, at_start, kept_for, told = _OURS[state]
+    row = Obligation(blocks, "we", proof, guarded, at_start, kept_for, told)
     if holder is Holder.ALIVE:
         return row._replace(blocks=False, settler="its process", at_start="leave")
     if holder is Holder.OTHER:
@@ -134,8 +130,8 @@ def _of(state: State, holder: Holder) -> Obligation:
     return row
 
 
-TABLE: Final[Mapping[tuple[State, Holder], Obligation]] = {
-    (state, holder): _of(state, holder) for state in State for holder in Holder
+TABLE: Final[Mapping[tuple[AttemptState, Holder], Obligation]] = {
+    (state, holder): _of(state, holder) for state in AttemptState for holder in Holder
 }
 """Every state and holder."""
 
@@ -143,14 +139,14 @@ TABLE: Final[Mapping[tuple[State, Holder], Obligation]] = {
 def obligation(entry: Entry, holder: Holder) -> Obligation:
     """Return what is to be done about a row of the journal."""
     row = TABLE[entry.state, holder]
-    if entry.state is State.DESTROYING and entry.is_confirmed and row.at_start == "settle":
+    if entry.state is AttemptState.DESTROYING and entry.is_confirmed and row.at_start == "settle":
         return row._replace(at_start="verify")
     return row
 
 
 def is_neglected(entry: Entry, now: float) -> bool:
     """Say whether something is long overdue, whoever should see to it."""
-    if entry.state in LIVE or entry.state is State.GONE:
+    if entry.state in LIVE or entry.state is AttemptState.GONE:
         return entry.deadline is not None and now - entry.deadline >= NEGLECTED
     # What is under way is written down every few minutes.
     return entry.is_open and now - max(entry.since, entry.updated_at) >= NEGLECTED
@@ -159,7 +155,7 @@ def is_neglected(entry: Entry, now: float) -> bool:
 def may_come_late(entry: Entry, holder: Holder, now: float) -> bool:
     """Say whether the machine of what was called absent may still appear, and is looked for."""
     row = obligation(entry, holder)
-    late = entry.state is State.ABSENT and row.settler == "we" and row.at_start == "look"
+    late = entry.state is AttemptState.ABSENT and row.settler == "we" and row.at_start == "look"
     return late and now - entry.updated_at < min(LATE_FOR, row.kept_for)
 
 
@@ -212,7 +208,7 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
     marked = marker == entry.marker or record.get("label") == label_of(entry.marker)
     if marked and entry.contract is not None and not named:
         return "not"  # its machine is known, and is another
-    if named and entry.state is not State.STILLBORN:
+    if named and entry.state is not AttemptState.STILLBORN:
         return "ours"
     machine, image = record.get("machine_id"), record.get("image_uuid")
     elsewhere = None not in (entry.machine_id, machine) and machine != entry.machine_id
@@ -246,24 +242,6 @@ def _in_time(entry: Entry, record: Mapping[str, Any]) -> bool | None:
 
 def listed_by(entry: Entry | None) -> float:
     """Return until when lists may lack a machine because it is new, epoch seconds."""
-    if entry is None or entry.offer_id == UNRENTED or entry.state is State.ADOPTED:
+    if entry is None or entry.offer_id == UNRENTED or entry.state is AttemptState.ADOPTED:
         return -math.inf
     return entry.created_at + LISTED_WITHIN
-
-
-__all__ = [
-    "NEGLECTED",
-    "TABLE",
-    "UNRENTED",
-    "Holder",
-    "Obligation",
-    "Ours",
-    "due_at",
-    "is_neglected",
-    "is_sought",
-    "known_contracts",
-    "listed_by",
-    "match",
-    "may_come_late",
-    "obligation",
-]

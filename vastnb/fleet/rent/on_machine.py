@@ -82,8 +82,8 @@ def with_line(onstart: str | None, deadline: float, base_url: str) -> str:
     first, _, rest = veil(onstart.partition("\n"))
     if not first.split("/")[-1].split()[-1].endswith("sh"):
         raise InvalidRequest(
-            f"onstart is a script for {first[2:].strip()!r}, so the line that ends the machine "
-            "at its deadline cannot stand in it. Nothing was sent, nothing was rented. Leave out "
+            f"onstart is a script for {first[2:].strip()!r}, so the line that destroys the "
+            "machine at its deadline cannot be added to it. Nothing was sent or rented. Leave out "
             "deadline_on_machine, or give a shell script.",
             code="invalid_args",
         )
@@ -98,6 +98,3 @@ def _hidden(script: str) -> str:
 def move_command(deadline: float) -> str:
     """Return the shell command that moves the deadline, to be run on the machine."""
     return f"echo {math.ceil(deadline)} > {FILE}"
-
-
-__all__ = ["EVERY", "FILE", "line", "move_command", "with_line"]

@@ -47,7 +47,7 @@ DESTROY_AGAIN_AFTER: Final = 5.0
 """Seconds from one destroy to the next, of a machine that is still there."""
 
 
-class State(StrEnum):
+class AttemptState(StrEnum):
     """Where an attempt stands."""
 
     SENDING = "sending"
@@ -62,16 +62,18 @@ class State(StrEnum):
     GONE = "gone"
 
 
-UNSETTLED: Final = frozenset({State.SENDING, State.UNKNOWN})
+UNSETTLED: Final = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN})
 """A machine may exist, and nobody knows its id: nothing may be sent."""
 
-OPEN: Final = UNSETTLED | {State.STILLBORN, State.DESTROYING}
+OPEN: Final = UNSETTLED | {AttemptState.STILLBORN, AttemptState.DESTROYING}
 """Something is still to be done."""
 
-LIVE: Final = frozenset({State.CREATED, State.ADOPTED})
+LIVE: Final = frozenset({AttemptState.CREATED, AttemptState.ADOPTED})
 """A machine that is ours, and bills."""
 
-OVER: Final = frozenset({State.REFUSED, State.ABSENT, State.DESTROYED, State.GONE})
+OVER: Final = frozenset(
+    {AttemptState.REFUSED, AttemptState.ABSENT, AttemptState.DESTROYED, AttemptState.GONE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class Sightings:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookAgain:
     """List the instances, in `seconds`."""
 
     seconds: float
@@ -136,7 +138,7 @@ class Destroy:
 class Close:
     """Nothing is left to do: the attempt ends as `state`."""
 
-    state: State
+    state: AttemptState
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Leave:
     why: str
 
 
-Step = Look | Adopt | Destroy | Close | Leave
+Step = LookAgain | Adopt | Destroy | Close | Leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class Facts:
 
 
 def next_step(
-    state: State,
+    state: AttemptState,
     seen: Sightings,
     facts: Facts,
     *,
@@ -195,7 +197,7 @@ def next_step(
 
     Parameters
     ----------
-    state : State
+    state : AttemptState
         From the journal.
     seen : Sightings
         From the lists that were asked for after `Facts.since`.
@@ -212,16 +214,16 @@ def next_step(
         if seen.found:
             return Destroy(seen.found[0]) if facts.never_ran else Adopt(seen.found[0])
         span = ABSENT_BEHIND_GATEWAY if facts.gateway else ABSENT_AFTER
-        return _prove(State.ABSENT, seen, facts, span, now, deadline)
-    if state is State.STILLBORN:
+        return _prove(AttemptState.ABSENT, seen, facts, span, now, deadline)
+    if state is AttemptState.STILLBORN:
         if contract is None:
             return Leave("settled")
         if facts.foreign:
-            return Close(State.REFUSED)
+            return Close(AttemptState.REFUSED)
         if contract in seen.found:
             return Destroy(contract)
-        return _prove(State.GONE, seen, facts, ABSENT_AFTER, now, deadline)
-    if state is State.DESTROYING:
+        return _prove(AttemptState.GONE, seen, facts, ABSENT_AFTER, now, deadline)
+    if state is AttemptState.DESTROYING:
         if contract is None:
             return Leave("settled")
         waited = now - facts.since
@@ -230,27 +232,27 @@ def next_step(
             wait = max(0.0, DESTROY_AGAIN_AFTER - waited)
             if wait == 0.0:
                 return Destroy(contract)
-            return Look(wait) if now + wait <= deadline else Leave("no time")
+            return LookAgain(wait) if now + wait <= deadline else Leave("no time")
         if not stays and seen.clean:
             return Leave("confirmed")
-        return _prove(State.DESTROYED, seen, facts, GONE_AFTER, now, deadline)
-    if state is State.GONE and contract in seen.found and contract is not None:
+        return _prove(AttemptState.DESTROYED, seen, facts, GONE_AFTER, now, deadline)
+    if state is AttemptState.GONE and contract in seen.found and contract is not None:
         # Nobody here has destroyed it: lists have left it out, and somebody may be using it.
         return Adopt(contract)
-    if state is State.DESTROYED and contract in seen.found and contract is not None:
+    if state is AttemptState.DESTROYED and contract in seen.found and contract is not None:
         return Destroy(contract)  # it came back
-    if state in (State.ABSENT, State.REFUSED) and seen.found:
+    if state in (AttemptState.ABSENT, AttemptState.REFUSED) and seen.found:
         return Adopt(seen.found[0])  # it came after all
     if state in LIVE and contract is not None:
         if contract in seen.found:
             return Leave("settled")
         if seen.clean:
-            return _prove(State.GONE, seen, facts, ABSENT_AFTER, now, deadline)
+            return _prove(AttemptState.GONE, seen, facts, ABSENT_AFTER, now, deadline)
     return Leave("settled")
 
 
 def _prove(
-    end: State, seen: Sightings, facts: Facts, span: float, now: float, deadline: float
+    end: AttemptState, seen: Sightings, facts: Facts, span: float, now: float, deadline: float
 ) -> Step:
     """Close the attempt if its absence is proved, or look: soon at first, last as the proof."""
     proof = max(facts.since + span, facts.listed_by)
@@ -261,7 +263,7 @@ def _prove(
     wait = FIRST_LOOKS[min(seen.looks, len(FIRST_LOOKS) - 1)]
     if seen.clean + 1 >= CLEAN_LISTS and 0 < proof - now <= wait:
         wait = proof - now  # the look that completes the proof comes late enough, and not later
-    return Look(wait) if now + wait <= deadline else Leave("no time")
+    return LookAgain(wait) if now + wait <= deadline else Leave("no time")
 
 
 # -- a whole rental ------------------------------------------------------------------------------
@@ -288,7 +290,7 @@ class Tried:
     """An attempt of this rental: which candidate, where it stands, and whether to try it anew."""
 
     candidate: Candidate
-    state: State
+    state: AttemptState
     fatal: bool = False
     """Refused for a reason that holds for every offer: no credit, a wrong key, a wrong request."""
 
@@ -345,37 +347,7 @@ def next_move(wanted: int, tried: Sequence[Tried], candidates: Sequence[Candidat
     held = {one.candidate.machine_id for one in tried if one.state in LIVE} - {None}
     for candidate in candidates:
         before = [one.state for one in tried if one.candidate.offer_id == candidate.offer_id]
-        lost = len(before) < SAME_OFFER and all(state is State.ABSENT for state in before)
+        lost = len(before) < SAME_OFFER and all(state is AttemptState.ABSENT for state in before)
         if lost and candidate.machine_id not in held:
             return Send(candidate)
     return Finish("no more offers")
-
-
-__all__ = [
-    "ABSENT_AFTER",
-    "ABSENT_BEHIND_GATEWAY",
-    "CLEAN_LISTS",
-    "GONE_AFTER",
-    "LISTED_WITHIN",
-    "LIVE",
-    "OPEN",
-    "OVER",
-    "UNSETTLED",
-    "Adopt",
-    "Candidate",
-    "Close",
-    "Destroy",
-    "Facts",
-    "Finish",
-    "Leave",
-    "Look",
-    "Move",
-    "Send",
-    "Settle",
-    "Sightings",
-    "State",
-    "Step",
-    "Tried",
-    "next_move",
-    "next_step",
-]

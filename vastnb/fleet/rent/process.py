@@ -19,7 +19,7 @@ SILENT_FOR_DEAD: Final = 900.0
 """Seconds after which an entry of a process on another machine is taken to be abandoned."""
 
 
-class Owner(NamedTuple):
+class Process(NamedTuple):
     """A process.
 
     Parameters
@@ -55,9 +55,9 @@ class Owner(NamedTuple):
         return self.began != now
 
 
-def this_process() -> Owner:
+def this_process() -> Process:
     """Return the process that runs this."""
-    return Owner(platform.node(), os.getpid(), began(os.getpid()))
+    return Process(platform.node(), os.getpid(), began(os.getpid()))
 
 
 def began(pid: int) -> str:
@@ -113,6 +113,3 @@ if sys.platform == "win32":
             return False
         ctypes.windll.kernel32.CloseHandle(handle)
         return True
-
-
-__all__ = ["SILENT_FOR_DEAD", "Owner", "began", "this_process"]

@@ -7,17 +7,19 @@ machine that is past its deadline is destroyed then; its kernel is not there to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from vastnb.errors import AuthError, InvalidRequest, VastError
+from vastnb.fleet.costs import dph_meant
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words
-from vastnb.fleet.rent.guard import guarded, needs_care, recognised, take_over
-from vastnb.fleet.rent.journal import FOUND, Entry, Journal
+from vastnb.fleet.rent.entry import FOUND, Entry
+from vastnb.fleet.rent.guard import is_guarded, needs_care, recognised, take_over
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import (
     TABLE,
     UNRENTED,
@@ -28,7 +30,7 @@ from vastnb.fleet.rent.obligations import (
     match,
     obligation,
 )
-from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, State
+from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, AttemptState
 from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case
 from vastnb.values import number
 
@@ -92,12 +94,16 @@ class Report:
         if billing:
             known = [one.dph for one in billing if one.dph is not None]
             lines.append(
-                f"{len(billing)} of your machines bill now, ${sum(known):.4f}/h in all. "
-                "client.destroy_instance(id) ends one; client.show_instance(id) takes it up again."
+                f"Billing now: {len(billing)} machine{'s' * (len(billing) > 1)}, "
+                f"${sum(known):.4f}/h in total. "
+                "client.destroy_instance(id) destroys one; client.show_instance(id) returns its "
+                "handle."
             )
         if self.trouble:
-            lines.append(f"Not everything could be settled: {self.trouble}")
-        return "\n".join(lines) or "Nothing is open, and nothing rented here bills."
+            lines.append(f"Not everything could be resolved: {self.trouble}")
+        return "\n".join(lines) or (
+            "Nothing is unresolved, and nothing rented on this computer is billing."
+        )
 
     def __str__(self) -> str:
         return self.text
@@ -113,12 +119,12 @@ def needs_settling(sender: Sender) -> bool:
         row = obligation(entry, holder)
         if entry.marker in busy or row.at_start in ("leave", "verify"):
             continue
-        if row.at_start == "settle" and not guarded(entry.marker):
+        if row.at_start == "settle" and not is_guarded(entry.marker):
             return True
         # Looked for: what a process that has ended left behind. Our own is told of only if a
         # deadline stands that nobody keeps.
         left = holder is not Holder.HERE or due_at(entry) is not None
-        sought = left and is_sought(entry, holder, now) and not guarded(entry.marker)
+        sought = left and is_sought(entry, holder, now) and not is_guarded(entry.marker)
         if row.at_start == "look" and sought:
             return True
     return False
@@ -174,7 +180,11 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
             case.since = min(case.since, now)
     was = [case.state for case in cases]
     if listing is not None or any(state in OPEN for state in was):
-        longest = DESTROY_BUDGET if State.DESTROYING in was or State.STILLBORN in was else budget
+        longest = (
+            DESTROY_BUDGET
+            if AttemptState.DESTROYING in was or AttemptState.STILLBORN in was
+            else budget
+        )
         if any(state in UNSETTLED for state in was):
             longest = max(longest, budget)
         sender.settler.settle(_worth_it(cases, listing), longest, listing)
@@ -192,7 +202,7 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
             for case, state in zip(cases, was, strict=True)
             if case.entry
             and needs_care(case.entry)
-            and (case.state is not state or not guarded(case.entry.marker))
+            and (case.state is not state or not is_guarded(case.entry.marker))
         ]
     )
     findings = [
@@ -201,8 +211,8 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
         for finding in _findings(case, state, sender.clock.time())
     ]
     for case in cases:
-        if case.state not in UNSETTLED:  # the user is told: another rent is another order
-            sender.orders.pop(case.marker or "", None)
+        if case.state not in UNSETTLED:  # the user is told: another rent is another spec
+            sender.specs.pop(case.marker or "", None)
         if case.state in LIVE and case.entry is not None and case.entry.note == FOUND:
             sender.settler.record(case, note="")
     findings += [_elsewhere(entry) for entry in theirs]
@@ -226,7 +236,7 @@ def disown(journal: Journal, base_url: str, ids: Iterable[int], now: float) -> N
     if ours:
         raise InvalidRequest(
             f"Instance {', '.join(ours)} was rented by vastnb on this computer: it is yours, and "
-            "bills you. Nothing was changed. client.destroy_instance(id) ends it.",
+            "you pay for it. Nothing was changed. client.destroy_instance(id) destroys it.",
             code="is_yours",
         )
     for entry in rows:
@@ -262,45 +272,46 @@ def _shown(entry: Entry, listing: Listing) -> bool:
 def _is_overdue(case: Case, now: float) -> bool:
     """Say whether a machine should be gone by now, and nobody in this process sees to it."""
     moment = None if case.entry is None or case.state not in LIVE else due_at(case.entry)
-    return moment is not None and moment <= now and not guarded(case.marker or "")
+    return moment is not None and moment <= now and not is_guarded(case.marker or "")
 
 
-def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
+def _findings(case: Case, was: AttemptState, now: float) -> Iterator[Finding]:
     entry = case.entry
     assert entry is not None
     offer = "not rented by vastnb" if entry.offer_id == UNRENTED else f"offer {entry.offer_id}"
-    number, dph = case.contract, _dph(case.record, entry)
+    number = case.contract
+    dph = entry.price if case.record is None else dph_meant(case.record)
     cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
     when = "" if entry.deadline is None else in_words(entry.deadline, now)
-    end = f" It is destroyed at its deadline, {when}." if when else ""
+    end = f" It will be destroyed at its deadline, {when}." if when else ""
 
     def say(kind: Kind, text: str) -> Finding:
         return Finding(kind, number, entry.offer_id, dph, text)
 
-    def told(state: State) -> str:
+    def told(state: AttemptState) -> str:
         words = TABLE[state, Holder.HERE].told
         return words.format(id=number, offer=offer, cost=cost, marker=entry.marker)
 
-    found = entry.note == FOUND or (was not in LIVE and was is not State.GONE)
+    found = entry.note == FOUND or (was not in LIVE and was is not AttemptState.GONE)
     if case.state in LIVE and found:
         status = (case.record or {}).get("actual_status") or "starting"
         yield say(
             "adopted",
-            f"Adopted: instance {number} ({offer}, {status}) exists though its answer was lost; "
-            f"it bills {cost}.{end}",
+            f"Found: instance {number} ({offer}, {status}) was created although the answer was "
+            f"lost; it bills {cost}.{end}",
         )
     elif case.state in LIVE:
-        seen = "" if case.seen.found else " (not seen in the last list)"
+        seen = "" if case.seen.found else " (missing from the last list)"
         yield say("bills", f"{told(case.state)}{seen}.{end}")
-    elif case.is_ended and was is not State.DESTROYED:
+    elif case.is_ended and was is not AttemptState.DESTROYED:
         late = was in LIVE | UNSETTLED and entry.deadline is not None and entry.deadline <= now
         why = f" It was past its deadline, {when}." if late else ""
-        yield say("destroyed", f"{told(State.DESTROYED)}{why}")
+        yield say("destroyed", f"{told(AttemptState.DESTROYED)}{why}")
     elif case.is_ended and case.destroyed:
         yield say("destroyed", f"Destroyed again: instance {number} ({offer}) had come back.")
-    elif case.state is State.ABSENT and was in UNSETTLED:
+    elif case.state is AttemptState.ABSENT and was in UNSETTLED:
         yield say("absent", told(case.state))
-    elif case.state is State.GONE and was is not State.GONE:
+    elif case.state is AttemptState.GONE and was is not AttemptState.GONE:
         yield say("gone", told(case.state))
     elif case.state in OPEN:
         again = f"{_maybe(case)} Run client.reconcile() again. {case.error}"
@@ -308,7 +319,9 @@ def _findings(case: Case, was: State, now: float) -> Iterator[Finding]:
 
 
 def _elsewhere(entry: Entry) -> Finding:
-    what = f"instance {entry.contract}" if entry.contract else f"an attempt at {entry.offer_id}"
+    what = f"a request to rent offer {entry.offer_id}"
+    if entry.contract:
+        what = f"instance {entry.contract}"
     return Finding(
         "elsewhere",
         entry.contract,
@@ -321,8 +334,8 @@ def _elsewhere(entry: Entry) -> Finding:
 def _maybe(case: Case) -> str:
     ids = ", ".join(map(str, case.seen.maybe))
     return ids and (
-        f" It may be instance {ids}, which shows no marker and began after the request; if it is "
-        f"not yours, client.reconcile(not_mine=[{ids}]) says so."
+        f" It may be instance {ids}, which started after the request and shows no marker; if it "
+        f"is not this machine, client.reconcile(not_mine=[{ids}]) says so."
     )
 
 
@@ -342,14 +355,3 @@ def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]
                 f"Left alone: instance {contract} was rented by vastnb on another computer, or its "
                 "environment was copied from a machine that was.",
             )
-
-
-def _dph(record: Mapping[str, Any] | None, entry: Entry) -> float | None:
-    if record is None:
-        return entry.price
-    if record.get("intended_status") == "stopped":
-        return number(record.get("storage_total_cost"))
-    return number(record.get("dph_total"))
-
-
-__all__ = ["Finding", "Report", "disown", "needs_settling", "reconcile"]

@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 import pandas as pd
 
 from vastnb.errors import (
-    AuthError,
     InstanceFailed,
     InvalidRequest,
     JournalError,
@@ -26,22 +25,21 @@ from vastnb.errors import (
 )
 from vastnb.fleet.rent.attempt import Attempt, Sender, still_there
 from vastnb.fleet.rent.candidates import Candidates, Offer, PassedOver, bid_for
-from vastnb.fleet.rent.deadline import HOUR, Bounds, Machine, in_words, repriced
-from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Telling
+from vastnb.fleet.rent.deadline import HOUR, Limits, Machine, in_words, repriced
+from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter, warn
 from vastnb.fleet.rent.plan import (
     LIVE,
     UNSETTLED,
+    AttemptState,
     Candidate,
     Finish,
     Send,
     Settle,
-    State,
     Tried,
     next_move,
 )
 from vastnb.fleet.rent.settle import DESTROY_BUDGET, Case
-from vastnb.fleet.rent.spec import Order
-from vastnb.fleet.warned import warn
+from vastnb.fleet.rent.spec import Spec
 from vastnb.html import ours
 
 T = TypeVar("T")
@@ -52,9 +50,6 @@ DEARER: Final = 1.005
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
 
-MOST_FORBIDDEN: Final = 2
-"""Offers that may not be rented (403), after which the account is to blame and not the offers."""
-
 
 @dataclass
 class Rental:
@@ -64,7 +59,7 @@ class Rental:
     ----------
     sender : Sender
         Sends and settles.
-    order : Order
+    spec : Spec
         What for, without a price.
     offers : list of Offer
         Candidates, best first.
@@ -76,7 +71,7 @@ class Rental:
         A bid in $/h, a strategy, or on demand.
     checked_at : float or None
         When the offers' prices were asked for with this disk; None if they must be asked for.
-    bounds : Bounds
+    limits : Limits
         Hours and dollars after which the machines end.
     on_event : callable or None
         Told of every step.
@@ -87,28 +82,28 @@ class Rental:
     """
 
     sender: Sender
-    order: Order
+    spec: Spec
     offers: Sequence[Offer]
     count: int = 1
     max_dph: float | None = None
     bid: float | str | None = None
     checked_at: float | None = None
-    bounds: Bounds = field(default_factory=Bounds)
+    limits: Limits = field(default_factory=Limits)
     on_event: Listener | None = None
     line: bool = False
     say: Callable[[str], object] = field(default=lambda text: print(text, file=sys.stderr))
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._telling = Telling(self.count, self.sender.clock, self.on_event, line=self.line)
+        self._reporter = Reporter(self.count, self.sender.clock, self.on_event, line=self.line)
         self.candidates = Candidates(
             self.sender.call,
             self.sender.clock,
-            self.order,
+            self.spec,
             self.offers,
             max_dph=self.max_dph,
             bid=self.bid,
-            price_needed=self.bounds.budget_usd is not None,
+            price_needed=self.limits.budget_usd is not None,
             over=self._pass_over,
         )
         if self.checked_at is not None:
@@ -133,7 +128,7 @@ class Rental:
             finally:
                 for one in self.attempts:  # an interruption may have come before
                     self.sender.guard_machine(one)
-                self._telling.close()
+                self._reporter.close()
         except KeyboardInterrupt:
             self.say(f"Interrupted. {self.what_runs()}")
             raise
@@ -164,7 +159,7 @@ class Rental:
         """Make one attempt at the one offer, and see what came of it."""
         attempt = Attempt(self.candidates.at_hand[0])
         try:
-            self._attempt(attempt, self.order, settle=True)
+            self._attempt(attempt, self.spec, settle=True)
         finally:
             self._see_the_stillborn_gone()
         self._tell("done", self.what_runs())
@@ -172,7 +167,7 @@ class Rental:
 
     def check(self) -> None:
         """Ask for the prices now, and keep the offers that may be rented."""
-        self._tell("checking", f"asking for the price of {len(self.offers)} offers")
+        self._tell("checking", f"checking the prices of {len(self.offers)} offers")
         self.candidates.check_some()
 
     def what_runs(self) -> str:
@@ -188,9 +183,10 @@ class Rental:
             text += f" A machine may exist for {', '.join(open_)}: run client.reconcile()."
         if runs:
             text += (
-                " client.destroy_instance(id) ends one; client.show_instance(id) takes it up again."
+                " client.destroy_instance(id) destroys one; client.show_instance(id) returns "
+                "its handle."
             )
-        return text.strip() or "This call has rented nothing."
+        return text.strip() or "This call rented nothing."
 
     def frame(self) -> pd.DataFrame:
         """Return one row per offer that was considered, in the order of the candidates."""
@@ -227,9 +223,8 @@ class Rental:
         how_many = "No more" if self.rented else "None"
         kind = InstanceFailed if errors and isinstance(errors[-1], InstanceFailed) else OfferGone
         return kind(
-            f"{how_many} of {len(self.offers)} offers could be rented ({len(tried)} tries, {over} "
-            f"passed over).{' Nothing is rented or billed by this call.' * (not self.rented)} The "
-            f"last one: {last}",
+            f"{how_many} of {len(self.offers)} offers could be rented ({len(tried)} tried, {over} "
+            f"skipped).{' This call rented nothing.' * (not self.rented)} Last reason: {last}",
             code="no_offer_left",
         )
 
@@ -261,36 +256,38 @@ class Rental:
 
     def _send(self, offer_id: int) -> None:
         if not self.candidates.are_fresh:
-            self._tell("checking", "asking for the prices again")
+            self._tell("checking", "checking the prices again")
             self.candidates.check_again(self._may_be_tried)
             return
         offer = self.candidates.offer(offer_id)
-        order = self.order
+        spec = self.spec
         if self.bid is not None:
-            order = replace(order, price=bid_for(offer, self.bid))
-        self._attempt(Attempt(offer), order)
+            spec = replace(spec, price=bid_for(offer, self.bid))
+        self._attempt(Attempt(offer), spec)
 
-    def _attempt(self, attempt: Attempt, order: Order, *, settle: bool = False) -> None:
-        if self._take_earlier(order):
+    def _attempt(self, attempt: Attempt, spec: Spec, *, settle: bool = False) -> None:
+        if self._take_earlier(spec):
             return
         self.attempts.append(attempt)
-        attempt.price = attempt.offer.dph(order.disk, order.price)
+        attempt.price = attempt.offer.dph(spec.disk, spec.price)
         self._tell("sending", f"renting {attempt.offer}", attempt)
         try:
-            self.sender.send(attempt.offer, order, attempt, self.bounds)
+            self.sender.send(attempt.offer, spec, attempt, self.limits)
         except BaseException:
             if attempt.case is None:
                 self.attempts.remove(attempt)
             raise
         case = attempt.case
-        if attempt.state is State.CREATED:
-            self._tell("created", f"instance {attempt.instance_id} is created", attempt)
+        if attempt.state is AttemptState.CREATED:
+            self._tell("created", f"instance {attempt.instance_id} created", attempt)
             self._check_price(attempt)
-        elif attempt.state is State.REFUSED:
+        elif attempt.state is AttemptState.REFUSED:
             self._tell("refused", f"{attempt.offer}: {attempt.error}", attempt)
             if isinstance(attempt.error, OfferGone):
                 self._doubt(attempt)
-        elif case is not None and case.state is State.STILLBORN and case.contract is not None:
+        elif (
+            case is not None and case.state is AttemptState.STILLBORN and case.contract is not None
+        ):
             # Its end is confirmed after the others have been sent.
             self.sender.settler.end_stillborn(case)
             self._refused_by_name(attempt)
@@ -298,13 +295,13 @@ class Rental:
             self._find_out(attempt)
 
     def _refused_by_name(self, attempt: Attempt) -> None:
-        if attempt.state is State.REFUSED:
+        if attempt.state is AttemptState.REFUSED:
             attempt.error = _named_another(attempt)
 
-    def _take_earlier(self, order: Order) -> bool:
-        """Settle what is open before a create is sent; take what was made for the same order."""
+    def _take_earlier(self, spec: Spec) -> bool:
+        """Settle what is open before a create is sent; take what was made for the same spec."""
         own = [one.case.marker for one in self.attempts if one.case and one.case.marker]
-        found = self.sender.clear_the_way(order, own)
+        found = self.sender.clear_the_way(spec, own)
         for case in found:
             assert case.entry is not None
             offer = Offer(case.entry.offer_id, case.entry.machine_id)
@@ -312,8 +309,8 @@ class Rental:
             self.attempts.append(one)
             self._tell(
                 "adopted",
-                f"instance {case.contract} was made by an earlier create for the same order, whose "
-                "answer was lost: adopted",
+                f"instance {case.contract} was created by an earlier request whose answer was "
+                "lost: using it",
                 one,
             )
         return bool(found)
@@ -333,7 +330,7 @@ class Rental:
     def _check_price(self, attempt: Attempt) -> None:
         """See what a machine really costs, where a limit depends on it."""
         case = attempt.case
-        budget = self.bounds.budget_usd is not None
+        budget = self.limits.budget_usd is not None
         if case is None or case.entry is None or (self.max_dph is None and not budget):
             return
         dph = self.sender.dph_of(case)
@@ -344,7 +341,7 @@ class Rental:
             self.sender.settler.destroy(case)
             attempt.error = InstanceFailed(
                 f"Instance {case.contract} costs ${dph:.4f}/h, more than max_dph "
-                f"${self.max_dph:.4f}/h, though its offer was cheaper. It is being destroyed.",
+                f"${self.max_dph:.4f}/h, although its offer was cheaper. It is being destroyed.",
                 code="too_expensive",
             )
             return
@@ -356,18 +353,26 @@ class Rental:
             self.sender.guard_machine(attempt)
 
     def _find_out(self, attempt: Attempt) -> None:
-        self._tell("finding out", f"the answer for {attempt.offer} was lost: finding out", attempt)
+        self._tell(
+            "finding out",
+            f"the answer for {attempt.offer} was lost: checking whether a machine was created",
+            attempt,
+        )
         self.sender.find_out(attempt)
         number = attempt.instance_id
         if attempt.state in LIVE:
-            self._tell("adopted", f"instance {number} exists: adopted", attempt)
-        elif attempt.state is State.ABSENT:
+            self._tell("adopted", f"instance {number} was created: using it", attempt)
+        elif attempt.state is AttemptState.ABSENT:
             self._tell("absent", f"nothing was created for {attempt.offer}", attempt)
-        elif attempt.state is State.DESTROYED:
-            self._tell("destroyed", f"instance {number} was stopped: destroyed", attempt)
+        elif attempt.state is AttemptState.DESTROYED:
+            self._tell("destroyed", f"instance {number} was created stopped: destroyed", attempt)
 
     def _see_the_stillborn_gone(self) -> None:
-        dying = [one for one in self.attempts if one.state in (State.DESTROYING, State.STILLBORN)]
+        dying = [
+            one
+            for one in self.attempts
+            if one.state in (AttemptState.DESTROYING, AttemptState.STILLBORN)
+        ]
         cases = [one.case for one in dying if one.case is not None]
         if not cases:
             return
@@ -375,9 +380,9 @@ class Rental:
         for one in dying:
             self.sender.guard_machine(one)
             assert one.case is not None
-            if one.case.state is State.REFUSED:
+            if one.case.state is AttemptState.REFUSED:
                 one.error = _named_another(one)
-            elif one.case.is_ended or one.case.state is State.GONE:
+            elif one.case.is_ended or one.case.state is AttemptState.GONE:
                 one.error = one.error or _stillborn(one, one.case)
                 self._tell("destroyed", one.error.message, one)
             else:
@@ -392,7 +397,7 @@ class Rental:
 
     def _may_be_tried(self, offer: Offer) -> bool:
         states = [one.state for one in self.attempts if one.offer.id == offer.id]
-        return all(state in (None, State.ABSENT) for state in states)
+        return all(state in (None, AttemptState.ABSENT) for state in states)
 
     def _fatal(self, one: Attempt) -> bool:
         """Say whether a refusal holds for every offer."""
@@ -402,9 +407,7 @@ class Rental:
         if error is None or isinstance(error, OfferGone | InstanceFailed | OutcomeUnknown):
             return False
         if error.code == "proved_absent":
-            return sum(x.state is State.ABSENT for x in self.attempts) >= MOST_LOST
-        if _is_forbidden(error):
-            return sum(_is_forbidden(x.error) for x in self.attempts) >= MOST_FORBIDDEN
+            return sum(x.state is AttemptState.ABSENT for x in self.attempts) >= MOST_LOST
         return True
 
     # -- deadlines ---------------------------------------------------------------------------
@@ -417,8 +420,8 @@ class Rental:
         when = in_words(deadline, self.sender.clock.time())
         one.error = InstanceFailed(
             f"Instance {one.instance_id} reached its deadline, {when}, while machines were still "
-            "being rented. It is destroyed, and nothing more was rented. Allow more hours or "
-            "dollars.",
+            "being rented. It is being destroyed, and nothing more was rented. Allow more hours "
+            "or a larger budget.",
             code="deadline",
         )
         return True
@@ -432,10 +435,10 @@ class Rental:
             if one.case and one.case.entry and one.price is not None
         ]
         # What stands in a start script cannot be changed: with that, each keeps its share.
-        if self.bounds.budget_usd is None or self.bounds.on_machine or len(known) < len(entries):
+        if self.limits.budget_usd is None or self.limits.on_machine or len(known) < len(entries):
             return finish
         machines = [Machine(entry.created_at, price) for entry, price in known]
-        moments = self.bounds.together(machines)
+        moments = self.limits.together(machines)
         deadlines = {entry.marker: at for entry, at in zip(entries, moments, strict=True)}
         budgets = {
             entry.marker: max(0.0, deadlines[entry.marker] - (entry.priced_at or 0.0)) * dph / HOUR
@@ -460,12 +463,12 @@ class Rental:
         offer = None if attempt is None else attempt.offer.id
         number = None if attempt is None else attempt.instance_id
         price = None if attempt is None else attempt.price
-        self._telling.tell(RentEvent(kind, offer, number, price, text))
+        self._reporter.tell(RentEvent(kind, offer, number, price, text))
 
     def _pass_over(self, over: Sequence[PassedOver]) -> None:
         """Note offers, and tell of all of them at once: a limit may rule out hundreds."""
         new = [Attempt(one.offer, one.price, passed_over=one.why) for one in over]
-        lost = {one.offer.id for one in self.attempts if one.state is State.ABSENT}
+        lost = {one.offer.id for one in self.attempts if one.state is AttemptState.ABSENT}
         for one in new:
             if one.offer.id in lost:  # the create that was called absent may have rented it
                 self._doubt(one)
@@ -481,11 +484,6 @@ def _outcome(attempt: Attempt) -> str:
     return "destroyed" if attempt.case.is_ended else str(attempt.case.state)
 
 
-def _is_forbidden(error: VastError | None) -> bool:
-    """Say whether an error is a 403 that does not speak of the key: about this offer, perhaps."""
-    return isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
-
-
 def _until(attempt: Attempt, now: float) -> str:
     return "" if attempt.deadline is None else f", ends {in_words(attempt.deadline, now)}"
 
@@ -493,16 +491,16 @@ def _until(attempt: Attempt, now: float) -> str:
 def _named_another(attempt: Attempt) -> InvalidRequest:
     note = attempt.case.entry.note if attempt.case and attempt.case.entry else ""
     return InvalidRequest(
-        f"The service refused {attempt.offer}; {note}. Nothing was rented by this request, and "
-        "that machine was left alone.",
+        f"Vast.ai refused {attempt.offer}; {note}. Nothing was rented by this request, and that "
+        "machine was left alone.",
         code="refused",
     )
 
 
 def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:
     return InstanceFailed(
-        f"{attempt.offer} gave a stopped machine (instance {case.contract}), which would have "
-        "billed its disk. It was destroyed.",
+        f"The machine of {attempt.offer} was created stopped (instance {case.contract}) and would "
+        "have billed its disk. It was destroyed.",
         code="created_stopped",
     )
 
@@ -516,6 +514,3 @@ _DTYPES: Final[dict[str, Any]] = {
     "instance_id": "Int64",
     "reason": pd.StringDtype("python"),
 }
-
-
-__all__ = ["Rental"]

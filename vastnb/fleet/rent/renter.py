@@ -25,13 +25,14 @@ import pandas as pd
 
 from vastnb.api.progress import wait_line
 from vastnb.api.transport import Transport
-from vastnb.clock import Clock
 from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, OfferGone, VastError
+from vastnb.fleet.env import new_marker
 from vastnb.fleet.listing import record_of
 from vastnb.fleet.rent.account import Account, require_ssh_key, warn_of_credit
-from vastnb.fleet.rent.attempt import Attempt, Sender
+from vastnb.fleet.rent.attempt import CONFIRMING, Attempt, Sender, still_there
 from vastnb.fleet.rent.candidates import (
     Offer,
+    asked_at,
     bid_for,
     check_kinds,
     is_query,
@@ -39,13 +40,14 @@ from vastnb.fleet.rent.candidates import (
     offers_of,
     with_disk,
 )
-from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Bounds, utc
-from vastnb.fleet.rent.ending import destroy
-from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.deadline import HOUR, LATEST, Limits, utc
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.events import Listener, warn
 from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
 from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.obligations import UNRENTED
 from vastnb.fleet.rent.on_machine import move_command, with_line
-from vastnb.fleet.rent.plan import LIVE
+from vastnb.fleet.rent.plan import LIVE, AttemptState
 from vastnb.fleet.rent.recovery import Report, disown, needs_settling, reconcile
 from vastnb.fleet.rent.rental import Rental
 from vastnb.fleet.rent.replacement import (
@@ -56,9 +58,9 @@ from vastnb.fleet.rent.replacement import (
     machines_of,
     untried,
 )
-from vastnb.fleet.rent.spec import Order
+from vastnb.fleet.rent.settle import CLOSED, DESTROY_BUDGET, Case
+from vastnb.fleet.rent.spec import Spec
 from vastnb.fleet.status import Wanted
-from vastnb.fleet.warned import warn
 from vastnb.market.search import OfferSearch
 from vastnb.values import number
 
@@ -73,9 +75,6 @@ MOST: Final = 256
 
 DISK_SLACK: Final = 0.98
 """The share of a disk that has to be there: what is left goes to its file system."""
-
-JUST_NOW: Final = 20.0
-"""Seconds for which the prices of a search need not be asked for again."""
 
 
 class Onlooker(Protocol):
@@ -184,9 +183,9 @@ class Renter:
 
     def rent(
         self,
-        order: Order,
+        spec: Spec,
         offers: Any,
-        bounds: Bounds,
+        limits: Limits,
         handles: Handles[H],
         *,
         count: int,
@@ -204,32 +203,32 @@ class Renter:
         VastError
             As for `vastnb.Client.rent`.
         """
-        _check(order, bounds, count, max_dph, bid)
+        _check(spec, limits, count, max_dph, bid)
         self.begin(acting=True)
         if is_query(offers):
             offers = self._search.search(
-                with_disk(offers, order.disk),
+                with_disk(offers, spec.disk),
                 type="on-demand" if bid is None else "bid",
                 order="dph_total",
-                storage=order.disk,
+                storage=spec.disk,
                 refresh=True,
             )
         candidates = list({one.id: one for one in offers_of(offers)}.values())
         check_kinds(candidates, bid=bid is not None)
         if not candidates:
-            raise _wrong("there is no offer to try; the search found none")
+            raise _wrong("there are no offers to try; the search found none")
         if check_ssh_key:
-            require_ssh_key(self.account, order)
-        _warn_of_credit(self.account, order, candidates[:count], bounds, bid)
+            require_ssh_key(self.account, spec)
+        warn_of_credit(self.account, spec, candidates[:count], limits, bid)
         rental = Rental(
             self.sender,
-            order,
+            spec,
             candidates,
             count=count,
             max_dph=max_dph,
             bid=bid,
-            checked_at=_asked_at(offers, candidates, bid, self.transport.clock),
-            bounds=bounds,
+            checked_at=asked_at(offers, candidates, bid, self.transport.clock),
+            limits=limits,
             on_event=on_event,
             line=self.transport.on_wait is wait_line,
         )
@@ -237,9 +236,9 @@ class Renter:
 
     def create(
         self,
-        order: Order,
+        spec: Spec,
         offer: Any,
-        bounds: Bounds,
+        limits: Limits,
         handles: Handles[H],
         *,
         check_ssh_key: bool,
@@ -247,22 +246,22 @@ class Renter:
     ) -> H:
         """Make one attempt at one offer, see what came of it, and return its handle."""
         chosen = offer_of(offer)
-        check_kinds([chosen], bid=order.price is not None)
-        _check_on_machine(order, bounds)
+        check_kinds([chosen], bid=spec.price is not None)
+        _check_on_machine(spec, limits)
         self.begin(acting=True)
         if check_ssh_key:
-            require_ssh_key(self.account, order)
+            require_ssh_key(self.account, spec)
         # A price that was seen a while ago may have risen since. Of a bare id none was seen.
-        budget, clock = bounds.budget_usd is not None, self.transport.clock
-        checked_at = _asked_at(offer, [chosen], order.price, clock)
+        budget, clock = limits.budget_usd is not None, self.transport.clock
+        checked_at = asked_at(offer, [chosen], spec.price, clock)
         check = budget or (checked_at is None and chosen.kind is not None)
         rental = Rental(
             self.sender,
-            order,
+            spec,
             [chosen],
-            bid=order.price if check else None,
+            bid=spec.price if check else None,
             checked_at=None if check else clock.time(),
-            bounds=bounds,
+            limits=limits,
             on_event=on_event,
             line=self.transport.on_wait is wait_line,
         )
@@ -287,8 +286,8 @@ class Renter:
             raise rental.failure()
         if len(rented) < rental.count:
             warn(
-                f"{len(rented)} of {rental.count} machines were rented: {rental.failure().message} "
-                "Those that were rented bill; see .attempts.",
+                f"{len(rented)} of {rental.count} machines were rented: "
+                f"{rental.failure().message} The rented ones are billing; see .attempts.",
                 stacklevel=7,
             )
         return self._handles(rental, handles, rented, rental.count)
@@ -308,7 +307,7 @@ class Renter:
         ids = []
         for one in attempts:
             assert one.instance_id is not None
-            self._look_at_disk(one.instance_id, one.offer, rental.order.disk)
+            self._look_at_disk(one.instance_id, one.offer, rental.spec.disk)
             self._rented[one.instance_id] = rental
             while len(self._rented) > KEPT:
                 del self._rented[next(iter(self._rented))]
@@ -330,8 +329,9 @@ class Renter:
         if got is not None and got < disk * DISK_SLACK:
             warn(
                 f"Instance {id} has a disk of {got:g} GB instead of {disk:g} GB: its offer has no "
-                f"more. It runs and bills. If that is too small, client.destroy_instance({id}) "
-                f'ends it; search with "disk_space>={disk:g}" for others.',
+                "more. It is running and billing. If that is too small, "
+                f"client.destroy_instance({id}) destroys it; search with "
+                f'"disk_space>={disk:g}" for others.',
                 stacklevel=9,
             )
 
@@ -356,7 +356,7 @@ class Renter:
         if rental is None:
             return None
         left = untried(rental, self._given_up)
-        return NextOffer(len(left), limit_of(rental, id, record or {}, left), rental.order.image)
+        return NextOffer(len(left), limit_of(rental, id, record or {}, left), rental.spec.image)
 
     def replace(
         self,
@@ -397,17 +397,17 @@ class Renter:
         rental = self._rented.get(id)
         if rental is None:
             raise InvalidRequest(
-                f"It is not known what instance {id} was rented for (its environment and start "
-                "script are known only in the kernel that rented it). Nothing was sent. Destroy "
-                "it, and rent with client.rent(...).",
+                f"This kernel does not know how instance {id} was set up (its environment and "
+                "start script are known only in the kernel that rented it). Nothing was sent. "
+                "Destroy it, and rent another one with client.rent(...).",
                 code="not_rented_here",
             )
         if max_dph is None:
             max_dph = limit_of(rental, id, record, untried(rental, self._given_up))
         if max_dph is None:
             raise InvalidRequest(
-                f"It is not known what instance {id} costs, so there is no limit for the next one. "
-                "Nothing was sent. Give max_dph=."
+                f"The price of instance {id} is not known, so there is no price limit for its "
+                "replacement. Nothing was sent. Give max_dph=."
             )
         with self._once(id):
             self.begin(acting=True)
@@ -420,15 +420,15 @@ class Renter:
             if left is not None:
                 if left <= 0:
                     raise InstanceFailed(
-                        f"Instance {id} was destroyed and is gone, and its budget is spent: "
-                        "nothing was rented in its place. Rent with client.rent(...).",
+                        f"Instance {id} was destroyed, and its budget is used up: no replacement "
+                        "was rented. Rent one with client.rent(...).",
                         code="budget_spent",
                     )
-                rental = replace(rental, bounds=replace(rental.bounds, budget_usd=left, count=1))
+                rental = replace(rental, limits=replace(rental.limits, budget_usd=left, count=1))
             try:
                 return self._next(rental, record, max_dph, handles)
             except VastError as error:
-                error.add_note(f"Instance {id} was destroyed and is gone.")
+                error.add_note(f"Instance {id} was destroyed.")
                 raise
 
     @contextmanager
@@ -449,14 +449,14 @@ class Renter:
     def _next(
         self, rental: Rental, record: Mapping[str, Any], limit: float, handles: Handles[H]
     ) -> H:
-        order, bid = rental.order, rental.bid
-        if order.price is not None:  # rented by `create`, where the bid is a part of the order
-            order, bid = replace(order, price=None), order.price
+        spec, bid = rental.spec, rental.bid
+        if spec.price is not None:  # rented by `create`, where the bid is a part of the spec
+            spec, bid = replace(spec, price=None), spec.price
 
         def run(offers: list[Offer]) -> H:
             again = replace(
                 rental,
-                order=order,
+                spec=spec,
                 offers=offers,
                 count=1,
                 bid=bid,
@@ -473,11 +473,11 @@ class Renter:
                 return run(left)
             except OfferGone:  # none of them; the market is asked for others
                 pass
-        found = self._others(record, bid, order.disk)
+        found = self._others(record, bid, spec.disk)
         if not found:
             raise OfferGone(
                 f"No other machine with {record.get('num_gpus')}x {record.get('gpu_name')} is "
-                "offered now, and nothing was rented.",
+                "available now, and nothing was rented.",
                 code="no_offer_left",
             )
         return run(found)
@@ -543,21 +543,21 @@ class Renter:
         number = isinstance(hours, int | float) and not isinstance(hours, bool)
         if not (number and math.isfinite(hours) and hours > 0):
             raise InvalidRequest(
-                f"hours={hours!r}: a number above 0 is needed. The deadline is as it was.",
+                f"hours={hours!r}: a number above 0 is needed. The deadline is unchanged.",
                 code="invalid_args",
             )
         self.begin(acting=True)
         entry = self.journal.of_contract(self.transport.account, id)
         if entry is None or entry.state not in LIVE:
             raise InvalidRequest(
-                f"Instance {id} was not rented by vastnb on this computer, or is gone: a deadline "
-                "cannot be kept for it. Nothing was changed.",
+                f"Instance {id} was not rented by vastnb on this computer, or is gone: vastnb "
+                "cannot keep a deadline for it. Nothing was changed.",
                 code="no_such_attempt",
             )
         if self.guard.closed:
             raise InvalidRequest(
-                f"This client is closed, so nobody would enforce a deadline of instance {id}. It "
-                "is as it was. Make a new client, and move it there.",
+                f"This client is closed and cannot enforce a deadline for instance {id}. The "
+                "deadline is unchanged. Create a new client and set it there.",
                 code="closed",
             )
         now = self.transport.clock.time()
@@ -568,8 +568,8 @@ class Renter:
         self.guard.arm([replace(entry, deadline=moment, budget=None)])
         if entry.on_machine:
             warn(
-                f"Instance {id} also ends itself, at the deadline that stands in its start script. "
-                f"That one is moved on the machine: {move_command(moment)}",
+                f"Instance {id} also destroys itself, at the deadline in its start script. To "
+                f"move that one, run on the machine: {move_command(moment)}",
                 stacklevel=3,
             )
         return utc(moment)
@@ -614,7 +614,7 @@ def _expecting(onlooker: Onlooker) -> Callable[[int], None]:
 
 
 def _check(
-    order: Order, bounds: Bounds, count: int, max_dph: float | None, bid: float | str | None
+    spec: Spec, limits: Limits, count: int, max_dph: float | None, bid: float | str | None
 ) -> None:
     """Refuse what makes no sense, before anything is asked or sent."""
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
@@ -626,66 +626,140 @@ def _check(
     if bid is not None:
         bid_for(Offer(0), bid)  # a strategy that is no strategy is refused before anything is sent
         if not isinstance(bid, str):
-            Order(image="any", price=bid)
-    _check_on_machine(order, bounds)
+            Spec(image="any", price=bid)
+    _check_on_machine(spec, limits)
 
 
-def _check_on_machine(order: Order, bounds: Bounds) -> None:
+def _check_on_machine(spec: Spec, limits: Limits) -> None:
     """See that a machine can end itself: that its start script runs, and has room for it."""
-    if not bounds.on_machine:
+    if not limits.on_machine:
         return
-    if "args" in (order.wire_runtype or "").split():
+    if "args" in (spec.wire_runtype or "").split():
+        raise _wrong('deadline_on_machine needs a start script, and runtype="args" runs none')
+    if spec.template_hash is not None and spec.onstart is None:
         raise _wrong(
-            "deadline_on_machine needs a start script, and with the run type args none is run"
-        )
-    if order.template_hash is not None and order.onstart is None:
-        raise _wrong(
-            "deadline_on_machine would take the place of the template's own start script; give "
-            "onstart= with what is to be run"
+            "deadline_on_machine would replace the template's own start script; give onstart= "
+            "with what should run"
         )
     # For its length; the real one has the real deadline and server.
-    replace(order, onstart=with_line(order.onstart, LATEST, "https://console.vast.ai"))
-
-
-def _warn_of_credit(
-    account: Account, order: Order, offers: Sequence[Offer], bounds: Bounds, bid: float | str | None
-) -> None:
-    prices = [
-        one.dph(order.disk, None if bid is None else bid_for(one, bid) or one.min_bid)
-        for one in offers
-    ]
-    known = [price for price in prices if price is not None]
-    if len(known) < len(prices) or not known:
-        return
-    hours = min(bounds.max_hours or 1.0, LONGEST / HOUR)
-    dollars = sum(known) * hours
-    if bounds.budget_usd is not None:
-        dollars = min(dollars, bounds.budget_usd) if bounds.max_hours else bounds.budget_usd
-    machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
-    warn_of_credit(account, dollars, f"{hours:g} h of {machines}")
-
-
-def _asked_at(
-    offers: Any, candidates: Sequence[Offer], bid: float | str | None, clock: Clock
-) -> float | None:
-    """Return when these prices were asked for, if it was just now and they are all there."""
-    if not isinstance(offers, pd.DataFrame | pd.Series):
-        return None
-    if any(one.dph(0.0, None if bid is None else one.min_bid) is None for one in candidates):
-        return None
-    origin = offers.attrs.get("vastnb", {})
-    kind = "on-demand" if bid is None else "bid"
-    if origin.get("type") != kind:
-        return None
-    try:
-        asked = datetime.fromisoformat(origin["fetched_at"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return None
-    return asked if 0 <= clock.time() - asked <= JUST_NOW else None
+    replace(spec, onstart=with_line(spec.onstart, LATEST, "https://console.vast.ai"))
 
 
 def _wrong(what: str) -> InvalidRequest:
-    return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent, nothing was rented.")
+    return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent or rented.")
 
 
-__all__ = ["Handles", "Onlooker", "Renter"]
+def destroy(
+    sender: Sender,
+    guard: Guard,
+    ids: Sequence[int],
+    *,
+    over: Callable[[Sequence[int]], object],
+    verify: bool = True,
+    stays: bool = False,
+) -> None:
+    """Destroy machines.
+
+    Parameters
+    ----------
+    sender : Sender
+        Sends and looks.
+    guard : Guard
+        Goes on with what is not finished here.
+    ids : sequence of int
+        The machines, whoever rented them.
+    over : callable
+        Told which of them are gone.
+    verify : bool
+        Look, after the service has confirmed it, until they are seen gone.
+    stays : bool
+        Look until they have stayed gone.
+
+    Raises
+    ------
+    OutcomeUnknown
+        If it was not confirmed, or one was not seen gone.
+    InvalidRequest
+        If the client is closed.
+    """
+    cases = _cases(sender, guard, list(dict.fromkeys(ids)))
+    if not cases:
+        return
+    try:
+        sender.settler.destroy_all(cases)
+        closed = [str(one.contract) for one in cases if one.left == CLOSED]
+        if closed:
+            raise InvalidRequest(
+                f"This client is closed, so instances {', '.join(closed)} were not destroyed: "
+                "they keep billing. With a new client, run client.destroy_instance(id).",
+                code="closed",
+            )
+        asked = [case for case in cases if case.refusal is None]
+        if asked and (verify or not all(case.accepted for case in asked)):
+            with sender.transport.on_wait("destroy_instance", *CONFIRMING) as tick:
+                sender.settler.settle(asked, DESTROY_BUDGET, stays=stays, tick=tick)
+    except KeyboardInterrupt:
+        open_ = [str(one.contract) for one in cases if not one.is_ended]
+        sys.stderr.write(
+            f"Interrupted while destroying instances {', '.join(open_)}: not confirmed yet, so "
+            "they may still bill. vastnb continues in the background while this kernel runs; "
+            "client.destroy_instance(id) tries again now.\n"
+        )
+        raise
+    finally:
+        guard.arm(cases)
+    left = [case for case in cases if not (case.is_ended or (case.accepted and not verify))]
+    missing = [str(one.contract) for one in cases if one.missing and one not in left]
+    if missing:
+        warn(
+            f"This account has no instance {', '.join(missing)} (any more), so nothing was "
+            "destroyed. Check the id: client.show_instances() lists your instances.",
+            stacklevel=5,
+        )
+    gone = [case.contract for case in cases if case.contract is not None and case not in left]
+    over(gone)
+    if left:
+        raise still_there(left)
+
+
+def _cases(sender: Sender, guard: Guard, ids: Sequence[int]) -> list[Case]:
+    """Return machines by their rows; one is made for a machine that was not rented here."""
+    cases = []
+    try:
+        rows = {one.contract: one for one in sender.journal.entries(sender.transport.account)}
+        for number in ids:
+            if number not in rows:
+                sender.journal.begin(rows.setdefault(number, _unrented(sender, number)))
+            cases.append(Case.of(rows[number]))
+    except JournalError as error:
+        warn(
+            f"{error.message} The machines are destroyed all the same, but only this kernel "
+            "confirms that they stay destroyed."
+        )
+        sender.settler.journal_failed()
+        now = sender.clock.time()
+        for number in ids[len(cases) :]:
+            known = guard.case_of(number)
+            cases.append(known or Case(AttemptState.CREATED, now, None, number))
+    return cases
+
+
+def _unrented(sender: Sender, number: int) -> Entry:
+    now = sender.clock.time()
+    return Entry(
+        marker=new_marker(),
+        account=sender.transport.account,
+        base_url=sender.transport.base_url,
+        offer_id=UNRENTED,
+        machine_id=None,
+        price=None,
+        bid=None,
+        disk=0.0,
+        label=None,
+        created_at=now,
+        since=now,
+        updated_at=now,
+        state=AttemptState.DESTROYING,
+        contract=number,
+        **sender.journal.me._asdict(),
+    )

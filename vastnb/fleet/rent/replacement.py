@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from vastnb.fleet.rent.candidates import Offer, bid_for
 from vastnb.fleet.rent.deadline import Machine, spent_by
-from vastnb.fleet.rent.journal import Entry
+from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.rental import Rental
 from vastnb.values import number
 
@@ -91,8 +91,5 @@ def limit_of(rental: Rental, id: int, record: Mapping[str, Any], left: list[Offe
     if price is None:
         return None
     bid = bid_for(left[0], rental.bid) if left and rental.bid is not None else None
-    listed = left[0].dph(rental.order.disk, bid) if left else None
+    listed = left[0].dph(rental.spec.disk, bid) if left else None
     return max(price * DEARER, listed or 0.0)
-
-
-__all__ = ["KEPT", "NextOffer", "dollars_left", "limit_of", "machines_of", "untried"]

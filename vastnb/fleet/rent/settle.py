@@ -13,29 +13,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from vastnb.api.answers import Call
 from vastnb.api.progress import Tick
-from vastnb.api.transport import Call
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.env import label_of
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.rent.journal import CONFIRMED, Entry, Journal
+from vastnb.fleet.rent.entry import CONFIRMED, Entry
+from vastnb.fleet.rent.events import warn
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, match
 from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
+    LISTED_WITHIN,
     UNSETTLED,
     Adopt,
+    AttemptState,
     Close,
     Destroy,
     Facts,
     Leave,
-    Look,
+    LookAgain,
     Sightings,
-    State,
     Step,
     next_step,
 )
-from vastnb.fleet.warned import warn
 
 BUDGET: Final = ABSENT_BEHIND_GATEWAY + 30.0
 """Seconds for finding out what became of an attempt."""
@@ -77,7 +79,7 @@ class Case:
 
     Parameters
     ----------
-    state : State
+    state : AttemptState
         Where it stands.
     since : float
         Nothing was sent for it after this moment, seconds since the epoch.
@@ -87,7 +89,7 @@ class Case:
         Its machine.
     """
 
-    state: State
+    state: AttemptState
     since: float
     entry: Entry | None = None
     contract: int | None = None
@@ -107,9 +109,11 @@ class Case:
     """Whether the machine that the answer named is somebody else's."""
     missing: bool = False
     """Whether nobody here knows of its machine, neither the journal nor the service."""
+    created_by: float = math.inf
+    """Its machine, if there is one, was made by this moment, whatever the clock said then."""
     look_in: float = 0.0
     """Seconds until the next look is due."""
-    written: State | None = None
+    written: AttemptState | None = None
     """Where its row stands, as far as is known here."""
 
     @property
@@ -125,7 +129,7 @@ class Case:
     @property
     def is_ended(self) -> bool:
         """Whether its machine was destroyed and seen gone, whether or not it has to stay gone."""
-        return self.state is State.DESTROYED or self.left == "confirmed"
+        return self.state is AttemptState.DESTROYED or self.left == "confirmed"
 
     @property
     def facts(self) -> Facts:
@@ -134,7 +138,9 @@ class Case:
             self.since,
             self.contract,
             never_ran(self.record),
-            listed_by(self.entry) if self.state is not State.DESTROYED else -math.inf,
+            -math.inf
+            if self.state is AttemptState.DESTROYED
+            else min(listed_by(self.entry), self.created_by + LISTED_WITHIN),
             gateway=self.entry is not None and self.entry.note in (GATEWAY, DOUBTED),
             accepted=self.accepted,
             foreign=self.foreign,
@@ -213,10 +219,7 @@ class Settler:
 
         `Case.look_in` says when the next turn is due; `Case.left` is set where none is.
         """
-        now = self._clock.time()
-        for case in cases:
-            case.left = ""
-            case.since = min(case.since, now)
+        now = self._begin(cases)
         self._act(cases, math.inf, stays=True)
         due = [case for case in cases if not case.left]
         if due:
@@ -231,11 +234,7 @@ class Settler:
         stays: bool,
         tick: Tick,
     ) -> None:
-        now = self._clock.time()
-        deadline = now + budget
-        for case in cases:
-            case.left = ""
-            case.since = min(case.since, now)  # the clock was set back
+        deadline = self._begin(cases) + budget
         if first is not None:
             self._show(cases, first)
         while True:
@@ -246,6 +245,14 @@ class Settler:
             self._clock.sleep(wait)
             self._look([case for case in cases if not case.left], deadline, alone=not stays)
             tick(self._clock.time() - before)
+
+    def _begin(self, cases: Sequence[Case]) -> float:
+        """Return the time, with nothing in these cases later than that: the clock was set back."""
+        now = self._clock.time()
+        for case in cases:
+            case.left = ""
+            case.since, case.created_by = min(case.since, now), min(case.created_by, now)
+        return now
 
     def record(self, case: Case, **changes: Any) -> None:
         """Write down what has become of a case; if that fails, say so and go on.
@@ -265,7 +272,7 @@ class Settler:
         if 0 <= now - self._journal_failed < JOURNAL_PAUSE:
             return
         written = {**changes, "state": case.state, "contract": case.contract, "since": case.since}
-        was = None if changes.get("state") is State.DESTROYING else case.written
+        was = None if changes.get("state") is AttemptState.DESTROYING else case.written
         try:
             entry = self._journal.update(case.entry, was, **written, updated_at=now)
             case.written = entry.state
@@ -287,7 +294,11 @@ class Settler:
         assert contract is not None
         case.accepted, case.error = False, ""
         self.record(
-            case, state=State.DESTROYING, since=self._clock.time(), contract=contract, note=""
+            case,
+            state=AttemptState.DESTROYING,
+            since=self._clock.time(),
+            contract=contract,
+            note="",
         )
         self._delete(case)
         # Counted from the answer: what was listed before it proves nothing.
@@ -310,7 +321,7 @@ class Settler:
         # All are written down first, so that an interruption forgets none.
         for case in cases:
             case.accepted, case.error = False, ""
-            self.record(case, state=State.DESTROYING, since=self._clock.time(), note="")
+            self.record(case, state=AttemptState.DESTROYING, since=self._clock.time(), note="")
         for first in range(0, len(cases), BULK):
             some = cases[first : first + BULK]
             if not self._delete_at_once(some):
@@ -365,7 +376,7 @@ class Settler:
                     deadline=deadline,
                     stays=stays,
                 )
-                if isinstance(step, Look):
+                if isinstance(step, LookAgain):
                     case.look_in = step.seconds
                     waits.append(step.seconds)
                     break
@@ -381,14 +392,14 @@ class Settler:
                 if why == "confirmed":
                     self.record(case, note=CONFIRMED)
             case Adopt(keep):
-                self.record(case, state=State.ADOPTED, contract=keep, note=self._found)
+                self.record(case, state=AttemptState.ADOPTED, contract=keep, note=self._found)
             case Destroy(id):
                 self.destroy(case, id)
                 if case.refusal is not None:
                     case.left = REFUSED
-            case Close(State.REFUSED):
-                note = f"the answer named instance {case.contract}, which is not ours"
-                self.record(case, state=State.REFUSED, contract=None, note=note)
+            case Close(AttemptState.REFUSED):
+                note = f"the answer named instance {case.contract}, which is not from this request"
+                self.record(case, state=AttemptState.REFUSED, contract=None, note=note)
                 case.left = "settled"
             case Close(state):
                 if self._is_certain(case):
@@ -445,7 +456,9 @@ class Settler:
         except InvalidRequest as error:
             if error.status == 404:
                 # There is no such machine: not any more, or it is too new to be shown.
-                case.accepted = self._clock.time() >= case.facts.listed_by
+                now = self._clock.time()
+                case.created_by = min(case.created_by, now)
+                case.accepted = now >= case.facts.listed_by
                 case.missing = case.entry is not None and case.entry.offer_id == UNRENTED
                 return
             case.error, case.left = _trouble("destroying it", error), _end_of(error)
@@ -471,7 +484,7 @@ class Settler:
         within = max(min(ONE_LIST, deadline - self._clock.time()), ONE_LIST / 2)
         now = self._clock.time()
         try:
-            if alone and len(cases) == 1 and cases[0].state is State.DESTROYING:
+            if alone and len(cases) == 1 and cases[0].state is AttemptState.DESTROYING:
                 record = self._record(cases[0].contract or 0)
                 listing = Listing(() if record is None else (record,), now)
             else:
@@ -504,7 +517,7 @@ class Settler:
                 found.append(int(record["id"]))
             elif says == "maybe":
                 maybe.append(int(record["id"]))
-            elif case.state is State.STILLBORN and record["id"] == case.contract:
+            elif case.state is AttemptState.STILLBORN and record["id"] == case.contract:
                 case.foreign = True
         if maybe:
             try:
@@ -530,16 +543,3 @@ def never_ran(record: Mapping[str, Any] | None) -> bool:
     if record is None or record.get("intended_status") != "stopped":
         return False
     return record.get("actual_status") in (None, "created", "loading")
-
-
-__all__ = [
-    "BUDGET",
-    "CLOSED",
-    "DESTROY_BUDGET",
-    "DOUBTED",
-    "GATEWAY",
-    "REFUSED",
-    "Case",
-    "Settler",
-    "never_ran",
-]

@@ -1,6 +1,6 @@
 """What is asked of a machine: checked early, and written as the official client writes it.
 
-An `Order` is checked when it is made, against the limits that the service states of itself, so
+An `Spec` is checked when it is made, against the limits that the service states of itself, so
 that a mistake costs neither a call nor a place in the queue. Its body has the official client's
 fields in the official client's meaning, and the marker in the environment.
 """
@@ -37,7 +37,7 @@ RUNTYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Spec:
     """What a machine is rented for.
 
     Parameters
@@ -105,7 +105,7 @@ class Order:
         if (ports := sum(map(_ports_in, env))) > PORTS_MAX:
             raise _wrong(f"env opens {ports} ports; at most {PORTS_MAX} are possible")
         if isinstance(self.args, str):
-            raise _wrong("args is a list of texts")
+            raise _wrong("args must be a list of strings")
         script = len(self.onstart or "") + sum(len(str(one)) for one in self.args or ())
         if script > SCRIPT_MAX:
             raise _wrong(
@@ -224,9 +224,9 @@ def environment(env: Mapping[str, str] | str | None) -> dict[str, str]:
         raise _wrong("env is an object, such as {'KEY': 'value', '-p 8000:8000': '1'}")
     for name, value in env.items():
         if not isinstance(name, str) or isinstance(value, bool) or value is None:
-            raise _wrong(f"env: the value of {name!r} must be a text")
+            raise _wrong(f"env: the value of {name!r} must be a string")
         if not isinstance(value, str | int | float):
-            raise _wrong(f"env: the value of {name!r} must be a text")
+            raise _wrong(f"env: the value of {name!r} must be a string")
     return veiled({name: str(value) for name, value in env.items()})
 
 
@@ -242,7 +242,7 @@ def _flags(text: str) -> dict[str, str]:
     for flag in words:
         value = next(words, None)
         if flag not in {"-e", "-p", "-h", "-v", "-n"} or value is None:
-            raise _wrong("env: as a text it is made of docker's -e KEY=value, -p, -h, -v and -n")
+            raise _wrong("env as a string takes docker's options -e KEY=value, -p, -h, -v and -n")
         if flag == "-e":
             name, is_there, content = value.partition("=")
             if not is_there:
@@ -297,7 +297,7 @@ def _without_jupyter_portal(env: dict[str, str], runtype: str | None) -> dict[st
         return env
     kept = [one for one in env["PORTAL_CONFIG"].split("|") if "jupyter" not in one.lower()]
     if not kept:
-        raise _wrong("PORTAL_CONFIG names nothing but Jupyter, and the runtype has no Jupyter")
+        raise _wrong("PORTAL_CONFIG names only Jupyter, and this runtype has no Jupyter")
     return {**env, "PORTAL_CONFIG": "|".join(kept)}
 
 
@@ -310,7 +310,7 @@ def _number(name: str, value: Any, least: float, most: float, unit: str) -> None
 
 def _text(name: str, value: Any, most: int) -> None:
     if value is not None and (not isinstance(value, str) or len(value) > most):
-        raise _wrong(f"{name} is a text of at most {most:,} characters")
+        raise _wrong(f"{name} must be a string of at most {most:,} characters")
 
 
 def _no_option(unknown: Sequence[str]) -> str:
@@ -319,24 +319,11 @@ def _no_option(unknown: Sequence[str]) -> str:
     # A cap or a deadline that is misspelt has to be named: it guards the user's money.
     near = [one for name in unknown for one in nearest(name, [*OPTIONS, *MORE], 1)]
     meant = f" (did you mean {', '.join(near)}?)" if near else ""
-    return f"there is no option {', '.join(unknown)}{meant}; rent() describes those there are"
+    return f"there is no option {', '.join(unknown)}{meant}; help(client.rent) lists them"
 
 
 def _wrong(what: str) -> InvalidRequest:
     return InvalidRequest(
-        f"This cannot be rented: {what}. Nothing was sent, and nothing was rented.",
+        f"This cannot be rented: {what}. Nothing was sent or rented.",
         code="invalid_args",
     )
-
-
-__all__ = [
-    "DISK_MIN",
-    "IMAGE_MAX",
-    "MORE",
-    "PRICE_MAX",
-    "PRICE_MIN",
-    "RUNTYPES",
-    "SCRIPT_MAX",
-    "Order",
-    "environment",
-]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vastnb.fleet.status import MEANINGS, Level, Wanted
-from vastnb.fleet.watch.picture import Meant, Picture, Watched
+from vastnb.fleet.watch.picture import Desired, Picture, Watched
 
 Kind = Literal["state", "appeared", "gone", "action", "trouble", "recovered", "notice"]
-ASKED: Final[dict[Wanted, str]] = {
+ACTIONS: Final[dict[Wanted, str]] = {
     "running": "asked to run",
     "stopped": "asked to stop",
     "gone": "asked to be destroyed",
@@ -56,15 +56,15 @@ class Change:
 
 
 def changes_between(
-    before: Picture, after: Picture, meant: Mapping[int, Meant], at: float, *, first: bool
+    before: Picture, after: Picture, desired: Mapping[int, Desired], at: float, *, first: bool
 ) -> list[Change]:
     """Return what has changed.
 
     Parameters
     ----------
-    before, after : mapping of int to Known
+    before, after : mapping of int to Tracked
         Two pictures.
-    meant : mapping of int to Meant
+    desired : mapping of int to Desired
         What is wanted: that it has come true is good news.
     at : float
         When `after` was seen, epoch seconds.
@@ -74,21 +74,21 @@ def changes_between(
     if first:
         return []
     found = []
-    for number, known in after.items():
-        one = known.watched
+    for number, tracked in after.items():
+        one = tracked.watched
         was = before[number].watched if number in before else None
         if was is None:
             text = f"appeared: {_words(one)}"
             found.append(_change(at, one, "appeared", None, "info", text))
         elif was.verdict.state != one.verdict.state:
-            wanted = meant[number].then(at) if number in meant else None
+            wanted = desired[number].then(at) if number in desired else None
             level = "good" if one.verdict.state == wanted else MEANINGS[one.verdict.state].level
             kind: Kind = "gone" if one.verdict.state == "gone" else "state"
             found.append(_change(at, one, kind, was.verdict.state, level, _words(one)))
     return found
 
 
-def asked(at: float, number: int, one: Watched | None, text: str) -> Change:
+def action(at: float, number: int, one: Watched | None, text: str) -> Change:
     """Return the change that says what was asked for."""
     state = one.verdict.state if one else None
     return Change(at, number, one.label if one else None, "action", state, None, text, "info")
@@ -113,15 +113,3 @@ def _change(
 def _words(one: Watched) -> str:
     state, reason = one.verdict.state, one.verdict.reason
     return reason if reason.startswith(state) else f"{state}: {reason}"
-
-
-__all__ = [
-    "ASKED",
-    "Change",
-    "Kind",
-    "Level",
-    "asked",
-    "changes_between",
-    "recovered",
-    "trouble",
-]

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from vastnb.fleet.costs import dph_now
 from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.picture import Known
+from vastnb.fleet.watch.picture import Tracked
 from vastnb.html import ours
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.tables.schema import Dtype
@@ -42,7 +43,7 @@ _EVENTS: Final[dict[str, Dtype]] = {
 }
 
 
-class Diary:
+class EventLog:
     """Changes and samples, the newest of each. May be used from several threads.
 
     Parameters
@@ -56,12 +57,12 @@ class Diary:
         self._changes: deque[Change] = deque(maxlen=changes)
         self._samples: deque[tuple[Any, ...]] = deque(maxlen=samples)
 
-    def note(self, changes: Iterable[Change]) -> None:
+    def add(self, changes: Iterable[Change]) -> None:
         """Keep changes."""
         with self._lock:
             self._changes.extend(changes)
 
-    def sample(self, at: float, picture: Iterable[Known]) -> None:
+    def sample(self, at: float, picture: Iterable[Tracked]) -> None:
         """Keep how busy each instance is, and what it costs."""
         rows = [_sample(at, one) for one in picture if one.present]
         with self._lock:
@@ -81,17 +82,7 @@ class Diary:
         return _frame(rows, _SAMPLES)
 
 
-def dph_now(record: Any) -> float | None:
-    """Return what an instance is charged at the moment, without traffic, $/h; None if unknown."""
-    parts = record.get("instance")
-    found = number(parts.get("totalHour")) if hasattr(parts, "get") else None
-    if found is not None:
-        return found
-    stopped = record.get("intended_status") == "stopped"
-    return number(record.get("storage_total_cost" if stopped else "dph_total"))
-
-
-def _sample(at: float, one: Known) -> tuple[Any, ...]:
+def _sample(at: float, one: Tracked) -> tuple[Any, ...]:
     record, watched = one.watched.record, one.watched
     readings = [number(record.get(name)) for name in READINGS]
     if readings[-1] == -1:
@@ -109,6 +100,3 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: dict[str, Dtype]) -> pd.Dat
         else:
             arrays[name] = array_of(cells, dtype)[0]
     return ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows)), copy=False))
-
-
-__all__ = ["CHANGES_KEPT", "READINGS", "SAMPLES_KEPT", "Diary", "dph_now"]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.listing import Listing, list_instances
@@ -36,7 +36,7 @@ REACHED_FRESH: Final = 60.0
 """Seconds for which a machine whose SSH has answered is not tried again."""
 
 
-class Answers(NamedTuple):
+class Fetched(NamedTuple):
     """What a look has brought.
 
     Parameters
@@ -54,7 +54,7 @@ class Answers(NamedTuple):
     reached: Mapping[int, bool]
 
 
-class Asking:
+class Looker:
     """Asks what a look needs. One look at a time.
 
     Parameters
@@ -96,7 +96,7 @@ class Asking:
                 self._probing.subtract(ids)
                 self._probing = +self._probing
 
-    def ask(self) -> Answers:
+    def fetch(self) -> Fetched:
         """Ask.
 
         Raises
@@ -105,7 +105,7 @@ class Asking:
             If the list is not available, or is not whole.
         """
         listing = self._list()
-        return Answers(listing, self._credit(listing), self._reached(listing))
+        return Fetched(listing, self._credit(listing), self._reached(listing))
 
     def _list(self) -> Listing:
         try:
@@ -131,7 +131,7 @@ class Asking:
             answer = self._call("show_user", max_wait=ONE_CREDIT)
         except VastError as error:
             # The list is what was asked for; the credit as last known has to do.
-            log.debug("the credit could not be asked for: %s", error.message)
+            log.debug("the credit could not be read: %s", error.message)
             return None
         return number(answer.data.get("credit")) if isinstance(answer.data, Mapping) else None
 
@@ -152,14 +152,3 @@ class Asking:
         found = reach(due, local=self._local)
         self._reached_at = fresh | {one: at for one, answered in found.items() if answered}
         return found
-
-
-class Flight:
-    """A look that is under way."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.thread = threading.get_ident()
-
-
-__all__ = ["CREDIT_FRESH", "ONE_LIST", "REACHED_FRESH", "Answers", "Asking", "Flight"]

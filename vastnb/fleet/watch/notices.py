@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from vastnb.api.text import seconds
+from vastnb.fleet.costs import dph_now
 from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import MEANINGS, TO_DO, Level
 from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.eventlog import dph_now
-from vastnb.fleet.watch.picture import Known, Picture, Watched
+from vastnb.fleet.watch.picture import Picture, Tracked, Watched
 from vastnb.values import number
 
 LOW_CREDIT_HOURS: Final = 6.0
@@ -51,7 +51,7 @@ def notices(
     ----------
     said : collection of Said
         What has been said, and has not been well since.
-    picture : mapping of int to Known
+    picture : mapping of int to Tracked
         All instances.
     at : float
         Now, epoch seconds.
@@ -76,14 +76,17 @@ def notices(
     still = {one for one in said if one[0] not in acted and not _well(one, picture)}
     still -= {(one, "deadline") for one, moment in (deadlines or {}).items() if at < moment}
     fresh: list[Change] = []
-    for known in picture.values():
-        id = known.watched.id
+    for tracked in picture.values():
+        id = tracked.watched.id
         deadline, end = (deadlines or {}).get(id), (ended or {}).get(id)
-        news = [*_about(known, deadline, at, end), *_rented(known, (rentals or {}).get(id), end)]
+        news = [
+            *_about(tracked, deadline, at, end),
+            *_rented(tracked, (rentals or {}).get(id), end),
+        ]
         for name, level, text in news:
-            if (known.watched.id, name) not in still:
-                still.add((known.watched.id, name))
-                fresh.append(_notice(at, known.watched, level, text))
+            if (tracked.watched.id, name) not in still:
+                still.add((tracked.watched.id, name))
+                fresh.append(_notice(at, tracked.watched, level, text))
     hours = runway_hours(picture, credit)
     if hours is None or hours >= LOW_CREDIT_HOURS * WELL_AGAIN:
         still -= {(None, "low credit")}
@@ -96,9 +99,9 @@ def notices(
             # Who was told that it is urgent need not be told that it is low.
             still |= {(None, "low credit"), (None, name)}
             text = (
-                f"The credit of ${credit or 0:.2f} lasts {seconds(hours * 3600)} at what runs now; "
-                "then every machine is stopped, and its disk is billed on. Add credit, or stop or "
-                "destroy what is not needed."
+                f"The credit of ${credit or 0:.2f} lasts {seconds(hours * 3600)} at the current "
+                "rate; then Vast.ai stops every machine and keeps billing its disk. Add credit, "
+                "or destroy what you do not need."
             )
             fresh.append(
                 Change(at, None, None, "notice", None, None, text, "bad" if last else "warn")
@@ -119,27 +122,27 @@ def _well(one: Said, picture: Picture) -> bool:
     id, name = one
     if id is None:
         return False
-    known = picture.get(id)
-    if known is None or known.watched.verdict.state == "gone":
+    tracked = picture.get(id)
+    if tracked is None or tracked.watched.verdict.state == "gone":
         return True
     if name == "deadline":
         return False  # until it is gone, or somebody acts
     if name in ("not destroyed", "given up", "dearer"):
-        return not known.present
-    return MEANINGS[known.watched.verdict.state].well
+        return not tracked.present
+    return MEANINGS[tracked.watched.verdict.state].well
 
 
 def _about(
-    known: Known, deadline: float | None, at: float, ended: float | None
+    tracked: Tracked, deadline: float | None, at: float, ended: float | None
 ) -> Iterator[tuple[str, Level, str]]:
-    one = known.watched
+    one = tracked.watched
     verdict = one.verdict
-    if not known.present:
+    if not tracked.present:
         return
     if verdict.advice == "destroy it again":
-        back = any(seen.state == "gone" for seen in known.history)
+        back = any(seen.state == "gone" for seen in tracked.history)
         if back or at - (at if ended is None else ended) >= DESTROY_SECONDS:
-            yield "not destroyed", "bad", f"Still there: it {verdict.reason}."
+            yield "not destroyed", "bad", f"Not destroyed: it {verdict.reason}."
         return
     level, what = MEANINGS[verdict.state].alarm, MEANINGS[verdict.state].words
     if level is not None:
@@ -154,23 +157,26 @@ def _about(
 
 
 def _rented(
-    known: Known, rental: Written | None, ended: float | None
+    tracked: Tracked, rental: Written | None, ended: float | None
 ) -> Iterator[tuple[str, Level, str]]:
     """Say what is not as it was written down."""
-    if rental is None or not known.present or ended is not None:
+    if rental is None or not tracked.present or ended is not None:
         return
-    record = known.watched.record
+    record = tracked.watched.record
     if rental.given_up:
         dph = dph_now(record) or number(record.get("dph_total"))
         cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
-        why = f"though its rental was {rental.given_up}: it was created late, or came back"
-        what = "destroys it again" if rental.given_up == "destroyed" else "takes it up"
+        why = (
+            f"although its rental was recorded as {rental.given_up}: it was created late, or came "
+            "back"
+        )
+        what = "destroys it again" if rental.given_up == "destroyed" else "recovers it"
         if rental.given_up == "gone":  # lists have left it out; nobody here has destroyed it
-            why = "though lists did not show it"
+            why = "although earlier lists did not show it"
         yield (
             "given up",
             "bad",
-            f"It exists, and bills {cost}, {why}. client.reconcile() {what}.",
+            f"It exists and bills {cost}, {why}. client.reconcile() {what}.",
         )
         return
     total = number(record.get("dph_total"))
@@ -185,13 +191,3 @@ def _rented(
 
 def _notice(at: float, one: Watched, level: Level, text: str) -> Change:
     return Change(at, one.id, one.label, "notice", None, one.verdict.state, text, level)
-
-
-__all__ = [
-    "DESTROY_SECONDS",
-    "LAST_CREDIT_HOURS",
-    "LOW_CREDIT_HOURS",
-    "Said",
-    "notices",
-    "runway_hours",
-]

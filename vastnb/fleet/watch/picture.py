@@ -80,7 +80,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Tracked:
     """What is kept of one instance: how it is, and what was seen of it."""
 
     watched: Watched
@@ -92,7 +92,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class Desired:
     """What an instance is meant to be, and since when.
 
     Parameters
@@ -136,7 +136,7 @@ class Doubt:
     text: str
 
 
-Picture = Mapping[int, Known]
+Picture = Mapping[int, Tracked]
 
 
 def trimmed(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,7 +174,7 @@ def _names_only(record: Mapping[str, Any]) -> list[list[str]]:
 def doubt(
     picture: Picture,
     found: Collection[int],
-    meant: Mapping[int, Meant],
+    desired: Mapping[int, Desired],
     before: Doubt | None,
     *,
     asked_at: float,
@@ -183,11 +183,11 @@ def doubt(
 
     Parameters
     ----------
-    picture : mapping of int to Known
+    picture : mapping of int to Tracked
         What is known.
     found : collection of int
         The machines in the list.
-    meant : mapping of int to Meant
+    desired : mapping of int to Desired
         Those that are to be gone are not missed.
     before : Doubt, optional
         Of the list before.
@@ -201,10 +201,10 @@ def doubt(
     """
     expected = {
         number
-        for number, known in picture.items()
-        if known.watched.verdict.state != "gone"
-        and known.ever
-        and not (number in meant and meant[number].then(asked_at) == "gone")
+        for number, tracked in picture.items()
+        if tracked.watched.verdict.state != "gone"
+        and tracked.ever
+        and not (number in desired and desired[number].then(asked_at) == "gone")
     }
     missing = frozenset(expected.difference(found))
     if not missing or (len(missing) < len(expected) and len(missing) < max(2, len(expected) / 2)):
@@ -213,35 +213,35 @@ def doubt(
     since, lists = (before.since, before.lists + 1) if before and again else (asked_at, 1)
     if lists >= DOUBTED_LISTS and asked_at - since >= DOUBTED_FOR:
         return None
-    how = "is empty" if not found else f"lacks {len(missing)} of {len(expected)} instances"
+    how = "is empty" if not found else f"is missing {len(missing)} of {len(expected)} instances"
     return Doubt(
         missing,
         since,
         lists,
-        f"The list {how}, though they were there a moment ago: checking again.",
+        f"The list {how}, although they were listed a moment ago: checking again.",
     )
 
 
 def take_list(
     picture: Picture,
     records: Sequence[Mapping[str, Any]],
-    meant: Mapping[int, Meant],
+    desired: Mapping[int, Desired],
     *,
     asked_at: float,
     doubted: Doubt | None = None,
     reached: Mapping[int, bool] | None = None,
     credit: float | None = None,
     ours: Collection[int] | None = None,
-) -> dict[int, Known]:
+) -> dict[int, Tracked]:
     """Return the picture with a whole list of instances taken in.
 
     Parameters
     ----------
-    picture : mapping of int to Known
+    picture : mapping of int to Tracked
         So far; it is not changed.
     records : sequence of mapping
         The list.
-    meant : mapping of int to Meant
+    desired : mapping of int to Desired
         What is wanted of instances.
     asked_at : float
         When the list was asked for, epoch seconds.
@@ -255,19 +255,19 @@ def take_list(
         Those that vastnb has rented on this computer; without it, a marker says so.
     """
     shown = {record["id"]: trimmed(record) for record in records}
-    new = {number for number, one in meant.items() if one.then(asked_at) == "running"}
-    after: dict[int, Known] = {}
+    new = {number for number, one in desired.items() if one.then(asked_at) == "running"}
+    after: dict[int, Tracked] = {}
     for number in dict.fromkeys([*picture, *shown, *sorted(new)]):
         before = picture.get(number)
-        young = (before is None or not before.ever) and number in meant
+        young = (before is None or not before.ever) and number in desired
         held = (doubted is not None and number in doubted.missing) or (
-            young and asked_at - meant[number].at < NEW_FOR
+            young and asked_at - desired[number].at < NEW_FOR
         )
         one = take_one(
             before,
             number,
             shown.get(number),
-            meant.get(number),
+            desired.get(number),
             asked_at=asked_at,
             doubted=held,
             reached=(reached or {}).get(number),
@@ -280,28 +280,28 @@ def take_list(
 
 
 def take_one(
-    before: Known | None,
+    before: Tracked | None,
     number: int,
     record: Mapping[str, Any] | None,
-    meant: Meant | None,
+    desired: Desired | None,
     *,
     asked_at: float,
     doubted: bool = False,
     reached: bool | None = None,
     credit: float | None = None,
     ours: Collection[int] | None = None,
-) -> Known:
+) -> Tracked:
     """Return what is known of one instance after one more look at it.
 
     Parameters
     ----------
-    before : Known, optional
+    before : Tracked, optional
         So far.
     number : int
         The instance.
     record : mapping or None
         What was shown of it, trimmed.
-    meant : Meant, optional
+    desired : Desired, optional
         What is wanted of it.
     asked_at : float
         Epoch seconds.
@@ -313,7 +313,7 @@ def take_one(
         See `vastnb.fleet.status.judge`.
     """
     history: History = before.history if before else ()
-    wanted = meant.then(asked_at) if meant else None
+    wanted = desired.then(asked_at) if desired else None
     # A clock that was set back would give looks a negative length.
     now = max([asked_at, *(seen.last for seen in history[-1:])])
     verdict = judge(record, wanted, history, now=now, reached=reached, credit=credit)
@@ -322,10 +322,10 @@ def take_one(
         reason = "missing from the last list, which may be incomplete; checking again"
         verdict = Verdict(state, reason, "wait", settled=False)
     seen = remember(history, record, verdict, now=now, reached=reached)
-    if record is None:
-        is_ours = bool(before and before.watched.ours)
+    if ours is not None and (record is not None or number in ours):
+        is_ours = number in ours
     else:
-        is_ours = bool(marker_of(record)) if ours is None else number in ours
+        is_ours = bool(marker_of(record)) if record else bool(before and before.watched.ours)
     same = before is not None and before.watched.verdict.state == verdict.state
     watched = Watched(
         number,
@@ -336,7 +336,7 @@ def take_one(
         seen[-1].reached,
     )
     there = record is not None
-    return Known(watched, seen, present=there, ever=there or bool(before and before.ever))
+    return Tracked(watched, seen, present=there, ever=there or bool(before and before.ever))
 
 
 def moved(before: Picture, after: Picture) -> bool:
@@ -352,13 +352,13 @@ def moved(before: Picture, after: Picture) -> bool:
     return False
 
 
-def relabelled(known: Known, label: str | None) -> Known:
+def relabelled(tracked: Tracked, label: str | None) -> Tracked:
     """Return what is known of an instance, under another label."""
-    record = MappingProxyType({**known.watched.record, "label": label})
-    return replace(known, watched=replace(known.watched, record=record))
+    record = MappingProxyType({**tracked.watched.record, "label": label})
+    return replace(tracked, watched=replace(tracked.watched, record=record))
 
 
-def _over(one: Known, now: float) -> bool:
+def _over(one: Tracked, now: float) -> bool:
     """Whether nobody needs to see it any longer."""
     verdict = one.watched.verdict
     if verdict.state != "gone" or one.present:
@@ -366,23 +366,3 @@ def _over(one: Known, now: float) -> bool:
     if verdict.reason == "destroyed":
         return verdict.settled
     return now - one.watched.since >= GONE_SHOWN
-
-
-__all__ = [
-    "DOUBTED_FOR",
-    "DOUBTED_LISTS",
-    "GONE_SHOWN",
-    "NEW_FOR",
-    "WATCH_COLUMNS",
-    "Doubt",
-    "Known",
-    "Meant",
-    "Picture",
-    "Watched",
-    "doubt",
-    "moved",
-    "relabelled",
-    "take_list",
-    "take_one",
-    "trimmed",
-]

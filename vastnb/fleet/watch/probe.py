@@ -17,7 +17,6 @@ import socket
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from vastnb.fleet.connect import Address, ssh_address
 from vastnb.fleet.looks import look_at
@@ -101,17 +100,6 @@ def doors_of(
     return found
 
 
-def is_local(base_url: str) -> bool:
-    """Say whether a service lives on this computer, as the simulated one does."""
-    host = urlsplit(base_url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def may_be_tried(ip: str, *, local: bool) -> bool:
     """Say whether an address may be connected to.
 
@@ -175,6 +163,3 @@ def _hear(door: socket.socket, heard: dict[int, bytes], number: int) -> bool | N
     if any(line.startswith(BANNER) for line in heard[number].split(b"\n")):
         return True
     return False if not part or len(heard[number]) > _MOST_BEFORE else None
-
-
-__all__ = ["BANNER", "TIMEOUT", "doors_of", "is_local", "may_be_tried", "reach"]

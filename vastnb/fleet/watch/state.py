@@ -1,7 +1,7 @@
 """Everything that the watcher knows, as a value, and what each event makes of it.
 
-`State` is never altered: a list, a record, a failure or an action give a new one, and what there is
-to tell. `Snapshot` is the part of it that others are shown.
+`WatchState` is never altered: a list, a record, a failure or an action give a new one, and what
+there is to tell. `Snapshot` is the part of it that others are shown.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from dataclasses import dataclass, field, replace
 
 from vastnb.fleet.listing import Listing
 from vastnb.fleet.rent.journal import Written
-from vastnb.fleet.watch import changes as news
-from vastnb.fleet.watch import tempo as pace
-from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.changes import Change, changes_between, recovered, trouble
 from vastnb.fleet.watch.notices import Said, notices
 from vastnb.fleet.watch.picture import (
+    Desired,
     Doubt,
-    Known,
-    Meant,
     Picture,
+    Tracked,
     Watched,
     doubt,
     moved,
     take_list,
 )
-from vastnb.fleet.watch.tempo import Tempo
+from vastnb.fleet.watch.tempo import QUICK, Tempo, after_action, after_failure, after_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Snapshot:
     instances: tuple[Watched, ...] = ()
     asked_at: float | None = None
     next_at: float = 0.0
-    interval: float = pace.QUICK
+    interval: float = QUICK
     error: str = ""
     doubted: str = ""
     credit: float | None = None
@@ -67,14 +65,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class WatchState:
     """What the watcher knows.
 
     Parameters
     ----------
-    picture : mapping of int to Known
+    picture : mapping of int to Tracked
         All instances.
-    meant : mapping of int to Meant
+    desired : mapping of int to Desired
         What they are meant to be, where anybody has said so.
     asked_at : float or None
         When the last whole list was asked for, epoch seconds.
@@ -93,7 +91,7 @@ class State:
     """
 
     picture: Picture = field(default_factory=dict)
-    meant: Mapping[int, Meant] = field(default_factory=dict)
+    desired: Mapping[int, Desired] = field(default_factory=dict)
     asked_at: float | None = None
     tempo: Tempo = field(default_factory=Tempo)
     error: str = ""
@@ -117,7 +115,7 @@ class State:
 
 
 def with_list(
-    state: State,
+    state: WatchState,
     listing: Listing,
     *,
     now: float,
@@ -125,12 +123,12 @@ def with_list(
     reached: Mapping[int, bool] | None = None,
     nudged: bool = False,
     ours: Collection[int] | None = None,
-) -> tuple[State, list[Change]]:
+) -> tuple[WatchState, list[Change]]:
     """Take a whole list in.
 
     Parameters
     ----------
-    state : State
+    state : WatchState
         As it was.
     listing : Listing
         One that is newer than what is known.
@@ -148,11 +146,11 @@ def with_list(
     at, before = listing.asked_at, state.picture
     credit = state.credit if credit is None else credit
     ids = {int(record["id"]) for record in listing.records}
-    doubted = doubt(before, ids, state.meant, state.doubt, asked_at=at)
+    doubted = doubt(before, ids, state.desired, state.doubt, asked_at=at)
     after = take_list(
         before,
         listing.records,
-        state.meant,
+        state.desired,
         asked_at=at,
         doubted=doubted,
         reached=reached,
@@ -160,62 +158,62 @@ def with_list(
         ours=ours,
     )
     first = state.asked_at is None and not before
-    found = news.changes_between(before, after, state.meant, at, first=first)
+    found = changes_between(before, after, state.desired, at, first=first)
     if doubted and not state.doubt:
-        found.append(news.trouble(at, doubted.text))
+        found.append(trouble(at, doubted.text))
     elif not doubted and (state.error or state.doubt):
-        found.append(news.recovered(at, "The list of instances is whole again."))
+        found.append(recovered(at, "The list of instances is complete again."))
     soon = bool(found) or doubted is not None or moved(before, after)
-    tempo = pace.after_look(state.tempo, now, moved=soon)
+    tempo = after_look(state.tempo, now, moved=soon)
     # What is no longer shown is no longer missed; what was destroyed may yet come back.
     left = before.keys() - after.keys()
-    meant = {n: m for n, m in state.meant.items() if n not in left or m.wanted == "gone"}
+    desired = {n: m for n, m in state.desired.items() if n not in left or m.wanted == "gone"}
     return replace(
         state,
         picture=after,
-        meant=meant,
+        desired=desired,
         asked_at=at,
         credit=credit,
-        tempo=pace.after_action(tempo, now) if nudged else tempo,
+        tempo=after_action(tempo, now) if nudged else tempo,
         error="",
         doubt=doubted,
     ), found
 
 
-def with_known(state: State, known: Known, at: float) -> tuple[State, list[Change]]:
+def with_tracked(state: WatchState, tracked: Tracked, at: float) -> tuple[WatchState, list[Change]]:
     """Take in what was learned of one instance."""
-    number = known.watched.id
-    after = {**state.picture, number: known}
+    number = tracked.watched.id
+    after = {**state.picture, number: tracked}
     first = number not in state.picture
-    found = news.changes_between(state.picture, after, state.meant, at, first=first)
+    found = changes_between(state.picture, after, state.desired, at, first=first)
     return replace(state, picture=after), found
 
 
 def with_failure(
-    state: State,
+    state: WatchState,
     text: str,
     *,
     now: float,
     chance: float,
     retry_after: float | None = None,
     hopeless: bool = False,
-) -> tuple[State, list[Change]]:
+) -> tuple[WatchState, list[Change]]:
     """Take in that a look failed; see `tempo.after_failure` for the parameters."""
-    found = [] if state.error else [news.trouble(now, text)]
-    tempo = pace.after_failure(
+    found = [] if state.error else [trouble(now, text)]
+    tempo = after_failure(
         state.tempo, now, chance=chance, retry_after=retry_after, hopeless=hopeless
     )
     return replace(state, error=text, tempo=tempo, looks=state.looks + 1), found
 
 
 def with_notices(
-    state: State,
+    state: WatchState,
     *,
     now: float,
     deadlines: Mapping[int, float],
     acted: Collection[int],
     rentals: Mapping[int, Written],
-) -> tuple[State, list[Change]]:
+) -> tuple[WatchState, list[Change]]:
     """Decide what must be told because it costs money; see `vastnb.fleet.watch.notices`."""
     said, found = notices(
         state.said,
@@ -225,22 +223,11 @@ def with_notices(
         deadlines=deadlines,
         acted=acted,
         rentals=rentals,
-        ended={id: meant.at for id, meant in state.meant.items() if meant.wanted == "gone"},
+        ended={id: desired.at for id, desired in state.desired.items() if desired.wanted == "gone"},
     )
     return replace(state, said=said), found
 
 
-def with_action(state: State, now: float) -> State:
+def with_action(state: WatchState, now: float) -> WatchState:
     """Take in that something was done: the next look is due, and quick ones follow."""
-    return replace(state, tempo=pace.after_action(state.tempo, now))
-
-
-__all__ = [
-    "Snapshot",
-    "State",
-    "with_action",
-    "with_failure",
-    "with_known",
-    "with_list",
-    "with_notices",
-]
+    return replace(state, tempo=after_action(state.tempo, now))

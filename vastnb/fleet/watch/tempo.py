@@ -106,15 +106,3 @@ def after_failure(
 def after_action(tempo: Tempo, now: float) -> Tempo:
     """Return the tempo after something was done: the next look is due, and quick ones follow."""
     return replace(tempo, next_at=max(now, tempo.not_before), interval=QUICK)
-
-
-__all__ = [
-    "CEILING",
-    "QUICK",
-    "SLOW",
-    "SLOWER",
-    "Tempo",
-    "after_action",
-    "after_failure",
-    "after_look",
-]

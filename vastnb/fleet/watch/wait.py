@@ -21,9 +21,10 @@ from vastnb.api.progress import Line
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.status import MEANINGS, TO_DO, State, Wanted
+from vastnb.fleet.status import MEANINGS, TO_DO, InstanceState, Wanted
 from vastnb.fleet.watch.picture import Watched
-from vastnb.fleet.watch.watcher import Snapshot, Watcher
+from vastnb.fleet.watch.state import Snapshot
+from vastnb.fleet.watch.watcher import Watcher
 
 SLICE: Final = 1.0
 """Longest sleep at a stroke: an action elsewhere may make the next look due."""
@@ -65,7 +66,7 @@ class Wait:
     ) -> None:
         if until not in get_args(Wanted):
             raise InvalidRequest(
-                f"until={until!r}: there are {', '.join(get_args(Wanted))}. Nothing was sent.",
+                f"until={until!r}: use one of {', '.join(get_args(Wanted))}. Nothing was sent.",
                 code="until",
             )
         if isinstance(timeout, bool) or not (isinstance(timeout, int | float) and timeout >= 0):
@@ -75,7 +76,7 @@ class Wait:
             )
         if reachable and until != "running":
             raise InvalidRequest(
-                f"reachable=True goes with until='running', not {until!r}. Nothing was sent.",
+                f"reachable=True works only with until='running', not {until!r}. Nothing was sent.",
                 code="until",
             )
         self.ids = tuple(dict.fromkeys(ids))
@@ -84,7 +85,7 @@ class Wait:
         self._watcher, self._clock, self._timeout = watcher, clock, timeout
         self._began = clock.time()
         self._deadline = self._began + timeout
-        self._bad_since: dict[int, tuple[State, float]] = {}
+        self._bad_since: dict[int, tuple[InstanceState, float]] = {}
         for number in self.ids:
             watcher.expect(number, until, acted=False)
 
@@ -117,11 +118,11 @@ class Wait:
             elif self.reachable and one.reached is not True:
                 waiting.append(f"{number}: running, SSH does not answer yet")
         if waiting and self._clock.time() >= self._deadline:
-            last = f" Last trouble: {shown.error}" if shown.error else ""
+            last = f" Last error: {shown.error}" if shown.error else ""
             named = ", ".join(_named(shown.of(number), number) for number in self.ids)
             raise WaitTimeout(
                 f"Not {self._goal} within {self._timeout:g} s: {named}. They still exist and may "
-                f"bill; destroy_instance(id) ends one, wait() keeps waiting.{last}"
+                f"bill; client.destroy_instance(id) destroys one, wait() waits longer.{last}"
             )
         return waiting
 
@@ -140,8 +141,8 @@ class Wait:
             runtype = str(one.record.get("image_runtype") or "")
             if runtype.split() == ["args"]:
                 raise InvalidRequest(
-                    f"Instance {one.id} runs and has no SSH (run type 'args'), so it cannot be "
-                    "waited for until SSH answers. It is billed. Wait without reachable=True.",
+                    f"Instance {one.id} runs without SSH (runtype 'args'), so SSH will never "
+                    "answer. It is billed. Wait without reachable=True.",
                     code="no_ssh",
                 )
         if state == self.until or self.until not in MEANINGS[state].hopeless:
@@ -239,6 +240,3 @@ def _progress(wait: Wait, clock: Clock) -> Iterator[Callable[[Sequence[str]], No
 
 def _named(one: Watched | None, number: int) -> str:
     return f"{number} ({one.verdict.state}: {one.verdict.reason})" if one else str(number)
-
-
-__all__ = ["Wait", "wait_for", "wait_for_async"]

@@ -17,42 +17,53 @@ import logging
 import math
 import random
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
 
-from vastnb.api.transport import Call
+import pandas as pd
+
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing
 from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import Wanted
-from vastnb.fleet.watch import changes as news
-from vastnb.fleet.watch import tempo as pace
-from vastnb.fleet.watch.audience import Audience
-from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.listeners import Subscriber
-from vastnb.fleet.watch.look import ONE_LIST, Asking, Flight
-from vastnb.fleet.watch.picture import Meant, Watched, relabelled, take_one, trimmed
+from vastnb.fleet.watch.changes import ACTIONS, Change, action
+from vastnb.fleet.watch.eventlog import EventLog
+from vastnb.fleet.watch.look import ONE_LIST, Looker
+from vastnb.fleet.watch.picture import Desired, Watched, relabelled, take_one, trimmed
 from vastnb.fleet.watch.state import (
     Snapshot,
-    State,
+    WatchState,
     with_action,
     with_failure,
-    with_known,
     with_list,
     with_notices,
+    with_tracked,
 )
+from vastnb.fleet.watch.tempo import CEILING, QUICK
 
 log = logging.getLogger("vastnb.fleet")
 
 MEANT_KEPT: Final = 1024
 """Instances of which it is remembered what they are meant to be."""
 
+Subscriber = Callable[[Sequence[Change], Snapshot], None]
 
-class Watcher(Audience):
+
+class _Flight:
+    """A look that is under way."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.thread = threading.get_ident()
+
+
+class Watcher:
     """One picture of all instances of an account.
 
     `vastnb.Client.watcher` is the one to use. It may be called from several threads.
@@ -93,9 +104,8 @@ class Watcher(Audience):
         is_known: Callable[[int], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__()
         self.also: Callable[[Listing], object] = lambda listing: None
-        self._asking = Asking(call, clock, local=local)
+        self._looker = Looker(call, clock, local=local)
         self._clock = clock
         self._deadline_of = deadline_of
         self._rental_of = rental_of
@@ -103,13 +113,15 @@ class Watcher(Audience):
         self._chance = chance
         self._lock = threading.Lock()  # held for moments, never while anybody is asked or told
         self._taking = threading.RLock()  # one list at a time is taken in, and told of
-        self._state = State()
+        self._state = WatchState()
         self._snapshot = Snapshot()
-        self._flight: Flight | None = None
+        self._flight: _Flight | None = None
         self._nudged = False
         self._closed = False
         self._failure: Exception | None = None
         self._acted: set[int] = set()
+        self._subscribers: dict[object, Subscriber] = {}
+        self._events = EventLog()
         self._pending: list[Change] = []
 
     # -- looking -----------------------------------------------------------------------------
@@ -125,13 +137,13 @@ class Watcher(Audience):
         state = self._state
         if state.asked_at is None or state.error or state.doubt or self._nudged:
             return False
-        return -1.0 < self._clock.time() - state.asked_at < pace.QUICK
+        return -1.0 < self._clock.time() - state.asked_at < QUICK
 
     @property
     def failure(self) -> Exception | None:
         """The error that makes looking again useless; None while there is none."""
         if self._closed:
-            return InvalidRequest("This client is closed, so nothing is watched any longer.")
+            return InvalidRequest("This client is closed and no longer watches your instances.")
         return self._failure
 
     @property
@@ -142,7 +154,7 @@ class Watcher(Audience):
     def due_in(self) -> float:
         """Return the seconds until a look is worth while, 0 if it is due."""
         if self._closed:
-            return pace.CEILING
+            return CEILING
         return self._state.tempo.due_in(self._clock.time())
 
     def look(self, *, at_once: bool = False) -> Snapshot:
@@ -166,7 +178,7 @@ class Watcher(Audience):
             if flight is None:
                 if not at_once and self.due_in() > 0:
                     return self._snapshot
-                flight = self._flight = Flight()
+                flight = self._flight = _Flight()
                 mine, self._nudged = True, False
         if mine:
             try:
@@ -201,13 +213,13 @@ class Watcher(Audience):
         with self._taking:
             with self._lock:
                 state = self._state
-                before, meant = state.picture.get(id), state.meant.get(id)
-                known = take_one(
-                    before, id, kept, meant, asked_at=asked_at, credit=state.credit, ours=ours
+                before, desired = state.picture.get(id), state.desired.get(id)
+                tracked = take_one(
+                    before, id, kept, desired, asked_at=asked_at, credit=state.credit, ours=ours
                 )
-                self._state, found = with_known(state, known, asked_at)
+                self._state, found = with_tracked(state, tracked, asked_at)
             self._publish(found)
-        return known.watched
+        return tracked.watched
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -226,17 +238,17 @@ class Watcher(Audience):
         """
         now = self._clock.time()
         with self._lock:
-            known = self._state.meant.get(id)
-            if known is not None and not acted:
+            before = self._state.desired.get(id)
+            if before is not None and not acted:
                 return
-            others = {n: m for n, m in self._state.meant.items() if n != id}
+            others = {n: m for n, m in self._state.desired.items() if n != id}
             while len(others) >= MEANT_KEPT:
                 del others[next(iter(others))]
-            meant = Meant(wanted, now, known.then(now) if known else None)
-            self._state = replace(self._state, meant={**others, id: meant})
+            desired = Desired(wanted, now, before.then(now) if before else None)
+            self._state = replace(self._state, desired={**others, id: desired})
             if acted:
                 self._acted.add(id)
-                self._note_action(id, news.ASKED[wanted], now)
+                self._note_action(id, ACTIONS[wanted], now)
             self._quicken(now)
 
     def nudge(self, id: int | None = None, text: str = "") -> None:
@@ -260,18 +272,18 @@ class Watcher(Audience):
         now = self._clock.time()
         with self._lock:
             state = self._state
-            known = state.picture.get(id)
-            if known is not None:
+            tracked = state.picture.get(id)
+            if tracked is not None:
                 self._state = replace(
-                    state, picture={**state.picture, id: relabelled(known, label)}
+                    state, picture={**state.picture, id: relabelled(tracked, label)}
                 )
-            self._note_action(id, "given another label" if label else "its label taken away", now)
+            self._note_action(id, "label changed" if label else "label removed", now)
             self._quicken(now)
 
     def wanted(self, id: int) -> Wanted | None:
         """Return what an instance is meant to be, if anybody has said so."""
-        meant = self._state.meant.get(id)
-        return meant.wanted if meant else None
+        desired = self._state.desired.get(id)
+        return desired.wanted if desired else None
 
     @property
     def probe(self) -> bool:
@@ -279,19 +291,91 @@ class Watcher(Audience):
 
         Off unless somebody asks for it: it is traffic to the machines themselves.
         """
-        return self._asking.probe
+        return self._looker.probe
 
     @probe.setter
     def probe(self, on: bool) -> None:
-        self._asking.probe = on
+        self._looker.probe = on
 
     def probing(self, ids: Sequence[int]) -> AbstractContextManager[None]:
         """Try, inside the block, whether SSH answers on these instances, with each look."""
-        return self._asking.probing(ids)
+        return self._looker.probing(ids)
 
     def deadline(self, id: int) -> float | None:
         """Return when an instance should end, epoch seconds; None if nobody has said so."""
         return self._deadline_of(id) if self._deadline_of else None
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Have `callback` called with what has changed, after each look that was made.
+
+        Parameters
+        ----------
+        callback : callable
+            ``callback(changes, snapshot)``, in the thread that looked. It should be quick.
+
+        Returns
+        -------
+        callable
+            Ends it.
+        """
+        token = object()
+        with self._lock:
+            self._subscribers[token] = callback
+
+        def end() -> None:
+            with self._lock:
+                self._subscribers.pop(token, None)
+
+        return end
+
+    def on_notice(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Have `callback` called with each notice: what costs money and should not.
+
+        Outbid, stuck, failed, not to be reached, back after it was destroyed, past its deadline,
+        credit that runs low. Each is said once, and not again until it has been well.
+
+        Parameters
+        ----------
+        callback : callable
+            ``callback(change)``, in the thread that looked.
+
+        Returns
+        -------
+        callable
+            Ends it.
+        """
+
+        def each(found: Sequence[Change], shown: Snapshot) -> None:
+            for change in found:
+                if change.kind == "notice":
+                    callback(change)
+
+        return self.subscribe(each)
+
+    def events(self) -> pd.DataFrame:
+        """Return what has happened, oldest first; the newest 2,000.
+
+        Returns
+        -------
+        DataFrame
+            ``at`` (UTC), ``id``, ``label``, ``kind``, ``before``, ``after``, ``level``, ``text``;
+            see `vastnb.fleet.watch.changes.Change`.
+        """
+        return self._events.events()
+
+    def history(self) -> pd.DataFrame:
+        """Return a sample of each instance per look, oldest first.
+
+        Returns
+        -------
+        DataFrame
+            ``at`` (UTC), ``id``, ``label``, ``state``, ``gpu_util`` and ``cpu_util`` (%),
+            ``gpu_temp`` (°C), ``mem_usage``, ``vmem_usage`` and ``disk_usage`` (GB), ``dph_now``
+            ($/h, as charged at that moment, without traffic). The newest 20,000.
+        """
+        return self._events.history()
 
     # -- itself ------------------------------------------------------------------------------
 
@@ -299,18 +383,18 @@ class Watcher(Audience):
         """End it: nothing is asked or told from now on. Machines stay as they are."""
         with self._lock:
             self._closed = True
-            self._listeners.clear()
+            self._subscribers.clear()
 
     def __repr__(self) -> str:
         shown = self._snapshot
         trouble = f", {shown.error or shown.doubted}" if shown.error or shown.doubted else ""
-        return f"<Watcher: {len(shown.instances)} instances, {shown.looks} looks{trouble}>"
+        return f"<Watcher: {len(shown.instances)} instances, {shown.looks} updates{trouble}>"
 
     # -- in private: a look ------------------------------------------------------------------
 
     def _look(self) -> None:
         try:
-            listing, credit, reached = self._asking.ask()
+            listing, credit, reached = self._looker.fetch()
             self._take(listing, credit=credit, reached=reached, looked=True)
         except Exception as error:  # noqa: BLE001  (a worker would die silently; the snapshot shows it)
             self._failed(error)
@@ -326,7 +410,8 @@ class Watcher(Audience):
         """Take a list in, and tell of it."""
         self.also(listing)
         deadlines, rentals = self._noted(listing)  # reads a file: before anything is held
-        known = self._known_in([int(record["id"]) for record in listing.records])
+        listed = [int(record["id"]) for record in listing.records]
+        known = self._known_in([*listed, *self._state.desired])
         with self._taking:
             with self._lock:
                 state, now = self._state, self._clock.time()
@@ -342,7 +427,7 @@ class Watcher(Audience):
                     ours=known,
                 )
                 self._failure = None
-            self._diary.sample(listing.asked_at, self._state.picture.values())
+            self._events.sample(listing.asked_at, self._state.picture.values())
             self._publish(found, deadlines, rentals)
 
     def _failed(self, error: Exception) -> None:
@@ -350,7 +435,7 @@ class Watcher(Audience):
         text = error.message if isinstance(error, VastError) else f"{type(error).__name__}: {error}"
         hopeless = not known or isinstance(error, AuthError | InvalidRequest)
         if not known:
-            log.error("a look at the instances failed", exc_info=error)
+            log.error("updating the instances failed", exc_info=error)
         with self._taking:
             with self._lock:
                 if self._closed:
@@ -388,8 +473,18 @@ class Watcher(Audience):
             told = (*self._pending, *found, *fresh)
             self._pending = []
             shown = self._snapshot
-        self._diary.note([*found, *fresh])
-        self._listeners.tell(told, shown)
+            subscribers = list(self._subscribers.values())
+        self._events.add([*found, *fresh])
+        for callback in subscribers:
+            try:
+                callback(told, shown)
+            except Exception as error:  # noqa: BLE001  (it is somebody else's; the others must be told)
+                warnings.warn(
+                    f"A callback of client.watcher failed: {type(error).__name__}: {error}. The "
+                    "other callbacks were called.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
 
     def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Written]]:
         """Return deadlines and rentals of the machines in a list, as far as they are known."""
@@ -409,15 +504,12 @@ class Watcher(Audience):
         return frozenset(id for id in ids if self._is_known(id))
 
     def _note_action(self, id: int, text: str, now: float) -> None:
-        known = self._state.picture.get(id)
-        change = news.asked(now, id, known.watched if known else None, text)
+        tracked = self._state.picture.get(id)
+        change = action(now, id, tracked.watched if tracked else None, text)
         self._pending.append(change)
-        self._diary.note([change])
+        self._events.add([change])
 
     def _quicken(self, now: float) -> None:
         self._nudged = True
         self._state = with_action(self._state, now)
         self._snapshot = self._state.shown()
-
-
-__all__ = ["Change", "Snapshot", "Subscriber", "Watched", "Watcher"]

@@ -63,13 +63,13 @@ def believed(frame: pd.DataFrame, name: str) -> Believed:
     unfit = frame.attrs.get("vastnb", {}).get("unfit", {}).get(name)
     if nothing and len(column) and unfit and UNITS.get(name, "").startswith("$"):
         raise QueryError(
-            f"The service sent no numbers in {name!r}, but values of another type (text, perhaps), "
-            f'so nothing can be worked out from it. Search with columns="all": they are in '
+            f"Vast.ai sent something other than numbers in {name!r} (perhaps text), so nothing can "
+            f'be calculated from it. Search with columns="all" to see the values in '
             f"{name + '_text'!r}. Nothing was rented."
         )
     if not nothing and not pd.api.types.is_numeric_dtype(column.dtype):
         raise QueryError(
-            f"The column {name!r} holds no numbers ({column.dtype}), so nothing can be worked out "
+            f"The column {name!r} holds no numbers ({column.dtype}), so nothing can be calculated "
             f"from it. If it holds numbers as text, convert them first: df[{name!r}] = "
             f"pd.to_numeric(df[{name!r}]). Nothing was rented."
         )
@@ -102,7 +102,10 @@ def unknown(what: str, name: Any, known: Iterable[str]) -> QueryError:
     near = [right] if right in there else nearest(str(name), there)
     hint = f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
     if name in COLUMNS:  # a right name, but the frame lacks it
-        near, hint = [], ' Searches return it, with columns="all" at least; keep it in the frame.'
+        near, hint = (
+            [],
+            (' Searches return it (some columns only with columns="all"); keep it in the frame.'),
+        )
     return QueryError(
         f"There is no {what} {name!r} here.{hint} Nothing was calculated or rented.",
         suggestions=near,

@@ -70,7 +70,7 @@ def frame_of_offers(
         If `columns` is neither.
     """
     if columns not in ("default", "all"):
-        raise ValueError(f'columns={columns!r}: there are "default" and "all".')
+        raise ValueError(f'columns={columns!r}: use "default" or "all".')
     plain = _objects(rows)
     values, sure = _by_column(plain, _READ[columns])
     arrays: Arrays = {}

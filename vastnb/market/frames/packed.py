@@ -93,7 +93,7 @@ def unpack(data: bytes, columns: Columns) -> pd.DataFrame | None:
     try:
         return _unpacked(data, columns)
     except Exception as error:  # noqa: BLE001 - a stranger's bytes may break anything
-        log.debug("A kept frame cannot be read: %s", type(error).__name__)
+        log.debug("A cached frame cannot be read: %s", type(error).__name__)
         return None
 
 

@@ -21,9 +21,7 @@ def kind_of(kind: str) -> str:
     """Return a kind of rental in the service's word."""
     name = "bid" if kind == "interruptible" else kind
     if name not in BOUGHT:
-        raise refusal(
-            f'type={kind!r}: there are "on-demand", "bid" (or "interruptible") and "reserved".'
-        )
+        raise refusal(f'type={kind!r}: use "on-demand", "bid" (or "interruptible") or "reserved".')
     return name
 
 
@@ -72,7 +70,7 @@ def values_of(name: str, value: Any) -> tuple[Any, ...]:
             )
         out.append(plain)
     if not out:
-        raise refusal(f"{name}=[]: an empty list fits nothing. Leave it out, or name a value.")
+        raise refusal(f"{name}=[]: an empty list matches nothing. Leave it out, or give a value.")
     return tuple(out)
 
 

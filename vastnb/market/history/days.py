@@ -195,7 +195,8 @@ class Days:
             path.replace(aside)
             raise HistoryError(
                 f"{path} is damaged ({problem}) and was set aside as {aside.name}. Its day is "
-                "missing from the price history; the other days are not affected. Ask again."
+                "missing from the price history; the other days are not affected. Run the "
+                "question again."
             )
 
     def _problem(self, path: Path) -> str | None:
@@ -355,8 +356,7 @@ class Days:
             by_day.setdefault(moment.date(), []).append(Path(name))
         if not by_day:
             raise HistoryError(
-                f"{files[0]} holds no offers as client.history.export() writes them. Nothing was "
-                "merged."
+                f"{files[0]} was not written by client.history.export(). Nothing was merged."
             )
         for day, inside in sorted(by_day.items()):
             if day < today:
@@ -438,8 +438,8 @@ def _same_kind(kinds: list[Any], simulated: bool, path: Path) -> None:
     if any(bool(kind) != simulated for kind in kinds):
         what = "a real" if simulated else "a simulated"
         raise HistoryError(
-            f"{path} is the past of {what} market, and this is not: they never mix. Nothing was "
-            "merged."
+            f"{path} is the price history of {what} market, and this one is not: they never mix. "
+            "Nothing was merged."
         )
 
 

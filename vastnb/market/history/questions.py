@@ -515,7 +515,7 @@ def _row(offer: Any) -> pd.DataFrame:
         return row
     if isinstance(offer, Mapping):
         return pd.DataFrame([dict(offer)])
-    raise refusal("An offer with its price is needed: a row of a frame (df.iloc[0]), or a dict.")
+    raise refusal("Give an offer with its price: a row of a frame (df.iloc[0]), or a dict.")
 
 
 def _kinds_of(offers: pd.DataFrame, kind: str | None) -> list[str]:

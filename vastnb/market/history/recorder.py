@@ -169,16 +169,15 @@ class Recorder:
         lost = [name for name in NEEDED if 2 * unfit.get(name, 0) > len(frame)]
         if lost:
             self._warn(
-                f"The service sent {', '.join(lost)} in a type that is not understood, in most of "
-                f"{len(frame)} offers: they are missing in the price history from now on. Please "
-                "update vastnb."
+                f"Vast.ai sent {', '.join(lost)} in an unknown type in most of {len(frame)} "
+                "offers: they are missing from the price history from now on. Update vastnb."
             )
 
     def _tell(self, error: Exception) -> None:
         log.debug("A search was not recorded.", exc_info=error)
         self._warn(
-            f"The price history cannot be written ({type(error).__name__}: {error}). Searches "
-            "are not affected. history=False switches the price history off."
+            f"The price history cannot be written ({type(error).__name__}: {error}). Searches are "
+            "not affected. history=False turns the price history off."
         )
 
     def _warn(self, text: str) -> None:

@@ -302,8 +302,8 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise HistoryError(
                 f"{self.path}, which holds the searches of the latest day, is damaged ({error}). "
-                f"Move it away (with {self.path.name}-wal and {self.path.name}-shm) and a new one "
-                "is made; finished days are in files of their own and are not affected."
+                f"Move it away (with {self.path.name}-wal and {self.path.name}-shm) and vastnb "
+                "creates a new one; finished days have their own files and are not affected."
             ) from error
 
     def _connect(self) -> sqlite3.Connection:

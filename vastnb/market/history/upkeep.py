@@ -68,7 +68,7 @@ class Upkeep:
             if done:
                 self._done_on = self.today
         except Exception as error:  # noqa: BLE001  (nothing depends on it; tomorrow, perhaps)
-            log.warning("The price history was not tidied up: %s", error)
+            log.warning("The price history could not be tidied: %s", error)
             self._done_on = self.today
         finally:
             with self._lock:

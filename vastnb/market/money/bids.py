@@ -195,9 +195,9 @@ def interruptible(
     bids = interruptible_rows(frame)
     if len(bids) and bids.all():
         raise InvalidRequest(
-            "These offers are from a search for bids, whose prices are the bids themselves: the "
-            "on-demand price is not among them. Search with type='on-demand'; its min_bid is what "
-            "a bid costs. Nothing was rented."
+            "These offers are from an interruptible search: their prices are bids, and the "
+            "on-demand price is not among them. Search with type='on-demand'; its min_bid is the "
+            "lowest bid. Nothing was rented."
         )
     if interruptions is not None and every is not None:
         raise InvalidRequest("Give interruptions= or every=, not both. Nothing was rented.")

@@ -187,8 +187,8 @@ def each(name: str, given: Any, frame: pd.DataFrame) -> Any:
         if not given.index.equals(frame.index):
             if not given.index.is_unique or not frame.index.isin(given.index).all():
                 raise InvalidRequest(
-                    f"{name} is a Series on another index than the frame's, so it is not clear "
-                    f"which {name} belongs to which offer. Nothing was calculated or rented."
+                    f"{name} is a Series with a different index from the frame's, so it is not "
+                    f"clear which {name} belongs to which offer. Nothing was calculated or rented."
                 )
             given = given.reindex(frame.index)  # sorted or filtered since: labels tell
         given = given.astype("Float64").to_numpy(dtype="float64", na_value=np.nan)
@@ -208,7 +208,7 @@ def _term(frame: pd.DataFrame, column: str, amount: Any) -> Any:
     if column not in frame.columns:
         raise InvalidRequest(
             f"The cost needs the column {column!r}, which this frame does not have. Nothing was "
-            "rented. Use a frame of offers, as a search returns it."
+            "rented. Use a frame of offers as search_offers returns it."
         )
     prices = believed(frame, column).values
     used = np.broadcast_to(np.asarray(amount, dtype="float64"), prices.shape)

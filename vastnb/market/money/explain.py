@@ -211,7 +211,7 @@ def _row_of(frame: pd.DataFrame, offer: Any) -> int:
     if len(rows) == 0:
         raise InvalidRequest(
             f"There is no offer {wanted!r} in this frame: ids change when offers are renewed. "
-            "Nothing was rented. Give an id, or a row, of this frame."
+            "Nothing was rented. Give an id or a row of this frame."
         )
     return int(rows[0])
 
@@ -258,7 +258,7 @@ def _basis(frame: pd.DataFrame, what: str, count: int) -> str:
     else:
         said = f"Compared with {count} other {what} in this frame, each machine counted once"
     if source.get("truncated"):
-        said += "; the service may know more"
+        said += "; Vast.ai may have more"
     if source.get("simulated"):
         said += ". A simulated market: nothing here is real"
     return said + "."

@@ -101,10 +101,10 @@ def parse(text: str) -> Formula:
         If it is anything else. Whether the columns exist is not looked at here.
     """
     if not isinstance(text, str) or not text.strip():
-        raise QueryError(f"{text!r} is no formula. {_ALLOWED} Nothing was calculated.")
+        raise QueryError(f"{text!r} is not a formula. {_ALLOWED} Nothing was calculated.")
     if len(text) > LONGEST:
         raise QueryError(
-            f"A formula of {len(text):,} characters is too long ({LONGEST} are the most). "
+            f"A formula of {len(text):,} characters is too long (at most {LONGEST}). "
             "Nothing was calculated."
         )
     if text.strip().endswith("/$") and text.strip() in RENAMED:
@@ -123,8 +123,8 @@ def parse(text: str) -> Formula:
     parts = _checked(tree, text)
     if len(parts) > _MOST_PARTS:
         raise QueryError(
-            f"A formula of {len(parts)} parts is too long ({_MOST_PARTS} are the most). Nothing "
-            "was calculated."
+            f"A formula of {len(parts)} parts is too long (at most {_MOST_PARTS}). Nothing was "
+            "calculated."
         )
     names: dict[str, None] = {}
     for node in parts:
@@ -155,7 +155,7 @@ def _checked(tree: ast.expr, text: str) -> list[ast.expr]:
             case _:
                 part = ast.get_source_segment(text.strip(), node) or type(node).__name__
                 raise QueryError(
-                    f"{part!r} cannot stand in a formula. {_ALLOWED} Nothing was calculated."
+                    f"{part!r} cannot be used in a formula. {_ALLOWED} Nothing was calculated."
                 )
     return found
 

@@ -136,7 +136,7 @@ def rank(
     out = pd.concat([front, out], axis=1)
     told = _explained(by, named, formula, (small_first, why), columns, score, keep)
     if frame.attrs.get("vastnb", {}).get("truncated"):
-        told["text"] += " The service may have more offers than these: narrow the search."
+        told["text"] += " Vast.ai may have more offers than these: narrow the search."
     out.attrs["vastnb"] = {**frame.attrs.get("vastnb", {}), "ranking": told}
     return out
 

@@ -106,10 +106,10 @@ def field_of(name: str, place: Place) -> tuple[str, Kind]:
     if name in RENAMED:
         raise place.refusal(f"There is no field {name!r} to search by.", [RENAMED[name]])
     if name in NO_FILTERS:
-        raise place.refusal(f"{name!r} is no filter. {NO_FILTERS[name]}")
+        raise place.refusal(f"{name!r} is not a filter. {NO_FILTERS[name]}")
     if field in COLUMNS:
         raise place.refusal(
-            f"{name!r} is a column of the answer, but nothing that the service searches by. "
+            f"{name!r} is a column of the result, but Vast.ai cannot search by it. "
             f'Search without it, then filter the frame: df.vast.where("{place.written}").'
         )
     every = [*FIELDS, *ALIASES, NOMINAL_VRAM, *place.fields]
@@ -133,7 +133,9 @@ def from_clause(clause: Clause, text: str, place: Place) -> list[Condition | Dro
         if clause.op == "eq":
             return [Drop(_sent_field(field), written)]
         if clause.op not in ("in", "notin"):
-            raise value_at.refusal(f"{first.text!r} stands for every value; it goes with '=' only.")
+            raise value_at.refusal(
+                f"{first.text!r} stands for every value; it works only with '='."
+            )
     return _build(field, kind, clause.op, list(clause.words), value_at)
 
 
@@ -171,7 +173,9 @@ def from_python(name: str, given: Any, place: Place) -> list[Condition | Drop]:
                 "Several values go into a list."
             )
         if kind in ("gpu", "country", "flag", "text"):
-            raise place.refusal(f"{place.written}: {name} has no range. Use a list for several.")
+            raise place.refusal(
+                f"{place.written}: {name} cannot be a range. Use a list for several values."
+            )
         return [
             condition
             for op, end in zip(("gte", "lte"), given, strict=True)
@@ -181,7 +185,7 @@ def from_python(name: str, given: Any, place: Place) -> list[Condition | Drop]:
     if isinstance(given, (list, set, frozenset)):
         several = sorted(given, key=str) if isinstance(given, (set, frozenset)) else given
         if not several:
-            raise place.refusal(f"{place.written}: an empty list fits no offer.")
+            raise place.refusal(f"{place.written}: an empty list matches no offer.")
         return _build(field, kind, "in", [_word(v, kind, place) for v in several], place)
     return _build(field, kind, "eq", [_word(given, kind, place)], place)
 
@@ -201,9 +205,7 @@ def _word(value: Any, kind: Kind, place: Place) -> Word:
         return Word(str(value), True, False, 0)
     if isinstance(value, float) and math.isfinite(value):
         return Word(repr(value), True, False, 0)
-    raise place.refusal(
-        f"{place.written}: {value!r} is nothing that an offer can be compared with."
-    )
+    raise place.refusal(f"{place.written}: {value!r} cannot be compared with an offer.")
 
 
 def _build(
@@ -236,7 +238,7 @@ def _convert(field: str, kind: Kind, op: str, word: Word, place: Place) -> tuple
         if field in MULTIPLIER:
             sent = float(text) * MULTIPLIER[field]
             if not math.isfinite(sent):
-                raise place.refusal(f"{text!r} is beyond every number that can be sent.")
+                raise place.refusal(f"{text!r} is too large a number.")
             return sent, sent
         return number(text), text
     if kind == "flag":
@@ -298,8 +300,8 @@ def _country(text: str, place: Place) -> tuple[Plain, Any]:
     if "," in text:
         return text, text  # "Region, CC" as the column has it
     raise place.refusal(
-        f"A country is two letters, such as US, SE or DE, not {text!r} "
-        "(the frame's column 'geolocation' shows them last)."
+        f"A country is a two-letter code, such as US, SE or DE, not {text!r} (the frame's column "
+        "'geolocation' shows them last)."
     )
 
 
@@ -358,13 +360,13 @@ def _from_raw(
 ) -> list[Condition | Drop]:
     """Take ``{"op": value}`` as it is; only its shape is checked."""
     if not given:
-        raise place.refusal(f"{place.written}: no operator in it.")
+        raise place.refusal(f"{place.written}: it has no operator.")
     built: list[Condition | Drop] = []
     for op, wire in given.items():
         if op not in _RAW_OPS:
             alike = [OPERATORS[op]] if op in OPERATORS else nearest(str(op), _RAW_OPS, 1)
             raise place.refusal(
-                f"{place.written}: there is no operator {op!r}. There are {' '.join(_RAW_OPS)}.",
+                f"{place.written}: there is no operator {op!r}. Use one of {' '.join(_RAW_OPS)}.",
                 alike,
             )
         if field == NOMINAL_VRAM:
@@ -379,7 +381,7 @@ def _from_raw(
             )
         sent = [_scalar(v, place) for v in wire] if listed else _scalar(wire, place)
         if listed and not sent:
-            raise place.refusal(f"{place.written}: an empty list fits no offer.")
+            raise place.refusal(f"{place.written}: an empty list matches no offer.")
         value = plain(kind, sent)
         for one in value if isinstance(value, tuple) else (value,):
             if not _comparable(kind, op, one):

@@ -48,8 +48,8 @@ def doubts_of(conditions: Sequence[Condition]) -> list[str]:
     found = [_outside(condition) for condition in conditions]
     if any(condition.field == "rented" for condition in conditions):
         found.append(
-            "rented filters nothing: to the service it means 'rented by you'. For machines that "
-            "others rent, filter by rentable=false."
+            "rented has no effect: for Vast.ai it means 'rented by you'. For machines that others "
+            "have rented, filter by rentable=false."
         )
     return [doubt for doubt in found if doubt is not None]
 
@@ -67,7 +67,7 @@ def _outside(condition: Condition) -> str | None:
         return None
     scale = MULTIPLIER.get(field, 1)
     fits_all = op in (_RAISES if odd[0] < low else _LOWERS)
-    effect = "fits every offer" if fits_all else "fits no offer"
+    effect = "matches every offer" if fits_all else "matches no offer"
     if len(odd) < len(values):  # of a list
         effect = f"{effect} by {', '.join(_number(value / scale) for value in odd)}"
     how, factors = _UNITS.get(field, ("", ()))
@@ -75,7 +75,7 @@ def _outside(condition: Condition) -> str | None:
     said = f"{condition.written} {effect}"
     if raw:
         # A dict of operators is in the column's own unit.
-        return f"{said}: in a dict of operators, {field} has the unit of the column."
+        return f"{said}: in a dict of operators, {field} is in the unit of the column."
     for factor in factors:
         if all(low <= value * factor <= high for value in odd):
             meant = [_number(v * (factor if v in odd else 1) / scale) for v in values]

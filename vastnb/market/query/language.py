@@ -125,8 +125,8 @@ def _clause(text: str, start: int) -> tuple[Clause, int]:
     found = _FIELD.match(text, start)
     if found is None:
         raise refusal(
-            f"A field name was expected, not {text[start]!r}. A value with spaces or signs "
-            'goes into double quotes, or takes underscores: gpu_name="RTX 4090", RTX_4090.',
+            f"A field name was expected, not {text[start]!r}. Put a value with spaces or signs in "
+            'double quotes, or use underscores: gpu_name="RTX 4090", RTX_4090.',
             text=text,
             at=start,
         )
@@ -176,7 +176,7 @@ def _operator(text: str, field: str, start: int, at: int) -> tuple[str, int]:
         if name is None:
             likely = [s for s in (">=", "<=", "!=", "=") if set(symbol.group()) == set(s)]
             raise refusal(
-                f"There is no operator {symbol.group()!r}. There are = != < <= > >= in notin.",
+                f"There is no operator {symbol.group()!r}. Use = != < <= > >= in notin.",
                 suggestions=likely,
                 text=text,
                 at=after,
@@ -188,8 +188,8 @@ def _operator(text: str, field: str, start: int, at: int) -> tuple[str, int]:
     odd = _ODD_SYMBOL.match(text, after)
     if odd is not None:
         raise refusal(
-            f"There is no operator {odd.group().strip()!r}. There are = != < <= > >= in notin. A "
-            "GPU name is looked for by '=', in part too: gpu_name=A100 finds every A100.",
+            f"There is no operator {odd.group().strip()!r}. Use = != < <= > >= in notin. For part "
+            "of a GPU name use '=': gpu_name=A100 finds every A100.",
             suggestions=[f"{field}={text[odd.end() :].split()[0]}"]
             if text[odd.end() :].split()
             else (),
@@ -200,13 +200,13 @@ def _operator(text: str, field: str, start: int, at: int) -> tuple[str, int]:
     if following is None or after == at:
         raise refusal(
             f"{field!r} is compared with nothing: a filter is field, operator, value, as in "
-            "num_gpus>=2. A value with spaces goes into double quotes, or takes underscores.",
+            "num_gpus>=2. Put a value with spaces in double quotes, or use underscores.",
             text=text,
             at=start,
         )
     raise refusal(
-        f"There is no operator {following.group()!r} after {field!r}. There are = != < <= > >= in "
-        "notin. (A value with spaces goes into double quotes, or takes underscores.)",
+        f"There is no operator {following.group()!r} after {field!r}. Use = != < <= > >= in "
+        "notin. (Put a value with spaces in double quotes, or use underscores.)",
         suggestions=nearest(following.group(), ("in", "notin", "not in", "gte", "lte", "neq"), 1),
         text=text,
         at=after,
@@ -239,7 +239,7 @@ def _bare(text: str, start: int) -> tuple[list[Word], int]:
     if bad is not None:
         raise refusal(
             f"{bad.group()!r} inside a value. Put a space between two filters, and a value with "
-            "signs in it into double quotes.",
+            "signs in double quotes.",
             text=text,
             at=start + bad.start(),
         )

@@ -100,7 +100,7 @@ def matches(filters: Mapping[str, Mapping[str, Any]], frame: pd.DataFrame) -> Ma
             continue
         if not is_local(field, ops):
             raise InvalidRequest(
-                f"Only the service can decide the filter on {field!r}. Search with it instead: "
+                f"Only Vast.ai can apply the filter on {field!r}. Search with it instead: "
                 f"client.search_offers({field}=...). Nothing was rented."
             )
         column = column_of(field)

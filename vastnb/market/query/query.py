@@ -262,7 +262,7 @@ def parse_order(order: Order | None) -> list[list[str]]:
     if order is None:
         return [["score", "desc"]]
     if not isinstance(order, str | Sequence):
-        raise refusal(f'order={order!r}: it is written like "dph_total,reliability-".')
+        raise refusal(f'order={order!r}: write it like "dph_total,reliability-".')
     entries = order.split(",") if isinstance(order, str) else list(order)
     parsed = []
     for entry in entries:
@@ -278,7 +278,7 @@ def parse_order(order: Order | None) -> list[list[str]]:
             if len(words) == 2 and words[1].lower() in ("asc", "desc", "ascending", "descending"):
                 way = "-" if words[1].lower().startswith("desc") else ""
                 raise refusal(
-                    f"order={order!r}: a name alone ascends, and a - behind it descends.",
+                    f"order={order!r}: a name sorts ascending; add - to sort descending.",
                     suggestions=[f"{_sortable(words[0])}{way}"],
                 )
         else:
@@ -294,7 +294,7 @@ def parse_type(type: str) -> str:
     """Return the service's word for a kind of rental; ``"interruptible"`` is ``"bid"``."""
     if not isinstance(type, str) or type not in _TYPES:
         raise refusal(
-            f"type={type!r}: there are on-demand, bid (interruptible) and reserved.",
+            f"type={type!r}: use on-demand, bid (interruptible) or reserved.",
             suggestions=nearest(str(type), _TYPES, 1),
         )
     return _TYPES[type]
@@ -314,7 +314,7 @@ def _sortable(name: str) -> str:
         return field
     if field in COLUMNS:
         raise refusal(
-            f"order={name!r}: this column is calculated here, so the service cannot sort by it. "
+            f"order={name!r}: this column is calculated by vastnb, so Vast.ai cannot sort by it. "
             f"Search without order=, then sort the frame: df.sort_values({name!r})."
         )
     if (right := RENAMED.get(name, "").partition("=")[0]) in known or canonical(right) in known:
@@ -360,7 +360,7 @@ def _combined(parts: list[Condition | Drop]) -> Query:
                 "Keep one of them."
             )
         if len(ops) > 1 and _extent(field, {op: c.value for op, c in ops.items()}).is_empty():
-            raise refusal(f"No offer can fit {_pair(*ops.values())}.")
+            raise refusal(f"No offer can match {_pair(*ops.values())}.")
     return Query(tuple(seen.values()), tuple(f for f in dropped if f in DEFAULTS))
 
 

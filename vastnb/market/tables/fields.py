@@ -98,11 +98,11 @@ RENAMED: Final[dict[str, str]] = {
 NO_FILTERS: Final[dict[str, str]] = {
     "no_default": "Drop the defaults one by one: verified=any external=any rentable=any.",
     "ssh": "Every offer can be reached by SSH; for direct SSH filter by direct_port_count>=1. "
-    "How an instance is reached is said when it is rented.",
-    "jupyter": "Every offer can run Jupyter. What runs is said when it is rented.",
-    "entrypoint": "It belongs to the image. What runs is said when it is rented.",
-    "image": "The image is chosen when an offer is rented.",
-    "template": "client.search_templates() lists templates; one is chosen when an offer is rented.",
+    "Choose runtype= when you rent.",
+    "jupyter": "Every offer can run Jupyter. Choose runtype= when you rent.",
+    "entrypoint": "It belongs to the image, which you choose when you rent.",
+    "image": "Choose the image when you rent.",
+    "template": "client.search_templates() lists templates; choose one when you rent.",
     "chunked": "It rounds values for another tool. Leave it out.",
 }
 """Words that are no filters at all, and what to do instead."""

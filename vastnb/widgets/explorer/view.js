@@ -40,7 +40,7 @@ function explorer() {
         disconnect();
       };
     },
-    render: rendered((model, el, signal) => new ExplorerView(model, el, store, signal)),
+    render: rendered((model, el, signal, host) => new ExplorerView(model, el, store, signal, host)),
   };
 }
 
@@ -50,8 +50,9 @@ class ExplorerView {
    * @param {HTMLElement} el
    * @param {OfferStore} store
    * @param {AbortSignal} signal
+   * @param {any} host
    */
-  constructor(model, el, store, signal) {
+  constructor(model, el, store, signal, host) {
     this.model = model;
     this.store = store;
     this.signal = signal;
@@ -78,7 +79,7 @@ class ExplorerView {
     body.append(main);
     this.orders = new OrderBar(main, store, signal);
     shell.append(this.bars.top, this.bars.bellBox, this.bars.bells, body, this.bars.notice, this.bars.foot);
-    this.drawer = new Drawer(model, shell, { signal, onClose: () => this.bars.rent.focus() });
+    this.drawer = new Drawer(model, host, shell, { signal, onClose: () => this.bars.rent.focus() });
     this.root.append(shell);
     this.grid = new Grid(main, store, { signal, label: "GPU offers", onReset: reset });
     this.scatter = new Scatter(main, store, {

@@ -1,60 +1,85 @@
-// The rent form over the explorer: a widget of its own, whose view is made here when the kernel
-// says that it is open. What lies below cannot be reached meanwhile.
+// A widget inside another: the one whose model id stands in a trait of the outer one. Its view is
+// made here when there is an id, and stays while the trait is emptied and gets the same id again.
 import { h } from "./dom.js";
 
-export class Drawer {
-  constructor(model, shell, { signal, onClose }) {
+export class Child {
+  // `host` is what anywidget gives a view; where there is none, the widget manager makes the view.
+  // `onChange(id)` is told when another is to be shown, or none.
+  constructor(model, host, trait, node, { signal, onChange = (_id) => {} }) {
     this.model = model;
-    this.shell = shell;
-    this.onClose = onClose;
-    this.view = null;
+    this.host = host;
+    this.trait = trait;
+    this.node = node;
+    this.onChange = onChange;
     this.shown = "";
-    this.node = h("div", { class: "vnb-rentdrawer", role: "region", "aria-label": "Rent", hidden: true });
-    shell.append(this.node);
-    this.node.addEventListener("vnb-leave", () => this.leave(), { signal });
-    this.node.addEventListener(
-      "keydown",
-      (event) => event.key === "Escape" && event.target === this.node && this.leave(),
-      { signal },
-    );
-    const follow = () => this.follow(model.get("renting") ?? "");
-    model.on("change:renting", follow);
+    this.held = "";
+    this.stop = () => {};
+    const follow = () => this.follow();
+    model.on(`change:${trait}`, follow);
     signal.addEventListener("abort", () => {
-      model.off("change:renting", follow);
-      this.view?.remove();
+      model.off(`change:${trait}`, follow);
+      this.stop();
     });
     follow();
   }
 
-  leave() {
-    this.model.set("renting", "");
-    this.model.save_changes();
-    this.follow("");
-    this.onClose();
-  }
-
-  async follow(id) {
+  async follow() {
+    const id = this.model.get(this.trait) ?? "";
     if (id === this.shown) return;
     this.shown = id;
-    this.cover(Boolean(id));
-    if (!id) return;
-    if (this.view && this.viewOf === id) return;
-    this.view?.remove();
-    this.view = null;
+    this.onChange(id);
+    if (!id || this.held === id) return;
+    this.stop();
+    this.held = "";
     try {
-      const manager = this.model.widget_manager;
-      const form = await manager.get_model(id);
-      const view = await manager.create_view(form);
-      if (this.shown !== id) return view.remove();
-      this.view = view;
-      this.viewOf = id;
-      this.node.replaceChildren(view.el);
+      const stop = await this.open(id);
+      if (this.shown !== id) return stop();
+      this.held = id;
+      this.stop = stop;
     } catch {
-      // Without its kernel (a saved notebook) there is no form.
+      // Without its kernel (a saved notebook) there is no such widget.
       this.shown = "";
-      this.cover(false);
+      this.onChange("");
     }
-    return undefined;
+  }
+
+  async open(id) {
+    if (this.host?.getWidget) {
+      const ends = new AbortController();
+      const widget = await this.host.getWidget(`anywidget:${id}`);
+      this.node.replaceChildren();
+      await widget.render({ el: this.node, signal: ends.signal });
+      return () => ends.abort();
+    }
+    const manager = this.model.widget_manager;
+    const view = await manager.create_view(await manager.get_model(id));
+    this.node.replaceChildren(view.el);
+    return () => view.remove();
+  }
+}
+
+// The same over the outer widget: what lies below cannot be reached meanwhile.
+export class Drawer {
+  constructor(model, host, shell, { signal, onClose }) {
+    this.shell = shell;
+    this.node = h("div", { class: "vnb-rentdrawer", role: "region", "aria-label": "Rent", hidden: true });
+    shell.append(this.node);
+    const leave = () => {
+      model.set("renting", "");
+      model.save_changes();
+      this.child.follow();
+      onClose();
+    };
+    this.node.addEventListener("vnb-leave", leave, { signal });
+    this.node.addEventListener(
+      "keydown",
+      (event) => event.key === "Escape" && event.target === this.node && leave(),
+      { signal },
+    );
+    this.child = new Child(model, host, "renting", this.node, {
+      signal,
+      onChange: (id) => this.cover(Boolean(id)),
+    });
   }
 
   cover(open) {

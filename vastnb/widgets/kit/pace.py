@@ -21,7 +21,9 @@ from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.work import MainThread
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Change, Snapshot, Watcher
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.state import Snapshot
+    from vastnb.fleet.watch.watcher import Watcher
 
 SLACK: Final = 0.3
 """Seconds that a page may be early: its timer and the kernel's clock do not tick together."""
@@ -76,17 +78,19 @@ class Poller:
 
     # -- asked by the page, or by the widget ------------------------------------------------------
 
-    def asked(self, *, at_once: bool = False) -> None:
+    def asked(self, *, at_once: bool = False, needed: bool = True) -> None:
         """Answer a page that asks for a fresh picture. Returns at once, in any thread.
 
         Parameters
         ----------
         at_once : bool
             Look even if none is due, and while paused: somebody has pressed a button.
+        needed : bool
+            Whether there is anything to look at.
         """
         if self._closed:
             return
-        due = at_once or (not self._paused and self._watcher.due_in() <= SLACK)
+        due = at_once or (needed and not self._paused and self._watcher.due_in() <= SLACK)
         if not due:
             self._answer()
             return

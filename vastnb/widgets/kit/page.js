@@ -175,11 +175,11 @@ export function rootIn(el, signal, { extra = "", onTheme = () => {} } = {}) {
   return root;
 }
 
-// What anywidget calls for each place where a widget is shown: `make(model, el, signal)` gives a
-// view with a `root`, and everything that hangs on the signal ends with it.
-export const rendered = (make) => ({ model, el }) => {
+// What anywidget calls for each place where a widget is shown: `make(model, el, signal, host)` gives
+// a view with a `root`, and everything that hangs on the signal ends with it.
+export const rendered = (make) => ({ model, el, host = null }) => {
   const stop = new AbortController();
-  const view = make(model, el, stop.signal);
+  const view = make(model, el, stop.signal, host);
   return () => {
     stop.abort();
     view.root.remove();

@@ -67,3 +67,10 @@ export function ageText(seconds) {
   if (s < 129600) return `${Math.round(s / 3600)} h old`;
   return `${Math.round(s / 86400)} days old`;
 }
+
+// What a machine that has ended came to: how long it ran, and what it cost.
+export function receipt({ seconds, usd }) {
+  const about = usd > 0 && usd < 0.01 ? "" : "about ";
+  const cost = usd === null ? "cost unknown" : `cost ${about}${dollars(usd)} (estimate)`;
+  return `${seconds === null ? "Ended" : `Ran ${span(seconds)}`}; ${cost}. Nothing is billed any more.`;
+}

@@ -141,6 +141,7 @@ export class Actions {
     const body = [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` })];
     body.push(h("p", { class: "vnb-over", text: "SSH, in a terminal" }));
     body.push(row.ssh ? copyable(row.ssh) : h("p", { text: "No SSH address yet." }));
+    if (row.config) body.push(h("p", { class: "vnb-over", text: "For ~/.ssh/config" }), copyable(row.config));
     body.push(
       h("p", { class: "vnb-over", text: "From Python" }),
       copyable(`client.show_instance(${row.id})`),

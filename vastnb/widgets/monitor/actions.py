@@ -23,7 +23,7 @@ from vastnb.widgets.monitor.view import verbs_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Watched
+    from vastnb.fleet.watch.picture import Watched
 
 LOG_LINES: Final = 400
 LOG_CHARACTERS: Final = 120_000

@@ -1,7 +1,9 @@
 // The machines: cards where they are few, rows of a table where they are many. Both are the same
 // elements, put into place by the style sheet, and changed in place, so that focus and scrolling
 // stay where they are while numbers move.
-import { DASH, dollars, hourly, span } from "../kit/words.js";
+import { copyText } from "../kit/fields.js";
+import { DASH, dollars, hourly, receipt, span } from "../kit/words.js";
+import { LiveLoad } from "./load.js";
 import { firstVerbs, nameOf, VERB_WORDS } from "./verbs.js";
 import { h, setText } from "../kit/dom.js";
 
@@ -82,6 +84,7 @@ export class MachineView {
     this.spark = sparkline();
     this.util = h("span", { class: "vnb-util" });
     this.temp = h("span", { class: "vnb-temp" });
+    this.live = new LiveLoad();
     this.price = h("b");
     this.runPrice = h("span", { class: "vnb-runprice" });
     this.spent = h("span", { class: "vnb-spent" });
@@ -94,6 +97,15 @@ export class MachineView {
       h("span"),
       h("button", { type: "button", class: "vnb-link", text: "OK", onclick: () => hush(this.row) }),
     );
+    this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": "Starting" }, h("i"));
+    this.ssh = h("code", { tabindex: 0, "aria-label": "SSH command" });
+    const copy = h("button", {
+      type: "button",
+      class: "vnb-button vnb-copyssh",
+      text: "Copy",
+      onclick: () => copyText(copy, this.row.ssh, this.ssh),
+    });
+    this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, copy);
     this.buttons = h("div", { class: "vnb-acts" });
     this.dots = h("button", {
       type: "button",
@@ -111,16 +123,19 @@ export class MachineView {
       h("div", { class: "vnb-mgpu" }, this.gpu, this.bid, this.more),
       this.age,
       h("div", { class: "vnb-load" }, this.spark.node, this.util, this.temp),
+      this.live.node,
       h("div", { class: "vnb-mprice" }, this.price),
       this.runPrice,
       this.spent,
+      this.bar,
       this.reason,
+      this.sshRow,
       this.said,
       h("div", { class: "vnb-mfoot" }, this.buttons, this.dots),
     );
   }
 
-  update(row, { pending, disabled }) {
+  update(row, { pending, disabled, few }) {
     const before = this.row;
     this.row = row;
     const { node } = this;
@@ -139,10 +154,13 @@ export class MachineView {
     this.more.title = this.more.textContent;
     this.spark.draw(row.trend);
     this.spark.node.classList.toggle("vnb-nospark", row.trend.filter((value) => value !== null).length < 2);
-    setText(this.util, row.util === null ? "" : `${Math.round(row.util)} %`);
+    // The service's figure is minutes old: the machine's own takes its place.
+    const told = row.util !== null && (row.live?.util ?? null) === null;
+    setText(this.util, told ? `${Math.round(row.util)} %` : "");
     this.util.title = "GPU utilization";
     setText(this.temp, row.temp === null ? "" : `${Math.round(row.temp)} °C`);
     this.temp.title = "GPU temperature";
+    this.live.show(row.live, disabled);
     setText(this.price, row.state === "gone" ? DASH : hourly(row.dph));
     const idle = row.state !== "gone" && row.dph > 0 && row.dph_run > row.dph * 1.01;
     this.price.title = idle ? "Billed now, without traffic" : "";
@@ -155,12 +173,23 @@ export class MachineView {
     }. The invoice in the Vast.ai console is what counts.`;
     this.showReason(row);
     this.showSaid(row, pending);
+    this.few = few;
     this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
   }
 
   showReason(row) {
-    setText(this.why, row.reason === row.state ? "" : row.reason);
+    const why = row.reason === row.state ? "" : row.reason;
+    setText(this.why, row.receipt && row.state === "gone" ? receipt(row.receipt) : why);
     setText(this.advice, row.advice_text);
+    const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(row.reason);
+    const share = layers ? Math.min(100, (100 * Number(layers[1])) / Math.max(1, Number(layers[2]))) : 0;
+    this.bar.hidden = row.state !== "starting";
+    this.bar.classList.toggle("vnb-endless", !layers);
+    this.bar.style.setProperty("--vnb-share", `${share}%`);
+    if (layers) this.bar.setAttribute("aria-valuenow", String(Math.round(share)));
+    else this.bar.removeAttribute("aria-valuenow");
+    setText(this.ssh, row.ssh ?? "");
+    this.sshRow.hidden = !row.ssh || !row.verbs.includes("connect");
     this.reason.hidden = !this.reason.textContent;
     this.reason.title = [row.reason, this.advice.textContent].filter(Boolean).join(": ");
   }
@@ -178,8 +207,8 @@ export class MachineView {
   }
 
   showButtons(row, before, disabled) {
-    const verbs = firstVerbs(row);
-    if (!before || firstVerbs(before).join() !== verbs.join()) {
+    const verbs = firstVerbs(row, this.few);
+    if (!before || firstVerbs(before, this.few).join() !== verbs.join()) {
       this.buttons.replaceChildren(
         ...verbs.map((verb) =>
           h("button", {
@@ -205,6 +234,7 @@ export class MachineView {
     this.since.title = "In this state for this long";
     setText(this.age, row.started ? span(now - row.started) : DASH);
     this.age.title = "Since it was created";
+    this.live.tick(now);
     this.ends.hidden = row.deadline === null || row.state === "gone";
     const left = (row.deadline ?? 0) - now;
     setText(this.ends, left > 0 ? `ends in ${span(left)} +` : `past its deadline by ${span(-left)}`);

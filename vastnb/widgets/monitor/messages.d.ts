@@ -31,14 +31,27 @@ export interface Row {
   bid: number | null;
   min_bid: number | null;
   ssh: string | null;
+  config: string | null;
   jupyter: boolean;
   verbs: string[];
   busy: { verb: string; text: string; since: number } | null;
   unseen: boolean;
+  receipt: { seconds: number | null; usd: number | null } | null;
   said: { text: string; level: string } | null;
   deadline: number | null;
+  live: Live | null;
   again?: { left: number; max_dph: number } | null;
   code?: string;
+}
+
+/** How busy a machine says that it is. Memory and disk in GB; what it does not say is null. */
+export interface Live {
+  at: number;
+  util: number | null;
+  vram_used: number | null;
+  vram: number | null;
+  disk_used: number | null;
+  disk: number | null;
 }
 
 /** Everything that is shown. */
@@ -53,6 +66,7 @@ export interface Picture {
   notices: Record<string, any>[];
   news: Record<string, any>[];
   acks: string[];
+  few: boolean;
   simulated: boolean;
   trouble: string;
 }

@@ -10,22 +10,25 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from vastnb.api.text import plain
-from vastnb.fleet.ledger import Ledger
-from vastnb.fleet.status import MEANINGS, TO_DO
+from vastnb.fleet.ledger import Ledger, age_of
+from vastnb.fleet.status import MEANINGS, TO_DO, Verdict
 from vastnb.values import number
 from vastnb.widgets.monitor.actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from vastnb.widgets.monitor.view import code_of, figures_of, row_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Change, Snapshot, Watched, Watcher
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.picture import Watched
+    from vastnb.fleet.watch.state import Snapshot
+    from vastnb.fleet.watch.watcher import Watcher
 
 TREND: Final = 48
 """Looks of which it is remembered how busy the GPUs were."""
@@ -33,6 +36,8 @@ NEWS: Final = 40
 """Events that are sent to the page; all of them are in the frame."""
 NOTICES: Final = 50
 """Notices that wait to be read, at most; the oldest are in the frame of events."""
+ENDED: Final = 200
+"""Machines that have ended, of which it is kept what they were."""
 SAID_FOR: Final = 90.0
 """Seconds for which it is shown that an action has succeeded."""
 
@@ -57,6 +62,27 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a machine that has ended has come to.
+
+    Parameters
+    ----------
+    watched : Watched
+        As it was seen last.
+    seconds, usd : float or None
+        How long it was there, and what it has cost, estimated.
+    """
+
+    watched: Watched
+    seconds: float | None
+    usd: float | None
+
+    def page(self) -> dict[str, float | None]:
+        """Return it as JSON."""
+        return {"seconds": self.seconds, "usd": self.usd}
+
+
+@dataclass(frozen=True, slots=True)
 class _Said:
     at: float
     outcome: Outcome
@@ -72,6 +98,9 @@ class MonitorModel:
         self.notices: deque[Notice] = deque(maxlen=NOTICES)
         self.news: deque[Change] = deque(maxlen=NEWS)
         self.busy: dict[int, tuple[Click, float]] = {}
+        self.ended: dict[int, Receipt] = {}
+        self._new: dict[int, Watched] = {}
+        self._last: dict[int, Watched] = {}
         self._said: dict[int, _Said] = {}
         self._unseen: dict[int, int] = {}
         self._keys: deque[str] = deque(maxlen=500)
@@ -104,6 +133,14 @@ class MonitorModel:
         if snapshot.asked_at is None or (before and before.asked_at == snapshot.asked_at):
             return
         self._count_money(snapshot, snapshot.asked_at)
+
+    def expect(self, id: int, now: float) -> None:
+        """Show a machine that was just rented, until a look has brought it."""
+        from vastnb.fleet.watch.picture import Watched
+
+        if self._watched(id) is None and id not in self.ended:
+            verdict = Verdict("starting", "just rented", "wait", settled=False)
+            self._new[id] = Watched(id, {"intended_status": "running"}, verdict, now, ours=True)
 
     def remember(self, events: pd.DataFrame, history: pd.DataFrame) -> None:
         """Catch up with what was seen before the first monitor was opened.
@@ -169,6 +206,8 @@ class MonitorModel:
             del self.busy[click.id]
         if click.verb not in QUIET:
             self._unseen[click.id] = self.snapshot.looks if self.snapshot else 0
+        if click.verb == "destroy" and outcome.level == "good":
+            self._end(click.id, now)
         if outcome.text and click.verb not in QUIET:
             self._said[click.id] = _Said(now, outcome)
             if self._watched(click.id) is None:  # no card is left to say it on
@@ -180,7 +219,9 @@ class MonitorModel:
 
     # -- what is shown ----------------------------------------------------------------------------
 
-    def picture(self, now: float, *, client: Client | None = None) -> dict[str, Any]:
+    def picture(
+        self, now: float, *, client: Client | None = None, ids: Collection[int] | None = None
+    ) -> dict[str, Any]:
         """Return everything that a page shows.
 
         Parameters
@@ -189,6 +230,8 @@ class MonitorModel:
             Epoch seconds; the page's own clock may differ.
         client : Client, optional
             Who has rented, and may rent another machine in the place of one.
+        ids : collection of int, optional
+            Only these machines, also when they have ended.
 
         Returns
         -------
@@ -196,9 +239,9 @@ class MonitorModel:
             JSON-able, about 600 bytes for a machine. Nothing secret is in it.
         """
         snapshot = self.snapshot
-        rows = self.rows(now)
+        rows = self.rows(now, ids)
         for row in rows:
-            row["deadline"] = client.watcher.deadline(row["id"]) if client else None
+            row["deadline"] = _deadline(client, row["id"], fresh=ids is not None)
             if row["deadline"] is not None and row["verbs"]:
                 row["verbs"].insert(-1, "extend")
             if "next" in row["verbs"]:
@@ -209,25 +252,31 @@ class MonitorModel:
             "asked_at": snapshot.asked_at if snapshot else None,
             "error": plain(snapshot.error, 600) if snapshot else "",
             "doubted": snapshot.doubted if snapshot else "",
-            "figures": self.figures(now),
+            "figures": self.figures(now, ids),
             "rows": rows,
             "notices": [
                 {"key": one.key, **_news(as_of_now(one.change, self._watched_now(one.change)))}
                 for one in sorted(self.notices, key=_urgent)
+                if ids is None or one.change.id in ids
             ],
-            "news": [_news(change) for change in reversed(self.news)],
+            "news": [
+                _news(change) for change in reversed(self.news) if ids is None or change.id in ids
+            ],
+            "few": ids is not None,
             "acks": list(self._keys)[-20:],
         }
 
-    def rows(self, now: float) -> list[dict[str, Any]]:
-        """Return what is shown of each machine, trouble first."""
+    def rows(self, now: float, ids: Collection[int] | None = None) -> list[dict[str, Any]]:
+        """Return what is shown of each machine, or of these alone, trouble first."""
         rows = []
-        for watched in self._instances():
+        for watched in self.machines(ids):
             spent = self.ledger.spent(watched.id)
             row = row_of(watched, spent, list(self.trends.get(watched.id, ())))
             click, since = self.busy.get(watched.id, (None, 0.0))
             row["busy"] = click and {"verb": click.verb, "text": DOING[click.verb], "since": since}
             row["unseen"] = watched.id in self._unseen
+            receipt = self.ended.get(watched.id)
+            row["receipt"] = receipt and receipt.page()
             said = self._said.get(watched.id)
             fresh = said and (said.outcome.level in ("warn", "bad") or now - said.at < SAID_FOR)
             row["said"] = (
@@ -238,13 +287,20 @@ class MonitorModel:
             rows.append(row)
         return sorted(rows, key=lambda row: (row["rank"], -row["id"]))
 
-    def figures(self, now: float) -> dict[str, Any]:
-        """Return the headline numbers, see `vastnb.widgets.monitor.view.figures_of`."""
-        from vastnb.fleet.watch.watcher import Snapshot
+    def machines(self, ids: Collection[int] | None = None) -> list[Watched]:
+        """Return all machines, or these: also those that no look has shown yet, or any more."""
+        there = list(self.snapshot.instances) if self.snapshot else []
+        if ids is None:
+            return there
+        found = {one.id: one for one in there}
+        known = {**self._new, **found, **{id: one.watched for id, one in self.ended.items()}}
+        return [known[id] for id in ids if id in known]
 
-        snapshot = self.snapshot or Snapshot()
-        known = snapshot.asked_at is not None
-        return figures_of(snapshot, self.ledger.today(now) if known else None)
+    def figures(self, now: float, ids: Collection[int] | None = None) -> dict[str, Any]:
+        """Return the headline numbers, see `vastnb.widgets.monitor.view.figures_of`."""
+        known = self.snapshot is not None and self.snapshot.asked_at is not None
+        credit = self.snapshot.credit if self.snapshot else None
+        return figures_of(self.machines(ids), credit, self.ledger.today(now) if known else None)
 
     def _again(self, id: int, client: Client | None) -> dict[str, Any]:
         """Return what the next offer may cost, or the code by which the user may rent another."""
@@ -258,11 +314,9 @@ class MonitorModel:
         most = math.ceil(found.max_dph * 1e4 - 1e-6) / 1e4
         return {"again": {"left": found.left, "max_dph": most}}
 
-    def _instances(self) -> Sequence[Watched]:
-        return self.snapshot.instances if self.snapshot else ()
-
     def _watched(self, id: int) -> Watched | None:
-        return self.snapshot.of(id) if self.snapshot else None
+        found = self.snapshot.of(id) if self.snapshot else None
+        return found or self._new.get(id)
 
     # -- in private -------------------------------------------------------------------------------
 
@@ -295,17 +349,48 @@ class MonitorModel:
             if watched.verdict.state == "gone":
                 continue
             there.add(watched.id)
+            self._new.pop(watched.id, None)
+            self.ended.pop(watched.id, None)
+            self._last[watched.id] = watched
             self.ledger.see(watched.id, watched.record, watched.verdict.state, now)
             trend = self.trends.setdefault(watched.id, deque(maxlen=TREND))
             runs = watched.verdict.state == "running"
             trend.append(number(watched.record.get("gpu_util")) if runs else None)
         for gone in self.ledger.known() - there:
-            self.ledger.gone(gone, now)
+            self._end(gone, now)
         for gone in [one for one in self.trends if one not in there]:
             del self.trends[gone]
         shown = {one.id for one in snapshot.instances}
         for gone in [one for one in self._said if one not in shown]:
             del self._said[gone]
+
+    def _end(self, id: int, now: float) -> None:
+        """Close a machine's account, and keep what it came to."""
+        last = self._last.pop(id, None) or self._watched(id)
+        spent = self.ledger.gone(id, now)
+        self._new.pop(id, None)
+        if last is None or id in self.ended:
+            return
+        found = self.snapshot.of(id) if self.snapshot else None
+        gone = found is not None and found.verdict.state == "gone"
+        verdict = found.verdict if found and gone else Verdict("gone", "destroyed")
+        self.ended[id] = Receipt(
+            replace(last, verdict=verdict, since=now),
+            age_of(last.record, now),
+            None if spent is None else spent.usd,
+        )
+        while len(self.ended) > ENDED:
+            del self.ended[next(iter(self.ended))]
+
+
+def _deadline(client: Client | None, id: int, *, fresh: bool) -> float | None:
+    """Return when a machine is to end; `fresh` does not wait until the journal is read again."""
+    if client is None:
+        return None
+    if not fresh:
+        return client.watcher.deadline(id)
+    moment = client.renter.deadline_of(id)
+    return None if moment is None else moment.timestamp()
 
 
 def as_of_now(change: Change, watched: Watched | None) -> Change:

@@ -22,8 +22,9 @@ export function menuText(verb) {
   return verb === "logs" || verb === "connect" ? VERB_WORDS[verb] : `${VERB_WORDS[verb]}…`;
 }
 
-// What one most likely wants to do about a machine; the rest is in its menu.
-export function firstVerbs(row) {
+// What one most likely wants to do about a machine, and its end where there is room; the rest is in
+// its menu.
+export function firstVerbs(row, few = false) {
   const wishes = {
     running: ["connect", "logs", "stop"],
     starting: ["logs", "stop"],
@@ -32,5 +33,6 @@ export function firstVerbs(row) {
     failed: row.advice === "start again" ? ["start", "logs"] : ["destroy", "logs"],
   }[row.state] ?? [];
   const wanted = row.verbs.includes("next") ? ["next", "logs", "destroy"] : [...wishes, "logs", "stop"];
-  return [...new Set(wanted)].filter((verb) => row.verbs.includes(verb)).slice(0, 3);
+  const first = [...new Set(wanted)].filter((verb) => row.verbs.includes(verb)).slice(0, 3);
+  return few && row.verbs.includes("destroy") ? [...new Set([...first, "destroy"])] : first;
 }

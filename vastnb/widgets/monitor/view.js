@@ -184,6 +184,7 @@ class MonitorView {
     this.offset = Date.now() / 1000 - picture.now;
     this.picture = picture;
     this.troubled = picture.error;
+    this.shell.classList.toggle("vnb-few", picture.few);
     this.actions.heard(picture.acks);
     this.bar.show(picture);
     const alive = new Set(picture.rows.map((row) => row.id));
@@ -207,7 +208,11 @@ class MonitorView {
       setText(count, String(counts[name] ?? 0));
       button.classList.toggle("vnb-alarm", name === "trouble" && counts.trouble > 0);
     }
-    this.machines.show(rows, (row) => ({ pending: this.actions.pending.get(row.id), disabled: this.lost }));
+    this.machines.show(rows, (row) => ({
+      pending: this.actions.pending.get(row.id),
+      disabled: this.lost,
+      few: picture.few,
+    }));
     this.sayEmpty();
     this.tick();
   }
@@ -269,7 +274,7 @@ class MonitorView {
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
     setText(
       this.line,
-      line || trouble
+      line || trouble || picture.few
         ? ""
         : `${machines} machine${machines === 1 ? "" : "s"} · as DataFrames: .df, .events, .history`,
     );

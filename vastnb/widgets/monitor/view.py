@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from vastnb.api.text import plain, seconds
-from vastnb.fleet.connect import ssh_command
+from vastnb.fleet.connect import ssh_command, ssh_config
 from vastnb.fleet.ledger import Spent, rates_of
 from vastnb.fleet.rent.replacement import DEARER
 from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.values import number
+from vastnb.widgets.monitor.load import in_words
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:
-    from vastnb.fleet.watch.watcher import Snapshot, Watched
+    from vastnb.fleet.watch.picture import Watched
 
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 TEXT: Final = 300
@@ -70,6 +71,7 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
     """
     record, verdict = watched.record, watched.verdict
     rates = rates_of(record, verdict.state)
+    shown = {} if verdict.state == "gone" else record
     disk = number(record.get("storage_total_cost")) or rates.disk
     when_running = number(record.get("dph_total")) or 0.0
     return {
@@ -89,8 +91,8 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
         "image": _text(record.get("image_uuid")),
         "place": _text(record.get("geolocation"), 60),
         "started": number(record.get("start_date")),
-        "util": _load(record, "gpu_util"),
-        "temp": _load(record, "gpu_temp"),
+        "util": _load(shown, "gpu_util"),
+        "temp": _load(shown, "gpu_temp"),
         "trend": [None if value is None else round(value) for value in trend],
         "dph": round(rates.total, 6),
         "dph_run": round(when_running, 6),
@@ -102,6 +104,7 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
         "bid": _price(record.get("dph_base")) if record.get("is_bid") is True else None,
         "min_bid": _price(record.get("min_bid")) if record.get("is_bid") is True else None,
         "ssh": ssh_command(record),
+        "config": ssh_config(record),
         "jupyter": "jupyter" in str(record.get("image_runtype")),
         "verbs": verbs_of(watched),
     }
@@ -134,13 +137,17 @@ def code_of(record: Mapping[str, Any]) -> str:
     return f"client.rent({', '.join(parts)})"
 
 
-def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:
+def figures_of(
+    machines: Sequence[Watched], credit: float | None, today: float | None
+) -> dict[str, Any]:
     """Return the headline numbers.
 
     Parameters
     ----------
-    snapshot : Snapshot
+    machines : sequence of Watched
         What was seen.
+    credit : float or None
+        What is left on the account, $.
     today : float or None
         Spent since midnight (UTC), $, estimated.
 
@@ -155,7 +162,7 @@ def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:
     per_hour = idle_per_hour = full = 0.0
     idle = 0
     counts: dict[str, int] = {}
-    for one in snapshot.instances:
+    for one in machines:
         counts[one.verdict.state] = counts.get(one.verdict.state, 0) + 1
         if one.verdict.state == "gone":
             continue
@@ -167,7 +174,6 @@ def figures_of(snapshot: Snapshot, today: float | None) -> dict[str, Any]:
         if one.record.get("intended_status") != "running" and total > 0:
             idle_per_hour += total
             idle += 1
-    credit = snapshot.credit
     lasts = max(0.0, credit) / full if credit is not None and full > 0 else None
     return {
         "per_hour": round(per_hour, 6),
@@ -189,8 +195,10 @@ def static_copy(
     trouble: str,
     simulated: bool,
     css_class: str,
+    note: str = "As it was when the cell ran. Run the cell to watch.",
 ) -> str:
     """Return the HTML that is left of the monitor without a kernel: what was seen last."""
+    loads = [in_words(row.get("live")) for row in rows]
     frame = pd.DataFrame(
         {
             "instance": [str(row["id"]) for row in rows],
@@ -202,6 +210,7 @@ def static_copy(
             "$ so far (estimate)": [
                 "" if row["spent"] is None else f"{row['spent']:.2f}" for row in rows
             ],
+            **({"load": loads} if any(loads) else {}),
         },
         dtype="object",
     )
@@ -214,11 +223,10 @@ def static_copy(
     if figures["runway_hours"] is not None:
         lasts = seconds(figures["runway_hours"] * 3600)
         caption += f"; credit ${figures['credit']:.2f}, enough for {lasts}"
-    note = f"{trouble} " if trouble else ""
     return static_table(
         frame,
         caption=caption,
-        note=f"{note}As it was when the cell ran. Run the cell to watch.",
+        note=f"{trouble} {note}".strip(),
         columns=list(frame.columns),
         rows=60,
         css_class=css_class,

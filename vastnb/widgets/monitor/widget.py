@@ -25,12 +25,14 @@ from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
+from vastnb.widgets.monitor.load import FIRST, loads_of
 from vastnb.widgets.monitor.model import MonitorModel, model_of
 from vastnb.widgets.monitor.view import static_copy
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Change, Snapshot
+    from vastnb.fleet.watch.changes import Change
+    from vastnb.fleet.watch.state import Snapshot
 
 _log = logging.getLogger("vastnb.widgets")
 
@@ -84,24 +86,43 @@ class Monitor(LiveWidget):
         Whose instances to watch.
     on_notice : callable, optional
         Called with every notice.
+    ids : sequence of int, optional
+        Only these instances, also when they have ended; `follow` adds one. By default all.
+    look : bool
+        Whether to look at once. Otherwise the page that shows it does, or whoever looks.
+    on_show : callable, optional
+        Called in the kernel's main thread whenever there may be something new to show.
     """
 
     _esm = bundle("monitor/view")
-    _css = styles("kit/theme", "kit/status", "monitor/view", "monitor/machines", "kit/dialog")
+    _css = styles(
+        "kit/theme", "kit/status", "monitor/view", "monitor/machines", "monitor/load", "kit/dialog"
+    )
 
     def __init__(
-        self, client: Client, *, on_notice: Callable[[Change], object] | None = None
+        self,
+        client: Client,
+        *,
+        on_notice: Callable[[Change], object] | None = None,
+        ids: Sequence[int] | None = None,
+        look: bool = True,
+        on_show: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__()
         self._client = client
         self._on_notice = on_notice
+        self._on_show = on_show
+        self._ids = None if ids is None else list(ids)
         self._notice_trouble = ""
         self._results: deque[tuple[Click, Outcome]] = deque()
         watcher = client.watcher
         self._model: MonitorModel = model_of(watcher)
+        self._loads = loads_of(client)
         self._poller = Poller(watcher, self._main, self._on_look, self._tell)
         with self._closed_on_error():
-            self._poller.look_now()
+            if look:
+                self._poller.look_now()
+                self._ask_loads(wait=FIRST)
 
     # -- for the user -----------------------------------------------------------------------------
 
@@ -111,9 +132,11 @@ class Monitor(LiveWidget):
 
         Columns that watching does not need are missing values.
         """
-        self._drain()
+        self.drain()
         snapshot = self._client.watcher.snapshot
         there = [one for one in snapshot.instances if one.verdict.state != "gone"]
+        if self._ids is not None:
+            there = [one for one in there if one.id in self._ids]
         return frame_of_instances(
             [one.record for one in there],
             now=snapshot.asked_at or self._now(),
@@ -134,10 +157,11 @@ class Monitor(LiveWidget):
     @property
     def notices(self) -> list[str]:
         """What is to be read and was not put away yet, in words, newest last."""
-        self._drain()
+        self.drain()
         return [
             f"{one.change.id}: {one.change.text}" if one.change.id else one.change.text
             for one in self._model.notices
+            if self._shows(one.change)
         ]
 
     @property
@@ -149,10 +173,29 @@ class Monitor(LiveWidget):
     def paused(self, value: bool) -> None:
         self._poller.paused = value
 
+    @property
+    def ids(self) -> list[int] | None:
+        """The instances that are shown; None if all are."""
+        return None if self._ids is None else list(self._ids)
+
+    def follow(self, id: int) -> None:
+        """Show one more instance, of a monitor that shows some; a new one even unlisted."""
+        if self._ids is not None and id not in self._ids:
+            self._ids.append(id)
+            self._model.expect(id, self._now())
+            self._show()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what is shown of each machine, as plain values."""
+        rows: list[dict[str, Any]] = self._picture()["rows"]
+        return rows
+
     def refresh(self) -> Self:
         """Look now, whether it is time or not, and wait for the answer."""
-        self._drain()
+        self.drain()
         self._poller.look_now(at_once=True)
+        self._ask_loads(at_once=True, wait=FIRST)
+        self._show()
         return self
 
     def _end(self) -> None:
@@ -161,7 +204,7 @@ class Monitor(LiveWidget):
             self._poller.close()
 
     def __repr__(self) -> str:
-        figures = self._model.figures(self._now())
+        figures = self._model.figures(self._now(), self._ids)
         there = sum(count for state, count in figures["counts"].items() if state != "gone")
         made_up = ", simulated" if self._client.simulated else ""
         return f"<Monitor: {there} instances, ${figures['per_hour']:.4f}/h{made_up}>"
@@ -172,13 +215,20 @@ class Monitor(LiveWidget):
         super()._heard(content)
         kind = content.get("type")
         if kind == "ask":
-            self._poller.asked(at_once=bool(content.get("at_once")))
+            at_once = bool(content.get("at_once"))
+            self._poller.asked(at_once=at_once, needed=self._has_some())
+            if at_once or not self._poller.paused:
+                self._ask_loads(at_once=at_once)
         elif kind == "pause":
             self._on_main(lambda: setattr(self, "paused", bool(content.get("on"))))
         elif kind == "act":
             self._on_main(lambda: self._take_click(content))
         elif kind == "dismiss":
             self._on_main(lambda: self._dismiss(content))
+
+    def _ask_loads(self, *, at_once: bool = False, wait: float = 0.0) -> None:
+        there = [one.id for one in self._model.machines(self._ids)]
+        self._loads.ask(there, lambda: self._on_main(self._show), at_once=at_once, wait=wait)
 
     def _show_error(self, error: Exception) -> None:
         self._notice_trouble = unexpected(error)
@@ -194,7 +244,9 @@ class Monitor(LiveWidget):
         self._show()
 
     def _take_click(self, content: Mapping[str, Any]) -> None:
-        self._drain()
+        self.drain()
+        if self._ids is not None and content.get("id") not in self._ids:
+            return  # no button of this page
         click = self._model.take(content, self._now())
         if isinstance(click, str):
             self._tell({"type": "answer", "key": content.get("key"), "failed": click})
@@ -219,7 +271,7 @@ class Monitor(LiveWidget):
     def _now(self) -> float:
         return self._client.transport.clock.time()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
         """Take what other threads have brought, where no loop does it."""
         if self._main.here:
             self._poller.drain()
@@ -247,7 +299,7 @@ class Monitor(LiveWidget):
         self._model.see(snapshot, changes)
         if self._on_notice is not None:
             for change in changes:
-                if change.kind == "notice":
+                if change.kind == "notice" and self._shows(change):
                     self._tell_user(change)
         self._show()
 
@@ -266,10 +318,22 @@ class Monitor(LiveWidget):
 
     def _show(self) -> None:
         self._tell(self._picture())
+        if not self._closed:
+            self._on_show()
+
+    def _shows(self, change: Change) -> bool:
+        return self._ids is None or change.id in self._ids
+
+    def _has_some(self) -> bool:
+        """Say whether a look may show something: not of machines that have all ended."""
+        return self._ids is None or not self._model.ended.keys() >= set(self._ids)
 
     def _picture(self) -> dict[str, Any]:
+        picture = self._model.picture(self._now(), client=self._client, ids=self._ids)
+        for row in picture["rows"]:
+            row["live"] = self._loads.shown(row["id"])
         return {
-            **self._model.picture(self._now(), client=self._client),
+            **picture,
             "simulated": self._client.simulated,
             "trouble": self._notice_trouble,
         }
@@ -282,16 +346,19 @@ class Monitor(LiveWidget):
         self._on_main(everything)
         return 0
 
-    def _copy(self) -> str:
+    def _copy(self, **options: Any) -> str:
         now = self._now()
         snapshot = self._client.watcher.snapshot
         return static_copy(
-            self._model.rows(now),
-            self._model.figures(now),
+            [
+                {**row, "live": self._loads.shown(row["id"])}
+                for row in self._model.rows(now, self._ids)
+            ],
+            self._model.figures(now, self._ids),
             asked_at=snapshot.asked_at,
             trouble=snapshot.error or snapshot.doubted,
             simulated=self._client.simulated,
-            css_class=self.copy_class,
+            **{"css_class": self.copy_class, **options},
         )
 
 

@@ -1,4 +1,4 @@
-import type { Pace, Pong } from "../kit/messages.d.ts";
+import type { Pong } from "../kit/messages.d.ts";
 
 /** The whole form. */
 export interface State {
@@ -37,13 +37,6 @@ export interface Secret {
   field: "env" | "onstart";
   name?: string;
   page: string;
-}
-
-export interface Jupyter {
-  type: "jupyter";
-  id: number;
-  url: string | null;
-  trouble: string;
 }
 
 export interface Change {
@@ -89,18 +82,7 @@ export interface Plain {
   type: "review" | "back" | "machines" | "find out" | "search";
 }
 
-export interface OfMachine {
-  type: "jupyter" | "extend" | "destroy";
-  id: number;
-  at?: number;
-}
-
-export interface LookAt {
-  type: "look";
-  at_once: boolean;
-}
-
 /** What the form says; the view adds its page, a number and the kernel's time. */
-export type Said = Change | Env | Reveal | Template | Candidates | Confirm | Plain | OfMachine;
-export type ToKernel = LookAt | (Said & { at: number; page: string; seq: number });
-export type FromKernel = State | Secret | Jupyter | Pace | Pong;
+export type Said = Change | Env | Reveal | Template | Candidates | Confirm | Plain;
+export type ToKernel = Said & { at: number; page: string; seq: number };
+export type FromKernel = State | Secret | Pong;

@@ -101,9 +101,6 @@ _HANDLERS: Final[dict[str, Callable[[RentSession, Content], None]]] = {
     "machines": lambda session, _content: session.model.show_machines(),
     "find out": lambda session, _content: session.find_out(),
     "search": lambda session, _content: session.search_again(),
-    "jupyter": lambda session, content: session.ask_jupyter(content.get("id")),
-    "extend": lambda session, content: session.extend(content),
-    "destroy": lambda session, content: session.destroy(content.get("id"), content.get("at")),
 }
 
 

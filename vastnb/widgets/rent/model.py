@@ -15,13 +15,12 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.widgets.rent.code import code_of
-from vastnb.widgets.rent.machines import Machine
 from vastnb.widgets.rent.offers import are_interruptible
 from vastnb.widgets.rent.outcome import Outcome, fell_short, outcome_of
 from vastnb.widgets.rent.plan import RentPlan, read
@@ -29,6 +28,9 @@ from vastnb.widgets.rent.price import Price, price_of
 from vastnb.widgets.rent.questions import Found, Template
 from vastnb.widgets.rent.run import RentRun
 from vastnb.widgets.rent.warnings import LEVELS, Account, Warning, warnings_of
+
+if TYPE_CHECKING:
+    from vastnb.fleet.instance import Instance
 
 STALE: Final = 30.0
 """Seconds after which a click no longer counts."""
@@ -116,7 +118,7 @@ class RentModel:
         self.found = Found()
         self.templates: tuple[Template, ...] | None = None
         self.run: RentRun | None = None
-        self.machines: dict[int, Machine] = {}
+        self.rented: dict[int, Instance] = {}
         self._used: set[str] = set()
         self._price: Price | None = None
 
@@ -270,7 +272,7 @@ class RentModel:
             self.errors["image"] = "Enter an image, or choose a template."
         if self.errors:
             raise ClickRefused("Correct the marked field. Nothing was sent.")
-        self.plan.order()
+        self.plan.spec()
         if self.of_bid_search and self.plan.bid is None:
             raise InvalidRequest("These are interruptible offers and need a bid. Nothing was sent.")
         highest = self.price.max_dph
@@ -403,7 +405,7 @@ class RentModel:
 
     def show_machines(self) -> None:
         """Go to the machines that were rented."""
-        if self.machines and self.phase in ("plan", "confirm"):
+        if self.rented and self.phase in ("plan", "confirm"):
             self.take_back()
             self.phase = "rented"
 
@@ -414,7 +416,7 @@ class RentModel:
             self.outcome = None
             if self.run is not None:
                 self.run.settled = True
-        if not found.ids and not self.machines and self.phase == "rented":
+        if not found.ids and not self.rented and self.phase == "rented":
             self.back()
 
     def failed(self, error: BaseException) -> None:

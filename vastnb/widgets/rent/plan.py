@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.candidates import Offer, bid_for
-from vastnb.fleet.rent.spec import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Order, environment
+from vastnb.fleet.rent.spec import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Spec, environment
 from vastnb.wording import nearest
 
 COUNT_MAX: Final = 64
@@ -80,7 +80,7 @@ class RentPlan:
             plan = replace(plan, hours=plan.max_hours)  # what is ended then is priced until then
         return plan
 
-    def order(self) -> Order:
+    def spec(self) -> Spec:
         """Return what is asked of one machine, checked as a rental checks it.
 
         Raises
@@ -88,7 +88,7 @@ class RentPlan:
         InvalidRequest
             If it cannot be rented like this: no image, too long a script.
         """
-        return Order(
+        return Spec(
             image=self.image,
             disk=self.disk,
             label=self.label,
@@ -192,7 +192,7 @@ def _bid(value: Any) -> float | str | None:
     try:
         bid_for(Offer(0, min_bid=1.0), value)
         if not isinstance(value, str):
-            Order(image="any", price=value)
+            Spec(image="any", price=value)
     except InvalidRequest:
         raise InvalidRequest(
             "Enter a bid from 0.001 to 128 $/h, or one above the minimum: min+10%, min+0.05."

@@ -141,11 +141,11 @@ export class RentPanel {
   // A machine that starts pays for its disk alone.
   showBilling(state) {
     const { bill, price } = state;
-    const billing = state.machines.filter((one) => one.state !== "gone" && one.dph !== null);
+    const billing = state.machines.filter((one) => one.state !== "gone" && one.dph_run);
     setText(this.rate, `${perHour(bill.now)}/h`);
     const less = bill.now < bill.full - 1e-9 ? `; ${perHour(bill.full)}/h once all run` : "";
     setText(this.rateNote, `billed now for ${plural(billing.length, "machine")}${less}`);
-    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph_now ?? one.dph)}/h`]);
+    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph)}/h`]);
     if (bill.until !== null) {
       rows.push(["Until the deadline", inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
     } else rows.push(["No deadline", "bills until destroyed", "", "vnb-sum"]);

@@ -1,37 +1,28 @@
-"""What goes on behind a rent form: searching, renting, following machines, and finding out.
+"""What goes on behind a rent form: searching, renting, and finding out.
 
-`RentSession` ties the form's model to what is done in threads: a `RentRun` that rents, the client's
-watcher that follows the machines, and short questions beside them. It has no page: the widget gives
-it two functions, one that shows the whole picture and one that sends a single message. All of its
-methods are called on the kernel's main thread.
+`RentSession` ties the form's model to what is done in threads: a `RentRun` that rents, and short
+questions beside it. What was rented goes to the form's `Monitor`, which alone follows it. It has no
+page: the widget gives it a function that shows the whole picture. All of its methods are called on
+the kernel's main thread.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.fleet.ledger import Ledger
-from vastnb.widgets.kit.clicks import too_old
-from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.work import Aside, MainThread
-from vastnb.widgets.monitor.actions import Click, carry_out
-from vastnb.widgets.monitor.actions import Outcome as MonitorOutcome
-from vastnb.widgets.rent.machines import Machine, Receipt, seen_in
+from vastnb.widgets.monitor.widget import Monitor
 from vastnb.widgets.rent.memory import remember
 from vastnb.widgets.rent.model import TAKEN_OVER, ClickRefused, RentModel
 from vastnb.widgets.rent.offers import candidates
 from vastnb.widgets.rent.outcome import outcome_of
 from vastnb.widgets.rent.plan import RentPlan
-from vastnb.widgets.rent.price import number_of
 from vastnb.widgets.rent.questions import (
     Found,
     Template,
@@ -47,9 +38,6 @@ from vastnb.widgets.rent.warnings import Account
 if TYPE_CHECKING:
     from vastnb.client import Client
     from vastnb.fleet.instance import Instance
-    from vastnb.fleet.watch.watcher import Change, Snapshot
-
-_log = logging.getLogger("vastnb.widgets")
 
 
 class RentSession:
@@ -71,8 +59,8 @@ class RentSession:
         Does something there, and shows what goes wrong.
     tell : callable
         Shows the whole picture.
-    send : callable
-        Sends one message to the page.
+    monitor : Monitor
+        Where what was rented is shown.
     """
 
     def __init__(
@@ -85,19 +73,16 @@ class RentSession:
         main: MainThread,
         on_main: Callable[[Callable[[], None]], None],
         tell: Callable[[], None],
-        send: Callable[[dict[str, Any]], None],
+        monitor: Monitor,
     ) -> None:
         self.client = client
         self.model = RentModel(plan, pd.DataFrame())
         self.main = main
         self.on_main = on_main
-        self.instances: dict[int, Instance] = {}
-        self.ledger = Ledger()
-        self.poller: Poller | None = None
+        self.monitor = monitor
         self._given = given
         self._type = type
         self._tell = tell
-        self._send = send
         self._closed = False
         self._asked_facts = False
         self._stop_listening: Callable[[], None] = lambda: None
@@ -136,8 +121,6 @@ class RentSession:
         self._closed = True
         self._stop_listening()
         self._aside.close()
-        if self.poller is not None:
-            self.poller.close()
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
@@ -147,8 +130,7 @@ class RentSession:
         run = self.model.run
         if run is not None and not run.busy and self.model.phase == "renting":
             self._take_steps()
-        if self.poller is not None:
-            self.poller.drain()
+        self.monitor.drain()
         if taken:
             self._tell()
 
@@ -169,8 +151,9 @@ class RentSession:
         """Return the page's picture."""
         return view_of(
             self.model,
+            self.monitor.rows(),
             now=time.time(),
-            clock=self._clock(),
+            clock=self.client.transport.clock.time(),
             simulated=self.client.simulated,
             has_key=self.client.has_key,
         )
@@ -249,45 +232,6 @@ class RentSession:
         if self.model.run is None:
             self._do(lambda: settle(self.client), self._take_settled)
 
-    # -- the machines -------------------------------------------------------------------------
-
-    def ask_jupyter(self, number: Any) -> None:
-        """Fetch the address of a machine's Jupyter, and send it."""
-        if number in self.model.machines:
-            self._act("jupyter", number, partial(self._send_jupyter, number))
-
-    def extend(self, content: Mapping[str, Any]) -> None:
-        """Move a machine's deadline by an hour.
-
-        Raises
-        ------
-        ClickRefused
-            If the click is too old.
-        """
-        if old := too_old(content.get("at"), time.time()):
-            raise ClickRefused(old)
-        number = content.get("id")
-        machine = self.model.machines.get(number) if isinstance(number, int) else None
-        if machine is None or machine.is_gone:
-            return
-        self._act("extend", machine.id, partial(self._take_extended, machine.id))
-
-    def destroy(self, number: Any, at: Any) -> None:
-        """Destroy a machine of this form.
-
-        Raises
-        ------
-        ClickRefused
-            If the click is too old.
-        """
-        if old := too_old(at, time.time()):
-            raise ClickRefused(old)
-        machine = self.model.machines.get(number) if isinstance(number, int) else None
-        if machine is None or machine.ending or machine.is_gone:
-            return
-        self.model.machines[machine.id] = replace(machine, ending=True, trouble="")
-        self._act("destroy", machine.id, partial(self._take_end, machine.id))
-
     # -- inside -------------------------------------------------------------------------------
 
     @property
@@ -311,27 +255,9 @@ class RentSession:
         self._tell()
 
     def _add_machine(self, one: Instance) -> None:
-        self.instances[one.id] = one
-        self.model.machines[one.id] = Machine(one.id, deadline=_seconds(one.deadline))
-        watcher = self.client.watcher
-        watcher.expect(one.id, "running")
-        if self.poller is None:
-            self.poller = Poller(watcher, self.main, self._on_look, self._send)
-
-    def _on_look(self, snapshot: Snapshot, _changes: Sequence[Change]) -> None:
-        for machine in list(self.model.machines.values()):
-            seen = seen_in(machine, snapshot)
-            handle = self.instances.get(machine.id)
-            if handle is not None and not seen.is_gone:  # it may have been extended
-                seen = replace(seen, deadline=_seconds(handle.deadline))
-            if seen.is_gone:
-                seen = self._over(seen)
-            elif seen.record:
-                self.ledger.see(seen.id, seen.record, seen.state, self._clock())
-            self.model.machines[machine.id] = seen
-        if snapshot.credit is not None:
-            self.model.account = replace(self.model.account, credit=snapshot.credit)
-        self._tell()
+        self.model.rented[one.id] = one
+        self.client.watcher.expect(one.id, "running")
+        self.monitor.follow(one.id)
 
     def _take_account(self, account: Account) -> None:
         self.model.account = account
@@ -346,7 +272,7 @@ class RentSession:
     def _found_out(self, found: Found) -> None:
         self.model.found_out(found)
         for number in found.ids:
-            if number not in self.model.machines:
+            if number not in self.model.rented:
                 self._do(partial(self.client.show_instance, number), self._add_machine)
 
     def _take_offers(self, result: pd.DataFrame) -> None:
@@ -357,51 +283,6 @@ class RentSession:
         self.model.set_offers(result)
         words = "offer is" if gone == 1 else "offers are"
         self.model.note = f"{gone} {words} gone." if gone else ""
-
-    def _act(self, verb: str, number: int, take: Callable[[MonitorOutcome], None]) -> None:
-        """Do what a button of a machine says, as the monitor does it."""
-        click = Click("", verb, number, time.time())
-        self._do(lambda: carry_out(self.client, click, {}), take)
-
-    def _take_extended(self, number: int, outcome: MonitorOutcome) -> None:
-        trouble = "" if outcome.level == "good" else outcome.text
-        machine = self.model.machines[number]
-        handle = self.instances.get(number)
-        deadline = machine.deadline if handle is None else _seconds(handle.deadline)
-        self.model.machines[number] = replace(machine, deadline=deadline, trouble=trouble)
-
-    def _take_end(self, number: int, outcome: MonitorOutcome) -> None:
-        trouble = "" if outcome.level == "good" else outcome.text
-        machine = self.model.machines[number]
-        self.model.machines[number] = (
-            replace(machine, ending=False, trouble=trouble)
-            if trouble
-            else self._over(replace(machine, state="gone", reason="destroyed", ending=False))
-        )
-
-    def _over(self, machine: Machine) -> Machine:
-        """Return a machine that has gone, with its receipt."""
-        if machine.receipt is not None:
-            return machine
-        now = self._clock()
-        if machine.record:
-            self.ledger.see(machine.id, machine.record, "running", now)
-        spent = self.ledger.spent(machine.id)
-        self.ledger.gone(machine.id, now)
-        start = number_of(machine.record, "start_date")
-        ran = now - start if start is not None and 0 < start <= now else None
-        return replace(machine, receipt=Receipt(ran, None if spent is None else spent.usd))
-
-    def _clock(self) -> float:
-        return self.client.transport.clock.time()
-
-    def _send_jupyter(self, number: int, outcome: MonitorOutcome) -> None:
-        url = outcome.answer.get("url")
-        self._send({"type": "jupyter", "id": number, "url": url, "trouble": outcome.text})
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
 
 
 __all__ = ["TAKEN_OVER", "RentSession"]

@@ -2,7 +2,6 @@
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
 import { Alive } from "../kit/alive.js";
-import { Pace } from "../kit/pace.js";
 import { RentFields } from "./fields.js";
 import { RentPanel } from "./price.js";
 import { RentProgress } from "./progress.js";
@@ -17,8 +16,9 @@ class RentView {
    * @param {Model<ToKernel>} model
    * @param {HTMLElement} el
    * @param {AbortSignal} signal
+   * @param {any} host
    */
-  constructor(model, el, signal) {
+  constructor(model, el, signal, host) {
     this.model = model;
     this.signal = signal;
     this.page = Math.random().toString(36).slice(2);
@@ -29,12 +29,8 @@ class RentView {
     const kernelTime = () => Date.now() / 1000 - this.offset;
     this.fields = new RentFields(say);
     this.panel = new RentPanel({ say, kernelTime, signal });
-    this.progress = new RentProgress({ say, kernelTime });
+    this.progress = new RentProgress(model, host, { kernelTime, signal });
     this.build();
-    this.pace = new Pace(this.root, signal, {
-      ask: (atOnce) => model.send({ type: "look", at_once: atOnce }),
-    });
-    this.pace.pause();
     const onMessage = (message) => this.take(message);
     model.on("msg:custom", onMessage);
     const timer = setInterval(() => this.progress.tick(), 1000);
@@ -133,8 +129,6 @@ class RentView {
       signal,
       name: "The rent form",
       more: "A machine that was rented keeps running and billing; client.reconcile() lists it.",
-      onLost: () => this.pace.lose(),
-      onFound: () => (this.pace.lost = false),
     });
     try {
       model.send({ type: "ready" });
@@ -153,8 +147,6 @@ class RentView {
   /** @param {FromKernel} message */
   take(message) {
     if (message.type === "state") this.show(message);
-    else if (message.type === "pace") this.pace.answered(message);
-    else if (message.type === "jupyter") this.progress.jupyter(message);
     else if (message.type === "secret" && message.page === this.page) {
       if (message.field === "env") this.fields.controls.env.reveal(message.name, message.value);
       else this.fields.controls.onstart.reveal(message.value);
@@ -168,18 +160,7 @@ class RentView {
     const { phase } = state;
     this.shell.dataset.phase = phase;
     const first = state.offers[0];
-    const verb = phase === "rented" && state.machines.length
-      ? "Rented"
-      : phase === "renting"
-      ? "Renting"
-      : "Rent";
-    const many = phase === "rented" && state.machines.length ? state.machines.length : state.values.count;
-    setText(
-      this.title,
-      first
-        ? `${verb} ${many > 1 ? `${many} × ` : ""}${many > 1 ? first.gpu.replace(/^1× /, "") : first.gpu}`
-        : "Rent a machine",
-    );
+    setText(this.title, first ? this.titleOf(state, first.gpu) : "Rent a machine");
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;
     setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
@@ -197,11 +178,14 @@ class RentView {
     setText(this.code, oneLine(state.code));
     this.code.title = state.code;
     this.copy.hidden = !state.code;
-    const follow = state.machines.some((one) => one.state !== "gone");
-    if (follow && this.pace.paused) {
-      this.pace.resume();
-      this.pace.now();
-    } else if (!follow && !this.pace.paused) this.pace.pause();
+  }
+
+  titleOf({ phase, machines, run, values }, gpu) {
+    const rented = phase === "rented" && machines.length > 0;
+    const wanted = rented ? run?.count ?? machines.length : values.count;
+    const verb = rented ? "Rented" : phase === "renting" ? "Renting" : "Rent";
+    const many = rented && machines.length < wanted ? `${machines.length} of ${wanted}` : wanted;
+    return wanted > 1 ? `${verb} ${many} × ${gpu.replace(/^1× /, "")}` : `${verb} ${gpu}`;
   }
 
   showNotice({ outcome, finding, has_key: hasKey }) {
@@ -260,4 +244,4 @@ function oneLine(code) {
   return call.replace(/\s*\n\s*/g, " ").replace("( ", "(").replace(/, \)$/, ")");
 }
 
-export default { render: rendered((model, el, signal) => new RentView(model, el, signal)) };
+export default { render: rendered((model, el, signal, host) => new RentView(model, el, signal, host)) };

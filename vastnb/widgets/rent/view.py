@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from operator import mul
 from typing import Any, Final
 
 import pandas as pd
 
 from vastnb.html import block, escape
-from vastnb.widgets.rent.machines import bill_of
 from vastnb.widgets.rent.model import RentModel
 from vastnb.widgets.rent.outcome import EVENT_LEVELS
 from vastnb.widgets.rent.price import guard_text, number_of, priced
@@ -26,7 +26,13 @@ OFFERS_MOST: Final = 24
 
 
 def view_of(
-    model: RentModel, *, now: float, clock: float, simulated: bool, has_key: bool
+    model: RentModel,
+    machines: Sequence[Mapping[str, Any]],
+    *,
+    now: float,
+    clock: float,
+    simulated: bool,
+    has_key: bool,
 ) -> dict[str, Any]:
     """Return the page's picture of a form.
 
@@ -34,6 +40,8 @@ def view_of(
     ----------
     model : RentModel
         The form.
+    machines : sequence of mapping
+        What was rented, as the monitor shows it.
     now : float
         Kernel's time, epoch seconds: the page's own clock may differ.
     clock : float
@@ -56,7 +64,7 @@ def view_of(
         "values": _values(model),
         "errors": dict(model.errors),
         "price": asdict(price),
-        "bill": bill_of(list(model.machines.values()), clock),
+        "bill": bill_of(machines, clock),
         "guard": guard_text(price, model.plan),
         "warnings": [asdict(one) for one in model.warnings()],
         "account": asdict(model.account),
@@ -77,7 +85,40 @@ def view_of(
         "outcome": None if model.outcome is None else model.outcome.page(),
         "finding": model.finding,
         "found": asdict(model.found),
-        "machines": [one.card() for one in model.machines.values()],
+        "machines": [{name: one[name] for name in _OF_MACHINE} for one in machines],
+    }
+
+
+_OF_MACHINE: Final = ("id", "state", "gpu", "dph", "dph_run", "deadline", "receipt")
+
+
+def bill_of(machines: Sequence[Mapping[str, Any]], now: float) -> dict[str, Any] | None:
+    """Return what the machines that are there cost: now, when all run, and until they end.
+
+    Parameters
+    ----------
+    machines : sequence of mapping
+        As the monitor shows them.
+    now : float
+        Epoch seconds, by the clock of the deadlines.
+
+    Returns
+    -------
+    dict or None
+        ``now`` and ``full`` ($/h); ``until`` ($ until every deadline, None if one has none) and
+        ``hours`` (until the last one). None without a machine whose price is known.
+    """
+    there = [one for one in machines if one["state"] != "gone" and one["dph_run"]]
+    if not there:
+        return None
+    ends = [max(0.0, one["deadline"] - now) / 3600 for one in there if one["deadline"] is not None]
+    known = len(ends) == len(there)
+    prices = [one["dph_run"] for one in there]
+    return {
+        "now": sum(one["dph"] for one in there),
+        "full": sum(prices),
+        "until": sum(map(mul, prices, ends)) if known else None,
+        "hours": max(ends) if known else None,
     }
 
 
@@ -176,15 +217,13 @@ def static_form(model: RentModel, *, simulated: bool, css_class: str) -> str:
     each = " each" if price.count > 1 else ""
     most = "price unknown" if price.max_dph is None else f"up to ${price.max_dph:.4f}/h{each}"
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
-    ids = list(model.machines)
-    rented = f"Rented: instance {', '.join(map(str, ids))}. " if ids else ""
     many = "" if price.count == 1 else f"{price.count} machines: "
     what = f"Rent {many}{name_of(model.offers.iloc[0].to_dict())}, {model.plan.disk:g} GB disk"
     shown = model.offers.copy(deep=False)
     shown["dph_total"] = priced(model.offers, model.plan)
     return static_table(
         shown,
-        caption=f"{made_up}{rented}{what}: {most}{total}",
+        caption=f"{made_up}{what}: {most}{total}",
         note=f"As it was when the cell ran{_when(model)}. Run the cell to use the form. As code:",
         code=model.code(),
         columns=_COPIED,

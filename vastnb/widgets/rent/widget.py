@@ -1,9 +1,9 @@
 """`rent_form`: from an offer to a machine that one can log in to, with the price confirmed.
 
 `RentForm` is a thin shell. `RentModel` decides what a click means, `RentRun` rents in a thread of
-its own, the client's watcher follows the machines at the page's pace; this module moves what they
-say about. The page gets its whole picture as one message after every change, and no trait holds
-any of it, so nothing that is typed into the form is part of a saved notebook.
+its own, a `Monitor` follows and shows what was rented; this module moves what they say about. The
+page gets its whole picture as one message after every change, and no trait holds any of it, so
+nothing that is typed into the form is part of a saved notebook.
 
 Everything is written from the kernel's main thread, which is never blocked by the page.
 """
@@ -11,9 +11,11 @@ Everything is written from the kernel's main thread, which is never blocked by t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
+import traitlets
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
@@ -21,6 +23,7 @@ from vastnb.market.frames.terms import DISK_GB
 from vastnb.market.money.cost import cost
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
+from vastnb.widgets.monitor.widget import Monitor
 from vastnb.widgets.rent.memory import remembered
 from vastnb.widgets.rent.messages import handle
 from vastnb.widgets.rent.plan import RentPlan
@@ -117,9 +120,15 @@ class RentForm(LiveWidget):
         What it says at first.
     type : str
         Where the offers have to be searched for: ``"on-demand"`` or ``"bid"``.
+
+    Attributes
+    ----------
+    monitoring : str
+        Model id of the monitor of what was rented; empty before.
     """
 
     _esm = bundle("rent/view")
+    monitoring = traitlets.Unicode().tag(sync=True)
     _css = styles(
         "kit/theme", "kit/status", "kit/fields", "rent/price", "rent/progress", "rent/view"
     )
@@ -129,6 +138,8 @@ class RentForm(LiveWidget):
     ) -> None:
         super().__init__()
         self._acked: dict[str, int] = {}
+        # Made here and not by a click, of which some hosts make no widget.
+        self._monitor = Monitor(client, ids=(), look=False, on_show=self._seen)
         self._session = RentSession(
             client,
             offers,
@@ -137,7 +148,7 @@ class RentForm(LiveWidget):
             main=self._main,
             on_main=self._on_main,
             tell=self._tell,
-            send=self._to_page,
+            monitor=self._monitor,
         )
         with self._closed_on_error():
             self._session.begin()
@@ -197,11 +208,8 @@ class RentForm(LiveWidget):
     def machines(self) -> list[Instance]:
         """The machines that were rented from here and have not been destroyed from here."""
         self._session.drain()
-        return [
-            self._session.instances[one.id]
-            for one in self._session.model.machines.values()
-            if not one.is_gone and one.id in self._session.instances
-        ]
+        gone = {row["id"] for row in self._monitor.rows() if row["state"] == "gone"}
+        return [one for id, one in self._session.model.rented.items() if id not in gone]
 
     @property
     def error(self) -> BaseException | None:
@@ -272,15 +280,13 @@ class RentForm(LiveWidget):
 
         The next form on this account shows it; so does ``client.reconcile()``.
         """
-        if "_session" in self.__dict__:
-            self._session.close()
+        for part in ("_session", "_monitor"):
+            if part in self.__dict__:
+                self.__dict__[part].close()
 
     def __repr__(self) -> str:
-        ids = ", ".join(
-            str(one.id) for one in self._session.model.machines.values() if not one.is_gone
-        )
-        if ids:
-            return f"<RentForm: rented {ids}>"
+        if machines := self.machines:
+            return f"<RentForm: rented {', '.join(str(one.id) for one in machines)}>"
         many = len(self._session.model.offers)
         made_up = ", simulated" if self._session.client.simulated else ""
         return f"<RentForm: {many} offer{'s' * (many != 1)}, {self._session.model.phase}{made_up}>"
@@ -288,10 +294,6 @@ class RentForm(LiveWidget):
     # -- the page -----------------------------------------------------------------------------
 
     def _heard(self, content: Mapping[str, Any]) -> None:
-        if content.get("type") == "look":
-            if self._session.poller is not None:
-                self._session.poller.asked(at_once=content.get("at_once") is True)
-            return
         self._on_main(lambda: self._take(content))
 
     def _show_error(self, error: Exception) -> None:
@@ -310,8 +312,19 @@ class RentForm(LiveWidget):
         handle(self._session, content, self._to_page)
         self._tell()
 
+    def _seen(self) -> None:
+        """Take what the monitor has seen."""
+        model = self._session.model
+        if model.rented:
+            credit = self._session.client.watcher.snapshot.credit
+            if credit is not None:
+                model.account = replace(model.account, credit=credit)
+            self._tell()
+
     def _tell(self) -> None:
         """Send the page its whole picture."""
+        if self._session.model.rented and not self._closed:
+            self.monitoring = self._monitor.model_id or ""
         if self._listening and not self._closed:
             self.send({**self._session.view(), "acked": self._acked})
             self._session.seen()
@@ -321,11 +334,17 @@ class RentForm(LiveWidget):
             self.send(message)
 
     def _copy(self) -> str:
-        return static_form(
+        form = static_form(
             self._session.model,
             simulated=self._session.client.simulated,
             css_class=self.copy_class,
         )
+        if not self._session.model.rented:
+            return form
+        machines = self._monitor._copy(
+            css_class=self.copy_class, note="What was rented, as it was when the cell ran."
+        )
+        return machines + form
 
 
 _PAGES = 8

@@ -1,0 +1,65 @@
+// How busy a machine is, as it says itself over the user's own connection. Nothing without one.
+import { clockTime, DASH, span } from "../kit/words.js";
+import { h, setText } from "../kit/dom.js";
+/** @import { Live } from "./messages.d.ts" */
+
+/** @type {[string, string, (live: Live) => [number | null, number | null, string]][]} */
+const PARTS = [
+  ["GPU", "GPU utilization", (live) => [live.util, 100, " %"]],
+  ["Memory", "GPU memory, used of all", (live) => [live.vram_used, live.vram, " GB"]],
+  ["Disk", "Disk of the workspace, used of all", (live) => [live.disk_used, live.disk, " GB"]],
+];
+
+const short = (value) => (value < 9.95 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(0));
+
+export class LiveLoad {
+  constructor() {
+    this.at = null;
+    this.parts = PARTS.map(([name, title, read]) => {
+      const value = h("b");
+      const bar = h("i");
+      const node = h(
+        "span",
+        { class: "vnb-meter", title },
+        h("span", { text: name }),
+        value,
+        h("i", { class: "vnb-meterbar", "aria-hidden": "true" }, bar),
+      );
+      return { node, value, bar, read };
+    });
+    this.age = h("span", { class: "vnb-liveage" });
+    this.age.title = "Asked over your SSH connection to the machine, while this page is in view";
+    this.node = h(
+      "div",
+      { class: "vnb-meters", hidden: true },
+      ...this.parts.map(({ node }) => node),
+      this.age,
+    );
+  }
+
+  // `lost`: there is no kernel any more, so its age is not known.
+  show(live, lost) {
+    this.at = live && !lost ? live.at : null;
+    this.node.hidden = !live;
+    if (!live) return;
+    for (const { node, value, bar, read } of this.parts) {
+      const [used, all, unit] = read(live);
+      const share = used === null || !(all > 0) ? null : Math.min(1, Math.max(0, used / all));
+      setText(
+        value,
+        used === null
+          ? DASH
+          : unit === " %" || all === null
+          ? `${short(used)}${unit}`
+          : `${short(used)} / ${short(all)}${unit}`,
+      );
+      bar.style.width = `${(share ?? 0) * 100}%`;
+      node.classList.toggle("vnb-full", share !== null && share > 0.9 && unit !== " %");
+    }
+    if (lost) setText(this.age, `at ${clockTime(live.at)}`);
+  }
+
+  tick(now) {
+    if (this.at !== null) setText(this.age, `${span(now - this.at)} ago`);
+  }
+}
