@@ -155,12 +155,13 @@ def inodes(path: Path) -> Inodes:
 
     Whoever holds a file open that somebody has deleted works on alone: others have made a new one.
     """
-    return tuple(_inode(path.with_name(path.name + suffix)) for suffix in ("", "-wal", "-shm"))
+    name = str(path)  # this is done for every read and write, and paths are slow to put together
+    return _inode(name), _inode(f"{name}-wal"), _inode(f"{name}-shm")
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def _inode(name: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(name)  # noqa: PTH116 - half of the time of a Path's
     except OSError:
         return None
     return found.st_dev, found.st_ino
