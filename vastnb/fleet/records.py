@@ -25,8 +25,8 @@ from vastnb.market.tables.schema import Column, read_table
 from vastnb.values import number
 
 # As the table of offers, see `vastnb.market.tables.schema.read_table`. Behind the letter: `!` if
-# every list asks for it, since a machine is recognised and named by it; `*` if a look of the watcher
-# does; `-` if no frame has it. What is worked out has its function in `_DERIVE`.
+# every list asks for it, since a machine is recognised and named by it; `*` if the watcher's looks
+# do; `-` if no frame has it. What is worked out has its function in `_DERIVE`.
 _TABLE: Final = """
 i!* id [] the instance's id
 s!* label [] your label
