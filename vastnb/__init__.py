@@ -1,7 +1,8 @@
 """The Vast.ai GPU market in a notebook.
 
-Importing this package imports pandas and requests-cache, and no widget, plot or server: those
-come with their first use.
+Importing this package imports pandas and requests-cache, and gives frames of offers their
+``df.vast``. The client, the widgets and the simulated service come with their first use: they are
+the names in `_FIRST_USE`, and no function below has an import for the sake of speed.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import requests_cache  # noqa: F401
 import vastnb.market.accessor  # noqa: F401  (registers ``df.vast``)
 from vastnb import errors
 from vastnb._version import __version__
-from vastnb.client import Client
-from vastnb.entry import connect, demo, login
 from vastnb.html import show_frames_as_they_are as _show_frames_as_they_are
 
 if TYPE_CHECKING:
     from vastnb import sim
+    from vastnb.client import Client
+    from vastnb.entry import connect, demo, login
     from vastnb.widgets.explorer import explore
     from vastnb.widgets.monitor import monitor
     from vastnb.widgets.prices import prices
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
 _show_frames_as_they_are()
 
-_WIDGETS = {
+_FIRST_USE = {
+    "Client": "vastnb.client",
+    "connect": "vastnb.entry",
+    "demo": "vastnb.entry",
+    "login": "vastnb.entry",
     "explore": "vastnb.widgets.explorer",
     "monitor": "vastnb.widgets.monitor",
     "prices": "vastnb.widgets.prices",
@@ -41,13 +46,14 @@ _WIDGETS = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "sim":
-        return importlib.import_module("vastnb.sim")
-    if name in _WIDGETS:
+    if name in ("client", "entry", "sim"):
+        return importlib.import_module(f"vastnb.{name}")
+    if name in _FIRST_USE:
         try:
-            value = getattr(importlib.import_module(_WIDGETS[name]), name)
+            value = getattr(importlib.import_module(_FIRST_USE[name]), name)
         except ModuleNotFoundError as missing:
-            if missing.name and missing.name.partition(".")[0] == "vastnb":
+            ours = (missing.name or "").partition(".")[0] == "vastnb"
+            if ours or "widgets" not in _FIRST_USE[name]:
                 raise
             raise ImportError(
                 f"vastnb.{name} needs {missing.name}, which is not installed: "
@@ -66,7 +72,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WIDGETS, "sim"})
+    return sorted({*globals(), *_FIRST_USE, "sim"})
 
 
 __all__ = [

@@ -22,28 +22,45 @@ from vastnb.api.credentials import base_url as find_base_url
 from vastnb.api.progress import WaitHook
 from vastnb.api.resources import Cache
 from vastnb.api.secret import Secret, veil, without_secrets
+from vastnb.api.text import is_local
 from vastnb.api.transport import Transport
 from vastnb.api.usage import COUNTERS, Quota
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, JournalError, VastError
+from vastnb.fleet.costs import Burn, Sweep, burn_of, sweep_of
+from vastnb.fleet.instance import Fleet, Instance, handle_of, one_of
+from vastnb.fleet.listing import list_instances, record_of
+from vastnb.fleet.logs import fetch_log
+from vastnb.fleet.records import frame_of_instances
+from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offer_of, offers_of
+from vastnb.fleet.rent.deadline import Limits
+from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.journal import JournalView
+from vastnb.fleet.rent.obligations import known_contracts
+from vastnb.fleet.rent.recovery import Report
+from vastnb.fleet.rent.renter import Renter
+from vastnb.fleet.rent.spec import Spec
+from vastnb.fleet.status import Wanted
+from vastnb.fleet.watch.wait import Wait, wait_for, wait_for_async
+from vastnb.fleet.watch.watcher import Watcher
 from vastnb.market.frames.offers import concat_offers
 from vastnb.market.frames.records import frame_of_records
 from vastnb.market.history.keep import Keep, wanted
 from vastnb.market.history.recorder import Recorder
 from vastnb.market.query.query import OfferType, Order, QueryLike, parse_query
 from vastnb.market.search import Columns, OfferSearch, dated
+from vastnb.market.service_figures import (
+    Hosting,
+    Verified,
+    current_frame,
+    history_frame,
+    over_time,
+    population,
+)
 from vastnb.remote.verbs import put_away
 
 if TYPE_CHECKING:
-    from vastnb.fleet.costs import Burn
-    from vastnb.fleet.instance import Fleet, Instance
-    from vastnb.fleet.rent.events import Listener
-    from vastnb.fleet.rent.recovery import Report
-    from vastnb.fleet.status import Wanted
-    from vastnb.fleet.sweep import Sweep
-    from vastnb.fleet.watch.watcher import Watcher
     from vastnb.market.history import History
-    from vastnb.market.service_figures import Hosting, Verified
     from vastnb.sim import Server
 
 Ids = int | Sequence[int]
@@ -57,43 +74,43 @@ class Client:
     api_key : str, optional
         By default the key is looked for where the official client looks: ``VAST_API_KEY``,
         ``~/.config/vastai/vast_api_key``, ``~/.vast_api_key``; then in Colab's and Kaggle's
-        secrets and an installed keyring. Without a key the market can be searched (64 offers
-        an answer), and everything else is an `AuthError`.
+        secrets and an installed keyring. Without a key you can search the market (64 offers
+        per search); everything else is an `AuthError`.
     base_url : str, optional
         The server; by default ``VAST_URL``, else ``https://console.vast.ai``.
     cache : {"sqlite", "memory"}, path, "redis://..." or None
-        Where answers are kept. The default is a file that your kernels share; a Redis is
-        shared by machines, and so is the pace then.
+        Where answers are cached. The default is a file that your kernels share; with Redis,
+        several computers share the cache and the pace.
     cache_ttl : float
-        Seconds for which a search stays fresh.
+        Seconds for which a search result stays fresh.
     max_wait : float
-        Seconds that one call may take in all, waiting for its turn and retries included.
+        Seconds that one call may take in total, including pacing and retries.
     timeout : float
         Seconds for each step on the socket.
     clock : Clock, optional
         The time, for tests.
     on_wait : WaitHook, optional
-        Called around every wait for the service's pace; by default a progress line for waits
-        of more than two seconds.
+        Called around every wait for the rate limit; by default, waits of two seconds and more
+        show a progress line.
     history : bool or Keep, optional
-        Whether searches that are really sent are kept on this machine, for `history`. By default
-        they are if the extra ``history`` is installed, and ``VASTNB_HISTORY`` is not ``0``; 400
+        Whether the results of searches are recorded on this computer, for `history`. By default
+        they are, if the extra ``history`` is installed and ``VASTNB_HISTORY`` is not ``0``; 400
         days and 2 GB at most (``vastnb.market.history.Keep``, ``VASTNB_HISTORY_DAYS``,
         ``VASTNB_HISTORY_GB``).
 
     Raises
     ------
     AuthError
-        If what was found cannot be a key.
+        If the key that was found is not valid.
     InvalidRequest
-        If the address or a number makes no sense.
+        If the address or a number is not valid.
 
     Attributes
     ----------
     transport : Transport
-        The way to the service.
+        Sends requests to Vast.ai.
     renter : Renter
-        Rents, guards and ends machines.
+        Rents, guards and destroys machines.
 
     Examples
     --------
@@ -130,11 +147,6 @@ class Client:
             why_keyless = error.message  # the error itself would hold on to this frame
         else:
             key, self._key_source = found.key, found.source
-        # What renting and watching need is loaded with the first client, not with the package.
-        from vastnb.fleet.rent.journal import JournalView
-        from vastnb.fleet.rent.renter import Renter
-        from vastnb.fleet.watch.probe import is_local
-        from vastnb.fleet.watch.watcher import Watcher
 
         self.transport = transport = Transport(
             base_url=find_base_url(base_url),
@@ -206,21 +218,21 @@ class Client:
             ``"dph_total,reliability-"``, where ``-`` is descending. By default the service's
             score, best first.
         limit : int, optional
-            Most offers to return; by default the service decides (512 or 1,000 with a key, 64
+            Maximum number of offers; by default Vast.ai decides (512 or 1,000 with a key, 64
             without).
         storage : float
             Disk in GB that the prices include.
         refresh : bool
-            Ask the service even if a fresh answer is in the cache.
+            Search again even if a fresh answer is in the cache.
         columns : {"default", "all"}
-            ``"all"`` adds redundant and rarely used columns, and those that the service has
-            added since.
+            ``"all"`` adds redundant and rarely used columns, and those that Vast.ai has added
+            since.
         complete : bool
             If the answer may have been cut short, read the rest as well by splitting the price
-            range. Takes several paced calls and counts against the day's quota of rows; a
-            warning tells how many before they are made.
+            range. This takes several paced calls and counts against the day's quota of rows; a
+            warning says how many before they are made.
         max_calls : int
-            Calls that ``complete=True`` may make; what was read by then is returned.
+            Maximum number of calls for ``complete=True``; what was read by then is returned.
         **keywords
             Filters: ``gpu_name="4090"``, ``num_gpus=(2, None)``, ``gpu_ram_gb=24``,
             ``geolocation=["SE", "NO"]``, ``verified="any"``.
@@ -238,7 +250,7 @@ class Client:
         QueryError
             If the query cannot be understood; nothing was sent.
         QuotaExceeded, RateLimited, AuthError, ServerError
-            If the service cannot be asked and no earlier answer is at hand.
+            If Vast.ai cannot be reached and no earlier answer is cached.
         """
         return self._offers.search(
             query,
@@ -258,12 +270,12 @@ class Client:
         queries: Mapping[str, QueryLike] | Sequence[str],
         **options: Any,
     ) -> pd.DataFrame:
-        """Search several times, and put the answers under one another.
+        """Run several searches, and return the results in one frame.
 
         Parameters
         ----------
         queries : dict of str to query, or sequence of str
-            The searches by a label of your choice; the labels of a sequence are its queries.
+            The searches, by a label of your choice; in a sequence, each query is its own label.
         **options
             As for `search_offers`, for all of them; keyword filters too.
 
@@ -271,14 +283,14 @@ class Client:
         -------
         DataFrame
             As from `search_offers`, with a first column ``query`` (the label). An offer that
-            fits two searches comes twice.
+            matches two searches appears twice.
 
         Raises
         ------
         QueryError
             If one cannot be understood; nothing was sent for any of them.
         VastError
-            As for `search_offers`. What was answered before stays in the cache.
+            As for `search_offers`. Answers received before the error stay in the cache.
         """
         if isinstance(queries, str) or not isinstance(queries, Mapping | Sequence):
             raise InvalidRequest(
@@ -293,7 +305,7 @@ class Client:
         )
 
     def gpu_types(self) -> pd.DataFrame:
-        """Return the GPU models that the service knows: name and VRAM in MB.
+        """Return the GPU models that Vast.ai knows: name and VRAM in MB.
 
         Returns
         -------
@@ -326,7 +338,7 @@ class Client:
 
     @property
     def history(self) -> History:
-        """The market's past, as your own searches have seen it; needs the extra ``history``."""
+        """The price history, recorded from your own searches; needs the extra ``history``."""
         recorder = self._recorder
         if self.server is None:
             return recorder.history
@@ -344,16 +356,16 @@ class Client:
         hosting_type: Hosting = "all",
         num_gpus: int | str = "all",
     ) -> pd.DataFrame:
-        """Return supply, demand and prices of each GPU model now, as the service reckons them.
+        """Return Vast.ai's own figures on each GPU model now: supply, demand and prices.
 
         Parameters
         ----------
         verified : {"yes", "no", "all"}
             Which machines are counted.
         hosting_type : {"all", "secure_cloud", "community"}
-            Where they stand: in datacenters, or with private hosts.
+            Where they are: in datacenters, or with private hosts.
         num_gpus : int or "all"
-            Only machines or slices with so many GPUs (1, 2, 4 or 8).
+            Only machines or slices with this number of GPUs (1, 2, 4 or 8).
 
         Returns
         -------
@@ -366,12 +378,10 @@ class Client:
         Raises
         ------
         InvalidRequest
-            If an argument is none of the above.
+            If an argument is not one of the above.
         AuthError
-            Without a key, or if this account may not see them.
+            Without a key, or if this account may not see these figures.
         """
-        from vastnb.market.service_figures import current_frame, population
-
         asked = population(verified, hosting_type, num_gpus)
         answer = self.transport.call("gpu_metrics", params=asked)
         return dated(current_frame(answer.data), {"source": self.base_url, **asked}, [answer])
@@ -386,7 +396,7 @@ class Client:
         hosting_type: Hosting = "all",
         num_gpus: int | str = "all",
     ) -> pd.DataFrame:
-        """Return supply, demand and prices of GPU models over time, as the service reckons them.
+        """Return Vast.ai's own figures on GPU models over time: supply, demand and prices.
 
         Parameters
         ----------
@@ -395,7 +405,7 @@ class Client:
         days : float
             How far back.
         every : str, optional
-            Time between two points, such as ``"6h"``; by default the service gives about 20.
+            Time between two points, such as ``"6h"``; by default Vast.ai returns about 20 points.
         verified, hosting_type, num_gpus
             As for `gpu_metrics`.
 
@@ -410,12 +420,10 @@ class Client:
         Raises
         ------
         InvalidRequest
-            If an argument is none of the above.
+            If an argument is not one of the above.
         AuthError
-            Without a key, or if this account may not see them.
+            Without a key, or if this account may not see these figures.
         """
-        from vastnb.market.service_figures import history_frame, over_time, population
-
         whom = population(verified, hosting_type, num_gpus)
         asked = over_time(gpu, days, every, whom, self._recorder.now())
         answer = self.transport.call("gpu_metrics_history", params=asked)
@@ -424,7 +432,7 @@ class Client:
     # -- the account -------------------------------------------------------------------------
 
     def show_user(self) -> dict[str, Any]:
-        """Return the account: e-mail, credit in dollars, and so on, without its secrets.
+        """Return the account: e-mail, credit in dollars and so on, without secrets.
 
         Raises
         ------
@@ -436,13 +444,13 @@ class Client:
         return user
 
     def traffic(self) -> pd.DataFrame:
-        """Return what this client has asked of the service.
+        """Return what this client has requested from Vast.ai.
 
         Returns
         -------
         DataFrame
             One row per endpoint: ``endpoint``, ``calls``, ``sent`` (requests, retries included),
-            ``cache_hits``, ``stale`` (older answers that had to do), ``waited_s`` (seconds),
+            ``cache_hits``, ``stale`` (older answers used instead), ``waited_s`` (seconds),
             ``refused`` (429s), ``errors``. ``attrs["vastnb"]`` has ``rows_used_today``,
             ``rows_limit`` and ``rows_reset_at`` of the search quota, which all your kernels share.
         """
@@ -478,11 +486,8 @@ class Client:
         Raises
         ------
         ServerError
-            If the list that came is not whole; it is never shown as if it were.
+            If Vast.ai returned an incomplete list; it is never shown as complete.
         """
-        from vastnb.fleet.listing import list_instances
-        from vastnb.fleet.records import frame_of_instances
-
         self.renter.begin()
         listing = list_instances(self.transport.call, self.transport.clock, columns=["*"])
         seen = self.watcher.feed(listing)
@@ -501,9 +506,6 @@ class Client:
         InvalidRequest
             If the account has no such instance.
         """
-        from vastnb.fleet.instance import Instance
-        from vastnb.fleet.listing import record_of
-
         self.renter.begin()
         record = record_of(self.transport.call, id_of(id))
         if record is None:
@@ -535,9 +537,6 @@ class Client:
         reachable : bool
             Wait until SSH answers, too.
         """
-        from vastnb.fleet.instance import Instance
-        from vastnb.fleet.watch.wait import Wait, wait_for
-
         self.renter.begin()
         watcher, clock = self.watcher, self.transport.clock
         numbers = _several(ids)
@@ -552,13 +551,10 @@ class Client:
         *,
         reachable: bool = False,
     ) -> list[Instance]:
-        """Do the same as `wait`, and leave the kernel free: ``await client.wait_async(...)``.
+        """Wait without blocking the kernel: ``await client.wait_async(...)``.
 
-        It may be cancelled at any moment. Parameters, result and errors are those of `wait`.
+        It can be cancelled at any time. Parameters, result and errors are those of `wait`.
         """
-        from vastnb.fleet.instance import Instance
-        from vastnb.fleet.watch.wait import Wait, wait_for_async
-
         watcher, clock = self.watcher, self.transport.clock
         numbers = _several(ids)
         wait = Wait(watcher, clock, numbers, until, timeout, reachable=reachable)
@@ -587,15 +583,13 @@ class Client:
         filter : str, optional
             Only lines that contain it.
         timeout : float
-            Seconds until the log must be there.
+            Seconds to wait for the log.
 
         Raises
         ------
         WaitTimeout
-            If it is not.
+            If the log does not arrive in time.
         """
-        from vastnb.fleet.logs import fetch_log
-
         body: dict[str, Any] = {"tail": str(int(tail))}
         if filter:
             body["filter"] = filter
@@ -612,8 +606,8 @@ class Client:
         Raises
         ------
         InstanceFailed
-            If the GPUs are taken. The start is queued then: the machine may start, and bill, by
-            itself later; `stop_instance` takes it out of the queue.
+            If the GPUs are in use. The start is queued: the machine may start and bill later.
+            `stop_instance` cancels that.
         """
         for one in _several(id):
             data = self._ask("manage_instance", one, {"state": "running"}, judge=False)
@@ -627,25 +621,25 @@ class Client:
                 )
 
     def stop_instance(self, id: Ids) -> None:
-        """Stop instances: their GPUs are given back, their disks are kept and billed."""
+        """Stop instances: releases their GPUs, keeps their disks, which are still billed."""
         for one in _several(id):
             self._ask("manage_instance", one, {"state": "stopped"})
             self.watcher.expect(one, "stopped")
 
     def reboot_instance(self, id: int) -> None:
-        """Stop and start an instance's container without giving its GPUs back."""
+        """Restart an instance's container without releasing its GPUs."""
         self._ask("reboot_instance", id, {})
         self.watcher.nudge(id_of(id), "asked to reboot")
 
     def label_instance(self, id: int, label: str | None) -> None:
-        """Give an instance a label of at most 256 characters; None takes it away."""
+        """Label an instance, with at most 256 characters; None removes the label."""
         if label is not None and (not isinstance(label, str) or len(label) > 256):
             raise InvalidRequest("A label is a string of at most 256 characters. Nothing was sent.")
         self._ask("manage_instance", id, {"label": label or ""})
         self.watcher.relabel(id_of(id), label)
 
     def change_bid(self, id: int, price: float) -> None:
-        """Bid another price for an interruptible instance, $/h from 0.001 to 128.
+        """Change the bid of an interruptible instance, $/h from 0.001 to 128.
 
         A higher bid may start it, a lower one may stop it.
         """
@@ -659,45 +653,45 @@ class Client:
         self.watcher.nudge(id_of(id), f"bid changed to ${float(price):.4g}/h")
 
     def destroy_instance(self, id: Ids, *, verify: bool = True) -> None:
-        """Destroy instances, their disks included.
+        """Destroy instances, including their disks.
 
-        Some machines come back after half a minute. That these stay gone is confirmed in the
-        background, and by the next kernel if this one ends; one that comes back is destroyed
-        again, and you are told.
+        Some machines come back after half a minute. vastnb confirms in the background that these
+        stay destroyed, and the next kernel continues if this one ends. One that comes back is
+        destroyed again, and you are told.
 
         Parameters
         ----------
         id : int or sequence of int
             The instances.
         verify : bool
-            Return when they have been seen gone; without it, as soon as the service has confirmed
-            the request.
+            Return once the instances are no longer listed; if False, as soon as Vast.ai has
+            confirmed the request.
 
         Raises
         ------
         OutcomeUnknown
-            If it is not confirmed: one may still bill. It is tried again in the background.
+            If it is not confirmed: one may still bill. vastnb keeps trying in the background.
         """
         self.renter.destroy(_several(id), verify=verify)
 
     def reconcile(self, *, not_mine: Ids = ()) -> Report:
-        """Find out what became of every rental that was left open, and what bills.
+        """Resolve every rental whose outcome is unknown, and report what is billing.
 
-        Looks after attempts of this kernel and of kernels that are dead, never after those of
-        one that runs, and never after machines that were not rented by vastnb on this computer.
-        Machines past their deadline are destroyed; those whose deadline is still to come are
-        guarded from now on.
+        Covers rentals of this kernel and of kernels that have ended; never those of a kernel that
+        is still running, and never machines that vastnb did not rent on this computer. Machines
+        past their deadline are destroyed; for the others, this client enforces the deadline from
+        now on.
 
         Parameters
         ----------
         not_mine : int or sequence of int
-            Machines that you know to be somebody else's, or to have been rented by other means:
-            they are no longer taken for what may have become of a create whose answer was lost.
+            Machines that somebody else rented, or that you rented without vastnb: vastnb no longer
+            suspects them to be the result of a request whose answer was lost.
 
         Returns
         -------
         Report
-            Printing it names each machine: adopted, destroyed, proved absent, billing. Its
+            Printing it names each machine: found, destroyed, not created, billing. Its
             ``findings`` hold the same as values.
 
         Raises
@@ -705,9 +699,9 @@ class Client:
         AuthError
             If the key is not accepted.
         InvalidRequest
-            If a machine of `not_mine` was rented here.
+            If vastnb rented a machine of `not_mine` on this computer.
         JournalError
-            If the record of rentals cannot be used.
+            If the rental journal cannot be used.
         """
         return self.renter.reconcile(_several(not_mine))
 
@@ -741,25 +735,25 @@ class Client:
         offer : int, row of a frame, or dict
             The offer.
         image : str, optional
-            Docker image; needed unless a template names it.
+            Docker image; required unless a template names it.
         disk : float, optional
-            GB, from 8; by default what the offer was searched with, at least 10.
+            GB, at least 8; by default the disk of the search, at least 10.
         label : str, optional
             At most 256 characters.
         env : dict or str, optional
-            ``{"KEY": "value", "-p 8000:8000": "1"}``, or docker's flags as one text.
+            ``{"KEY": "value", "-p 8000:8000": "1"}``, or docker's flags in one string.
         onstart : str, optional
-            Shell commands for every start, at most 16,384 characters together with `args`.
+            Shell commands to run at every start, at most 16,384 characters with `args`.
         runtype : str, optional
             ``"ssh"``, ``"ssh_direct"``, ``"jupyter"``, ``"jupyter_direct"``, ``"args"``.
         price : float, optional
-            A bid in $/h: the machine is interruptible then. Without it, it is on demand.
+            A bid in $/h, which makes the machine interruptible; without it, it is on-demand.
         template_hash : str, optional
             A template.
         args : list of str, optional
             Arguments of the image's own entry point.
         cancel_unavail : bool, optional
-            Create nothing if the GPUs are taken; by default yes on demand.
+            Create nothing if the GPUs are in use; by default True for on-demand.
         max_hours, budget_usd, deadline_on_machine, check_ssh_key, on_event
             As for `rent`.
         **more
@@ -769,7 +763,7 @@ class Client:
         Returns
         -------
         Instance
-            The machine; it bills from now on. As a context manager it is destroyed at the end.
+            The machine; it bills from now on. A ``with`` block destroys it at the end.
 
         Raises
         ------
@@ -777,19 +771,15 @@ class Client:
             Nothing was rented. `SpendLimit` is a `NoCredit`; `NoSSHKey` and `BadTemplate` are
             `InvalidRequest`s.
         InstanceFailed
-            The service made a stopped machine; it was destroyed.
+            The machine was created stopped; it was destroyed.
         ServerError
-            Nothing was rented: it was never sent, or was proved not to have arrived.
+            Nothing was rented: the request was never sent, or never arrived.
         OutcomeUnknown
             A machine may exist; `reconcile` finds it.
         JournalError
-            It could not be written down, so nothing was sent.
+            The rental could not be recorded, so nothing was sent.
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
-        from vastnb.fleet.instance import one_of
-        from vastnb.fleet.rent.candidates import disk_for, offer_of
-        from vastnb.fleet.rent.deadline import Limits
-        from vastnb.fleet.rent.spec import Spec
 
         disk = disk_for([offer_of(offer)], disk)
         spec = Spec(image, disk, label, env, onstart, runtype, price, template_hash, args,
@@ -826,34 +816,34 @@ class Client:
         args: Sequence[str] | None = None,
         **more: Any,
     ) -> Instance | Fleet:
-        """Rent machines: the offers are tried in the order given until there are enough.
+        """Rent machines: try the offers in the given order until there are enough.
 
         Parameters
         ----------
         offers : DataFrame, ids, or query
             Candidates, best first; or a query, whose offers are tried cheapest first.
         count : int
-            How many machines; each is another one.
+            How many machines; each on a different machine of the market.
         max_dph : float, optional
-            The most that one may cost, $/h with its disk. Checked against prices that are asked
-            for at the last moment. Without it, an offer is passed over if its price has risen by
-            more than a fifth since you have seen it.
+            Highest price of one machine, $/h with its disk, checked against the current price
+            right before renting. Without it, an offer is skipped if its price has risen by more
+            than a fifth since your search.
         bid : float or str, optional
             Rent interruptible machines: a bid in $/h for the GPUs, or ``"min"``, ``"min+10%"``,
-            ``"min+0.05"``. Needed for offers of a bid search; those are never rented on demand.
+            ``"min+0.05"``. Required for interruptible offers; they are never rented on demand.
         max_hours : float, optional
             Hours after which each machine is destroyed.
         budget_usd : float, optional
-            Dollars that all machines together may cost: they are destroyed when so much is spent
-            by their agreed prices, disks included, as if they ran all the time. **Traffic is not
-            in it**, for nobody knows beforehand what is transferred; and a bid that is raised
-            later does not move the deadline.
+            Dollars that all machines together may cost. They are destroyed when their agreed
+            prices, with disks, add up to it as if they ran all the time. **Traffic is not
+            included**, since nobody knows beforehand what is transferred; and raising a bid later
+            does not move the deadline.
         deadline_on_machine : bool
-            Let each machine end itself as well, with a line before its start script, in case this
-            computer is off then. It uses the instance's own key, and some 700 of the 16,384
-            characters of `onstart`. With a budget each machine has an equal share of it.
+            Let each machine also destroy itself, by a line before its start script, in case this
+            computer is off at the deadline. It uses the instance's own key, and about 700 of the
+            16,384 characters of `onstart`. Each machine gets an equal share of a budget.
         check_ssh_key : bool
-            See that the account has an SSH key before anything is rented that needs one.
+            Check that the account has an SSH key before renting anything that needs one.
         on_event : callable, optional
             Called with a `RentEvent` (``kind``, ``offer_id``, ``instance_id``, ``dph``, ``text``)
             at every step, in this thread.
@@ -864,8 +854,8 @@ class Client:
         -------
         Instance or Fleet
             One machine for ``count=1``, otherwise a sequence of them. Both have ``attempts``, a
-            frame that says what happened to each offer, and destroy at the end of a ``with``
-            block. A fleet that fell short is returned with a warning.
+            frame that says what happened to each offer, and both destroy their machines at the
+            end of a ``with`` block. If there are fewer machines than `count`, a warning says so.
 
         Raises
         ------
@@ -873,21 +863,17 @@ class Client:
             Nothing was rented. `SpendLimit` is a `NoCredit`; `NoSSHKey` and `BadTemplate` are
             `InvalidRequest`s.
         OutcomeUnknown
-            A machine may exist; nothing more was sent. A note names those that run.
+            A machine may exist; nothing more was sent. A note names the machines that are billing.
         JournalError
-            It could not be written down, so nothing was sent.
+            The rental could not be recorded, so nothing was sent.
 
         Notes
         -----
-        Deadlines are enforced as long as this kernel and this client live. They are kept on disk:
-        a kernel that starts later destroys what is overdue at its first use of a client, and
-        guards the rest.
+        Deadlines are enforced as long as this kernel and this client live. They are stored on
+        disk: a kernel that starts later destroys what is overdue when it first uses a client, and
+        enforces the other deadlines.
         """
         env, onstart, args, more = map(veil, (env, onstart, args, more))
-        from vastnb.fleet.instance import handle_of
-        from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
-        from vastnb.fleet.rent.deadline import Limits
-        from vastnb.fleet.rent.spec import Spec
 
         offers = as_given(offers)
         disk = disk_for([] if is_query(offers) else offers_of(offers), disk)
@@ -913,18 +899,14 @@ class Client:
         -------
         Burn
             ``per_hour``, ``running_per_hour``, ``stopped_per_hour`` ($/h, without traffic),
-            ``stopped`` (ids that are billed though they do not run), ``credit`` ($),
+            ``stopped`` (ids that are not running but billed), ``credit`` ($),
             ``runway_hours`` and ``machines``, a frame.
 
         Raises
         ------
         ServerError
-            If the list of instances that came is not whole.
+            If Vast.ai returned an incomplete list of instances.
         """
-        from vastnb.fleet.costs import burn_of
-        from vastnb.fleet.listing import list_instances
-        from vastnb.fleet.rent.obligations import known_contracts
-
         self.renter.begin()
         listing = list_instances(self.transport.call, self.transport.clock, columns=["*"])
         try:
@@ -955,25 +937,23 @@ class Client:
         Returns
         -------
         Sweep
-            Printing it names the machines. Those that were rented by other means, or by vastnb on
-            another computer, are never among them; `destroy_instance` ends one by its id.
+            Printing it names the machines. It never includes machines rented without vastnb, or
+            by vastnb on another computer; `destroy_instance` destroys one by its id.
 
         Raises
         ------
         OutcomeUnknown
             If it is not confirmed: one may still bill.
         """
-        from vastnb.fleet.sweep import sweep_of
-
         found = sweep_of(self.burn(), dry_run=dry_run)
         if found.ids and not dry_run:
             self.destroy_instance(found.ids)
         return found
 
     def has_ssh_key(self) -> bool:
-        """Return whether the account has an SSH key; without one nobody can log in to machines.
+        """Return whether the account has an SSH key; without one you cannot log in to machines.
 
-        Once there is one, the service is not asked again.
+        Once there is one, Vast.ai is not asked again.
         """
         self.renter.begin()
         return self.renter.account.has_ssh_key()
@@ -992,7 +972,7 @@ class Client:
 
     @property
     def simulated(self) -> bool:
-        """Whether the server is a simulated market, as far as its answers have told."""
+        """Whether the server is a simulated market, as far as its answers show."""
         return self.transport.simulated or self.server is not None
 
     @property
@@ -1010,7 +990,7 @@ class Client:
 
     @property
     def watcher(self) -> Watcher:
-        """The one picture of all instances that widgets, waits and handles share."""
+        """The watcher of all instances, which widgets, waits and handles share."""
         self.renter.look_after()
         return self._watcher
 
@@ -1019,9 +999,9 @@ class Client:
         self._closing.callback(callback)
 
     def close(self) -> None:
-        """Close connections and files. Calls that wait end with an error; machines stay.
+        """Close connections and files. Waiting calls end with an error; machines keep running.
 
-        A warning names machines whose deadlines nobody enforces from now on.
+        A warning names machines whose deadlines are no longer enforced.
         """
         with self._closing:
             try:

@@ -1,4 +1,4 @@
-"""The ways in: with your key, with one that is asked for, or on a simulated market."""
+"""The ways in: with your key, with a key that you type, or on a simulated market."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def connect(**options: Any) -> Client:
     Parameters
     ----------
     **options
-        Passed on to `Client`. An ``api_key`` that is given, or found where the official client
-        looks, decides for the real service.
+        Passed on to `Client`. A given ``api_key``, or a key where the official client looks,
+        connects to Vast.ai itself.
 
     Returns
     -------
@@ -32,8 +32,8 @@ def connect(**options: Any) -> Client:
     Raises
     ------
     AuthError
-        If a key was all but found: one that cannot be a key, or an environment variable whose
-        name is misspelt. Falling back to a simulated market would hide the mistake.
+        If a key is not valid, or the name of its environment variable is misspelt. Falling back
+        to a simulated market would hide the mistake.
     """
     # Replaced at once: a verbose traceback prints the arguments of every frame.
     options["api_key"] = as_secret(options.get("api_key"))
@@ -52,16 +52,16 @@ def connect(**options: Any) -> Client:
 
 
 def login(*, keep: bool = True, ask: Callable[[str], str] | None = None, **options: Any) -> Client:
-    """Ask for your API key, check it, and keep it where the official client keeps it.
+    """Ask for your API key, check it, and save it where the official client looks for it.
 
-    Nothing else in this package ever asks. What is typed is not shown, and does not get into the
-    notebook.
+    Nothing else in this package ever asks for the key. What you type is not shown and does not
+    get into the notebook.
 
     Parameters
     ----------
     keep : bool
-        Write the key to the official client's key file, readable by you alone, so that it is
-        found from now on. Otherwise only the client that is returned has it.
+        Save the key in the official client's key file, readable only by you, so that it is found
+        from now on. Otherwise only the returned client has it.
     ask : callable, optional
         Given a prompt, returns what was typed; by default `getpass.getpass`, which notebooks
         answer with a hidden field.
@@ -75,10 +75,10 @@ def login(*, keep: bool = True, ask: Callable[[str], str] | None = None, **optio
     Raises
     ------
     AuthError
-        If nothing can be asked here (a notebook that runs by itself), or the service does not
-        accept the key. Nothing was kept then.
+        If there is no prompt here (a notebook without a user), or Vast.ai does not accept the
+        key. Nothing is saved.
     VastError
-        If the service could not be asked whether it accepts it. Nothing was kept then.
+        If the key could not be checked. Nothing is saved.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def demo(
         Market seconds per real second. Prices drift and offers come and go at this pace; the
         rate limits stay real.
     offers : path or sequence of dict, optional
-        Recorded offers to serve instead of the made-up ones: a JSON file with a list, or with
+        Recorded offers to serve instead of made-up ones: a JSON file with a list, or with
         ``{"offers": [...]}``, or the rows themselves.
     history_days : float
         Days of price history to give it, as if it had been searched four times a day; needs the
@@ -146,8 +146,8 @@ def demo(
     Returns
     -------
     Client
-        Its frames carry ``attrs["vastnb"]["simulated"] = True``. ``client.server`` is the
-        simulated service, whose ``world`` can be looked at and moved in time
+        Its frames have ``attrs["vastnb"]["simulated"] = True``. ``client.server`` is the
+        simulated service; its ``world`` can be inspected and moved in time
         (``client.server.world.advance(hours=6)``).
 
     Raises

@@ -7,32 +7,32 @@ decide (a status, a time to wait, the machines concerned).
 ::
 
     VastError
-    ├── InvalidRequest         the request is wrong; sending it again changes nothing
+    ├── InvalidRequest         the request is wrong; sending it again will not help
     │   ├── QueryError         ... and it is the search query (also a ValueError)
-    │   ├── NoSSHKey           ... the account has no SSH key, so nobody could log in
-    │   └── BadTemplate        ... the template does not exist, or does not fit
+    │   ├── NoSSHKey           ... the account has no SSH key, so you could not log in
+    │   └── BadTemplate        ... the template does not exist or does not fit
     ├── AuthError              no key, a wrong key, or a key that may not do this
     ├── RateLimited            rate limited by Vast.ai (`retry_after`, `reset_at`)
-    │   └── QuotaExceeded      ... until the day's quota of rows begins anew
+    │   └── QuotaExceeded      ... until the day's quota of rows resets
     ├── OfferGone              somebody else rented it
     ├── NoCredit               the account cannot pay
-    │   └── SpendLimit         ... because a limit on spending is reached
+    │   └── SpendLimit         ... because a spending limit is reached
     ├── OutcomeUnknown         sent, but no answer: a machine may be running
-    ├── InstanceFailed         a machine that will not come up
-    ├── WaitTimeout            what was waited for did not happen in time (also a TimeoutError)
+    ├── InstanceFailed         a machine that will not start
+    ├── WaitTimeout            a wait ended without success (also a TimeoutError)
     ├── HistoryError           a file of the price history cannot be read or written
     ├── JournalError           rentals cannot be recorded, so nothing is sent
-    ├── RemoteError            something on a rented machine, or on the way to it
+    ├── RemoteError            a problem on a rented machine, or with its connection
     │   ├── ConnectionLost     ... the connection broke, or could not be made
     │   ├── LoginRefused       ... SSH accepts none of your keys
-    │   ├── HostKeyChanged     ... it is not the machine that was there before
-    │   ├── CommandFailed      ... a command ended with a code other than 0 (`result`)
+    │   ├── HostKeyChanged     ... the host key is not the remembered one
+    │   ├── CommandFailed      ... a command ended with an exit code other than 0 (`result`)
     │   ├── CopyFailed         ... files could not be copied
-    │   │   └── WouldOverwrite ... there are other files under these names (also FileExistsError)
-    │   ├── UnsafeValue        ... a value that only pickle can carry, from a machine
+    │   │   └── WouldOverwrite ... other files have these names (also FileExistsError)
+    │   ├── UnsafeValue        ... a value from a machine that only pickle can transfer
     │   ├── CellFailed         ... a cell raised an error on the machine (`name`, `traceback`)
-    │   └── KernelDied         ... the kernel on the machine is gone, with its variables
-    └── ServerError            the service or the network failed
+    │   └── KernelDied         ... the kernel on the machine has died, with its variables
+    └── ServerError            Vast.ai or the network failed
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class VastError(Exception):
     status : int, optional
         HTTP status of the answer, where there was one.
     code : str, optional
-        The service's own word for it (the ``error`` field of the body).
+        Vast.ai's own code for it (the ``error`` field of the body).
 
     Attributes
     ----------
     machines : tuple of Instance
-        Handles of the machines that were rented before it happened. They bill.
+        Handles of the machines that were rented before it happened. They are billing.
     """
 
     machines: tuple[Any, ...] = ()
@@ -70,7 +70,7 @@ class VastError(Exception):
 
 
 class InvalidRequest(VastError):
-    """The request is wrong as it stands; nothing was done, and repeating it changes nothing."""
+    """The request is wrong; nothing was done, and repeating it will not help."""
 
 
 class QueryError(InvalidRequest, ValueError):
@@ -97,11 +97,11 @@ class QueryError(InvalidRequest, ValueError):
 
 
 class NoSSHKey(InvalidRequest):
-    """The account has no SSH key: nobody could log in to what is rented. Nothing was rented."""
+    """The account has no SSH key, so you could not log in. Nothing was rented."""
 
 
 class BadTemplate(InvalidRequest):
-    """There is no such template, or it does not fit what was asked for. Nothing was rented."""
+    """The template does not exist, or does not fit the request. Nothing was rented."""
 
 
 class AuthError(VastError):
@@ -116,9 +116,9 @@ class RateLimited(VastError):
     message : str
         What happened and what to do.
     retry_after : float, optional
-        Seconds until it may be asked again.
+        Seconds until the request may be sent again.
     reset_at : datetime, optional
-        The same moment as a time (UTC).
+        The same as a time (UTC).
     """
 
     def __init__(
@@ -136,11 +136,11 @@ class RateLimited(VastError):
 
 
 class QuotaExceeded(RateLimited):
-    """The day's quota of search rows is spent; it begins anew at `reset_at` (midnight UTC)."""
+    """The day's quota of search rows is used up; it resets at `reset_at` (midnight UTC)."""
 
 
 class OfferGone(VastError):
-    """The offer is no longer there. Nothing was rented."""
+    """The offer is no longer available. Nothing was rented."""
 
 
 class NoCredit(VastError):
@@ -148,31 +148,30 @@ class NoCredit(VastError):
 
 
 class SpendLimit(NoCredit):
-    """A limit on spending, of the account or of the key, is reached. Nothing was rented."""
+    """A spending limit of the account or the key is reached. Nothing was rented."""
 
 
 class OutcomeUnknown(VastError):
     """A request that changes something was sent, and its answer was lost.
 
-    It may have run. Whoever catches this must find out (list the instances) before sending
-    anything again.
+    It may have run. Check the instances before you send anything again.
     """
 
 
 class InstanceFailed(VastError):
-    """A machine that will not reach the wanted state without help."""
+    """A machine will not reach the wanted state on its own."""
 
 
 class WaitTimeout(VastError, TimeoutError):
-    """What was waited for did not happen in time. Nothing was changed by the waiting."""
+    """A wait ended without success. Waiting changes nothing."""
 
 
 class JournalError(VastError):
-    """The record of rentals cannot be written or read. Nothing is sent without it."""
+    """The rental journal cannot be written or read. Nothing is rented without it."""
 
 
 class RemoteError(VastError):
-    """Something went wrong on a rented machine, or on the way to it. The machine bills on.
+    """Something failed on a rented machine, or its connection did. It is still billing.
 
     Parameters
     ----------
@@ -188,15 +187,19 @@ class RemoteError(VastError):
 
 
 class ConnectionLost(RemoteError):
-    """The SSH connection broke, or could not be made. What ran on the machine may run on.
+    """The SSH connection was lost, or could not be made. Commands there may still be running.
 
     Attributes
     ----------
     pid : int or None
         The process group of the command that was running there.
+    ended : bool
+        Whether the machine was stopped, outbid or destroyed: what ran there runs no more, and
+        there is nothing to connect to again.
     """
 
     pid: int | None = None
+    ended: bool = False
 
 
 class LoginRefused(RemoteError):
@@ -204,7 +207,7 @@ class LoginRefused(RemoteError):
 
 
 class HostKeyChanged(RemoteError):
-    """The machine answers with another host key than the one remembered. Nothing was sent."""
+    """The machine's host key is not the remembered one. Nothing was sent."""
 
 
 class CommandFailed(RemoteError):
@@ -220,11 +223,11 @@ class CommandFailed(RemoteError):
 
 
 class CopyFailed(RemoteError):
-    """Files could not be copied to or from the machine. No file is left half written."""
+    """Files could not be copied to or from the machine. No file is left incomplete."""
 
 
 class WouldOverwrite(CopyFailed, FileExistsError):
-    """Files that are not copies of these exist under the same names. Nothing was copied.
+    """Other files with the same names exist at the target. Nothing was copied.
 
     Attributes
     ----------
@@ -236,7 +239,7 @@ class WouldOverwrite(CopyFailed, FileExistsError):
 
 
 class UnsafeValue(RemoteError):
-    """Only pickle can carry this value, and unpickling runs code that the machine chooses."""
+    """Only pickle can transfer this value, and unpickling runs code that the machine chooses."""
 
 
 class CellFailed(RemoteError):
@@ -245,7 +248,7 @@ class CellFailed(RemoteError):
     Attributes
     ----------
     name, value : str
-        The error's class and text, as the machine gives them.
+        The error's class and text, as reported by the machine.
     traceback : tuple of str
         The lines of its traceback on the machine.
     """
@@ -260,7 +263,7 @@ class CellFailed(RemoteError):
 
 
 class KernelDied(RemoteError):
-    """The kernel on the machine is gone, and its variables with it."""
+    """The kernel on the machine has died, and its variables are lost."""
 
 
 class HistoryError(VastError):
@@ -268,7 +271,7 @@ class HistoryError(VastError):
 
 
 class ServerError(VastError):
-    """The service or the way to it failed: a 5xx, a broken answer, no network."""
+    """Vast.ai or the network failed: a 5xx, a broken answer, no connection."""
 
 
 E = TypeVar("E", bound=BaseException)

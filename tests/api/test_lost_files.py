@@ -316,7 +316,7 @@ def test_an_address_of_another_kind_is_refused_and_nothing_is_made(
 
 HOMELESS = """
 import os, sys
-import vastnb, vastnb.sim, vastnb.fleet.rent.journal, tqdm.auto
+import vastnb.entry, vastnb.sim, tqdm.auto  # while its files may be read
 os.setuid(54321)
 client = vastnb.demo()
 client.burn()
@@ -329,6 +329,7 @@ except vastnb.errors.AuthError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="SKIPPED: needs to become a nobody"
 )

@@ -26,12 +26,12 @@ from vastnb.fleet.env import MARKER
 from vastnb.fleet.rent.attempt import Sender
 from vastnb.fleet.rent.candidates import Offer
 from vastnb.fleet.rent.deadline import Limits
-from vastnb.fleet.rent.ending import destroy
 from vastnb.fleet.rent.guard import Guard, _guards
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.process import Process
 from vastnb.fleet.rent.recovery import reconcile
 from vastnb.fleet.rent.rental import Rental
+from vastnb.fleet.rent.renter import destroy
 from vastnb.fleet.rent.spec import Spec
 from vastnb.sim import Fault, Server
 from vastnb.sim.instances.orders import read

@@ -13,8 +13,7 @@ from typing import Any
 import vastnb
 from vastnb.api.progress import silent
 from vastnb.clock import ManualClock
-from vastnb.fleet.reach import GRACE
-from vastnb.fleet.status import NO_PROGRESS, TOO_LONG
+from vastnb.fleet.status import GRACE, NO_PROGRESS, TOO_LONG
 from vastnb.sim import Instance, Server
 
 from .watching import machines

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 import vastnb
+from vastnb.api.text import is_local
 from vastnb.clock import ManualClock
 from vastnb.errors import InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.fleet.connect import Address
-from vastnb.fleet.watch.probe import is_local, may_be_tried, reach
+from vastnb.fleet.watch.probe import may_be_tried, reach
 from vastnb.sim import Server
 
 from .watching import machines

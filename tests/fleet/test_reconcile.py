@@ -57,9 +57,25 @@ def test_the_first_use_settles_what_a_dead_kernel_left(
     told = capsys.readouterr().out
     assert f"Found: instance {machine.id} (offer {sent.offer_id}" in told
     assert f"Not created: no machine exists for offer {unsent.offer_id}" in told
-    assert "are billing" in told
+    assert "Billing now" in told
     states = {one.marker: one.state for one in journal.entries(sent.account)}
     assert states == {sent.marker: AttemptState.ADOPTED, unsent.marker: AttemptState.ABSENT}
+
+
+def test_what_a_clock_wrote_that_was_ahead_is_settled_in_minutes(
+    connect: MakeClient, journal: Journal, server: Server, clock: ManualClock
+) -> None:
+    """Not when the clock comes to where it was: until then no create would be sent."""
+    clock.set_by(5 * 3600.0)
+    box = connect().rent("num_gpus=1", **ORDER)
+    lost = rent_and_forget(connect(), journal, a_dead_process(), sent=False)
+    clock.set_by(-5 * 3600.0)
+    (machine,) = alive(server)
+    server.world.fleet.destroy(machine, server.world.elapsed())  # in the console
+    began, second = clock.steady(), connect()
+    assert [one.offer_id for one in second.reconcile().of("absent")] == [lost.offer_id]
+    second.destroy_instance(box.id)  # answered with 404: it is gone, and not too new
+    assert clock.steady() - began < 300
 
 
 def test_nothing_is_said_when_nothing_is_open(

@@ -226,10 +226,13 @@ def test_a_create_does_not_pay_five_times_the_price_of_its_row(
     assert len(alive(server)) == 1
 
 
-def test_a_403_is_not_tried_on_every_offer(client: vastnb.Client, server: Server) -> None:
+def test_a_403_is_about_the_account_and_no_other_offer_is_tried(
+    client: vastnb.Client, server: Server
+) -> None:
     said = {"success": False, "error": "invalid_args", "msg": "error 403/3586: not your own."}
     server.faults.add(Fault("create_instance", "answer", status=403, body=said))
-    with pytest.raises(AuthError):
+    with pytest.raises(AuthError) as refused:
         client.rent(client.search_offers("num_gpus=1", order="dph_total"), **ORDER)
-    assert server.calls("create_instance") == 2
+    assert refused.value.status == 403 and "Nothing was done or charged" in str(refused.value)
+    assert server.calls("create_instance") == 1
     assert [one.kind for one in offers_of([5])] == [None]

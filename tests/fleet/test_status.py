@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from tests.sim.conftest import SMALL, Api, fated
 from vastnb.clock import ManualClock
-from vastnb.fleet.looks import KEPT, attempt
-from vastnb.fleet.messages import SHOWN, read_message
+from vastnb.fleet.looks import KEPT, SHOWN, attempt, read_message
 from vastnb.fleet.status import ADVICE, STATES, Verdict, judge, remember
 from vastnb.sim import Server
 from vastnb.sim.instances.lifecycle import FATES

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import ipaddress
 import os
 import sys
 import warnings
@@ -23,6 +22,7 @@ import requests
 
 from vastnb.api.files import at_home
 from vastnb.api.secret import Secret
+from vastnb.api.text import is_loopback
 from vastnb.errors import AuthError, InvalidRequest
 
 DEFAULT_URL = "https://console.vast.ai"
@@ -154,14 +154,6 @@ def base_url(argument: str | None = None) -> str:
     return f"{parts.scheme}://{where}{'' if port in (None, usual) else f':{port}'}{parts.path}"
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def key_files() -> tuple[Path, Path]:
     """Return the official client's key files, in its order."""
     config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
@@ -277,8 +269,8 @@ def _could_be_a_key(secret: Secret) -> bool:
 
 
 def _nothing_found(unread: list[str]) -> str:
-    files = " or ".join(str(path) for path in key_files())
-    parts = [f"No API key found in the argument, {KEY_VARIABLE} and {files}. Nothing was sent."]
+    files = ", ".join(str(path) for path in key_files())
+    parts = [f"No API key found (checked the argument, {KEY_VARIABLE}, {files}). Nothing was sent."]
     stray = [name for name in STRAY_VARIABLES if os.environ.get(name)]
     if stray:
         verb = "is" if len(stray) == 1 else "are"

@@ -1,4 +1,4 @@
-"""Foreign text made fit for a message.
+"""Foreign text made fit for a message, and addresses read.
 
 What the service says may quote hosts, who are strangers, and may be a whole page of HTML. In a
 message it becomes one short line without anything that moves a cursor or turns the writing
@@ -7,6 +7,7 @@ direction.
 
 from __future__ import annotations
 
+import ipaddress
 import unicodedata
 from urllib.parse import urlsplit
 
@@ -29,6 +30,19 @@ def bare_url(url: str) -> str:
         return "an address that cannot be read"
     scheme = f"{parts.scheme}://" if parts.scheme else ""
     return plain(f"{scheme}{host}{port}{parts.path}", 200)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` is this computer."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_local(url: str) -> bool:
+    """Say whether a service lives on this computer, as the simulated one does."""
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def seconds(value: float) -> str:

@@ -24,7 +24,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
@@ -77,23 +77,6 @@ _WHY = {
 }
 
 _left_behind: list[Resources] = []
-
-
-class Call(Protocol):
-    """Asks the service, or the cache."""
-
-    def __call__(
-        self,
-        endpoint: str,
-        *,
-        path: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        body: Any = None,
-        refresh: bool = False,
-        max_wait: float | None = None,
-        made: str | None = None,
-    ) -> Answer:
-        """Return the answer of an endpoint."""
 
 
 class Transport:
@@ -460,13 +443,11 @@ class Transport:
 
     def _made(self, store: Store, call: PendingCall, now: float) -> Answer | None:
         """Return what was made of the answer that is kept, if that is fresh."""
-        if call.made is None or not store.shared:
+        if call.made is None:
             return None
-        entry = store.get(made_key(call.key, call.made))
+        entry = store.made(call.key, made_key(call.key, call.made))
         if entry is None or not call.accepts(entry, now):
             return None
-        if store.dated(call.key) != entry.created_at:
-            return None  # of an earlier answer, or of one that is gone
         self._traffic.add(call.endpoint.name, cache_hits=1)
         return replace(kept_answer(call, entry), body=b"", made=entry.body)
 

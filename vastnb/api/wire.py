@@ -34,8 +34,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from urllib3.util.connection import allowed_gai_family
 
 from vastnb._version import __version__
-from vastnb.api.credentials import is_loopback
 from vastnb.api.secret import Secret
+from vastnb.api.text import is_local
 from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
@@ -124,7 +124,7 @@ class Wire:
         key: Secret,
         timeout: float,
     ) -> None:
-        self._local = is_loopback(urlsplit(base_url).hostname or "")
+        self._local = is_local(base_url)
         self._auth = _Bearer(key, _origin(base_url))
         self._timeout = timeout
         # Not a session of requests-cache: that one keeps what it likes, polling GETs and errors

@@ -1,4 +1,8 @@
-"""What the machines cost now, and how long the credit lasts: a value made from one list."""
+"""What machines cost now, how long the credit lasts, and what of them `sweep` ends.
+
+What a machine costs has two answers: what is charged at the moment (`dph_now`), and what it costs
+as it is meant to be (`dph_meant`), which counts a machine that still loads with its full price.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,19 @@ t deadline [UTC] when it is to be destroyed
 """The columns of `Burn.machines`."""
 
 
+def dph_meant(record: Mapping[str, Any]) -> float | None:
+    """Return what a machine costs as it is meant to be, without traffic, $/h; None if unknown."""
+    stopped = record.get("intended_status") == "stopped"
+    return number(record.get("storage_total_cost" if stopped else "dph_total"))
+
+
+def dph_now(record: Mapping[str, Any]) -> float | None:
+    """Return what a machine is charged at the moment, without traffic, $/h; None if unknown."""
+    parts = record.get("instance")
+    found = number(parts.get("totalHour")) if isinstance(parts, Mapping) else None
+    return dph_meant(record) if found is None else found
+
+
 @dataclass(frozen=True)
 class Burn:
     """What the account's machines cost.
@@ -41,13 +58,13 @@ class Burn:
     Parameters
     ----------
     per_hour : float
-        $/h in all, without traffic.
+        $/h in total, without traffic.
     running_per_hour, stopped_per_hour : float
         $/h of the machines that are meant to run (disks included), and of the disks of the others.
     stopped : tuple of int
-        Machines that do not run and are billed all the same.
+        Machines that are not running but still billed.
     credit : float or None
-        What the account has left, $; None if the service did not tell.
+        What the account has left, $; None if it is not known.
     runway_hours : float or None
         Hours until the credit is spent at this rate; infinite if nothing is billed.
     machines : DataFrame
@@ -145,7 +162,6 @@ def burn_of(
 
 def _row(record: Mapping[str, Any], now: float, deadlines: Mapping[int, float]) -> dict[str, Any]:
     runs = record.get("intended_status") != "stopped"
-    disk = number(record.get("storage_total_cost"))
     label = record.get("label")
     return {
         "id": record.get("id"),
@@ -153,8 +169,8 @@ def _row(record: Mapping[str, Any], now: float, deadlines: Mapping[int, float]) 
         "state": judge(record, now=now).state,
         "gpu_name": record.get("gpu_name"),
         "num_gpus": record.get("num_gpus"),
-        "per_hour": number(record.get("dph_total")) if runs else disk,
-        "storage_per_hour": disk,
+        "per_hour": dph_meant(record),
+        "storage_per_hour": number(record.get("storage_total_cost")),
         "runs": runs,
         "deadline": deadlines.get(record.get("id", 0)),
     }
@@ -168,3 +184,61 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         array = array_of(cells, "Float64" if timed else column.dtype)[0]
         arrays[name] = times_of(array) if timed else array
     return html.ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows))))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `Client.sweep` found, or did.
+
+    A machine is swept if the journal knows its contract. Anything else has to be named by its id,
+    be it marked by vastnb: whoever rented it elsewhere may need it.
+
+    Parameters
+    ----------
+    ids : tuple of int
+        The machines that were rented by vastnb on this computer.
+    per_hour : float
+        What they cost, $/h.
+    dry_run : bool
+        True if they were only named, False if they were destroyed.
+    others : int
+        Machines of the account that are not touched.
+    machines : DataFrame
+        One row for each of `ids`, as in `Burn.machines`.
+    """
+
+    ids: tuple[int, ...]
+    per_hour: float
+    dry_run: bool
+    others: int = 0
+    machines: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    def __str__(self) -> str:
+        rest = f" Machines not touched: {self.others}." if self.others else ""
+        if not self.ids:
+            return f"No machine was rented by vastnb on this computer.{rest}"
+        named = ", ".join(map(str, self.ids))
+        machines = f"{len(self.ids)} machine{'s' * (len(self.ids) > 1)} rented by vastnb"
+        if self.dry_run:
+            return (
+                f"Would destroy {machines}, ${self.per_hour:.4f}/h: {named}. "
+                f"client.sweep(dry_run=False) does it; all data on their disks is lost.{rest}"
+            )
+        return f"Destroyed {machines}, ${self.per_hour:.4f}/h: {named}.{rest}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html.block(f"<div>{html.escape(str(self))}</div>", html.frame(self.machines))
+
+
+def sweep_of(burn: Burn, *, dry_run: bool) -> Sweep:
+    """Return what there is to sweep among the machines of an account."""
+    mine = burn.machines[burn.machines["ours"].to_numpy(dtype=bool)].reset_index(drop=True)
+    return Sweep(
+        ids=tuple(int(number) for number in mine["id"]),
+        per_hour=float(mine["per_hour"].sum()),
+        dry_run=dry_run,
+        others=len(burn.machines) - len(mine),
+        machines=mine,
+    )

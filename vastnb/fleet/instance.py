@@ -132,13 +132,13 @@ class Instance(OnMachine, Block):
     Parameters
     ----------
     client : Client
-        Through which it acts.
+        The client that it acts through.
     id : int
         The instance.
     record : mapping, optional
-        What the service shows of it.
+        Its record, as Vast.ai lists it.
     wanted : {"running", "stopped", "gone"}, optional
-        What it is meant to be.
+        The state that it should have.
     attempts : DataFrame, optional
         What happened to each offer until it was rented.
 
@@ -205,10 +205,9 @@ class Instance(OnMachine, Block):
 
     @property
     def status(self) -> str:
-        """How it is now: one word, see `vastnb.fleet.status.STATES`.
+        """Its current state: one word, see `vastnb.fleet.status.STATES`.
 
-        Asks the service for all instances at once, unless somebody has done so in the last five
-        seconds.
+        Updates all instances at once, unless that was done in the last five seconds.
         """
         watcher = self._client.watcher
         shown = watcher.snapshot if watcher.is_recent else watcher.look(at_once=True)
@@ -217,18 +216,18 @@ class Instance(OnMachine, Block):
 
     @property
     def ssh_command(self) -> str | None:
-        """The line that logs in; None as long as there is none. Asks the service at first."""
+        """The SSH command that logs in; None while there is no address."""
         return connect.ssh_command(self._known())
 
     @property
     def jupyter_url(self) -> str | None:
-        """The address of its Jupyter, with the token: a secret. None if there is none."""
+        """The address of its Jupyter, with the token (a secret); None if it has none."""
         return connect.jupyter_url(self._known())
 
     def ssh_config(
         self, alias: str | None = None, *, key_file: str | PurePath | None = None
     ) -> str | None:
-        """Return a block for ``~/.ssh/config``; None as long as there is no address.
+        """Return a block for ``~/.ssh/config``; None while there is no address.
 
         Parameters
         ----------
@@ -242,7 +241,7 @@ class Instance(OnMachine, Block):
     def scp(
         self, source: str | PurePath, target: str = "/workspace/", *, download: bool = False
     ) -> str | None:
-        """Return the line that copies with ``scp``; None as long as there is no address.
+        """Return the ``scp`` command that copies files; None while there is no address.
 
         Parameters
         ----------
@@ -256,16 +255,16 @@ class Instance(OnMachine, Block):
     def rsync(
         self, source: str | PurePath, target: str = "/workspace/", *, download: bool = False
     ) -> str | None:
-        """Return the line that copies with ``rsync``, which can be interrupted; see `scp`."""
+        """Return the ``rsync`` command that copies files and can be resumed; see `scp`."""
         return connect.rsync_command(self._known(), source, target, download=download)
 
     @property
     def deadline(self) -> datetime | None:
-        """When it is destroyed (UTC), as written on this computer; None is never."""
+        """When it will be destroyed (UTC), as stored on this computer; None means never."""
         return self._client.renter.deadline_of(self._id)
 
     def extend(self, hours: float) -> datetime | None:
-        """Move its deadline; without one, it gets one so many hours from now.
+        """Move its deadline; without one, set it to this many hours from now.
 
         Parameters
         ----------
@@ -280,18 +279,23 @@ class Instance(OnMachine, Block):
         Raises
         ------
         InvalidRequest
-            If it was not rented by vastnb on this computer, or is gone.
+            If vastnb did not rent it on this computer, or it is gone.
         """
         return self._client.renter.extend(self._id, hours)
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the last look showed: state, reason in words, advice. Asks nothing."""
+        """The verdict of the last update: state, reason, advice. Sends no request."""
         watched = self._watched
         return watched.verdict if watched else self._verdict
 
-    def look(self) -> Verdict:
-        """Ask the service how it is.
+    def look(self, *, max_wait: float | None = None) -> Verdict:
+        """Update it, and return the verdict.
+
+        Parameters
+        ----------
+        max_wait : float, optional
+            Seconds that this may take in all; by default the client's.
 
         Returns
         -------
@@ -299,10 +303,11 @@ class Instance(OnMachine, Block):
             ``state``, ``reason``, ``advice``.
         """
         asked_at = self._client.transport.clock.time()
-        return self._saw(record_of(self._client.transport.call, self._id), asked_at)
+        record = record_of(self._client.transport.call, self._id, max_wait)
+        return self._saw(record, asked_at)
 
     def record(self) -> dict[str, Any]:
-        """Return the service's record of it, secrets included (Jupyter token, environment)."""
+        """Return Vast.ai's record of it, including secrets (Jupyter token, environment)."""
         return copy.deepcopy(self._known())
 
     def wait(
@@ -317,7 +322,7 @@ class Instance(OnMachine, Block):
         timeout : float
             Seconds.
         reachable : bool
-            Wait until SSH answers, too: of machines that fail, most are shown as running.
+            Also wait until SSH answers: most machines that fail are shown as running.
 
         Returns
         -------
@@ -327,10 +332,10 @@ class Instance(OnMachine, Block):
         Raises
         ------
         InstanceFailed
-            If it will not get there without help; the message says why and what to do. It is
-            still there and may bill.
+            If it will not get there on its own; the message says why and what to do. It still
+            exists and may bill.
         WaitTimeout
-            If it takes longer. It is still there.
+            If it takes longer. It still exists and may bill.
         """
         self._client.wait(self._id, until, timeout, reachable=reachable)
         return self
@@ -338,24 +343,24 @@ class Instance(OnMachine, Block):
     async def wait_async(
         self, until: Wanted = "running", timeout: float = 900, *, reachable: bool = False
     ) -> Self:
-        """Do the same as `wait`, and leave the kernel free: ``await box.wait_async()``."""
+        """Wait without blocking the kernel: ``await box.wait_async()``."""
         await self._client.wait_async(self._id, until, timeout, reachable=reachable)
         return self
 
     def start(self, command: str | None = None, **options: Any) -> Job | None:
-        """Start it; see `Client.start_instance`. With a command: let that run on it by itself.
+        """Start it; see `Client.start_instance`. With a command: start that as a job on it.
 
         Parameters
         ----------
         command : str, optional
-            What its shell is to run; it outlives the connection and this kernel.
+            A shell command; it keeps running without the connection and this kernel.
         **options
-            ``name`` (by which `job` finds it again), ``cwd`` (by default the workspace).
+            ``name`` (for `job`), ``cwd`` (by default the workspace).
 
         Returns
         -------
         Job or None
-            The command: ``.tail()``, ``.wait()``, ``.stop()``.
+            The job: ``.tail()``, ``.wait()``, ``.stop()``.
         """
         if command is not None:
             return self._begin(command, **options)
@@ -364,20 +369,20 @@ class Instance(OnMachine, Block):
         return None
 
     def stop(self) -> None:
-        """Stop it: its GPUs are given back, its disk is kept and billed."""
+        """Stop it: releases its GPUs, keeps its disk, which is still billed."""
         self._client.stop_instance(self._id)
         self._wanted = "stopped"
 
     def reboot(self) -> None:
-        """Stop and start its container, without giving its GPUs back."""
+        """Restart its container without releasing its GPUs."""
         self._client.reboot_instance(self._id)
 
     def rename(self, label: str | None) -> None:
-        """Give it another label; None takes it away."""
+        """Change its label; None removes it."""
         self._client.label_instance(self._id, label)
 
     def change_bid(self, price: float) -> None:
-        """Bid another price for it, $/h."""
+        """Change its bid, $/h."""
         self._client.change_bid(self._id, price)
 
     def logs(self, tail: int = 1000, **options: Any) -> str:
@@ -432,11 +437,11 @@ class Fleet(OnMachines, Block, Sequence[Instance]):
     Parameters
     ----------
     client : Client
-        Through which they act.
+        The client that they act through.
     instances : sequence of Instance
         The machines.
     wanted : int
-        How many were asked for.
+        How many were requested.
     attempts : DataFrame
         What happened to each offer.
     """
@@ -461,7 +466,7 @@ class Fleet(OnMachines, Block, Sequence[Instance]):
 
     @property
     def complete(self) -> bool:
-        """Whether there are as many as were asked for."""
+        """Whether there are as many as requested."""
         return len(self._instances) == self.wanted
 
     def wait(
@@ -474,7 +479,7 @@ class Fleet(OnMachines, Block, Sequence[Instance]):
     async def wait_async(
         self, until: Wanted = "running", timeout: float = 900, *, reachable: bool = False
     ) -> Self:
-        """Do the same as `wait`, and leave the kernel free: ``await fleet.wait_async()``."""
+        """Wait without blocking the kernel: ``await fleet.wait_async()``."""
         await self._client.wait_async(self.ids, until, timeout, reachable=reachable)
         return self
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import ServerError
 
@@ -130,7 +130,7 @@ def _broken(what: str) -> ServerError:
     )
 
 
-def record_of(call: Call, id: int) -> dict[str, Any] | None:
+def record_of(call: Call, id: int, max_wait: float | None = None) -> dict[str, Any] | None:
     """Return the service's record of one instance; None if there is no such instance."""
-    record = call("show_instance", path={"id": id}).data["instances"]
+    record = call("show_instance", path={"id": id}, max_wait=max_wait).data["instances"]
     return dict(record) if isinstance(record, Mapping) and record else None

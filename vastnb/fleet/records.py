@@ -15,7 +15,8 @@ import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.connect import ssh_address
-from vastnb.fleet.messages import SHOWN
+from vastnb.fleet.costs import dph_now
+from vastnb.fleet.looks import SHOWN
 from vastnb.fleet.status import Verdict, judge
 from vastnb.market.frames.arrays import array_of
 from vastnb.market.frames.offers import country_code, times_of
@@ -171,11 +172,6 @@ def _age_hours(record: Mapping[str, Any], now: float) -> float | None:
     return None if start is None else max(0.0, now - start) / 3600.0
 
 
-def _dph_now(record: Mapping[str, Any], now: float) -> float | None:
-    parts = record.get("instance")
-    return number(parts.get("totalHour")) if isinstance(parts, Mapping) else None
-
-
 def _disk_usage(record: Mapping[str, Any], now: float) -> Any:
     used = record.get("disk_usage")
     # The service's way of saying that it does not know yet.
@@ -203,7 +199,7 @@ _DERIVE: Final[dict[str, Callable[[Mapping[str, Any], float], Any]]] = {
     "start_at": lambda record, now: number(record.get("start_date")),
     "end_at": lambda record, now: number(record.get("end_date")),
     "age_hours": _age_hours,
-    "dph_now": _dph_now,
+    "dph_now": lambda record, now: dph_now(record),
     "disk_usage": _disk_usage,
     "status_msg": _message,
     "env_names": _env,

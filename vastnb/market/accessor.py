@@ -1,4 +1,4 @@
-"""``df.vast``: what a frame of offers knows about itself, and what a job on it would cost.
+"""``df.vast``: what a frame of offers knows about itself, and what a job would cost.
 
 Importing this module registers the accessor with pandas. Its methods only pass the frame on; what
 they need is imported when they are called.
@@ -41,11 +41,11 @@ class VastAccessor:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the frame comes from: query, disk size, time, cache, truncation; a copy."""
+        """Where the frame comes from: query, disk size, time, cache, truncation (a copy)."""
         return copy.deepcopy(self._frame.attrs.get("vastnb", {}))
 
     def where(self, query: QueryLike = None, /, **keywords: Any) -> pd.DataFrame:
-        """Return the rows that fit a query, worked out here: nothing is asked of the service.
+        """Return the rows that match a query, evaluated locally: no request is sent.
 
         Parameters
         ----------
@@ -59,14 +59,14 @@ class VastAccessor:
         Returns
         -------
         DataFrame
-            Rows with their index labels. A missing value fits no comparison, ``!=`` included.
+            Rows with their index labels. A missing value matches no comparison, not even ``!=``.
 
         Raises
         ------
         QueryError
             If the query cannot be understood.
         InvalidRequest
-            If this frame lacks a column for it, or only the service can decide it (``external``,
+            If this frame lacks a column for it, or only Vast.ai can apply it (``external``,
             ``driver_version``).
         """
         from vastnb.market.query.query import parse_query
@@ -147,7 +147,7 @@ class VastAccessor:
         return hourly(self._frame, self._disk(disk))
 
     def stopped(self, hours: float = 24, disk: Amount | None = None) -> pd.Series[float]:
-        """Return $ for `hours` hours of being stopped: the disk is billed, the GPUs are not."""
+        """Return $ for `hours` hours while stopped: the disk is billed, the GPUs are not."""
         from vastnb.market.money.cost import stopped
 
         return stopped(self._frame, self._disk(disk), hours)
@@ -190,7 +190,7 @@ class VastAccessor:
         download_gb: float = 0,
         upload_gb: float = 0,
     ) -> pd.DataFrame:
-        """Compare each offer's least bid with its on-demand price, for a job.
+        """Compare each offer's lowest bid with its on-demand price, for a job.
 
         Parameters
         ----------
@@ -218,12 +218,12 @@ class VastAccessor:
         DataFrame of Float64, on this frame's index
             ``on_demand_usd``, ``bid_usd``, ``saving_usd``, ``interruptions``,
             ``break_even_interruptions``, ``break_even_lost_hours``, ``break_even_bid`` ($/h). The
-            formulas stand in `vastnb.market.money.bids`.
+            formulas are in `vastnb.market.money.bids`.
 
         Raises
         ------
         InvalidRequest
-            If the frame is from a search for bids, or an amount is negative.
+            If the frame is from an interruptible search, or an amount is negative.
         """
         from vastnb.market.money.bids import Interruptions, interruptible
 
@@ -257,7 +257,7 @@ class VastAccessor:
             ``"price"`` (per GPU), ``"offer"``, ``"dlperf"``, ``"tflops"``, ``"vram"``, ``"job"``,
             or a formula with ``+ - * /``, numbers and brackets: ``"dph_total / dlperf"``.
         ascending : bool, optional
-            Whether small scores are good; by default it comes from what the formula measures.
+            Whether low scores are better; by default this follows from what the formula measures.
         keep : bool
             Keep offers without a score, at the end and without a rank.
         hours, disk, download_gb, upload_gb, setup_hours
@@ -274,7 +274,7 @@ class VastAccessor:
         Raises
         ------
         QueryError
-            If the formula cannot be understood, or names a column that is not there.
+            If the formula cannot be understood, or names a missing column.
         """
         from vastnb.market.money.ranking import rank
 
@@ -318,7 +318,7 @@ class VastAccessor:
         Raises
         ------
         QueryError
-            If a column is not there.
+            If a column is missing.
         """
         from vastnb.market.money.summary import summary
 
@@ -343,7 +343,7 @@ class VastAccessor:
         hours, disk, download_gb, upload_gb
             A job as for `cost`.
         history : History, optional
-            ``client.history``, to be asked how its price compares with earlier ones.
+            ``client.history``, to compare its price with earlier ones.
 
         Returns
         -------

@@ -17,8 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import numpy as np
 import pandas as pd
 
-from vastnb.api.answers import Answer
-from vastnb.api.transport import Call
+from vastnb.api.answers import Answer, Call
 from vastnb.api.usage import Quota
 from vastnb.errors import InvalidRequest, QueryError, RateLimited, ServerError
 from vastnb.market.frames.caps import Caps
@@ -174,6 +173,8 @@ class OfferSearch:
                 columns=search.columns,
                 provenance=search.provenance(self._source),
             )
+            # Of its origin only what does not depend on the search is kept; `dated` has the rest.
+            frame.attrs["vastnb"] = {"unfit": frame.attrs["vastnb"]["unfit"]}
             if self._keep is not None and not answer.stale:
                 self._keep(answer, made, pack(frame))
         frame = self._remember(answer, search, frame)

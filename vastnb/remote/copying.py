@@ -45,11 +45,11 @@ class Copied:
     new, changed, same : int
         Files.
     bytes : int
-        Size of what was new or changed.
+        Size of the new and changed files.
     seconds : float
         How long it took.
     usd : float or None
-        What that much traffic costs, $; None if the price is not known.
+        Cost of this traffic, $; None if the price is not known.
     target : str
         Where it is now.
     """
@@ -287,9 +287,9 @@ def _carry(
                     plain.carry(session, what, ends, up, progress)
                 progress(what.size)
                 return
-            except ConnectionLost:
+            except ConnectionLost as lost:
                 left = TRIES if furthest > before else left - 1
-                if left <= 0:
+                if left <= 0 or lost.ended:
                     raise
                 again = True
                 _reopen(session, left)
@@ -299,11 +299,13 @@ def _carry(
 
 
 def _reopen(session: Session, left: int) -> None:
-    try:
-        session.open(patience=15.0)
-    except ConnectionLost:
-        if left <= 1:
-            raise
+    for again in (True, True, True, False):
+        try:
+            session.open(patience=4.0)
+            return
+        except ConnectionLost as lost:
+            if lost.ended or (left <= 1 and not again):
+                raise
 
 
 def _bar(what: Plan, ends: Ends, up: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Commands that outlive the connection and this kernel.
+"""Commands that keep running without the connection and this kernel.
 
 A job is a directory on the machine (``~/.vastnb/jobs/<name>``): the script, its process group and
 the moment that began, all that it prints, and its exit code once there is one. Nothing about it is
@@ -56,7 +56,7 @@ class JobState:
     Parameters
     ----------
     word : {"running", "ended", "lost"}
-        ``lost`` is gone without an exit code: killed, or the machine was restarted.
+        ``lost`` means ended without an exit code: killed, or the machine restarted.
     code : int or None
         Its exit code, if it has ended.
     """
@@ -88,27 +88,27 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """How it is now; asks the machine."""
+        """Its current state; asks the machine."""
         word, _, code = self._session.ask(f"{_STATE}{self._there}state").strip().partition(" ")
         return JobState(word, int(code) if code.lstrip("-").isdigit() else None)
 
     @property
     def running(self) -> bool:
-        """Whether it still runs; asks the machine."""
+        """Whether it is still running; asks the machine."""
         return self.state.word == "running"
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it runs, and if it was lost. Asks the machine."""
+        """Its exit code; None while it is running, and if it was lost. Asks the machine."""
         return self.state.code
 
     @property
     def command(self) -> str:
-        """What it runs; asks the machine."""
+        """Its command; asks the machine."""
         return self._session.ask(f"{self._there}cat command")
 
     def tail(self, lines: int = 20) -> str:
-        """Return the last lines of what it has printed.
+        """Return the last lines of its output.
 
         Parameters
         ----------
@@ -122,18 +122,18 @@ class Job:
     def wait(
         self, timeout: float | None = None, *, check: bool = False, show: bool | Show = True
     ) -> Result:
-        """Show what it prints until it has ended; a broken connection is made again.
+        """Show its output until it ends; reconnects if the connection is lost.
 
-        Ctrl-C ends the waiting, and not the job.
+        Ctrl-C stops waiting; the job keeps running.
 
         Parameters
         ----------
         timeout : float, optional
             Seconds.
         check : bool
-            Raise `CommandFailed` if it ended with another code than 0, or was lost.
+            Raise `CommandFailed` if its exit code is not 0, or it was lost.
         show : bool or callable
-            Whether its output, from the beginning, is shown, or what shows it.
+            Whether to show its output from the beginning, or a function that shows it.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class Job:
         Raises
         ------
         WaitTimeout
-            If it takes longer; it runs on.
+            If it takes longer; it keeps running.
         """
         shown = _limited(show if callable(show) else (_to_cell if show else _nowhere))
         begun = time.monotonic()
@@ -187,12 +187,12 @@ class Job:
         return result
 
     def stop(self, grace: float = 10.0) -> JobState:
-        """End it: asked first, and killed after `grace` seconds.
+        """Stop it: terminate it, and kill it after `grace` seconds.
 
         Returns
         -------
         JobState
-            How it is then.
+            Its state afterwards.
         """
         self._session.ask(
             f'{_STATE}{self._there}p=$(cat pid); [ "$(state)" = running ] || exit 0\n'
@@ -216,8 +216,8 @@ class Job:
         for left in range(tries - 1, -1, -1):
             try:
                 return ask()
-            except ConnectionLost:
-                if not left:
+            except ConnectionLost as lost:
+                if not left or lost.ended:
                     raise
                 time.sleep(1.0)
         raise AssertionError

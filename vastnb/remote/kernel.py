@@ -232,7 +232,7 @@ class RemoteKernel:
         self._prepared = False
 
     def close(self) -> None:
-        """Leave it; it runs on there."""
+        """Disconnect from it; it keeps running."""
         with self._lock:
             self._leave()
 
@@ -243,7 +243,7 @@ class RemoteKernel:
         return self._pid
 
     def alive(self) -> bool:
-        """Ask the machine whether it lives."""
+        """Whether it is running; asks the machine."""
         return self.session.alive(self._pid)
 
     # -- cells -------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class RemoteKernel:
         timeout: float | None = None,
         stop: threading.Event | None = None,
     ) -> dict[str, Any]:
-        """Run a cell, and show what it shows.
+        """Run a cell and show its output.
 
         Parameters
         ----------
@@ -267,11 +267,11 @@ class RemoteKernel:
         show : callable, optional
             What shows its outputs: given the kind of message, and its content.
         silent : bool
-            Count and keep nothing of it there.
+            Do not count it or store its history there.
         ask : mapping of str to str, optional
             Expressions to evaluate after it; see the result.
         timeout : float, optional
-            Seconds, after which it is interrupted.
+            Seconds after which it is interrupted.
         stop : Event, optional
             Interrupts it when set.
 
@@ -283,13 +283,13 @@ class RemoteKernel:
         Raises
         ------
         CellFailed
-            If it raised an error there.
+            If it raised an error.
         KeyboardInterrupt
-            If it was interrupted here, which interrupts it there.
+            If you interrupt it; this also interrupts it on the machine.
         ConnectionLost
-            If the connection breaks: the cell goes on there.
+            If the connection is lost: the cell keeps running.
         KernelDied
-            If the kernel is gone, and its variables with it.
+            If the kernel has died, with its variables.
         """
         show = show or Shower(trust=self.trust)
         with self._lock:
@@ -368,7 +368,10 @@ class RemoteKernel:
 
     def _check(self) -> None:
         """Find out why nothing comes: the connection, the kernel, or a cell that says nothing."""
-        alive = self.session.is_open and self.alive()
+        try:
+            alive = self.session.is_open and self.alive()
+        except ConnectionLost:
+            alive = False
         # Asking makes a connection that broke again, and so may another thread have done.
         if not self.session.is_open or self.session.generation != self._generation:
             self._leave()
@@ -413,16 +416,16 @@ class RemoteKernel:
         return error
 
     def interrupt(self) -> None:
-        """Interrupt what it runs, and the processes that it has started."""
+        """Interrupt its cell and the processes that it started."""
         self.session.kill(self._pid, "INT")
 
     def restart(self) -> None:
-        """End it, with its variables, and start another."""
+        """Restart it; its variables are lost."""
         self.shutdown()
         self.open()
 
     def shutdown(self) -> None:
-        """End it, with its variables."""
+        """Stop it; its variables are lost."""
         with self._lock:
             pid, self._pid = self._pid, 0
             self._leave()
@@ -439,17 +442,17 @@ class RemoteKernel:
     # -- values ------------------------------------------------------------------------------
 
     def push(self, values_by_name: Mapping[str, Any]) -> int:
-        """Give it variables.
+        """Copy variables to it.
 
         Parameters
         ----------
         values_by_name : mapping of str to object
-            What it is to have. Frames travel as Arrow, arrays as they are, the rest is pickled.
+            The variables. Frames are sent as Arrow, arrays as they are; the rest is pickled.
 
         Returns
         -------
         int
-            Bytes that travelled.
+            Bytes sent.
         """
         import tempfile
 
@@ -468,23 +471,23 @@ class RemoteKernel:
         return int(size)
 
     def pull(self, names: Sequence[str]) -> tuple[dict[str, Any], int]:
-        """Fetch variables.
+        """Copy variables from it.
 
         Parameters
         ----------
         names : sequence of str
-            Which.
+            Their names.
 
         Returns
         -------
         dict, int
-            Their values, and the bytes that travelled. A tensor of torch comes as an array.
+            Their values, and the bytes received. A torch tensor arrives as an array.
 
         Raises
         ------
         UnsafeValue
-            If only pickle could carry one: unpickling would run on this computer whatever the
-            machine's host has put into it. `trust` allows it.
+            If one needs pickle: unpickling would run any code of the machine's host on this
+            computer. `trust` allows it.
         InvalidRequest
             If there is no such variable.
         """

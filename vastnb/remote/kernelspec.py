@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vastnb.api.files import data_dir
 from vastnb.api.text import plain
-from vastnb.fleet.watch.eventlog import dph_now
+from vastnb.fleet.costs import dph_now
 from vastnb.remote.ssh import Target
 
 if TYPE_CHECKING:

@@ -70,11 +70,11 @@ class Link:
 
     @property
     def url(self) -> str:
-        """The whole address; of a Jupyter with its token, which is a secret."""
+        """The full address; for Jupyter, with its token (a secret)."""
         return self.address + (f"?{self._query}" if self._query else "")
 
     def open(self) -> None:
-        """Open it in the browser of this computer."""
+        """Open it in this computer's browser."""
         webbrowser.open_new_tab(self.url)
 
     def close(self) -> None:

@@ -35,18 +35,18 @@ Show = Callable[[str, bool], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a command.
+    """The result of a command.
 
     Parameters
     ----------
     code : int
         Its exit code: 0 is success.
     stdout, stderr : bytes
-        What it wrote.
+        Its output.
     seconds : float
-        How long it took, the way there and back included.
+        How long it took, including the round trip.
     left_out : int
-        Bytes of output before `stdout` or `stderr` that were too many to keep.
+        Bytes of earlier output that were not kept.
     """
 
     code: int
@@ -57,12 +57,12 @@ class Result:
 
     @property
     def out(self) -> str:
-        """Its output as text; what is not UTF-8 is replaced."""
+        """Its stdout as text; bytes that are not UTF-8 are replaced."""
         return self.stdout.decode(errors="replace")
 
     @property
     def err(self) -> str:
-        """Its errors as text."""
+        """Its stderr as text."""
         return self.stderr.decode(errors="replace")
 
     @property

@@ -26,12 +26,12 @@ class OnMachine:
     """The verbs of one machine. A part of `vastnb.fleet.instance.Instance`."""
 
     def session(self: Any) -> Session:
-        """Return the SSH connection that all verbs share; connects, and waits for the server.
+        """Return the SSH connection that all methods share; connects if necessary.
 
         Raises
         ------
         ConnectionLost, LoginRefused, HostKeyChanged
-            If it cannot be made.
+            If the connection cannot be made.
         """
         from vastnb.remote.box import session_of
 
@@ -47,26 +47,26 @@ class OnMachine:
         timeout: float | None = None,
         show: bool | Show = True,
     ) -> Result:
-        """Run a command on the machine, and show its output as it comes.
+        """Run a command on the machine and stream its output.
 
-        Ctrl-C interrupts the command there, and leaves the connection usable.
+        Ctrl-C interrupts the command on the machine; the connection stays usable.
 
         Parameters
         ----------
         command : str
-            What the machine's shell is to run, in the environment that the container was given.
-            It is an argument of no process on this computer.
+            A shell command, run in the environment of the container. It does not appear in the
+            arguments of any process on this computer.
         check : bool
-            Raise an error if it ends with another code than 0.
+            Raise an error if its exit code is not 0.
         cwd : str, optional
-            Where; by default, and if relative, in the workspace (``/workspace``).
+            Working directory; by default, and if relative, in the workspace (``/workspace``).
         input : str or bytes, optional
             Its standard input.
         timeout : float, optional
-            Seconds, after which it is ended there.
+            Seconds after which the command is stopped.
         show : bool or callable
-            Whether its output is shown, or what shows it: given the text, and whether it is of
-            the errors.
+            Whether to show its output, or a function that shows it: called with the text and
+            whether it comes from stderr.
 
         Returns
         -------
@@ -76,7 +76,7 @@ class OnMachine:
         Raises
         ------
         ConnectionLost
-            If the connection breaks: the command may run on there.
+            If the connection is lost: the command may still be running.
         CommandFailed
             With `check`.
         WaitTimeout
@@ -93,29 +93,29 @@ class OnMachine:
         )
 
     def job(self, name: str) -> Job:
-        """Return a job by its name, whoever has started it."""
+        """Return a job by its name, also if another kernel started it."""
         from vastnb.remote.jobs import Job
 
         return Job(self.session(), name)
 
     def jobs(self) -> list[Job]:
-        """Return the jobs on the machine, ended ones too, the latest last."""
+        """Return the jobs on the machine, including ended ones, latest last."""
         from vastnb.remote.jobs import jobs
 
         return jobs(self.session())
 
     def upload(self: Any, source: str | Path, target: str | None = None, **options: Any) -> Copied:
-        """Copy files to the machine; only what has changed, and what is not excluded.
+        """Copy files to the machine: only what has changed and is not excluded.
 
         Parameters
         ----------
         source : path
-            A file or a directory of this computer; of one that ends in ``/``, the contents.
+            A file or directory on this computer; with a trailing ``/``, its contents.
         target : str, optional
-            Where; by default, and if relative, in the workspace (``/workspace``).
+            Where to; by default, and if relative, in the workspace (``/workspace``).
         **options
-            ``exclude`` (patterns as in .gitignore), ``gitignore`` (heed those files; True),
-            ``overwrite`` (replace files that are not copies of these; False), ``ask`` and
+            ``exclude`` (patterns as in .gitignore), ``gitignore`` (follow those files; True),
+            ``overwrite`` (also replace files that vastnb did not copy there; False), ``ask`` and
             ``show``; see `vastnb.remote.copying.copy`.
 
         Returns
@@ -126,11 +126,11 @@ class OnMachine:
         Raises
         ------
         WouldOverwrite
-            If other files are there under these names. Nothing was copied.
+            If other files with these names exist there. Nothing was copied.
         CopyFailed
-            If the disk there is full, or a file cannot be read or written.
+            If the disk is full, or a file cannot be read or written.
         InvalidRequest
-            For ``/``, ``/root`` and other directories that the machine lives on.
+            For ``/``, ``/root`` and other system directories.
         """
         from vastnb.remote.box import copy
 
@@ -144,46 +144,46 @@ class OnMachine:
         Parameters
         ----------
         source : str
-            A file or a directory of the machine; of one that ends in ``/``, the contents.
+            A file or directory on the machine; with a trailing ``/``, its contents.
         target : path, optional
-            Where; by default here, under the same name.
+            Where to; by default the current directory, under the same name.
         **options
-            As for `upload`; .gitignore is not heeded. ``.git`` and ``__pycache__`` are always left
-            out: what a machine puts there would run on this computer.
+            As for `upload`; .gitignore is ignored. ``.git`` and ``__pycache__`` are never copied:
+            code in them could run on this computer.
         """
         from vastnb.remote.box import copy
 
         return copy(self, target, source, up=False, **options)
 
     def forward(self, port: int, local: int | None = None, *, host: str = "localhost") -> Link:
-        """Bring a port of the machine to this computer, for as long as this kernel lives.
+        """Forward a port of the machine to this computer, while this kernel lives.
 
         Parameters
         ----------
         port : int
-            A port that something listens at there: 8888, 6006, 8000.
+            A port that something on the machine listens on: 8888, 6006, 8000.
         local : int, optional
-            Under which number here; by default the same if it is free, else any.
+            The local port; by default the same number if it is free, else any.
         host : str
-            The machine's name for where it listens.
+            The address that it listens on, as seen from the machine.
 
         Returns
         -------
         Link
-            ``link.url``, ``link.close()``. It is listened at on the loopback interface only, and
-            again after a drop.
+            ``link.url``, ``link.close()``. It listens on the loopback interface only, and
+            reconnects after a drop.
         """
         from vastnb.remote.ports import forward
 
         return forward(self.session(), port, local, host=host)
 
     def jupyter(self: Any) -> Link:
-        """Bring the machine's own Jupyter to this computer, without a certificate to confirm.
+        """Forward the machine's own Jupyter to this computer, without certificate warnings.
 
         Returns
         -------
         Link
-            Shows a link that can be clicked. Its ``url`` has the token: whoever has it runs code
+            Shows a clickable link. Its ``url`` contains the token: anyone who has it can run code
             on the machine.
         """
         from vastnb.remote.box import jupyter
@@ -193,18 +193,18 @@ class OnMachine:
     def kernel(
         self: Any, name: str = "default", *, python: str | None = None, trust: bool = False
     ) -> RemoteKernel:
-        """Return an IPython kernel on the machine, with its variables if it was there before.
+        """Return an IPython kernel on the machine; an existing one keeps its variables.
 
         Parameters
         ----------
         name : str
-            Which one: notebooks that name the same share it.
+            Which one: notebooks that use the same name share it.
         python : str, optional
-            Path of the machine's Python; by default the image's. Where it lacks ipykernel, that
-            is installed into a virtual environment of its own.
+            Path of a Python on the machine; by default the image's. If it lacks ipykernel, that
+            is installed into a separate virtual environment.
         trust : bool
-            Trust the machine's host: scripts in its outputs run in your page, and values that it
-            pickled are unpickled here.
+            Trust the machine's host: scripts in its outputs run in your page, and its pickles are
+            loaded on this computer.
 
         Returns
         -------
@@ -223,9 +223,9 @@ class OnMachine:
         return kernel_of(self, name, python=python, trust=trust)
 
     def install_kernel(self: Any, **options: Any) -> str:
-        """Put a kernel on the machine into Jupyter's list, for whole notebooks.
+        """Add a kernel on the machine to Jupyter's list, for whole notebooks.
 
-        It leaves the list when the machine is destroyed by vastnb.
+        It is removed from the list when vastnb destroys the machine.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ class OnMachine:
         return install(self, **options)
 
     def load(self) -> pd.DataFrame:
-        """Ask the machine how busy it is now.
+        """Return how busy the machine is now.
 
         Returns
         -------
@@ -256,13 +256,13 @@ class OnMachine:
         return load(self.session())
 
     def forget_host_key(self: Any) -> None:
-        """Accept another host key at the next connection: after a rebuild of the container."""
+        """Accept a new host key at the next connection, after you rebuilt the container."""
         from vastnb.remote.box import forget_host_key
 
         forget_host_key(self)
 
     def disconnect(self: Any) -> None:
-        """End the SSH connection, and the links through it; what runs there runs on."""
+        """Close the SSH connection and its forwarded ports; jobs and kernels keep running."""
         from vastnb.remote.box import disconnect
 
         disconnect(self)
@@ -290,12 +290,12 @@ class OnMachines:
         Parameters
         ----------
         command : str
-            What each shell is to run; ``$VASTNB_RANK`` is a machine's number among them, and
+            A shell command; ``$VASTNB_RANK`` is the number of each machine among them, and
             ``$VASTNB_COUNT`` how many there are.
         check : bool
-            Raise an error at the end if one has failed.
+            Raise an error at the end if it failed on one of them.
         show : bool
-            Show output as it comes, each line with its machine.
+            Stream the output, each line with its machine.
         **options
             ``cwd``, ``input``, ``timeout``; see `Instance.run`.
 

@@ -28,7 +28,7 @@ With the official client:
   export VAST_URL={url} VAST_API_KEY={key}
   vastai search offers 'gpu_name=RTX_4090 num_gpus>=2'
 
-Ctrl-C ends it.
+Ctrl-C stops it.
 """
 
 
@@ -37,21 +37,23 @@ def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(prog="python -m vastnb.sim", description=__doc__)
     parse.add_argument("--port", type=int, default=8123, help="0 picks a free one (8123)")
     parse.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parse.add_argument("--seed", type=int, default=0, help="another seed, another market (0)")
-    parse.add_argument("--speed", type=float, default=60.0, help="world seconds a second (60)")
+    parse.add_argument("--seed", type=int, default=0, help="another seed gives another market (0)")
+    parse.add_argument(
+        "--speed", type=float, default=60.0, help="simulated seconds per second (60)"
+    )
     parse.add_argument("--offers", type=Path, help="serve the recorded offers of this JSON file")
     parse.add_argument(
         "--faults",
         default=None,
-        help="a rate (0.1) for random mishaps, or faults as JSON, or a file of them",
+        help="a rate (0.1) of random faults, or faults as JSON, or a file of them",
     )
     parse.add_argument(
         "--trouble", type=float, default=0.05, help="share of instances that fail (0.05)"
     )
-    parse.add_argument("--credit", type=float, default=25.0, help="what there is to spend, $ (25)")
+    parse.add_argument("--credit", type=float, default=25.0, help="credit of the account, $ (25)")
     parse.add_argument("--no-ssh-key", action="store_true", help="an account without an SSH key")
     parse.add_argument("--payloads", action="store_true", help="plant scripts in hosts' texts")
-    parse.add_argument("--no-limits", action="store_true", help="switch the rate limiter off")
+    parse.add_argument("--no-limits", action="store_true", help="turn the rate limiter off")
     return parse
 
 
@@ -134,7 +136,7 @@ def _run(given: argparse.Namespace, over: threading.Event) -> int:
             flush=True,
         )
         over.wait()
-    print("The simulated Vast has ended.", flush=True)
+    print("The simulated Vast has stopped.", flush=True)
     return 0
 
 

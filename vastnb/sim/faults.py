@@ -148,9 +148,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"no such kind of fault: {self.kind!r}; there are {', '.join(KINDS)}")
+            raise ValueError(f"no such kind of fault: {self.kind!r}; use one of {', '.join(KINDS)}")
         if self.form not in FORMS:
-            raise ValueError(f"no such form of a 429: {self.form!r}; there are {', '.join(FORMS)}")
+            raise ValueError(f"no such form of a 429: {self.form!r}; use one of {', '.join(FORMS)}")
         if self.effect is not None and self.kind in _ALWAYS | _NEVER:
             raise ValueError(f"whether a call takes effect is settled by {self.kind!r} itself")
         for name in ("nth", "times", "seconds", "retry_after", "probability"):
@@ -224,7 +224,7 @@ class FaultPlan:
         kinds: tuple[Kind, ...] = RANDOM_KINDS,
     ) -> None:
         if not 0 <= rate <= 1:
-            raise ValueError(f"the share of random mishaps goes from 0 to 1, not {rate!r}")
+            raise ValueError(f"the share of random faults must be from 0 to 1, not {rate!r}")
         self.rate = rate
         self.kinds = kinds
         self.happened: dict[str, int] = {}

@@ -137,13 +137,13 @@ class Server:
     offers : path or sequence of mappings, optional
         Recorded offers to serve instead of the drawn market.
     payloads : bool
-        Plant scripts and other mischief in every text that comes from hosts.
+        Plant scripts and other attacks in every text that comes from hosts.
     limits : Limits, "published" or None
         The rate limiter; by default the published intervals. `None` switches it off.
     faults : FaultPlan or iterable of Fault
-        Mishaps, see `vastnb.sim.faults`.
+        Faults, see `vastnb.sim.faults`.
     fault_rate : float
-        Share of calls that meet a random mishap.
+        Share of calls that meet a random fault.
     cap, anonymous_cap : int or None
         Rows in one answer to a search, with and without a key.
     quota : int or None
@@ -153,7 +153,7 @@ class Server:
     ssh_key : bool
         Whether the account has an SSH key.
     trouble : float
-        Share of instances that come to grief.
+        Share of instances that fail.
     machines : int
         Size of the drawn market.
     doors : bool

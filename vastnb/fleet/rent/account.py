@@ -7,13 +7,15 @@ look at the account may still rent.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, NoSSHKey, VastError
 from vastnb.fleet.connect import has_ssh_key
+from vastnb.fleet.rent.candidates import Offer, bid_for
+from vastnb.fleet.rent.deadline import HOUR, LONGEST, Limits
 from vastnb.fleet.rent.spec import Spec
 from vastnb.values import number
 
@@ -139,29 +141,39 @@ def require_ssh_key(account: Account, spec: Spec) -> None:
         )
 
 
-def warn_of_credit(account: Account, dollars: float | None, what: str) -> None:
+def warn_of_credit(
+    account: Account, spec: Spec, offers: Sequence[Offer], limits: Limits, bid: float | str | None
+) -> None:
     """Warn if the credit does not cover what is about to be rented; never stand in its way.
 
     Parameters
     ----------
     account : Account
         Who pays.
-    dollars : float or None
-        What it may cost; None if that is not known.
-    what : str
-        What costs that: "an hour of 2 machines".
+    spec, offers, limits, bid
+        What is rented, from which offers, for how long, at which bid.
     """
-    if dollars is None:
+    prices = [
+        one.dph(spec.disk, None if bid is None else bid_for(one, bid) or one.min_bid)
+        for one in offers
+    ]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices) or not known:
         return
+    hours = min(limits.max_hours or 1.0, LONGEST / HOUR)
+    dollars = sum(known) * hours
+    if limits.budget_usd is not None:
+        dollars = min(dollars, limits.budget_usd) if limits.max_hours else limits.budget_usd
     try:
         credit = account.credit(recent=RECENT)
     except VastError:
         return  # the create itself will tell
     if credit is not None and credit < dollars:
+        machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
         warnings.warn(
-            f"The account's credit is ${credit:.2f}, and {what} costs ${dollars:.2f}: the machines "
-            "are stopped by the service when it is spent, and their disks keep billing. Add "
-            "credit at https://cloud.vast.ai/billing/.",
+            f"The account's credit is ${credit:.2f}, and {hours:g} h of {machines} costs "
+            f"${dollars:.2f}. When the credit runs out, Vast.ai stops the machines and keeps "
+            "billing their disks. Add credit at https://cloud.vast.ai/billing/.",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=4,
         )

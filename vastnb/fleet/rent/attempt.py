@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from vastnb.api.answers import own_refusal
+from vastnb.api.answers import Call, own_refusal
 from vastnb.api.text import plain
-from vastnb.api.transport import Call, Transport
+from vastnb.api.transport import Transport
 from vastnb.errors import (
     AuthError,
     InstanceFailed,

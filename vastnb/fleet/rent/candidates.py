@@ -14,6 +14,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vastnb.api.answers import Answer
-from vastnb.api.transport import Call
+from vastnb.api.answers import Answer, Call
 from vastnb.clock import Clock
 from vastnb.errors import RateLimited, ServerError, VastError
 from vastnb.fleet.rent.spec import Spec
@@ -324,6 +324,9 @@ def _no_offer(thing: Any) -> InvalidRequest:
 CHUNK: Final = 32
 """Offers that are searched again at a time: their rows count against the day's quota."""
 
+JUST_NOW: Final = 20.0
+"""Seconds for which the prices of a search need not be asked for again."""
+
 FRESH: Final = 60.0
 """Seconds for which a price is the price of the last moment. Ten creates take forty."""
 
@@ -539,3 +542,22 @@ class Candidates:
         if bid is None and handed.kind not in ("on-demand", None):
             return None
         return handed.dph(self._spec.disk, bid)
+
+
+def asked_at(
+    offers: Any, candidates: Sequence[Offer], bid: float | str | None, clock: Clock
+) -> float | None:
+    """Return when these prices were asked for, if it was just now and they are all there."""
+    if not isinstance(offers, pd.DataFrame | pd.Series):
+        return None
+    if any(one.dph(0.0, None if bid is None else one.min_bid) is None for one in candidates):
+        return None
+    origin = offers.attrs.get("vastnb", {})
+    kind = "on-demand" if bid is None else "bid"
+    if origin.get("type") != kind:
+        return None
+    try:
+        asked = datetime.fromisoformat(origin["fetched_at"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None
+    return asked if 0 <= clock.time() - asked <= JUST_NOW else None

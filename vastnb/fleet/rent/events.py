@@ -7,6 +7,7 @@ the rental: a listener that fails is reported, and the rental goes on.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,3 +109,15 @@ class Reporter:
         """Remove the line."""
         if self._line is not None:
             self._line.close()
+
+
+def warn(text: str, *, stacklevel: int = 2) -> None:
+    """Warn; raise nothing.
+
+    With ``-W error`` a warning is raised where it is given. After a create, the handle of a machine
+    would be lost with it; here it is written to the standard error then.
+    """
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+    except RuntimeWarning:
+        sys.stderr.write(f"vastnb: {text}\n")

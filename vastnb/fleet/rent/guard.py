@@ -30,6 +30,7 @@ from typing import Final, NamedTuple
 from vastnb.api.text import seconds
 from vastnb.clock import Steady
 from vastnb.errors import JournalError, VastError
+from vastnb.fleet.costs import dph_meant
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words, repriced
@@ -594,12 +595,11 @@ class Guard:
     def _reprice(self, case: Case, record: Mapping[str, object], now: float) -> None:
         entry = case.entry
         assert entry is not None
-        runs = record.get("intended_status") != "stopped"
-        price = record.get("dph_total" if runs else "storage_total_cost")
-        if not isinstance(price, int | float) or entry.budget is None or entry.deadline is None:
+        price = dph_meant(record)
+        if price is None or entry.budget is None or entry.deadline is None:
             return
         since = entry.created_at if entry.priced_at is None else entry.priced_at
-        deadline, left = repriced(entry.deadline, entry.budget, since, float(price), now)
+        deadline, left = repriced(entry.deadline, entry.budget, since, price, now)
         if deadline < entry.deadline - 60.0:
             self._say(
                 f"Instance {case.contract} costs ${price:.4f}/h, more than agreed. To stay within "

@@ -7,11 +7,12 @@ machine that is past its deadline is destroyed then; its kernel is not there to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from vastnb.errors import AuthError, InvalidRequest, VastError
+from vastnb.fleet.costs import dph_meant
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.attempt import Sender, in_flight
@@ -93,7 +94,8 @@ class Report:
         if billing:
             known = [one.dph for one in billing if one.dph is not None]
             lines.append(
-                f"{len(billing)} of your machines are billing, ${sum(known):.4f}/h in total. "
+                f"Billing now: {len(billing)} machine{'s' * (len(billing) > 1)}, "
+                f"${sum(known):.4f}/h in total. "
                 "client.destroy_instance(id) destroys one; client.show_instance(id) returns its "
                 "handle."
             )
@@ -277,7 +279,8 @@ def _findings(case: Case, was: AttemptState, now: float) -> Iterator[Finding]:
     entry = case.entry
     assert entry is not None
     offer = "not rented by vastnb" if entry.offer_id == UNRENTED else f"offer {entry.offer_id}"
-    number, dph = case.contract, _dph(case.record, entry)
+    number = case.contract
+    dph = entry.price if case.record is None else dph_meant(case.record)
     cost = "an unknown price" if dph is None else f"${dph:.4f}/h"
     when = "" if entry.deadline is None else in_words(entry.deadline, now)
     end = f" It will be destroyed at its deadline, {when}." if when else ""
@@ -352,11 +355,3 @@ def _strangers(listing: Listing | None, known: list[Entry]) -> Iterator[Finding]
                 f"Left alone: instance {contract} was rented by vastnb on another computer, or its "
                 "environment was copied from a machine that was.",
             )
-
-
-def _dph(record: Mapping[str, Any] | None, entry: Entry) -> float | None:
-    if record is None:
-        return entry.price
-    if record.get("intended_status") == "stopped":
-        return number(record.get("storage_total_cost"))
-    return number(record.get("dph_total"))

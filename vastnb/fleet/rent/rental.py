@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 import pandas as pd
 
 from vastnb.errors import (
-    AuthError,
     InstanceFailed,
     InvalidRequest,
     JournalError,
@@ -27,7 +26,7 @@ from vastnb.errors import (
 from vastnb.fleet.rent.attempt import Attempt, Sender, still_there
 from vastnb.fleet.rent.candidates import Candidates, Offer, PassedOver, bid_for
 from vastnb.fleet.rent.deadline import HOUR, Limits, Machine, in_words, repriced
-from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter
+from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter, warn
 from vastnb.fleet.rent.plan import (
     LIVE,
     UNSETTLED,
@@ -41,7 +40,6 @@ from vastnb.fleet.rent.plan import (
 )
 from vastnb.fleet.rent.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.rent.spec import Spec
-from vastnb.fleet.warned import warn
 from vastnb.html import ours
 
 T = TypeVar("T")
@@ -51,9 +49,6 @@ DEARER: Final = 1.005
 
 MOST_LOST: Final = 4
 """Creates that never arrived, after which the network is to blame and not the offers."""
-
-MOST_FORBIDDEN: Final = 2
-"""Offers that may not be rented (403), after which the account is to blame and not the offers."""
 
 
 @dataclass
@@ -413,8 +408,6 @@ class Rental:
             return False
         if error.code == "proved_absent":
             return sum(x.state is AttemptState.ABSENT for x in self.attempts) >= MOST_LOST
-        if _is_forbidden(error):
-            return sum(_is_forbidden(x.error) for x in self.attempts) >= MOST_FORBIDDEN
         return True
 
     # -- deadlines ---------------------------------------------------------------------------
@@ -489,11 +482,6 @@ def _outcome(attempt: Attempt) -> str:
     if attempt.case is None:
         return "passed over"
     return "destroyed" if attempt.case.is_ended else str(attempt.case.state)
-
-
-def _is_forbidden(error: VastError | None) -> bool:
-    """Say whether an error is a 403 that does not speak of the key: about this offer, perhaps."""
-    return isinstance(error, AuthError) and error.status == 403 and error.code != "auth_error"
 
 
 def _until(attempt: Attempt, now: float) -> str:

@@ -25,13 +25,14 @@ import pandas as pd
 
 from vastnb.api.progress import wait_line
 from vastnb.api.transport import Transport
-from vastnb.clock import Clock
 from vastnb.errors import InstanceFailed, InvalidRequest, JournalError, OfferGone, VastError
+from vastnb.fleet.env import new_marker
 from vastnb.fleet.listing import record_of
 from vastnb.fleet.rent.account import Account, require_ssh_key, warn_of_credit
-from vastnb.fleet.rent.attempt import Attempt, Sender
+from vastnb.fleet.rent.attempt import CONFIRMING, Attempt, Sender, still_there
 from vastnb.fleet.rent.candidates import (
     Offer,
+    asked_at,
     bid_for,
     check_kinds,
     is_query,
@@ -39,13 +40,14 @@ from vastnb.fleet.rent.candidates import (
     offers_of,
     with_disk,
 )
-from vastnb.fleet.rent.deadline import HOUR, LATEST, LONGEST, Limits, utc
-from vastnb.fleet.rent.ending import destroy
-from vastnb.fleet.rent.events import Listener
+from vastnb.fleet.rent.deadline import HOUR, LATEST, Limits, utc
+from vastnb.fleet.rent.entry import Entry
+from vastnb.fleet.rent.events import Listener, warn
 from vastnb.fleet.rent.guard import REREAD, Guard, owed, undone, unguarded
 from vastnb.fleet.rent.journal import Journal
+from vastnb.fleet.rent.obligations import UNRENTED
 from vastnb.fleet.rent.on_machine import move_command, with_line
-from vastnb.fleet.rent.plan import LIVE
+from vastnb.fleet.rent.plan import LIVE, AttemptState
 from vastnb.fleet.rent.recovery import Report, disown, needs_settling, reconcile
 from vastnb.fleet.rent.rental import Rental
 from vastnb.fleet.rent.replacement import (
@@ -56,9 +58,9 @@ from vastnb.fleet.rent.replacement import (
     machines_of,
     untried,
 )
+from vastnb.fleet.rent.settle import CLOSED, DESTROY_BUDGET, Case
 from vastnb.fleet.rent.spec import Spec
 from vastnb.fleet.status import Wanted
-from vastnb.fleet.warned import warn
 from vastnb.market.search import OfferSearch
 from vastnb.values import number
 
@@ -73,9 +75,6 @@ MOST: Final = 256
 
 DISK_SLACK: Final = 0.98
 """The share of a disk that has to be there: what is left goes to its file system."""
-
-JUST_NOW: Final = 20.0
-"""Seconds for which the prices of a search need not be asked for again."""
 
 
 class Onlooker(Protocol):
@@ -220,7 +219,7 @@ class Renter:
             raise _wrong("there are no offers to try; the search found none")
         if check_ssh_key:
             require_ssh_key(self.account, spec)
-        _warn_of_credit(self.account, spec, candidates[:count], limits, bid)
+        warn_of_credit(self.account, spec, candidates[:count], limits, bid)
         rental = Rental(
             self.sender,
             spec,
@@ -228,7 +227,7 @@ class Renter:
             count=count,
             max_dph=max_dph,
             bid=bid,
-            checked_at=_asked_at(offers, candidates, bid, self.transport.clock),
+            checked_at=asked_at(offers, candidates, bid, self.transport.clock),
             limits=limits,
             on_event=on_event,
             line=self.transport.on_wait is wait_line,
@@ -254,7 +253,7 @@ class Renter:
             require_ssh_key(self.account, spec)
         # A price that was seen a while ago may have risen since. Of a bare id none was seen.
         budget, clock = limits.budget_usd is not None, self.transport.clock
-        checked_at = _asked_at(offer, [chosen], spec.price, clock)
+        checked_at = asked_at(offer, [chosen], spec.price, clock)
         check = budget or (checked_at is None and chosen.kind is not None)
         rental = Rental(
             self.sender,
@@ -646,42 +645,121 @@ def _check_on_machine(spec: Spec, limits: Limits) -> None:
     replace(spec, onstart=with_line(spec.onstart, LATEST, "https://console.vast.ai"))
 
 
-def _warn_of_credit(
-    account: Account, spec: Spec, offers: Sequence[Offer], limits: Limits, bid: float | str | None
-) -> None:
-    prices = [
-        one.dph(spec.disk, None if bid is None else bid_for(one, bid) or one.min_bid)
-        for one in offers
-    ]
-    known = [price for price in prices if price is not None]
-    if len(known) < len(prices) or not known:
-        return
-    hours = min(limits.max_hours or 1.0, LONGEST / HOUR)
-    dollars = sum(known) * hours
-    if limits.budget_usd is not None:
-        dollars = min(dollars, limits.budget_usd) if limits.max_hours else limits.budget_usd
-    machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
-    warn_of_credit(account, dollars, f"{hours:g} h of {machines}")
-
-
-def _asked_at(
-    offers: Any, candidates: Sequence[Offer], bid: float | str | None, clock: Clock
-) -> float | None:
-    """Return when these prices were asked for, if it was just now and they are all there."""
-    if not isinstance(offers, pd.DataFrame | pd.Series):
-        return None
-    if any(one.dph(0.0, None if bid is None else one.min_bid) is None for one in candidates):
-        return None
-    origin = offers.attrs.get("vastnb", {})
-    kind = "on-demand" if bid is None else "bid"
-    if origin.get("type") != kind:
-        return None
-    try:
-        asked = datetime.fromisoformat(origin["fetched_at"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return None
-    return asked if 0 <= clock.time() - asked <= JUST_NOW else None
-
-
 def _wrong(what: str) -> InvalidRequest:
     return InvalidRequest(f"This cannot be rented: {what}. Nothing was sent or rented.")
+
+
+def destroy(
+    sender: Sender,
+    guard: Guard,
+    ids: Sequence[int],
+    *,
+    over: Callable[[Sequence[int]], object],
+    verify: bool = True,
+    stays: bool = False,
+) -> None:
+    """Destroy machines.
+
+    Parameters
+    ----------
+    sender : Sender
+        Sends and looks.
+    guard : Guard
+        Goes on with what is not finished here.
+    ids : sequence of int
+        The machines, whoever rented them.
+    over : callable
+        Told which of them are gone.
+    verify : bool
+        Look, after the service has confirmed it, until they are seen gone.
+    stays : bool
+        Look until they have stayed gone.
+
+    Raises
+    ------
+    OutcomeUnknown
+        If it was not confirmed, or one was not seen gone.
+    InvalidRequest
+        If the client is closed.
+    """
+    cases = _cases(sender, guard, list(dict.fromkeys(ids)))
+    if not cases:
+        return
+    try:
+        sender.settler.destroy_all(cases)
+        closed = [str(one.contract) for one in cases if one.left == CLOSED]
+        if closed:
+            raise InvalidRequest(
+                f"This client is closed, so instances {', '.join(closed)} were not destroyed: "
+                "they keep billing. With a new client, run client.destroy_instance(id).",
+                code="closed",
+            )
+        asked = [case for case in cases if case.refusal is None]
+        if asked and (verify or not all(case.accepted for case in asked)):
+            with sender.transport.on_wait("destroy_instance", *CONFIRMING) as tick:
+                sender.settler.settle(asked, DESTROY_BUDGET, stays=stays, tick=tick)
+    except KeyboardInterrupt:
+        open_ = [str(one.contract) for one in cases if not one.is_ended]
+        sys.stderr.write(
+            f"Interrupted while destroying instances {', '.join(open_)}: not confirmed yet, so "
+            "they may still bill. vastnb continues in the background while this kernel runs; "
+            "client.destroy_instance(id) tries again now.\n"
+        )
+        raise
+    finally:
+        guard.arm(cases)
+    left = [case for case in cases if not (case.is_ended or (case.accepted and not verify))]
+    missing = [str(one.contract) for one in cases if one.missing and one not in left]
+    if missing:
+        warn(
+            f"This account has no instance {', '.join(missing)} (any more), so nothing was "
+            "destroyed. Check the id: client.show_instances() lists your instances.",
+            stacklevel=5,
+        )
+    gone = [case.contract for case in cases if case.contract is not None and case not in left]
+    over(gone)
+    if left:
+        raise still_there(left)
+
+
+def _cases(sender: Sender, guard: Guard, ids: Sequence[int]) -> list[Case]:
+    """Return machines by their rows; one is made for a machine that was not rented here."""
+    cases = []
+    try:
+        rows = {one.contract: one for one in sender.journal.entries(sender.transport.account)}
+        for number in ids:
+            if number not in rows:
+                sender.journal.begin(rows.setdefault(number, _unrented(sender, number)))
+            cases.append(Case.of(rows[number]))
+    except JournalError as error:
+        warn(
+            f"{error.message} The machines are destroyed all the same, but only this kernel "
+            "confirms that they stay destroyed."
+        )
+        sender.settler.journal_failed()
+        now = sender.clock.time()
+        for number in ids[len(cases) :]:
+            known = guard.case_of(number)
+            cases.append(known or Case(AttemptState.CREATED, now, None, number))
+    return cases
+
+
+def _unrented(sender: Sender, number: int) -> Entry:
+    now = sender.clock.time()
+    return Entry(
+        marker=new_marker(),
+        account=sender.transport.account,
+        base_url=sender.transport.base_url,
+        offer_id=UNRENTED,
+        machine_id=None,
+        price=None,
+        bid=None,
+        disk=0.0,
+        label=None,
+        created_at=now,
+        since=now,
+        updated_at=now,
+        state=AttemptState.DESTROYING,
+        contract=number,
+        **sender.journal.me._asdict(),
+    )

@@ -13,17 +13,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from vastnb.api.answers import Call
 from vastnb.api.progress import Tick
-from vastnb.api.transport import Call
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.env import label_of
 from vastnb.fleet.listing import Listing, list_instances
 from vastnb.fleet.rent.entry import CONFIRMED, Entry
+from vastnb.fleet.rent.events import warn
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, match
 from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
+    LISTED_WITHIN,
     UNSETTLED,
     Adopt,
     AttemptState,
@@ -36,7 +38,6 @@ from vastnb.fleet.rent.plan import (
     Step,
     next_step,
 )
-from vastnb.fleet.warned import warn
 
 BUDGET: Final = ABSENT_BEHIND_GATEWAY + 30.0
 """Seconds for finding out what became of an attempt."""
@@ -108,6 +109,8 @@ class Case:
     """Whether the machine that the answer named is somebody else's."""
     missing: bool = False
     """Whether nobody here knows of its machine, neither the journal nor the service."""
+    created_by: float = math.inf
+    """Its machine, if there is one, was made by this moment, whatever the clock said then."""
     look_in: float = 0.0
     """Seconds until the next look is due."""
     written: AttemptState | None = None
@@ -135,7 +138,9 @@ class Case:
             self.since,
             self.contract,
             never_ran(self.record),
-            listed_by(self.entry) if self.state is not AttemptState.DESTROYED else -math.inf,
+            -math.inf
+            if self.state is AttemptState.DESTROYED
+            else min(listed_by(self.entry), self.created_by + LISTED_WITHIN),
             gateway=self.entry is not None and self.entry.note in (GATEWAY, DOUBTED),
             accepted=self.accepted,
             foreign=self.foreign,
@@ -214,10 +219,7 @@ class Settler:
 
         `Case.look_in` says when the next turn is due; `Case.left` is set where none is.
         """
-        now = self._clock.time()
-        for case in cases:
-            case.left = ""
-            case.since = min(case.since, now)
+        now = self._begin(cases)
         self._act(cases, math.inf, stays=True)
         due = [case for case in cases if not case.left]
         if due:
@@ -232,11 +234,7 @@ class Settler:
         stays: bool,
         tick: Tick,
     ) -> None:
-        now = self._clock.time()
-        deadline = now + budget
-        for case in cases:
-            case.left = ""
-            case.since = min(case.since, now)  # the clock was set back
+        deadline = self._begin(cases) + budget
         if first is not None:
             self._show(cases, first)
         while True:
@@ -247,6 +245,14 @@ class Settler:
             self._clock.sleep(wait)
             self._look([case for case in cases if not case.left], deadline, alone=not stays)
             tick(self._clock.time() - before)
+
+    def _begin(self, cases: Sequence[Case]) -> float:
+        """Return the time, with nothing in these cases later than that: the clock was set back."""
+        now = self._clock.time()
+        for case in cases:
+            case.left = ""
+            case.since, case.created_by = min(case.since, now), min(case.created_by, now)
+        return now
 
     def record(self, case: Case, **changes: Any) -> None:
         """Write down what has become of a case; if that fails, say so and go on.
@@ -330,7 +336,7 @@ class Settler:
         try:
             record = self._record(case.contract)
         except VastError as error:
-            case.error = _trouble("looking", error)
+            case.error = _trouble("listing your instances", error)
             return
         if record is not None:
             self._show([case], Listing((record,), self._clock.time()))
@@ -410,7 +416,10 @@ class Settler:
             else:
                 found = self._labelled(case)
         except VastError as error:
-            case.seen, case.error = Sightings(looks=looks), _trouble("looking", error)
+            case.seen, case.error = (
+                Sightings(looks=looks),
+                _trouble("listing your instances", error),
+            )
             case.left = _end_of(error)
             return False
         if found:
@@ -450,7 +459,9 @@ class Settler:
         except InvalidRequest as error:
             if error.status == 404:
                 # There is no such machine: not any more, or it is too new to be shown.
-                case.accepted = self._clock.time() >= case.facts.listed_by
+                now = self._clock.time()
+                case.created_by = min(case.created_by, now)
+                case.accepted = now >= case.facts.listed_by
                 case.missing = case.entry is not None and case.entry.offer_id == UNRENTED
                 return
             case.error, case.left = _trouble("destroying it", error), _end_of(error)
@@ -484,7 +495,7 @@ class Settler:
         except VastError as error:
             for case in cases:
                 case.seen = case.seen.failed()
-                case.error = _trouble("looking", error)
+                case.error = _trouble("listing your instances", error)
                 case.left = _end_of(error)
             return
         for case in cases:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from vastnb.fleet.costs import dph_now
 from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.picture import Tracked
 from vastnb.html import ours
@@ -79,16 +80,6 @@ class EventLog:
         with self._lock:
             rows = list(self._samples)
         return _frame(rows, _SAMPLES)
-
-
-def dph_now(record: Any) -> float | None:
-    """Return what an instance is charged at the moment, without traffic, $/h; None if unknown."""
-    parts = record.get("instance")
-    found = number(parts.get("totalHour")) if hasattr(parts, "get") else None
-    if found is not None:
-        return found
-    stopped = record.get("intended_status") == "stopped"
-    return number(record.get("storage_total_cost" if stopped else "dph_total"))
 
 
 def _sample(at: float, one: Tracked) -> tuple[Any, ...]:

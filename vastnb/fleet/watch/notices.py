@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from vastnb.api.text import seconds
+from vastnb.fleet.costs import dph_now
 from vastnb.fleet.rent.journal import Written
 from vastnb.fleet.status import MEANINGS, TO_DO, Level
 from vastnb.fleet.watch.changes import Change
-from vastnb.fleet.watch.eventlog import dph_now
 from vastnb.fleet.watch.picture import Picture, Tracked, Watched
 from vastnb.values import number
 

@@ -17,7 +17,6 @@ import socket
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from vastnb.fleet.connect import Address, ssh_address
 from vastnb.fleet.looks import look_at
@@ -99,17 +98,6 @@ def doors_of(
         if address is not None:
             found[record["id"]] = address
     return found
-
-
-def is_local(base_url: str) -> bool:
-    """Say whether a service lives on this computer, as the simulated one does."""
-    host = urlsplit(base_url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def may_be_tried(ip: str, *, local: bool) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from vastnb.api.transport import Call
+from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet.env import marker_of

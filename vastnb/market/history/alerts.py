@@ -41,20 +41,20 @@ Per = Literal["gpu", "offer"]
 
 
 class Hit(NamedTuple):
-    """A machine that was seen below the price of a watch.
+    """A machine whose price was below that of an alert.
 
     Parameters
     ----------
     at : datetime
         When (UTC).
     machine_id, offer_id : int
-        The machine, and the offer to rent it by: ids of offers change, so rent soon.
+        The machine, and the offer to rent. Offer ids change, so rent soon.
     gpu_name : str
         GPU model.
     num_gpus : int
         GPUs in the offer.
     price : float
-        $/h with the watch's disk, of one GPU or of the whole offer as the watch has it.
+        $/h with the alert's disk, of one GPU or of the whole offer, as in the alert.
     """
 
     at: datetime
@@ -327,7 +327,7 @@ def _risen(watch: Watch, gpus: int, *, mixed: bool) -> tuple[int, int]:
 
 
 class Alert:
-    """A watch that was set: what it found, and a way to end it.
+    """A price alert: what it found, and a way to stop it.
 
     Parameters
     ----------
@@ -346,10 +346,10 @@ class Alert:
 
     @property
     def hits(self) -> pd.DataFrame:
-        """Machines that were seen below the price, oldest first, by all your kernels.
+        """Machines below the price, found by all your kernels, oldest first.
 
         ``at`` (UTC), ``machine_id``, ``offer_id``, ``gpu_name``, ``num_gpus``, ``price`` ($/h with
-        the watch's disk, of one GPU or of the whole offer).
+        the alert's disk, of one GPU or of the whole offer).
         """
         hits = [hit for _, hit in self._alerts.hits(self.number)]
         return pd.DataFrame(
@@ -366,7 +366,7 @@ class Alert:
         )
 
     def stop(self) -> None:
-        """End it in all kernels, and forget its hits."""
+        """Stop it in all kernels, and delete its hits."""
         self._alerts.remove(self.number)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""`History`: what the market was like, from the searches that were made anyway."""
+"""`History`: past prices, recorded from your searches."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ ALERTS: Final = "alerts.sqlite"
 
 
 class History(Questions):
-    """The market's past, as your own searches have seen it.
+    """The price history, recorded from your own searches.
 
-    Every search that is really sent adds its offers to files on this machine; nothing is asked of
-    the service for it. ``client.history`` is one of these.
+    Every search that is sent adds its offers to files on this computer; no extra requests are
+    sent for it. ``client.history`` is one of these.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class History(Questions):
 
     @property
     def path(self) -> Path:
-        """The directory with a Parquet file for each finished day, for others to open as it is.
+        """The directory with one Parquet file for each finished day, which other tools can open.
 
         ``duckdb.sql(f"from read_parquet('{client.history.path}/**/*.parquet')")``; Polars, Dask,
         Spark and pyarrow take the directory or the same pattern. The latest searches are not in it
@@ -108,7 +108,7 @@ class History(Questions):
 
     @property
     def simulated(self) -> bool:
-        """Whether this is the past of a simulated market."""
+        """Whether this is the history of a simulated market."""
         return self._transport.simulated
 
     @property
@@ -159,11 +159,11 @@ class History(Questions):
         }
 
     def days(self) -> list[date]:
-        """Return the days (UTC) of which something was recorded, oldest first."""
+        """Return the days (UTC) with recorded searches, oldest first."""
         return self._parts()[0].days()
 
     def info(self) -> dict[str, Any]:
-        """Return how much is kept, and where.
+        """Return how much is recorded, and where.
 
         Returns
         -------
@@ -225,11 +225,11 @@ class History(Questions):
         upkeep.added()
 
     def tidy(self) -> None:
-        """Write finished days to their files, and drop what is more than this client's `Keep`, now.
+        """Write finished days to their files, and drop what exceeds this client's `Keep`, now.
 
-        The first happens by itself, a little after searches, and so does the second, one day at a
-        time and only down to the largest `Keep` that any of your kernels was given. From this call
-        on, this client's own counts for all of them.
+        Both also happen automatically after searches, one day at a time and only down to the
+        largest `Keep` of all your kernels. From this call on, this client's own `Keep` counts for
+        all of them.
         """
         need()
         self._parts()[1].now()
@@ -244,7 +244,7 @@ class History(Questions):
         type: Kind | None = None,
         **equal: Any,
     ) -> int:
-        """Write what was seen to one file: for other tools, or for `merge` on another computer.
+        """Write the history to one file, for other tools or for `merge` on another computer.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class History(Questions):
         Raises
         ------
         QueryError, InvalidRequest
-            If an argument makes no sense, or there is such a file already.
+            If an argument is not valid, or the file exists already.
         HistoryError
             If it cannot be written.
         ImportError
@@ -284,9 +284,9 @@ class History(Questions):
         return self._open().export(which, *which.where(), target)
 
     def merge(self, path: str | Path) -> int:
-        """Take over what another history has, such as another computer's.
+        """Add what another history has, such as another computer's.
 
-        A search that is here already does not come in again, so doing it twice changes nothing.
+        Searches that are here already are skipped, so merging twice changes nothing.
 
         Parameters
         ----------
@@ -297,12 +297,12 @@ class History(Questions):
         Returns
         -------
         int
-            Searches (snapshots) that came in.
+            Searches (snapshots) that were added.
 
         Raises
         ------
         HistoryError
-            If there is nothing that can be read, or one market is simulated and the other is not.
+            If nothing can be read, or one market is simulated and the other is not.
         ImportError
             Without the extra ``history``.
         """
@@ -314,7 +314,7 @@ class History(Questions):
         return days.merge(other, self._parts()[1].today, simulated=self.simulated)
 
     def simulate(self, days: float = 30, a_day: int = 4) -> int:
-        """Give a simulated market its past, as if it had been searched all the time.
+        """Make up the past of a simulated market, as if it had been searched regularly.
 
         Parameters
         ----------
@@ -354,11 +354,11 @@ class History(Questions):
         callback: Callable[[Hit], object] | None = None,
         **keywords: Any,
     ) -> Alert:
-        """Be told when a search finds an offer below a price.
+        """Set a price alert: be notified when a search finds an offer below a price.
 
-        It rides on the searches that you, your kernels and their widgets make anyway: nothing is
-        sent for it, and it sees no more than they return. A machine is told of once, until it was
-        seen at or above the price again.
+        It checks the searches that you, your kernels and their widgets make: no extra requests
+        are sent, and it sees only what they return. Each machine is reported once, until it has
+        been at or above the price again.
 
         Parameters
         ----------
@@ -367,27 +367,28 @@ class History(Questions):
         below : float
             $/h.
         per : {"gpu", "offer"}
-            Whether `below` is for one GPU or for the whole offer.
+            Whether `below` is the price of one GPU or of the whole offer.
         type : {"on-demand", "bid", "interruptible", "reserved"}
-            Kind of rental; only searches of the same kind are looked through.
+            Kind of rental; only searches of the same kind are checked.
         storage : float
             Disk in GB that the price includes.
         callback : callable, optional
-            ``callback(hit)`` is called in the thread of a search; also for what your other kernels
-            found meanwhile.
+            ``callback(hit)`` is called in the thread of a search, also for hits of your other
+            kernels.
         **keywords
             Filters, as for a search.
 
         Returns
         -------
         Alert
-            ``alert.hits`` is a frame of what was found, ``alert.stop()`` ends it. It is kept on
-            disk, in all your kernels, until it is stopped; the same watch again is the same alert.
+            ``alert.hits`` is a frame of what was found, ``alert.stop()`` ends it. It is stored on
+            disk and works in all your kernels until it is stopped; the same arguments give the
+            same alert.
 
         Raises
         ------
         QueryError, InvalidRequest
-            If the query or a number makes no sense, or if only the service can work a filter out.
+            If the query or a number is not valid, or if only Vast.ai can apply a filter.
         """
         watch = watch_of(query, below, per, kind_of(type), storage, **keywords)
         number = self._alerts.add(watch, self._clock.time())
@@ -398,7 +399,7 @@ class History(Questions):
 
     @property
     def alerts(self) -> Sequence[Alert]:
-        """All alerts that are set, by this kernel or another."""
+        """All active alerts, of this kernel and others."""
         return [Alert(self._alerts, number, one) for number, one in self._alerts.watches().items()]
 
     def look_for_alerts(self, frame: pd.DataFrame, sample: Sample) -> None:
@@ -438,9 +439,9 @@ class History(Questions):
         hosting_type: Hosting = "all",
         num_gpus: int | str = "all",
     ) -> int:
-        """Fetch the service's own figures on GPU models and keep them, if the account may.
+        """Fetch Vast.ai's own figures on GPU models and store them, if the account may see them.
 
-        One paced call. They stand apart from what searches saw, see `service_figures`.
+        One paced call. They are stored apart from your searches, see `service_figures`.
 
         Parameters
         ----------
@@ -456,14 +457,14 @@ class History(Questions):
         Returns
         -------
         int
-            Rows that were kept, one for each model and moment.
+            Rows stored, one for each model and point in time.
 
         Raises
         ------
         AuthError
-            Without a key, or if this account may not see them.
+            Without a key, or if this account may not see these figures.
         InvalidRequest
-            If an argument makes no sense.
+            If an argument is not valid.
         """
         from vastnb.market.service_figures import history_frame, over_time, population
 

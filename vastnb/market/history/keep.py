@@ -17,17 +17,17 @@ Day = TypeVar("Day")
 
 
 class Keep(NamedTuple):
-    """How much of the price history is kept; the oldest days go first.
+    """How much of the price history to keep; the oldest days are dropped first.
 
-    Several kernels may be given different ones: the largest counts, until ``history.tidy()`` is
-    called, which applies the one of its own client.
+    If several kernels have different ones, the largest counts, until ``history.tidy()`` applies
+    the one of its own client.
 
     Parameters
     ----------
     days : int
         Days with something recorded.
     gb : float
-        Size on the disk, in 10**9 bytes.
+        Size on disk, in 10**9 bytes.
     """
 
     days: int = 400

@@ -164,12 +164,12 @@ def _cells(values: Any) -> list[Any]:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Percentile:
-    """Where a price stands among those of the last days.
+    """How a price compares with those of the last days.
 
     Parameters
     ----------
     percent : float
-        How many percent of the prices were higher; NaN if nothing is known to compare with.
+        Percentage of the prices that were higher; NaN if there is nothing to compare with.
     price : float
         $/h of one GPU, without disk.
     median : float
@@ -181,16 +181,16 @@ class Percentile:
     type : str
         Kind of rental.
     days : float
-        How far was looked back.
+        How far back the comparison goes.
     covered : float
         Days since the oldest price there: less than `days` in a young history.
     machines, prices : int
-        Machines behind the figure, and their prices: one for each machine and day.
+        Number of machines, and of their prices: one for each machine and day.
     simulated : bool
         Whether the market is a simulated one.
     num_gpus : int or None
-        The number of GPUs of the offers that it was compared with; None if any number, because
-        too few with the same number were seen.
+        Number of GPUs of the offers compared with; None if any number, because there were too
+        few with the same number.
     """
 
     percent: float

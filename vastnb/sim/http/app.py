@@ -422,7 +422,7 @@ def _hang_up(environ: dict[str, Any], last_words: bytes, *, reset: bool = False)
                 connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # The client was quicker; the connection is closed, which is what was wanted.
-    raise ConnectionAbortedError("closed on purpose, by a planned fault")
+    raise ConnectionAbortedError("closed by a planned fault")
 
 
 __all__ = ["SIMULATED", "App", "Seen"]

@@ -42,10 +42,10 @@ def read_offers(source: str | Path | Sequence[Mapping[str, Any]]) -> list[dict[s
     names = {name for row in rows for name in row}
     if missing := [name for name in _NEEDED if name not in names]:
         alike = sorted(name for name in names if "price" in name or "dph" in name)
-        hint = f" Columns that may be meant: {', '.join(alike)}." if alike else ""
+        hint = f" Columns with similar names: {', '.join(alike)}." if alike else ""
         warnings.warn(
-            f"These offers have no {', '.join(missing)}: what needs it is missing, never guessed."
-            f"{hint} Rename them before loading.",
+            f"These offers have no {', '.join(missing)}: values that need them are missing, never "
+            f"guessed.{hint} Rename them before loading.",
             UserWarning,
             stacklevel=3,
         )
