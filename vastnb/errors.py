@@ -193,9 +193,13 @@ class ConnectionLost(RemoteError):
     ----------
     pid : int or None
         The process group of the command that was running there.
+    ended : bool
+        Whether the machine was stopped, outbid or destroyed: what ran there runs no more, and
+        there is nothing to connect to again.
     """
 
     pid: int | None = None
+    ended: bool = False
 
 
 class LoginRefused(RemoteError):

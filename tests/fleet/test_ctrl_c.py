@@ -68,6 +68,7 @@ def positions(step: int, first: int = 1) -> Iterator[int]:
         at += step
 
 
+@pytest.mark.slow
 def test_the_journal_is_never_left_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PATIENCE", 0.0)
     book = Journal(tmp_path / "rentals.sqlite")

@@ -57,7 +57,7 @@ def test_the_first_use_settles_what_a_dead_kernel_left(
     told = capsys.readouterr().out
     assert f"Found: instance {machine.id} (offer {sent.offer_id}" in told
     assert f"Not created: no machine exists for offer {unsent.offer_id}" in told
-    assert "are billing" in told
+    assert "Billing now" in told
     states = {one.marker: one.state for one in journal.entries(sent.account)}
     assert states == {sent.marker: AttemptState.ADOPTED, unsent.marker: AttemptState.ABSENT}
 

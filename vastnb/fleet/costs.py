@@ -203,20 +203,17 @@ class Sweep:
     machines: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     def __str__(self) -> str:
-        rest = f" {self.others} other machines are not touched." if self.others else ""
+        rest = f" Machines not touched: {self.others}." if self.others else ""
         if not self.ids:
             return f"No machine was rented by vastnb on this computer.{rest}"
         named = ", ".join(map(str, self.ids))
+        machines = f"{len(self.ids)} machine{'s' * (len(self.ids) > 1)} rented by vastnb"
         if self.dry_run:
             return (
-                f"Would destroy {len(self.ids)} machines rented by vastnb, "
-                f"${self.per_hour:.4f}/h: {named}. client.sweep(dry_run=False) does it; the data "
-                f"on their disks is lost.{rest}"
+                f"Would destroy {machines}, ${self.per_hour:.4f}/h: {named}. "
+                f"client.sweep(dry_run=False) does it; all data on their disks is lost.{rest}"
             )
-        return (
-            f"Destroyed {len(self.ids)} machines rented by vastnb, which cost "
-            f"${self.per_hour:.4f}/h: {named}.{rest}"
-        )
+        return f"Destroyed {machines}, ${self.per_hour:.4f}/h: {named}.{rest}"
 
     __repr__ = __str__
 

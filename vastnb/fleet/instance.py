@@ -289,8 +289,13 @@ class Instance(OnMachine, Block):
         watched = self._watched
         return watched.verdict if watched else self._verdict
 
-    def look(self) -> Verdict:
+    def look(self, *, max_wait: float | None = None) -> Verdict:
         """Update it, and return the verdict.
+
+        Parameters
+        ----------
+        max_wait : float, optional
+            Seconds that this may take in all; by default the client's.
 
         Returns
         -------
@@ -298,7 +303,8 @@ class Instance(OnMachine, Block):
             ``state``, ``reason``, ``advice``.
         """
         asked_at = self._client.transport.clock.time()
-        return self._saw(record_of(self._client.transport.call, self._id), asked_at)
+        record = record_of(self._client.transport.call, self._id, max_wait)
+        return self._saw(record, asked_at)
 
     def record(self) -> dict[str, Any]:
         """Return Vast.ai's record of it, including secrets (Jupyter token, environment)."""

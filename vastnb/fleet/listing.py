@@ -115,7 +115,7 @@ def _broken(what: str) -> ServerError:
     )
 
 
-def record_of(call: Call, id: int) -> dict[str, Any] | None:
+def record_of(call: Call, id: int, max_wait: float | None = None) -> dict[str, Any] | None:
     """Return the service's record of one instance; None if there is no such instance."""
-    record = call("show_instance", path={"id": id}).data["instances"]
+    record = call("show_instance", path={"id": id}, max_wait=max_wait).data["instances"]
     return dict(record) if isinstance(record, Mapping) and record else None

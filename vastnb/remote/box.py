@@ -23,9 +23,10 @@ from vastnb.api.text import is_local
 from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
 from vastnb.fleet import connect
 from vastnb.fleet.costs import dph_now
+from vastnb.fleet.status import TO_DO
 from vastnb.fleet.watch.probe import may_be_tried
 from vastnb.remote.kernel import RemoteKernel
-from vastnb.remote.session import Session
+from vastnb.remote.session import Session, Standing
 from vastnb.remote.ssh import Target
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 20.0
 """Seconds for a server that has just said its first word to let somebody in."""
+ASKING: Final = 8.0
+"""Seconds to ask the service how a machine is whose connection broke."""
+ENDED: Final = frozenset({"stopped", "outbid", "failed"})
+"""States in which nothing runs on a machine, and its disk is there."""
 
 _sessions: dict[tuple[str, int], Session] = {}
 _kernels: dict[tuple[str, int, str], RemoteKernel] = {}
@@ -67,6 +72,8 @@ def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     except (ConnectionLost, LoginRefused) as refused:
         # After a start the server comes late, and the keys a little later still.
         if isinstance(refused, LoginRefused) and not _is_young(instance):
+            raise
+        if isinstance(refused, ConnectionLost) and refused.ended:
             raise
         instance.wait(timeout=timeout, reachable=True)
         session.open(PATIENCE, keys_may_come=_is_young(instance))
@@ -128,22 +135,32 @@ class Places:
             base = _passing()
         return key_file, base / "machines" / str(self._instance.id)
 
-    def about(self) -> str:
+    def about(self) -> Standing:
         """Say how the machine is, and what it costs."""
         instance = self._instance
         try:
-            verdict = instance.look()
+            verdict = instance.look(max_wait=ASKING)
         except VastError:
-            return "Its state could not be checked: it may still bill."
-        if verdict.state == "gone":
-            return "Vast.ai no longer lists this instance: it is not billed."
+            return Standing("Its state could not be checked: it may still bill.")
+        if verdict.state == "gone" or instance._record is None:
+            return Standing(
+                "Vast.ai no longer lists this instance: it was destroyed, and it is not billed.",
+                "All that was there is gone, its files included.",
+            )
         price = dph_now(instance._record or {})
-        what = "bills" if verdict.state == "running" else "is billed"
         money = "an unknown price" if price is None else f"${price:.4f}/h"
         shown = f"Vast.ai shows it as {verdict.state}"
-        if verdict.state != "running":
-            shown += f" ({verdict.reason.rstrip('.')})"
-        return f"{shown}; it {what} {money} until it is destroyed."
+        if verdict.state == "running":
+            return Standing(f"{shown}; it bills {money} until it is destroyed.")
+        shown += f" ({verdict.reason.rstrip('.')})"
+        if verdict.state not in ENDED:
+            return Standing(f"{shown}; it is billed {money} until it is destroyed.")
+        advice = TO_DO[verdict.advice]
+        return Standing(
+            f"{shown}; its disk is billed {money} until it is destroyed."
+            + (f" {advice}." if advice else ""),
+            "All that ran there has ended, kernels and their variables too; its files are kept.",
+        )
 
     def _may(self, host: str, way: str = "direct") -> bool:
         """Say whether an address may be tried: a host could name one of the user's network.

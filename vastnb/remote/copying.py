@@ -287,9 +287,9 @@ def _carry(
                     plain.carry(session, what, ends, up, progress)
                 progress(what.size)
                 return
-            except ConnectionLost:
+            except ConnectionLost as lost:
                 left = TRIES if furthest > before else left - 1
-                if left <= 0:
+                if left <= 0 or lost.ended:
                     raise
                 again = True
                 _reopen(session, left)
@@ -299,11 +299,13 @@ def _carry(
 
 
 def _reopen(session: Session, left: int) -> None:
-    try:
-        session.open(patience=15.0)
-    except ConnectionLost:
-        if left <= 1:
-            raise
+    for again in (True, True, True, False):
+        try:
+            session.open(patience=4.0)
+            return
+        except ConnectionLost as lost:
+            if lost.ended or (left <= 1 and not again):
+                raise
 
 
 def _bar(what: Plan, ends: Ends, up: bool) -> Any:

@@ -216,8 +216,8 @@ class Job:
         for left in range(tries - 1, -1, -1):
             try:
                 return ask()
-            except ConnectionLost:
-                if not left:
+            except ConnectionLost as lost:
+                if not left or lost.ended:
                     raise
                 time.sleep(1.0)
         raise AssertionError

@@ -368,7 +368,10 @@ class RemoteKernel:
 
     def _check(self) -> None:
         """Find out why nothing comes: the connection, the kernel, or a cell that says nothing."""
-        alive = self.session.is_open and self.alive()
+        try:
+            alive = self.session.is_open and self.alive()
+        except ConnectionLost:
+            alive = False
         # Asking makes a connection that broke again, and so may another thread have done.
         if not self.session.is_open or self.session.generation != self._generation:
             self._leave()

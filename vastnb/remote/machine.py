@@ -41,7 +41,7 @@ class Machine(Protocol):
     def record(self) -> dict[str, Any]:
         """Return the service's record of it, secrets included."""
 
-    def look(self) -> Verdict:
+    def look(self, *, max_wait: float | None = None) -> Verdict:
         """Ask the service how it is."""
 
     def wait(self, *, timeout: float, reachable: bool) -> object:

@@ -97,6 +97,22 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What the service says of a machine whose connection broke.
+
+    Parameters
+    ----------
+    words : str
+        How it is, and what it costs.
+    left : str
+        What is left of all that was there, if it was stopped, outbid or destroyed; else empty.
+    """
+
+    words: str = ""
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """A way from this computer to the machine, as ssh writes it (``local:remote``)."""
 
@@ -223,7 +239,7 @@ class Session:
     targets : callable
         Returns where it may be reached, best first; given how many tries have failed.
     about : callable
-        Returns what is known of the machine and what it costs, in words, for errors.
+        Returns what is known of the machine and what it costs, for errors.
     instance_id : int, optional
         The machine.
     multiplex : bool, optional
@@ -239,7 +255,7 @@ class Session:
         self,
         targets: Callable[[int], Sequence[Target]],
         *,
-        about: Callable[[], str] = str,
+        about: Callable[[], Standing] = Standing,
         instance_id: int | None = None,
         multiplex: bool | None = None,
     ) -> None:
@@ -289,12 +305,12 @@ class Session:
         assert self._facts is not None
         return self._facts
 
-    def open(self, patience: float = PATIENCE, *, keys_may_come: bool = False) -> None:
+    def open(self, patience: float | None = None, *, keys_may_come: bool = False) -> None:
         """Connect, unless there is a connection.
 
         Parameters
         ----------
-        patience : float
+        patience : float, optional
             Seconds to go on trying while there is no server.
         keys_may_come : bool
             Go on trying while it accepts none of the keys, too: it has just started.
@@ -312,7 +328,7 @@ class Session:
                 )
             if self.is_open:
                 return
-            until = time.monotonic() + patience
+            until = time.monotonic() + (PATIENCE if patience is None else patience)
             for attempt in count():
                 said = self._try(attempt)
                 if said is None:
@@ -320,10 +336,14 @@ class Session:
                 left = until - time.monotonic()
                 if left <= 0 or not ssh.may_come(said, keys_too=keys_may_come):
                     kind, words = ssh.meaning(said)
-                    raise kind(
-                        f"Instance {self.instance_id}: {words} {self._about()}".rstrip(),
-                        instance_id=self.instance_id,
+                    standing = self._about()
+                    told = " ".join(filter(None, (words, standing.left, standing.words)))
+                    error = kind(
+                        f"Instance {self.instance_id}: {told}", instance_id=self.instance_id
                     )
+                    if isinstance(error, ConnectionLost):
+                        error.ended = bool(standing.left)
+                    raise error
                 time.sleep(min(0.3, left))
             for one in list(self._forwards):
                 self._carry(one)
@@ -424,13 +444,15 @@ class Session:
         Parameters
         ----------
         doing : str
-            What was lost, and what is left on the machine.
+            What was lost, and what is left on the machine if that is still up.
         pid : int, optional
             The process group that was running there.
         """
-        words = f"The connection to instance {self.instance_id} was lost. {doing} {self._about()}"
-        error = ConnectionLost(words.rstrip(), instance_id=self.instance_id)
-        error.pid = pid
+        standing = self._about()
+        words = f"The connection to instance {self.instance_id} was lost. {standing.left or doing}"
+        error = ConnectionLost(f"{words} {standing.words}".rstrip(), instance_id=self.instance_id)
+        error.ended = bool(standing.left)
+        error.pid = None if error.ended else pid
         return error
 
     # -- calls -------------------------------------------------------------------------------
@@ -573,7 +595,7 @@ class Session:
                 raise self.lost("Nothing from this call is running there.")
             raise RemoteError(
                 f"Instance {self.instance_id}: {plain(err[-500:].decode(errors='replace'), 500)} "
-                f"(exit code {code}). {self._about()}",
+                f"(exit code {code}). {self._about().words}",
                 instance_id=self.instance_id,
             )
         raise AssertionError
@@ -804,4 +826,4 @@ def uninterrupted() -> Iterator[None]:
         before(*held[0])
 
 
-__all__ = ["Call", "Facts", "Forward", "Session", "Watchdog", "uninterrupted"]
+__all__ = ["Call", "Facts", "Forward", "Session", "Standing", "Watchdog", "uninterrupted"]

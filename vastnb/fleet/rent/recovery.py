@@ -95,7 +95,8 @@ class Report:
         if billing:
             known = [one.dph for one in billing if one.dph is not None]
             lines.append(
-                f"{len(billing)} of your machines are billing, ${sum(known):.4f}/h in total. "
+                f"Billing now: {len(billing)} machine{'s' * (len(billing) > 1)}, "
+                f"${sum(known):.4f}/h in total. "
                 "client.destroy_instance(id) destroys one; client.show_instance(id) returns its "
                 "handle."
             )

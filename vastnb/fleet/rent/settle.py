@@ -352,7 +352,7 @@ class Settler:
         try:
             record = self._record(case.contract)
         except VastError as error:
-            case.error = _trouble("looking", error)
+            case.error = _trouble("listing your instances", error)
             return
         if record is not None:
             self._show([case], Listing((record,), self._clock.time()))
@@ -432,7 +432,10 @@ class Settler:
             else:
                 found = self._labelled(case)
         except VastError as error:
-            case.seen, case.error = Sightings(looks=looks), _trouble("looking", error)
+            case.seen, case.error = (
+                Sightings(looks=looks),
+                _trouble("listing your instances", error),
+            )
             case.left = _end_of(error)
             return False
         if found:
@@ -508,7 +511,7 @@ class Settler:
         except VastError as error:
             for case in cases:
                 case.seen = case.seen.failed()
-                case.error = _trouble("looking", error)
+                case.error = _trouble("listing your instances", error)
                 case.left = _end_of(error)
             return
         for case in cases:

@@ -114,7 +114,7 @@ class Doors:
             source.recv(64)
             return
         guest, _ = source.accept()
-        if key.data.alive and key.data.container_up and key.data.reachable:
+        if key.data.answers:
             ssh = self.ssh
             if ssh is not None:
                 ssh.welcome(guest, key.data)

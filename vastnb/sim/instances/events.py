@@ -181,6 +181,7 @@ class Living:
     def _halt(self, instance: Instance, elapsed: float, *, waiting: bool) -> None:
         """Stop an instance, whoever wanted it."""
         self._forget_plans(instance)
+        instance.ends += 1
         ran = instance.container_up or instance.actual in ("running", "rebooting")
         self._change(
             instance,

@@ -267,12 +267,14 @@ class Fleet(Living):
         if instance.container_up:
             self._forget_plans(instance)
             instance.actual = "rebooting"
+            instance.ends += 1
             back = 8.0 + mix(instance.id, int(elapsed)) % 12
             self._plan(instance, elapsed, [Step(back, {"actual": "running"})])
 
     def recycle(self, instance: Instance, elapsed: float) -> None:
         """Destroy the container and make a new one, without giving its GPUs back."""
         if instance.holds:
+            instance.containers += 1
             self._change(instance, elapsed, container_up=False, actual="loading")
             self._boot(instance, elapsed, again=True)
 

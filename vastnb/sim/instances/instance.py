@@ -128,6 +128,8 @@ class Instance:
     watched: bool = False
     """Whether the machine is looked at for it when something changes there."""
     boots: int = 0
+    ends: int = 0
+    containers: int = 1
     billed_to: float = 0.0
     gpu_seconds: float = 0.0
     gpu_dollars: float = 0.0
@@ -150,6 +152,11 @@ class Instance:
     def alive(self) -> bool:
         """Whether it exists."""
         return self.destroyed is None
+
+    @property
+    def answers(self) -> bool:
+        """Whether one could log in to it."""
+        return self.alive and self.container_up and self.reachable and self.actual != "rebooting"
 
     @property
     def dph_base(self) -> float:

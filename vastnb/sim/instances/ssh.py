@@ -74,15 +74,24 @@ class Machine:
             _NVIDIA_SMI.replace("PYTHON", sys.executable).replace("VALUES", repr(values))
         )
         smi.chmod(0o755)
+        self.ends, self.container = instance.ends, instance.containers
         self.key = asyncssh.generate_private_key("ssh-ed25519")
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self.groups: set[int] = set()
 
     @property
-    def answers(self) -> bool:
-        """Whether one can log in."""
+    def is_there(self) -> bool:
+        """Whether its container is still the same one."""
+        return self.instance.alive and self.container == self.instance.containers
+
+    def keep_up(self) -> bool:
+        """End what runs there if the machine was stopped, however briefly; return whether."""
         one = self.instance
-        return one.alive and one.container_up and one.reachable
+        if self.ends == one.ends and one.answers and self.is_there:
+            return False
+        self.ends = one.ends
+        self.stop()
+        return True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,7 +123,6 @@ class Machine:
                 # Its number may be another process's by now: a signal must not reach that one.
                 if group > 1 and _began(group) == began.read_text().strip():
                     groups.add(group)
-                file.unlink()
         for file in self.home.glob(".vastnb/kernels/*/place"):
             place = Path(file.read_text().strip())
             if place.name.startswith("vnbk-"):
@@ -234,14 +242,18 @@ class SSH:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(PULSE)
-            for number, machine in list(self._machines.items()):
-                if not machine.answers:
-                    machine.stop()
-                if not machine.instance.alive:
-                    shutil.rmtree(machine.base, ignore_errors=True)
-                    del self._machines[number]
+            for machine in list(self._machines.values()):
+                self._look_at(machine)
+
+    def _look_at(self, machine: Machine) -> None:
+        machine.keep_up()
+        if not machine.is_there:
+            shutil.rmtree(machine.base, ignore_errors=True)
+            del self._machines[machine.instance.id]
 
     async def _welcome(self, guest: socket.socket, instance: Instance) -> None:
+        if instance.id in self._machines:
+            self._look_at(self._machines[instance.id])
         machine = self._machines.get(instance.id)
         if machine is None:
             machine = self._machines[instance.id] = Machine(self.place, instance)
@@ -272,6 +284,8 @@ class SSH:
 
 async def _run(process: asyncssh.SSHServerProcess[bytes], machine: Machine) -> None:
     command = process.command
+    if machine.keep_up():  # this connection is of before
+        return
     if command is None or process.term_type is not None:
         process.stdout.write(b"This machine is simulated: it runs commands, and has no terminal.\n")
         process.exit(1)
