@@ -14,7 +14,7 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.fleet.rent import attempt, journal
+from vastnb.fleet.rent import journal, settle
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.guard import is_guarded
 from vastnb.fleet.rent.journal import Journal
@@ -92,7 +92,7 @@ def test_a_marker_that_a_ctrl_c_has_left_behind_hides_nothing(
     client.rent("num_gpus=1", image="a/b")
     (entry,) = Journal().entries(transport_of(client).account)
     Journal().update(entry, state=AttemptState.SENDING, contract=None)
-    monkeypatch.setattr(attempt, "_flying", {entry.marker: threading.current_thread()})
+    monkeypatch.setattr(settle, "FLYING", {entry.marker: threading.current_thread()})
     (found,) = client.reconcile().findings
     assert found.kind == "adopted" and found.instance_id == alive(server)[0].id
 

@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 
 from tests.sim.conftest import SMALL, Api, fated
 from vastnb.clock import ManualClock
-from vastnb.fleet.records import (
-    INSTANCE_COLUMNS,
-    INSTANCE_UNITS,
-    WIRE_COLUMNS,
-    env_names,
-    frame_of_instances,
-)
+from vastnb.fleet.env import env_names
+from vastnb.fleet.records import INSTANCE_COLUMNS, INSTANCE_UNITS, WIRE_COLUMNS, frame_of_instances
 from vastnb.fleet.status import Verdict
 from vastnb.sim import Server
 

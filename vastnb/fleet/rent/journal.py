@@ -197,6 +197,17 @@ class Journal:
             entry, account=account, host=me.host, pid=me.pid, began=me.began, updated_at=now
         )
 
+    def take_over(self, entry: Entry, now: float, account: str) -> Entry | None:
+        """Make what a dead process or another key has left ours; None if another was quicker.
+
+        Where that cannot be written down, it is seen to all the same: by two, rather than by
+        nobody.
+        """
+        try:
+            return self.claim(entry, now, account)
+        except JournalError:
+            return entry
+
     def holder(self, entry: Entry, account: str, now: float) -> Holder:
         """Say to whom an entry belongs, as seen from this process and account."""
         if entry.owner == self.me:

@@ -170,6 +170,11 @@ def due_at(entry: Entry) -> float | None:
     return entry.deadline if guarded and entry.contract is not None else None
 
 
+def needs_care(entry: Entry) -> bool:
+    """Say whether there is something to be settled about a row, or a deadline to be kept."""
+    return entry.is_open or due_at(entry) is not None
+
+
 # -- whose a machine is --------------------------------------------------------------------------
 
 
