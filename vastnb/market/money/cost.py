@@ -65,7 +65,7 @@ def cost(
     frame : DataFrame
         Offers.
     hours : float, Series or ndarray
-        Hours during which it runs; or one number for each offer (such as from `job_hours`).
+        Hours during which it runs; or one for each offer (such as from `job_hours`).
     disk : float, Series or ndarray
         GB; or one number for each offer.
     download_gb, upload_gb : float
@@ -87,7 +87,7 @@ def cost(
     Raises
     ------
     InvalidRequest
-        If a column is missing, an amount is negative or not a number, or `lifetime_hours` is shorter
+        If a column is missing, an amount is negative or not valid, or `lifetime_hours` is shorter
         than `hours`.
     """
     runs = each("hours", hours, frame) + _amount("setup_hours", setup_hours)
