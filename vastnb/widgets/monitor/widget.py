@@ -240,8 +240,8 @@ class Monitor(LiveWidget):
             self._model.hush(content["id"])
         elif content.get("key") == "callback":
             self._notice_trouble = ""
-        else:
-            self._model.dismiss(content.get("key"))
+        else:  # only what this page shows: others share the model
+            self._model.dismiss(content.get("key"), self._ids)
         self._show()
 
     def _take_click(self, content: Mapping[str, Any]) -> None:
@@ -286,6 +286,8 @@ class Monitor(LiveWidget):
             click, outcome = self._results.popleft()
             acted = acted or click.verb not in QUIET
             self._model.done(click, outcome, self._now())
+            if outcome.rented is not None:
+                self.follow(outcome.rented)
             if outcome.level == "bad":
                 _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
             if click.verb in QUIET:
