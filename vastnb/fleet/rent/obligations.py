@@ -179,15 +179,6 @@ def needs_care(entry: Entry) -> bool:
 # -- whose a machine is --------------------------------------------------------------------------
 
 
-class Ours(StrEnum):
-    """In which sense a machine is ours; the narrowest that holds."""
-
-    HELD = "held"
-    KNOWN = "known"
-    MARKED = "marked"
-    NOT = "not"
-
-
 def known_contracts(entries: Iterable[Entry]) -> dict[int, Entry]:
     """Return the machines that the journal knows to have been rented here, by contract."""
     return {
