@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from vastnb.api.files import private_file, write_ahead
@@ -133,27 +134,39 @@ class Store:
         columns : sequence of str
             Which of the kept columns; `NUMBER` comes on top.
         """
-        parts, values = ["true"], list[Any]()
+        days, values = ["day IS NOT NULL"], list[Any]()
         for op, day in ((">=", since), ("<=", until)):
             if day is not None:
-                parts.append(f"day {op} ?")
+                days.append(f"day {op} ?")
                 values.append(day.isoformat())
+        searches = f"FROM snapshots WHERE {' AND '.join(days)}"
+        offers = f"FROM offers WHERE number IN (SELECT number {searches})"
         if gpus:
-            parts.append(f"gpu_name IN ({', '.join('?' * len(gpus))})")
-            values += gpus
-        names = [NUMBER, *columns]
-        table = {column.name: "snapshots" for column in OF_SNAPSHOT}
-        chosen = ", ".join(f"{table.get(name, 'offers')}.{name}" for name in names)
+            offers += f" AND gpu_name IN ({', '.join('?' * len(gpus))})"
+        whole = [column.name for column in OF_SNAPSHOT if column.name in columns]
+        each = [name for name in columns if name not in whole]
         with self._reading() as connection:
-            found = [] if connection is None else connection.execute(
-                f"SELECT {chosen} FROM snapshots JOIN offers USING (number)"
-                f" WHERE {' AND '.join(parts)}", values,
-            ).fetchall()  # fmt: skip
+            if connection is None:
+                return None
+            connection.execute("BEGIN")  # both as of one moment
+            try:
+                # Apart: what is true of a search is the same in hundreds of rows.
+                sql = f"SELECT {', '.join([NUMBER, *whole])} {searches} ORDER BY {NUMBER}"
+                snapshots = connection.execute(sql, values).fetchall()
+                sql = f"SELECT {', '.join([NUMBER, *each])} {offers}"
+                found = connection.execute(sql, [*values, *gpus]).fetchall()
+            finally:
+                connection.execute("COMMIT")
         if not found:
             return None
-        cells = dict(zip(names, zip(*found, strict=True), strict=True))
-        numbers = cells.pop(NUMBER)
-        return frame_of_cells(cells).assign(**{NUMBER: list(numbers)})
+        known, *of_snapshot = zip(*snapshots, strict=True)
+        numbers, *of_offer = zip(*found, strict=True)
+        place = np.searchsorted(np.array(known), np.array(numbers))
+        about = frame_of_cells(dict(zip(whole, of_snapshot, strict=True)))
+        rows = frame_of_cells(dict(zip(each, of_offer, strict=True)))
+        out = {name: about[name].array.take(place) if name in about else rows[name].array
+               for name in columns}  # fmt: skip
+        return pd.DataFrame({**out, NUMBER: list(numbers)}, copy=False)
 
     def tick(self) -> int:
         """Return a number above all that were given so far; it is given to nothing else."""
