@@ -36,6 +36,8 @@ from vastnb.market.service_figures import OVER_TIME
 
 PATIENCE: Final = 2.0
 """Seconds to wait for another kernel; a search must not be held up."""
+REMEMBERED: Final = 20_000
+"""Rows that are kept in memory, for the case that the same is asked again."""
 NAME: Final = "today.sqlite"
 NUMBER: Final = "number"
 """The column with a snapshot's number, beside the kept ones."""
@@ -92,6 +94,7 @@ class Store:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+        self._latest: tuple[Any, pd.DataFrame] | None = None
 
     # -- snapshots -----------------------------------------------------------------------------
 
@@ -132,7 +135,8 @@ class Store:
         gpus : sequence of str
             GPU names; empty is any.
         columns : sequence of str
-            Which of the kept columns; `NUMBER` comes on top.
+            Which of the kept columns; `NUMBER` comes on top. The frame is shared: not to be
+            changed.
         """
         days, values = ["day IS NOT NULL"], list[Any]()
         for op, day in ((">=", since), ("<=", until)):
@@ -148,6 +152,10 @@ class Store:
         with self._reading() as connection:
             if connection is None:
                 return None
+            version = connection.execute("PRAGMA data_version").fetchone()  # others' writes
+            state = (version, connection.total_changes, since, until, tuple(gpus), tuple(columns))
+            if self._latest is not None and self._latest[0] == state:
+                return self._latest[1]
             connection.execute("BEGIN")  # both as of one moment
             try:
                 # Apart: what is true of a search is the same in hundreds of rows.
@@ -157,16 +165,10 @@ class Store:
                 found = connection.execute(sql, [*values, *gpus]).fetchall()
             finally:
                 connection.execute("COMMIT")
-        if not found:
-            return None
-        known, *of_snapshot = zip(*snapshots, strict=True)
-        numbers, *of_offer = zip(*found, strict=True)
-        place = np.searchsorted(np.array(known), np.array(numbers))
-        about = frame_of_cells(dict(zip(whole, of_snapshot, strict=True)))
-        rows = frame_of_cells(dict(zip(each, of_offer, strict=True)))
-        out = {name: about[name].array.take(place) if name in about else rows[name].array
-               for name in columns}  # fmt: skip
-        return pd.DataFrame({**out, NUMBER: list(numbers)}, copy=False)
+            frame = _joined(snapshots, found, whole, each, columns) if found else None
+            if frame is not None and len(frame) <= REMEMBERED:  # a widget asks again and again
+                self._latest = state, frame
+            return frame
 
     def tick(self) -> int:
         """Return a number above all that were given so far; it is given to nothing else."""
@@ -282,6 +284,7 @@ class Store:
         """Forget the connection."""
         with self._lock:
             connection, self._connection = self._connection, None
+            self._latest = None
             if connection is not None and self._opened and self._opened[0] == os.getpid():
                 connection.close()
 
@@ -350,6 +353,24 @@ class Store:
                 "INSERT INTO sqlite_sequence VALUES ('snapshots', ?)", (self._first(),)
             )
         connection.execute("COMMIT")
+
+
+def _joined(
+    snapshots: Sequence[tuple[Any, ...]],
+    offers: Sequence[tuple[Any, ...]],
+    whole: Sequence[str],
+    each: Sequence[str],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    """Return offers with what is true of their snapshot; both begin with its number."""
+    known, *of_snapshot = zip(*snapshots, strict=True)
+    numbers, *of_offer = zip(*offers, strict=True)
+    place = np.searchsorted(np.array(known), np.array(numbers))
+    about = frame_of_cells(dict(zip(whole, of_snapshot, strict=True)))
+    rows = frame_of_cells(dict(zip(each, of_offer, strict=True)))
+    out = {name: about[name].array.take(place) if name in about else rows[name].array
+           for name in columns}  # fmt: skip
+    return pd.DataFrame({**out, NUMBER: list(numbers)}, copy=False)
 
 
 def _of_snapshot(sample: Sample) -> tuple[Any, ...]:
