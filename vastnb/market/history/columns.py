@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vastnb.market.frames.arrays import STRING, array_of
-from vastnb.market.tables.schema import Dtype
-from vastnb.market.tables.schema import read_table
+from vastnb.market.tables.schema import Dtype, read_table
 
 
 class Kept(NamedTuple):
