@@ -95,6 +95,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
         self._latest: tuple[Any, pd.DataFrame] | None = None
+        self._ended = False
 
     # -- snapshots -----------------------------------------------------------------------------
 
@@ -280,9 +281,10 @@ class Store:
 
     # -- the file ------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Forget the connection."""
+    def close(self, *, ends: bool = False) -> None:
+        """Forget the connection; if it `ends`, nothing is read or written any more."""
         with self._lock:
+            self._ended = self._ended or ends
             connection, self._connection = self._connection, None
             self._latest = None
             if connection is not None and self._opened and self._opened[0] == os.getpid():
@@ -291,6 +293,8 @@ class Store:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._told():
+            if self._ended:
+                raise HistoryError("This simulated market has ended, and its history with it.")
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -304,7 +308,7 @@ class Store:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         with self._lock, self._told():
-            yield self._connect() if self.path.exists() else None
+            yield self._connect() if self.path.exists() and not self._ended else None
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
