@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Two at a time, a file's tests together: each keeps its own servers, files and clocks.
-WORKERS := -n 2 --dist loadfile
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 # Checks the JavaScript as it is, without a build (deno.json says how).
 DENO   := DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 
@@ -36,9 +36,7 @@ demo: $(VENV)/.demo ## Open JupyterLab on the explorer and a simulated market (n
 test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(MAKE) --no-print-directory lint types
 	@$(DENO) test -q --no-check tests/js
-	@$(BIN)/python -m pytest $(WORKERS) -m "not browser" tests $(PYTEST_ARGS)
-	@$(BIN)/python -m pytest $(WORKERS) --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
-	    tests/browser notebooks $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run what takes under a minute
 	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)

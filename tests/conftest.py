@@ -59,10 +59,16 @@ def _ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs recorded answers; begin with the slow files, so that no worker ends alone."""
+    slow: dict[Path, int] = {}
     for item in items:
         if _FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("recorded")
+        weight = 10 if "browser" in item.keywords else "slow" in item.keywords
+        slow[item.path] = slow.get(item.path, 0) + weight
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

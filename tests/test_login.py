@@ -29,6 +29,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAST_API_KEY", raising=False)
 
 
+@pytest.mark.slow
 def test_a_key_that_is_accepted_is_kept_for_its_owner_alone_and_found_again(server, capsys):
     with vastnb.login(ask=lambda prompt: f" {server.api_key}\n", base_url=server.url) as client:
         assert client.has_key
@@ -70,6 +71,7 @@ def test_another_key_that_comes_first_is_named(server, monkeypatch, capsys):
     assert "VAST_API_KEY takes precedence" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_told(server, tmp_path):
     (tmp_path / ".config").write_text("a file, where a directory should be")
     with pytest.raises(AuthError, match="keep=False"):

@@ -75,6 +75,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = vastnb.explorer
 
 
+@pytest.mark.slow
 def test_importing_vastnb_imports_no_widget_plot_or_server() -> None:
     heavy = [
         "ipywidgets",

@@ -65,6 +65,7 @@ def silent_addresses():
         one.close()
 
 
+@pytest.mark.slow
 def test_a_name_with_eight_silent_addresses_takes_no_longer_than_one(
     make, monkeypatch, silent_addresses
 ):
@@ -124,6 +125,7 @@ class Stop(BaseException):
     """What a signal's handler, or a test's time limit, may raise."""
 
 
+@pytest.mark.slow
 def test_no_exception_of_any_kind_shows_a_frame_with_the_key(transport, peer):
     def stop(*_):
         raise Stop("enough")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,7 @@ def about(found: dict, what: str) -> list[str]:
     return [said for said in found["said"] if what in said]
 
 
+@pytest.mark.slow
 def test_on_a_sound_disk_nothing_is_said(peer, cache_dir):
     found = searched(peer)
     assert found["said"] == [] and found["again"]
@@ -115,12 +118,16 @@ def test_a_place_that_is_no_directory_costs_one_warning_each(peer, tmp_path, pla
 
 @pytest.mark.slow
 @pytest.mark.parametrize("garbage", [b"no database " * 999, b"SQLite format 3\0" + b"\xff" * 9000])
-def test_files_of_garbage_cost_one_warning_each(peer, cache_dir, garbage):
+def test_files_of_garbage_are_set_aside_and_made_anew(peer, cache_dir, garbage):
     cache_dir.mkdir()
     for name in ("answers.sqlite", "pace.sqlite"):
         (cache_dir / name).write_bytes(garbage)
     found = searched(peer)
-    assert len(about(found, "cache file")) == 1 and len(about(found, "pace file")) == 1
+    assert not about(found, "cache file") and not about(found, "pace file")
+    for name in ("answers.sqlite", "pace.sqlite"):
+        assert (cache_dir / f"{name}.damaged").read_bytes() == garbage
+        with closing(sqlite3.connect(cache_dir / name)) as file:
+            assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 HOLDER = """

@@ -86,6 +86,7 @@ def test_there_are_enough_of_them():
     assert len(CASES) >= 60
 
 
+@pytest.mark.slow
 def test_odd_shapes_are_typed_errors_and_not_kept(peer, cache_dir, tmp_path):
     found, _, kept = run(peer, SHAPES, cache_dir, tmp_path)
     assert kept == 0
@@ -110,6 +111,7 @@ def test_hostile_answers_end_in_typed_errors_within_bounds(peer, cache_dir, tmp_
     assert late == {}
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_reset_at_any_byte_is_never_taken_for_whole(make, peer, clock):
     for at in range(len(WHOLE)):
         transport = make(api_key=f"{KEY}{at}", cache="memory", max_wait=0.1)

@@ -329,6 +329,7 @@ except vastnb.errors.AuthError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="SKIPPED: needs to become a nobody"
 )

@@ -213,6 +213,7 @@ def check(service: Service, results: list[dict], calls: int) -> None:
         assert late["mb"] <= early["mb"] + 25
 
 
+@pytest.mark.slow
 def test_a_thousand_calls_under_random_faults(peer):
     service, results = run(peer, 1200, seed=1)
     check(service, results, 1200)

@@ -107,6 +107,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(make):
     assert "pw" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_many_threads_never_get_the_same_turn(redis_url, database):
     code = f"""
 import redis, threading, sys

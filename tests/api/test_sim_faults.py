@@ -11,6 +11,7 @@ from vastnb.errors import OutcomeUnknown, ServerError
 from vastnb.sim import Fault, Server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["null", "rows", "bomb", "drip", "hollow", "empty", "garbage"])
 def test_odd_answers_of_the_simulated_service_are_typed_errors(kind):
     with Server(seed=3, limits=None, faults=[Fault("*", kind, seconds=0.05)]) as server:

@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 import zlib
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from requests_cache.backends.base import BaseCache
 
 from vastnb.api.answers import SIMULATED
 from vastnb.api.cache import FORMAT, KEEP, MOST_ENTRIES, Entry, Store, _response, open_store
+from vastnb.api.shared import file_state
 from vastnb.clock import ManualClock
 
 from .conftest import KEY
@@ -219,11 +221,39 @@ def one_warning(make):
     return [str(one.message) for one in caught if "answers" in str(one.message)]
 
 
-def test_a_file_that_is_no_database_is_replaced_by_memory_with_one_warning(make, cache_dir):
+def test_a_file_that_is_no_database_is_set_aside_and_made_anew(make, cache_dir):
     cache_dir.mkdir()
-    (cache_dir / "answers.sqlite").write_bytes(b"this is no database" * 100)
-    (message,) = one_warning(make)
-    assert "kept in memory" in message and "damaged" in message
+    spoilt = b"this is no database" * 100
+    (cache_dir / "answers.sqlite").write_bytes(spoilt)
+    assert one_warning(make) == []
+    assert (cache_dir / "answers.sqlite.damaged").read_bytes() == spoilt
+    assert search(make()).from_cache  # other kernels see what is kept
+
+
+def test_a_file_of_the_users_that_is_no_database_is_left_alone(make, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_bytes(b"these are my notes" * 100)
+    with pytest.warns(UserWarning, match="kept in memory"):
+        make(cache=notes)
+    assert notes.read_bytes() == b"these are my notes" * 100
+
+
+def test_a_damaged_pace_file_is_made_anew_and_what_is_known_goes_into_it(tmp_path, monkeypatch):
+    path = tmp_path / "pace.sqlite"
+    monkeypatch.setattr("vastnb.api.shared.REST", 0.0)
+    state = file_state(path, lambda: 1000.0, lambda key, shared, before, ours: ours)
+    state.update("lane", lambda _: ("waits", None))
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.write(b"\xff" * 8192)
+    with pytest.warns(UserWarning, match="set aside"):
+        assert state.update("lane", lambda text: (text, text)) == "waits"
+    assert (tmp_path / "pace.sqlite.damaged").exists()
+    state.update("lane", lambda text: (text, text))
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT text FROM state WHERE key='lane'").fetchall() == [("waits",)]
+    state.close()
 
 
 def test_a_directory_that_cannot_be_made_is_replaced_by_memory(make, tmp_path, monkeypatch):

@@ -35,24 +35,31 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if find_chromium() is None:
+def chromium() -> str:
+    found = find_chromium()
+    if found is None:
         if os.environ.get("CI"):
             pytest.fail("no Chromium on this machine, and CI must not skip the browser tests")
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A browser for a file's tests: while it is open, its event loop is this thread's."""
     with Browser() as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
-def lab(browser: Browser, tmp_path_factory: Any) -> Iterator[NotebookServer]:
+def lab(chromium: str, tmp_path_factory: Any) -> Iterator[NotebookServer]:
     home = tmp_path_factory.mktemp("lab")
     with NotebookServer("lab", home, {"PYTHONPATH": str(ROOT)}) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def classic(browser: Browser, tmp_path_factory: Any) -> Iterator[NotebookServer]:
+def classic(chromium: str, tmp_path_factory: Any) -> Iterator[NotebookServer]:
     home = tmp_path_factory.mktemp("notebook")
     with NotebookServer("notebook", home, {"PYTHONPATH": str(ROOT)}) as server:
         yield server

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from vastnb.clock import ManualClock
@@ -10,6 +12,9 @@ from vastnb.fleet.rent.plan import AttemptState
 from vastnb.sim import Server
 
 from .histories import Histories
+
+MANY = int(os.environ.get("VASTNB_HISTORIES", "100"))
+"""How many random histories the slow test walks; 2,000 take about 20 minutes."""
 
 
 def histories(count: int, seed: int) -> None:
@@ -21,13 +26,14 @@ def histories(count: int, seed: int) -> None:
     assert counted.clean, counted.bad[:5]
 
 
+@pytest.mark.slow
 def test_in_a_few_histories_nothing_is_forgotten_rented_twice_or_taken_from_others() -> None:
     histories(6, seed=1)
 
 
 @pytest.mark.slow
 def test_in_many_histories_nothing_is_forgotten_rented_twice_or_taken_from_others() -> None:
-    histories(200, seed=2)
+    histories(MANY, seed=2)
 
 
 def test_every_state_and_holder_has_a_row() -> None:

@@ -203,6 +203,7 @@ def test_a_log_that_does_not_come_is_told(storage: str, clock: ManualClock) -> N
         fetch_log("file:///etc/passwd", clock)
 
 
+@pytest.mark.slow
 def test_a_log_that_comes_byte_by_byte_is_not_waited_for_longer_than_asked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 

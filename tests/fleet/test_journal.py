@@ -118,6 +118,7 @@ def test_it_holds_no_secret(server: Server, connect: MakeClient, journal: Journa
         assert secret.encode() not in content
 
 
+@pytest.mark.slow
 def test_it_survives_its_process(journal: Journal) -> None:
     code = (
         "import os, signal\n"

@@ -70,6 +70,7 @@ def test_a_journal_that_breaks_while_a_create_runs_hides_no_machine(
     assert alive(server) == []
 
 
+@pytest.mark.slow
 def test_a_machine_that_stays_after_confirmed_destroys_is_told_of_and_not_hammered(
     client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_machine_that_only_may_be_ours_is_looked_at_ever_more_rarely(
     assert server.calls("show_instances") - before < 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -228,6 +230,7 @@ for _ in range(100):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of files there")
 def test_a_full_disk_keeps_no_machine_alive(
     connect: MakeClient, server: Server, clock: ManualClock, journal: Journal

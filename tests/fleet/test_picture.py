@@ -6,21 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vastnb.fleet.env import MARKER
-from vastnb.fleet.records import env_names
+from vastnb.fleet.env import MARKER, env_names
+from vastnb.fleet.records import WATCH_COLUMNS
 from vastnb.fleet.watch.changes import changes_between
-from vastnb.fleet.watch.picture import (
-    DOUBTED_FOR,
-    WATCH_COLUMNS,
-    Desired,
-    Doubt,
-    doubt,
-    take_list,
-    trimmed,
-)
+from vastnb.fleet.watch.picture import DOUBTED_FOR, Desired, Doubt, doubt, take_list, trimmed
 
 from .watching import NOW, pictured, rec
 
@@ -212,6 +205,7 @@ def test_how_long_it_has_been_so_is_kept() -> None:
     assert eye.picture[1].watched.since == eye.now
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -226,6 +227,7 @@ def test_nothing_is_sent_while_an_attempt_is_unknown(
         assert all(one.state is AttemptState.ABSENT for one in mine) and len(mine) < 2
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(CANDIDATES, st.integers(1, 4), st.data())
 def test_a_rental_ends_and_never_has_more_than_was_wanted(

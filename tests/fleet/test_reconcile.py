@@ -57,7 +57,7 @@ def test_the_first_use_settles_what_a_dead_kernel_left(
     told = capsys.readouterr().out
     assert f"Found: instance {machine.id} (offer {sent.offer_id}" in told
     assert f"Not created: no machine exists for offer {unsent.offer_id}" in told
-    assert "are billing" in told
+    assert "Billing now" in told
     states = {one.marker: one.state for one in journal.entries(sent.account)}
     assert states == {sent.marker: AttemptState.ADOPTED, unsent.marker: AttemptState.ABSENT}
 
@@ -320,7 +320,7 @@ def test_an_attempt_of_another_thread_is_left_alone(
     entry = rent_and_forget(client, journal, this_process(), sent=False)
     # The main thread waits while this one asks.
     other = SimpleNamespace(is_alive=lambda: True)
-    monkeypatch.setattr("vastnb.fleet.rent.attempt._flying", {entry.marker: other})
+    monkeypatch.setattr("vastnb.fleet.rent.settle.FLYING", {entry.marker: other})
     (finding,) = client.reconcile().findings
     assert finding.kind == "elsewhere"
     assert journal.entries(entry.account) == [entry]

@@ -143,6 +143,7 @@ def test_an_offer_that_is_gone_after_its_absence_was_proved_is_looked_for_again(
     assert [one.id for one in alive(server)] == [box.id]
 
 
+@pytest.mark.slow
 def test_a_machine_that_appears_after_its_absence_was_proved_is_adopted_and_ended_in_time(
     client: vastnb.Client, server: Server, clock: ManualClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_look_that_somebody_takes_finds_a_machine_that_appears_late(
     assert [one.id for one in guard_of(client).guarded] == [machine.id]
 
 
+@pytest.mark.slow
 def test_what_is_absent_for_good_is_looked_for_a_few_times_only(
     client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:
@@ -399,6 +401,7 @@ def test_a_handle_that_is_dropped_unused_says_that_its_machine_bills(
     assert "dropped" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act",
     [

@@ -23,7 +23,7 @@ def lists(server: Server) -> int:
 
 def no_thread_is_left(before: set[threading.Thread]) -> bool:
     """Say whether no thread of a wait lives on; the last one may be about to end."""
-    for _ in range(100):
+    for _ in range(500):
         names = {thread.name for thread in set(threading.enumerate()) - before}
         if not any(name == "vastnb look" or "asyncio" in name for name in names):
             return True
@@ -167,6 +167,7 @@ def test_two_waits_at_once_ask_once(
     assert server.calls("show_instance") == 0
 
 
+@pytest.mark.slow
 def test_an_awaited_wait_leaves_the_loop_free_and_no_thread_behind(
     client: vastnb.Client, server: Server
 ) -> None:
@@ -194,6 +195,7 @@ def test_an_awaited_wait_leaves_the_loop_free_and_no_thread_behind(
     assert no_thread_is_left(before)
 
 
+@pytest.mark.slow
 def test_an_awaited_wait_can_be_cancelled_at_any_moment(
     client: vastnb.Client, server: Server
 ) -> None:

@@ -77,6 +77,7 @@ def test_an_unknown_gpu_is_refused_with_the_nearest(spelling, nearest):
     assert nearest in caught.value.suggestions
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_no_spelling_breaks_the_search_for_a_name(spelling):
     try:

@@ -71,6 +71,7 @@ rows_of_nonsense = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(rows=rows_of_nonsense, finished=st.booleans())
 def test_whatever_the_service_sends_comes_back_as_it_was(

@@ -54,6 +54,7 @@ edges = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(sorted(usual)))
 def test_a_column_is_the_same_however_it_was_built(data, dtype):
@@ -90,6 +91,7 @@ def test_a_kept_frame_is_the_frame(columns, offers_2024, offers_2026):
         again.loc[:, "gpu_name"] = "changed"
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(wild_rows())
 def test_whatever_a_frame_holds_is_kept(rows):
@@ -205,6 +207,7 @@ def test_a_kept_frame_that_is_damaged_costs_nothing_but_time(kernels, tmp_path):
     assert server.calls("search_offers") == 1
 
 
+@pytest.mark.slow
 def test_the_frame_of_an_earlier_answer_is_not_shown(kernels, tmp_path):
     make, built, server = kernels
     make().search_offers(QUERY)
@@ -220,6 +223,7 @@ def test_the_frame_of_an_earlier_answer_is_not_shown(kernels, tmp_path):
     same(found, newer)
 
 
+@pytest.mark.slow
 def test_a_frame_whose_answer_is_gone_is_not_shown(kernels, tmp_path):
     make, _, server = kernels
     make().search_offers(QUERY)

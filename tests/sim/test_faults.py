@@ -154,6 +154,7 @@ def test_a_wrong_fault_is_refused() -> None:
     assert Fault.from_dict({"endpoint": "x", "kind": "html", "nth": 3}).nth == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_truth_says_whether_a_spoilt_create_created(api: Api, kind: Any) -> None:
     fault = Fault("create_instance", kind, nth=2, seconds=0.02)
@@ -193,7 +194,7 @@ def test_a_fault_that_is_added_under_load_is_not_lost() -> None:
 def test_every_kind_of_fault_leaves_the_server_well(make: MakeApi) -> None:
     api = make()
     for kind in KINDS:
-        api.server.faults.add(Fault("show_user", kind, nth=1, seconds=0.05))
+        api.server.faults.add(Fault("show_user", kind, nth=1, seconds=0.001))
         with contextlib.suppress(requests.RequestException):
             api("GET", "users/current/")
         assert api("GET", "users/current/").status_code == 200

@@ -88,6 +88,7 @@ def test_the_connection_is_kept(api: Api) -> None:
 
 
 def test_closing_the_server_ends_kept_connections_and_threads(clock: Any) -> None:
+    before = set(threading.enumerate())
     server = Server(clock=clock, limits=None, machines=SMALL)
     api = Api(server)
     api("GET", "users/current/")
@@ -95,7 +96,8 @@ def test_closing_the_server_ends_kept_connections_and_threads(clock: Any) -> Non
     server.close()
     with pytest.raises(requests.ConnectionError):
         api("GET", "users/current/")
-    assert not [t for t in threading.enumerate() if t.name == "vastnb-sim" and t.is_alive()]
+    after = set(threading.enumerate()) - before
+    assert not [t for t in after if t.name == "vastnb-sim" and t.is_alive()]
 
 
 def test_two_servers_do_not_meet(make: MakeApi) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.official import Official
 from vastnb.sim import Server
 
 pytest.importorskip("vastai", reason="the official client is not installed")
 pytestmark = pytest.mark.slow
 
-VASTAI = Path(sysconfig.get_path("scripts")) / "vastai"
 Run = Callable[..., str]
 
 
@@ -29,33 +26,16 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def env(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def official(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Official]:
     home = str(tmp_path_factory.mktemp("home"))
-    return {
-        **{k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")},
-        "HOME": home,
-        "XDG_CONFIG_HOME": home,
-        "XDG_CACHE_HOME": home,
-        "TMPDIR": home,
-        "VAST_URL": server.url,
-        "VAST_API_KEY": server.api_key,
-        "VASTAI_NO_UPDATE_CHECK": "1",
-        "COLUMNS": "200",
-        "NO_COLOR": "1",
-    }
+    with Official(server.url, server.api_key, home) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def vastai(env: dict[str, str]) -> Run:
+def vastai(official: Official) -> Run:
     def run(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, str(VASTAI), *words],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
+        done = official(*words)
         assert "Traceback" not in done.stderr, done.stderr
         assert "Failed with error" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done.stdout
@@ -155,16 +135,13 @@ def test_it_finds_templates_and_metrics(vastai: Run) -> None:
     assert "RTX" in vastai("show", "gpu-metrics")
 
 
-def test_a_wrong_key_is_refused_as_by_the_service(env: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, str(VASTAI), "show", "user", "--api-key", "wrong"],
-        env=env, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+def test_a_wrong_key_is_refused_as_by_the_service(official: Official) -> None:
+    done = official("show", "user", "--api-key", "wrong")
     assert "404" in done.stdout + done.stderr
     assert "Invalid user key" in done.stdout + done.stderr
 
 
-def test_its_python_kit_searches_and_creates(env: dict[str, str], server: Server) -> None:
+def test_its_python_kit_searches_and_creates(official: Official, server: Server) -> None:
     code = (
         "import os, json; from vastai import VastAI\n"
         "c = VastAI(api_key=os.environ['VAST_API_KEY'], server_url=os.environ['VAST_URL'])\n"
@@ -174,7 +151,7 @@ def test_its_python_kit_searches_and_creates(env: dict[str, str], server: Server
         "print(json.dumps([len(rows), made['success'], [r['id'] for r in shown]]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], env=official.env, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     count, success, shown = json.loads(done.stdout.splitlines()[-1])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import vastnb
+from tests.official import Official
 from vastnb.sim import Server
 
 from .conftest import Api
@@ -131,9 +128,7 @@ destroy instances|{b}|-y
 @pytest.fixture(scope="module")
 def said_by_clients(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
     """What the official client and this package's own say to a service, and what it answers."""
-    vastai = Path(sysconfig.get_path("scripts")) / "vastai"
-    if not vastai.is_file():
-        pytest.skip("the official client is not installed")
+    pytest.importorskip("vastai", reason="the official client is not installed")
     home = str(tmp_path_factory.mktemp("home"))
     with Server(seed=2, limits=None, machines=400, credit=500) as server:
         names: dict[str, int] = {}
@@ -141,19 +136,11 @@ def said_by_clients(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
             {"num_gpus": {"eq": 1}, "rentable": {"eq": True}, "verified": {"eq": True}}
         )
         offers = [row["id"] for row in free.to_rows()]
-        env = {
-            **{k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")},
-            "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home,
-            "VAST_URL": server.url, "VAST_API_KEY": server.api_key, "VASTAI_NO_UPDATE_CHECK": "1",
-        }  # fmt: skip
-        with Wiretap(server) as tap:
+        with Official(server.url, server.api_key, home) as official, Wiretap(server) as tap:
             Api(server, None).search(limit=1)
             for line in OFFICIAL.splitlines():
                 verb, *words = line.format(*offers, **names).split("|")
-                done = subprocess.run(
-                    [sys.executable, str(vastai), *verb.split(), *words],
-                    env=env, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
-                )  # fmt: skip
+                done = official(*verb.split(), *words)
                 assert done.returncode == 0, (line, done.stdout, done.stderr)
                 names = dict(zip("ab", server.world.instances, strict=False))
                 server.world.advance(minutes=2)

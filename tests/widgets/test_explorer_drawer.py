@@ -65,6 +65,7 @@ def test_bids_are_opened_as_bids_and_reserved_offers_are_refused(client: Client)
     reserved.close()
 
 
+@pytest.mark.slow
 def test_closing_the_explorer_ends_the_form_and_not_the_rent(
     explorer: Explorer, client: Client, market: Server
 ) -> None:

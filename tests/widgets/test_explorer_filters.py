@@ -26,6 +26,7 @@ states = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(states)
 def test_a_panel_becomes_a_query_and_the_query_the_same_panel(state: FilterState) -> None:
     query = state.query()

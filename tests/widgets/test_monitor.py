@@ -270,6 +270,7 @@ def test_a_users_function_that_fails_is_shown_and_the_monitor_goes_on(
     assert len(page.picture["rows"]) == 1
 
 
+@pytest.mark.slow
 def test_running_the_cell_again_keeps_what_is_known_and_adds_nothing(
     client, market, monkeypatch
 ) -> None:

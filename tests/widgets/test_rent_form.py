@@ -94,6 +94,7 @@ def test_a_click_on_another_price_or_other_offers_rents_nothing(
     assert market.calls("create_instance") == 0
 
 
+@pytest.mark.slow
 def test_the_kernel_is_never_blocked_by_a_click(page: Page, form: RentForm, market: Server) -> None:
     market.faults.add(Fault("create_instance", "delay", seconds=2.0))
     shown = page.review()
@@ -137,7 +138,7 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert "may" in state["outcome"]["text"]
     page.say("back")
     page.say("review")
-    assert page.state["confirm"] is None and "First find out" in page.state["note"]
+    assert page.state["confirm"] is None and "First check" in page.state["note"]
 
     market.faults.clear()
     page.say("find out")

@@ -80,6 +80,7 @@ def test_a_price_that_is_not_known_is_not_confirmed() -> None:
 prices = st.floats(0.001, 100, allow_nan=False)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(prices, st.floats(0, 2)), min_size=1, max_size=5),
     st.floats(8, 5000),

@@ -122,6 +122,7 @@ def test_a_table_selects_by_id_and_survives_new_rows() -> None:
     table.close()
 
 
+@pytest.mark.slow
 def test_a_widget_that_was_never_made_whole_goes_quietly(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_every_text_arrives(values: list) -> None:
     assert back(pd.Series(values, dtype="string")) == values
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.none(), st.booleans())))
 def test_flags_and_their_absence_arrive(values: list) -> None:
     assert back(pd.Series(values, dtype="boolean")) == values

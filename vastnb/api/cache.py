@@ -37,9 +37,11 @@ from vastnb.api.files import (
     Inodes,
     abandon,
     answers_file,
+    damaged,
     inodes,
     leave,
     private_file,
+    sound,
     write_ahead,
 )
 from vastnb.api.shared import PATIENCE, Rest
@@ -59,6 +61,9 @@ MOST_KEPT = 256 * 2**20
 MOST_IN_MEMORY = 48 * 2**20
 MOST_UNPACKED = 16 * 2**20
 """Bytes of bodies that are kept in memory instead of a file, and beside it."""
+
+PRUNE_EVERY = 50
+"""Entries written until what is too old, or too much, is dropped."""
 
 LONGEST_HEAD = 512
 """Bytes in which the head of an entry ends."""
@@ -111,7 +116,7 @@ class Store:
         self._reading, self._writing = rest or Rest(), rest or Rest()
         self._memory = _Memory()
         self._warned = False
-        self._since_prune = 0
+        self._since_prune = PRUNE_EVERY  # an opened file is tidied by the first write to it
 
     def get(self, key: str) -> Entry | None:
         """Return the entry, however old, or None."""
@@ -129,19 +134,25 @@ class Store:
     @property
     def shared(self) -> bool:
         """Whether other kernels see what is kept."""
-        return hasattr(self.backend.responses, "start")
+        return hasattr(self.backend.responses, "with_start")
 
-    def dated(self, key: str) -> float | None:
-        """Return when the shared entry was made, without unpacking it; None if that is unsure."""
+    def made(self, key: str, beside: str) -> Entry | None:
+        """Return what was made of the shared entry under `key`, and is kept under `beside`.
+
+        None if it is not as old as that entry, or if that is unsure.
+        """
         if not self.shared or self._memory.get(key) is not None or not self._reading.over():
             return None
         try:
             responses: Any = self.backend.responses
-            start = responses.start(key, LONGEST_HEAD)
+            response, start = responses.with_start(beside, key, LONGEST_HEAD)
+        except KeyError:
+            return None
         except self._errors as error:
             self._trouble("read", error, self._reading)
             return None
-        return FORMAT.dated(start)
+        entry = _entry(response) if response is not None else None
+        return entry if entry and FORMAT.dated(start) == entry.created_at else None
 
     def put(self, key: str, entry: Entry) -> None:
         """Keep `entry`, replacing what was there."""
@@ -151,7 +162,7 @@ class Store:
                 self.backend.responses[key] = response
                 self._memory.pop(key, None)
                 self._since_prune += 1
-                if self._since_prune >= 50:
+                if self._since_prune >= PRUNE_EVERY:
                     self.prune(entry.created_at)
             except self._errors as error:
                 self._trouble("written", error, self._writing)
@@ -197,7 +208,7 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
         ``"sqlite"``, ``"memory"``, a path, or None for no store. (``redis://`` is opened by
         `vastnb.api.shared_redis`.)
     now : float
-        Seconds since the epoch, to drop what is too old.
+        Seconds since the epoch.
 
     Returns
     -------
@@ -210,8 +221,12 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
         return _in_memory()
     path = answers_file(cache)
     try:
-        store = Store(_File(private_file(path)))
-        _probe(store.backend, now)
+        try:
+            store = _opened(path, now)
+        except sqlite3.DatabaseError as error:
+            if not damaged(error) or path.exists():
+                raise
+            store = _opened(path, now)  # the damaged one has been set aside
     except (sqlite3.Error, OSError) as error:
         warnings.warn(
             f"The cache file {path} cannot be used ({_why(error)}); answers are kept in memory "
@@ -220,7 +235,12 @@ def open_store(cache: str | os.PathLike[str] | None, now: float) -> Store | None
             stacklevel=4,
         )
         return _in_memory()
-    store.prune(now)
+    return store
+
+
+def _opened(path: Path, now: float) -> Store:
+    store = Store(_File(private_file(path)))
+    _probe(store.backend, now)
     return store
 
 
@@ -254,10 +274,12 @@ def _probe(backend: BaseCache, now: float) -> None:
     """Write, read and remove a row: some network file systems open a file and then hang or fail."""
     key = f"probe-{os.getpid()}-{threading.get_ident()}"
     # Dated now: what looks old may be pruned by another kernel before it is read back.
-    backend.responses[key] = _response(Entry(b"{}", {}, now))
-    if backend.responses.get(key) is None:
-        raise sqlite3.DatabaseError("what was written could not be read")
-    backend.responses.pop(key, None)
+    answers: Any = backend.responses
+    with answers.connection(commit=True):
+        answers[key] = _response(Entry(b"{}", {}, now))
+        if answers.get(key) is None:
+            raise sqlite3.DatabaseError("what was written could not be read")
+        answers.pop(key, None)
 
 
 def _why(error: Exception) -> str:
@@ -301,7 +323,10 @@ class _Format:
     def dumps(self, response: CachedResponse) -> bytes:
         entry = _entry(response)
         head = json.dumps({"created_at": entry.created_at, "headers": dict(entry.headers)}).encode()
-        return self.MARK + len(head).to_bytes(4, "big") + head + zlib.compress(entry.body, 3)
+        # JSON becomes a sixth. Arrays become a third, and unpacking them would take as long as
+        # all else that makes a frame of them.
+        level = 3 if entry.body.startswith((b"{", b"[")) else 0
+        return self.MARK + len(head).to_bytes(4, "big") + head + zlib.compress(entry.body, level)
 
     def dated(self, start: Any) -> float | None:
         """Return when the entry was made that begins like this; None if it does not say."""
@@ -346,7 +371,7 @@ class _Unpacked(NamedTuple):
     """A row that was read, and what was written in the file by then: by others, and by us."""
 
     state: tuple[int, int]
-    packed: bytes
+    head: tuple[Any, Any]
     response: CachedResponse | None
 
 
@@ -369,7 +394,9 @@ class _Table(SQLiteDict):
 
     def __init__(self, path: Path) -> None:
         self._pid = os.getpid()
+        self._path = path
         self._unpacked: OrderedDict[str, _Unpacked] = OrderedDict()
+        self._starts: dict[str, tuple[tuple[int, int], Any]] = {}
         self._writes = 0
         self._inodes: Inodes = ()
         super().__init__(
@@ -386,30 +413,32 @@ class _Table(SQLiteDict):
         if not self._lock.acquire(timeout=2 * PATIENCE):
             raise sqlite3.OperationalError("another thread holds the file")
         try:
-            connection = self._open()
-            if not commit or self._active_transaction:
-                yield connection
-                return
-            self._writes += 1
-            try:
-                # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
-                connection.execute("BEGIN IMMEDIATE")
-                self._active_transaction = True
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                self._active_transaction = False
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            with sound(Path(self.db_path), lambda: self._inodes if self._connection else ()):
+                connection = self._open()
+                if not commit or self._active_transaction:
+                    yield connection
+                    return
+                self._writes += 1
+                try:
+                    # Waits for `busy_timeout`, then raises. A Ctrl-C in the wait arrives after it.
+                    connection.execute("BEGIN IMMEDIATE")
+                    self._active_transaction = True
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    self._active_transaction = False
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
         finally:
             self._lock.release()
 
     def _open(self) -> sqlite3.Connection:
-        path = Path(self.db_path)
+        path = self._path
         if self._connection is not None and (found := inodes(path)) != self._inodes:
             # Somebody emptied the cache, and other kernels have made a new file.
             left, self._connection = self._connection, None
             self._unpacked.clear()
+            self._starts.clear()
             leave(left, self._inodes, found)
         if self._connection is None:
             private_file(path)
@@ -435,31 +464,46 @@ class _Table(SQLiteDict):
 
     def __getitem__(self, key: str) -> Any:
         with self.connection() as connection:
-            # Most reads repeat an earlier one. SQLite counts what others have written.
-            (others,) = connection.execute("PRAGMA data_version").fetchone()
-            state = (others, self._writes)
-            known = self._unpacked.get(key)
-            if known is not None and known.state == state:
-                return known.response
+            return self._read(connection, key, self._state(connection))
+
+    def with_start(self, key: str, other: str, length: int) -> tuple[Any, Any]:
+        """Return a row, as ``[key]`` does, and the first bytes of another one, None if missing."""
+        with self.connection() as connection:
+            state = self._state(connection)
+            response = self._read(connection, key, state)
+            known = self._starts.get(other)
+            if known is None or known[0] != state:
+                sql = "SELECT SUBSTR(value, 1, ?) FROM answers WHERE key=?"
+                row = connection.execute(sql, (length, other)).fetchone()
+                if len(self._starts) > MOST_ENTRIES:
+                    self._starts.clear()
+                known = self._starts[other] = state, row[0] if row else None
+        return response, known[1]
+
+    def _state(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Most reads repeat an earlier one. SQLite counts what others have written."""
+        (others,) = connection.execute("PRAGMA data_version").fetchone()
+        return others, self._writes
+
+    def _read(self, connection: sqlite3.Connection, key: str, state: tuple[int, int]) -> Any:
+        known = self._unpacked.get(key)
+        if known is not None and known.state == state:
+            return known.response
+        # Reading and unpacking cost ten times as much as the head, which says when it was made.
+        sql = "SELECT SUBSTR(value, 1, ?), LENGTH(value) FROM answers WHERE key=?"
+        head = connection.execute(sql, (LONGEST_HEAD, key)).fetchone()
+        if head is not None and known is not None and known.head == head:
+            response = known.response
+        else:
             row = connection.execute("SELECT value FROM answers WHERE key=?", (key,)).fetchone()
             if not row:
                 raise KeyError(key)
-            # Unpacking costs ten times the reading.
-            same = known is not None and known.packed == row[0]
-            response = known.response if known and same else self.deserialize(key, row[0])
-            self._unpacked[key] = _Unpacked(state, row[0], response)
-            self._unpacked.move_to_end(key)
-            while len(self._unpacked) > 1 and self._unpacked_bytes() > MOST_UNPACKED:
-                self._unpacked.popitem(last=False)
+            response = self.deserialize(key, row[0])
+        self._unpacked[key] = _Unpacked(state, head, response)
+        self._unpacked.move_to_end(key)
+        while len(self._unpacked) > 1 and self._unpacked_bytes() > MOST_UNPACKED:
+            self._unpacked.popitem(last=False)
         return response
-
-    def start(self, key: str, length: int) -> bytes | None:
-        """Return the first bytes of a row."""
-        with self.connection() as connection:
-            row = connection.execute(
-                "SELECT SUBSTR(value, 1, ?) FROM answers WHERE key=?", (length, key)
-            ).fetchone()
-        return row[0] if row and isinstance(row[0], bytes) else None
 
     def _unpacked_bytes(self) -> int:
         return sum(

@@ -15,11 +15,20 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from vastnb.api.files import Inodes, inodes, leave, private_file, write_ahead
+from vastnb.api.files import (
+    Inodes,
+    damaged,
+    inodes,
+    leave,
+    private_file,
+    sound,
+    write_ahead,
+)
 from vastnb.errors import bare
 
 log = logging.getLogger("vastnb.api")
@@ -119,16 +128,18 @@ class FileState:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inodes: Inodes = ()
-        self.update("probe", lambda text: (None, text))
-        with self._lock:
-            self._open().execute("DELETE FROM state WHERE touched < ?", (now() - KEEP,))
+        try:
+            self.update("probe", lambda text: (None, text))
+        except sqlite3.DatabaseError as error:
+            if not damaged(error) or path.exists():
+                raise
+            self.update("probe", lambda text: (None, text))  # the damaged one has been set aside
+        with self._held() as connection:
+            connection.execute("DELETE FROM state WHERE touched < ?", (now() - KEEP,))
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
-        if not self._lock.acquire(timeout=2 * PATIENCE):
-            raise sqlite3.OperationalError("another thread holds the file")
-        try:
-            connection = self._open()
+        with self._held() as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 row = connection.execute("SELECT text FROM state WHERE key=?", (key,)).fetchone()
@@ -146,6 +157,15 @@ class FileState:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             return result
+
+    @contextmanager
+    def _held(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection to one thread at a time."""
+        if not self._lock.acquire(timeout=2 * PATIENCE):
+            raise sqlite3.OperationalError("another thread holds the file")
+        try:
+            with sound(self._path, lambda: self._inodes if self._connection else ()):
+                yield self._open()
         finally:
             self._lock.release()
 
@@ -278,10 +298,13 @@ class KeptState:
 
     def _warn(self, error: Exception) -> None:
         self._warned = True
+        advice = self._advice
+        if damaged(error):
+            advice = f"It is set aside, and a new one is used after {REST:.0f} s."
         warnings.warn(
             f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); this "
             "kernel paces its own requests and does not know of your other kernels. "
-            f"{self._advice}",
+            f"{advice}",
             stacklevel=3,
         )
 

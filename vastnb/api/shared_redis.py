@@ -76,9 +76,9 @@ def open_redis(url: str, clock: Clock, merge: Merge) -> tuple[Store, KeptState]:
     class Answers(RedisDict):
         """`RedisDict` with a bound on what it keeps."""
 
-        def start(self, key: str, length: int) -> Any:
-            """Return the first bytes of an entry, none if there is none."""
-            return self.connection.getrange(self._bkey(key), 0, length - 1)
+        def with_start(self, key: str, other: str, length: int) -> tuple[Any, Any]:
+            """Return an entry, and the first bytes of another one, none if there is none."""
+            return self[key], self.connection.getrange(self._bkey(other), 0, length - 1)
 
         def prune(self, now: float) -> None:
             """Drop the oldest beyond `MOST_ENTRIES` and `MOST_KEPT` bytes; the rest expires."""

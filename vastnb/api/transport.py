@@ -443,13 +443,11 @@ class Transport:
 
     def _made(self, store: Store, call: PendingCall, now: float) -> Answer | None:
         """Return what was made of the answer that is kept, if that is fresh."""
-        if call.made is None or not store.shared:
+        if call.made is None:
             return None
-        entry = store.get(made_key(call.key, call.made))
+        entry = store.made(call.key, made_key(call.key, call.made))
         if entry is None or not call.accepts(entry, now):
             return None
-        if store.dated(call.key) != entry.created_at:
-            return None  # of an earlier answer, or of one that is gone
         self._traffic.add(call.endpoint.name, cache_hits=1)
         return replace(kept_answer(call, entry), body=b"", made=entry.body)
 

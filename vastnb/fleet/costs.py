@@ -15,8 +15,7 @@ import pandas as pd
 from vastnb import html
 from vastnb.api.text import plain, seconds
 from vastnb.fleet.status import judge
-from vastnb.market.frames.arrays import array_of
-from vastnb.market.frames.offers import times_of
+from vastnb.market.frames.records import frame_of_columns
 from vastnb.market.tables.schema import Column, read_table
 from vastnb.values import number
 
@@ -156,7 +155,7 @@ def burn_of(
         stopped=tuple(row["id"] for row in rows if not row["runs"]),
         credit=credit,
         runway_hours=runway,
-        machines=_frame(rows),
+        machines=html.ours(frame_of_columns(rows, {n: c.dtype for n, c in COLUMNS.items()})[0]),
     )
 
 
@@ -174,16 +173,6 @@ def _row(record: Mapping[str, Any], now: float, deadlines: Mapping[int, float]) 
         "runs": runs,
         "deadline": deadlines.get(record.get("id", 0)),
     }
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    arrays: dict[str, Any] = {}
-    for name, column in COLUMNS.items():
-        cells = [row[name] for row in rows]
-        timed = column.dtype == "datetime"
-        array = array_of(cells, "Float64" if timed else column.dtype)[0]
-        arrays[name] = times_of(array) if timed else array
-    return html.ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows))))
 
 
 @dataclass(frozen=True)
@@ -214,20 +203,17 @@ class Sweep:
     machines: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     def __str__(self) -> str:
-        rest = f" {self.others} other machines are not touched." if self.others else ""
+        rest = f" Machines not touched: {self.others}." if self.others else ""
         if not self.ids:
             return f"No machine was rented by vastnb on this computer.{rest}"
         named = ", ".join(map(str, self.ids))
+        machines = f"{len(self.ids)} machine{'s' * (len(self.ids) > 1)} rented by vastnb"
         if self.dry_run:
             return (
-                f"Would destroy {len(self.ids)} machines rented by vastnb, "
-                f"${self.per_hour:.4f}/h: {named}. client.sweep(dry_run=False) does it; the data "
-                f"on their disks is lost.{rest}"
+                f"Would destroy {machines}, ${self.per_hour:.4f}/h: {named}. "
+                f"client.sweep(dry_run=False) does it; all data on their disks is lost.{rest}"
             )
-        return (
-            f"Destroyed {len(self.ids)} machines rented by vastnb, which cost "
-            f"${self.per_hour:.4f}/h: {named}.{rest}"
-        )
+        return f"Destroyed {machines}, ${self.per_hour:.4f}/h: {named}.{rest}"
 
     __repr__ = __str__
 

@@ -173,6 +173,8 @@ class OfferSearch:
                 columns=search.columns,
                 provenance=search.provenance(self._source),
             )
+            # Of its origin only what does not depend on the search is kept; `dated` has the rest.
+            frame.attrs["vastnb"] = {"unfit": frame.attrs["vastnb"]["unfit"]}
             if self._keep is not None and not answer.stale:
                 self._keep(answer, made, pack(frame))
         frame = self._remember(answer, search, frame)

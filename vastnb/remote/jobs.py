@@ -66,7 +66,7 @@ class JobState:
 
 
 class Job:
-    """A command that runs on a machine by itself.
+    """A command that keeps running on a machine without a connection.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ class Job:
 def start(
     session: Session, command: str, *, name: str | None = None, cwd: str | None = None
 ) -> Job:
-    """Start a command that runs by itself.
+    """Start a command that keeps running without a connection.
 
     Parameters
     ----------

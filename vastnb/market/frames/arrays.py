@@ -5,7 +5,7 @@ NaN are missing. Anything else ("n/a" in a column of numbers, a whole number too
 *unfit*: missing in the typed array, and handed back with its row, so that nothing is lost. Text
 columns take everything: what is no text arrives as its JSON text.
 
-Speed comes from taking a whole column at once: one of numbers alone is one call to `array.array`,
+Speed comes from taking a whole column at once: one of numbers alone is one call to `struct`,
 the other common ones are told by ``set(map(type, values))``. Only odd columns are read value by
 value.
 """
@@ -15,8 +15,9 @@ from __future__ import annotations
 import json
 import math
 import operator
-from array import array
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -63,7 +64,7 @@ def array_of(values: Sequence[Any], dtype: Dtype) -> tuple[ExtensionArray, Unfit
         What it could not hold; the text array holds their JSON text.
     """
     if dtype == "string":
-        return _texts(values, set(map(type, values)))
+        return _texts(values)
     numbers = _numbers(values, dtype) if dtype != "boolean" else None
     if numbers is not None:
         return numbers, []
@@ -77,17 +78,18 @@ def array_of(values: Sequence[Any], dtype: Dtype) -> tuple[ExtensionArray, Unfit
 def _numbers(values: Sequence[Any], dtype: str) -> ExtensionArray | None:
     """Return a column in which nothing is missing, None if it is not one.
 
-    `array.array` takes numbers alone, where numpy would also read texts.
+    `struct` takes numbers alone, where numpy would also read texts.
     """
+    cells = bytearray(8 * len(values))  # can be written to, as a frame's arrays must be
     try:
-        cells = array(_CODE[dtype], values)
-    except (TypeError, OverflowError):
+        struct.pack_into(f"{len(values)}{_CODE[dtype]}", cells, 0, *values)
+    except (struct.error, OverflowError):
         return None
-    data: Any = np.frombuffer(cells, _NUMPY[dtype]) if cells else np.empty(0, _NUMPY[dtype])
+    data: Any = np.frombuffer(cells, _NUMPY[dtype])
     if dtype == "Int64":
         return IntegerArray(data, np.zeros(len(data), dtype=bool))
     # A whole number that is greater may have been rounded; NaN is missing.
-    exact = (np.abs(data) < _EXACT).all()
+    exact = np.abs(data).max(initial=0.0) < _EXACT
     return FloatingArray(data, np.zeros(len(data), dtype=bool)) if exact else None
 
 
@@ -128,15 +130,16 @@ def _flags(values: Sequence[Any], types: set[type]) -> ExtensionArray | None:
 _FAST_PATHS = {"Float64": _floats, "Int64": _whole, "boolean": _flags}
 
 
-def _texts(values: Sequence[Any], types: set[type]) -> tuple[ExtensionArray, Unfit]:
+def _texts(values: Sequence[Any]) -> tuple[ExtensionArray, Unfit]:
     unfit: Unfit = []
+    one: dict[Any, Any] = {None: pd.NA}  # equal texts are kept once: JSON has one for each row
+    with suppress(TypeError):  # a list or an object has no hash
+        cells = np.fromiter(map(one.setdefault, values, values), dtype=object, count=len(values))
+        if set(map(type, one)) <= {str, _NONE}:
+            return pd.array(cells, dtype=STRING, copy=False), unfit
     cells = np.empty(len(values), dtype=object)
-    if types <= {_NONE}:
-        cells[:] = pd.NA
-    elif types <= {str, _NONE}:
-        one: dict[Any, Any] = {None: pd.NA}  # equal texts are kept once: JSON has one for each row
-        cells[:] = list(map(one.setdefault, values, values))
-    elif types <= {list, dict, _NONE} and (lines := _json_lines(values)) is not None:
+    types = set(map(type, values))
+    if types <= {list, dict, _NONE} and (lines := _json_lines(values)) is not None:
         cells[:] = lines
         unfit = [(row, value) for row, value in enumerate(values) if value is not None]
     else:

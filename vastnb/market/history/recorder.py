@@ -170,8 +170,7 @@ class Recorder:
         if lost:
             self._warn(
                 f"Vast.ai sent {', '.join(lost)} in an unknown type in most of {len(frame)} "
-                "offers: they are missing from the price history from now on. Update vastnb: pip "
-                "install -U vastnb."
+                "offers: they are missing from the price history from now on. Update vastnb."
             )
 
     def _tell(self, error: Exception) -> None:

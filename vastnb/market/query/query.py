@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,7 +141,8 @@ class Query:
         body: dict[str, Any] = {}
         own: dict[str, dict[str, Any]] = {}
         for c in self.conditions:
-            own.setdefault(c.field, {})[c.op] = c.wire
+            wire = list(c.wire) if isinstance(c.wire, list) else c.wire
+            own.setdefault(c.field, {})[c.op] = wire
         if defaults:
             plain = self.filters
             for field, ops in DEFAULTS.items():
@@ -227,8 +229,7 @@ def parse_query(
     if isinstance(query, Query):
         parts += [*query.conditions, *(Drop(field, f"{field}=any") for field in query.dropped)]
     elif isinstance(query, str):
-        for clause in split_query(query):
-            parts += from_clause(clause, query, place)
+        parts += _from_text(query, place)
     elif isinstance(query, Mapping):
         parts += _from_mapping(query, place)
     elif query is not None:
@@ -322,6 +323,11 @@ def _sortable(name: str) -> str:
         f"order={name!r}: there is no such column.",
         suggestions=nearest(name, [*known, *ALIASES]),
     )
+
+
+@lru_cache(maxsize=64)
+def _from_text(text: str, place: Place) -> tuple[Condition | Drop, ...]:
+    return tuple(part for clause in split_query(text) for part in from_clause(clause, text, place))
 
 
 def _from_mapping(given: Mapping[str, Any], place: Place) -> list[Condition | Drop]:

@@ -21,6 +21,7 @@ import traitlets
 from vastnb.errors import QueryError, VastError
 from vastnb.market.narrow import REPRICED
 from vastnb.market.query.query import Query, parse_query
+from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.drawer import Drawer, makes_no_widget_of_a_click
 from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.model import ExplorerModel
@@ -283,14 +284,14 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
             ids = [int(one) for one in self.selected["id"]]
             code = f"vastnb.rent_form(client, {ids}, disk={self._model.state.disk:g})"
             self._model.problem = Problem(
-                "host", "marimo opens no form from a click.", f"Run this in a cell:\n{code}", False
+                "host", words.MARIMO_OPENS_NO_FORM, words.RUN_IN_A_CELL.format(code=code), False
             )
             self._tell()
             return
         try:
             self.renting = self._form_for_selection().model_id or ""
         except VastError as error:
-            self._model.problem = Problem.of(error, "This cannot be rented here.")
+            self._model.problem = Problem.of(error, words.CANNOT_BE_RENTED)
         self._tell()
 
     def _take_bell(self, content: Mapping[str, Any]) -> None:
@@ -300,7 +301,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
                 content, self._model.query, per="offer", type=state.type, storage=state.disk
             )
         except VastError as error:
-            self._model.problem = Problem.of(error, "No alert was set.")
+            self._model.problem = Problem.of(error, words.NO_ALERT_SET)
         self._tell()
 
     def _reset(self) -> None:

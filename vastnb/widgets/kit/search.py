@@ -29,6 +29,7 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.market.query.query import OfferType, Query
+from vastnb.widgets.kit import words
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.work import Job, MainThread, Result, SearchWorker
 
@@ -39,11 +40,11 @@ _log = logging.getLogger("vastnb.widgets")
 
 _KEPT: Final = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
-    (QueryError, "Invalid query."),
-    (AuthError, "Vast.ai rejected the API key."),
-    (QuotaExceeded, "Today's row quota is used up."),
-    (RateLimited, "Rate limited by Vast.ai."),
-    (ServerError, "Vast.ai could not be reached."),
+    (QueryError, words.INVALID_QUERY),
+    (AuthError, words.KEY_REJECTED),
+    (QuotaExceeded, words.QUOTA_USED_UP),
+    (RateLimited, words.RATE_LIMITED),
+    (ServerError, words.NOT_REACHED),
 )
 
 
@@ -82,10 +83,12 @@ class Problem:
     retry: bool
 
     @classmethod
-    def of(cls, error: Exception, title: str = "The search failed.") -> Problem:
+    def of(cls, error: Exception, title: str = words.SEARCH_FAILED) -> Problem:
         """Describe an error; `title` is for kinds that have none of their own."""
         if not isinstance(error, VastError):
-            return cls("unexpected", "Unexpected error.", f"{type(error).__name__}: {error}", True)
+            return cls(
+                "unexpected", words.UNEXPECTED_ERROR, f"{type(error).__name__}: {error}", True
+            )
         for kind, title in _TITLES:
             if isinstance(error, kind):
                 return cls(kind.__name__, title, str(error), kind is not QueryError)
@@ -106,12 +109,12 @@ def answer(client: Client, request: Request) -> pd.DataFrame | VastError:
         return error
     except Exception as error:  # noqa: BLE001  (a worker would die silently; the page shows this)
         _log.exception("a search of the explorer failed")
-        return VastError(f"{unexpected(error)} Nothing was rented; earlier results are kept.")
+        return VastError(words.RESULTS_KEPT.format(error=unexpected(error)))
 
 
 def unexpected(error: BaseException) -> str:
     """Return the sentence for an error that nobody has foreseen."""
-    return f"Unexpected error ({error.__class__.__name__}: {error}). Please report it."
+    return words.UNEXPECTED.format(kind=error.__class__.__name__, error=error)
 
 
 def waits_told(tell: Callable[[float | None], None]) -> WaitHook:

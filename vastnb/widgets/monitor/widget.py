@@ -24,6 +24,7 @@ from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
+from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
 from vastnb.widgets.monitor.load import FIRST, loads_of
 from vastnb.widgets.monitor.model import MonitorModel, model_of
@@ -309,7 +310,9 @@ class Monitor(LiveWidget):
             self._on_notice(change)
         except Exception as error:  # noqa: BLE001  (the user's own code; the monitor goes on)
             _log.exception("on_notice failed")
-            self._notice_trouble = f"on_notice failed: {error.__class__.__name__}: {error}"
+            self._notice_trouble = words.ON_NOTICE_FAILED.format(
+                kind=error.__class__.__name__, error=error
+            )
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Send a page something, if one has said that it listens."""

@@ -20,7 +20,7 @@ from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.search import Fetching, Problem
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
-from vastnb.widgets.prices import frames
+from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.loading import load
 from vastnb.widgets.prices.model import (
     DAYS,
@@ -269,7 +269,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
                 content, state.search(), per=per, type=state.type, storage=state.storage
             )
         except VastError as error:
-            self._model.problem = Problem.of(error, "No alert was set.")
+            self._model.problem = Problem.of(error, words.NO_ALERT_SET)
         self._tell()
 
     def _take_width(self, width: Any) -> None:

@@ -18,8 +18,9 @@ import pandas as pd
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.widgets.kit.work import Aside, MainThread
 from vastnb.widgets.monitor.widget import Monitor
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.memory import remember
-from vastnb.widgets.rent.model import TAKEN_OVER, ClickRefused, RentModel
+from vastnb.widgets.rent.model import ClickRefused, RentModel
 from vastnb.widgets.rent.offers import candidates
 from vastnb.widgets.rent.outcome import outcome_of
 from vastnb.widgets.rent.plan import RentPlan
@@ -113,7 +114,7 @@ class RentSession:
         if run is not None:
             self.model.plan = run.plan
             self.model.set_offers(run.offers)
-            self.model.note = TAKEN_OVER
+            self.model.note = words.TAKEN_OVER
             self._follow(run)
 
     def close(self) -> None:
@@ -188,10 +189,7 @@ class RentSession:
         run = RentRun(self.client, accepted.offers, accepted.arguments, self.model.plan)
         if not RUNS.begin(self._account, run):
             self.model.not_begun()
-            raise ClickRefused(
-                "Another rental of this account is in progress in this kernel. Nothing was sent: "
-                "wait for it, and confirm again."
-            )
+            raise ClickRefused(words.ANOTHER_IN_PROGRESS)
         remember(self.client, self.model.plan)
         self._follow(run)
 
@@ -209,7 +207,7 @@ class RentSession:
 
     def search_again(self) -> None:
         """Ask for the offers anew."""
-        self.model.note = "Searching again…"
+        self.model.note = words.SEARCHING_AGAIN
         query = isinstance(self._given, str | Mapping)
         given = self._given if query or not self.model.ids else self.model.ids
         kind = "bid" if self.model.of_bid_search else self._type
@@ -281,8 +279,9 @@ class RentSession:
             self.model.outcome = None
             self.model.back()
         self.model.set_offers(result)
-        words = "offer is" if gone == 1 else "offers are"
-        self.model.note = f"{gone} {words} gone." if gone else ""
+        self.model.note = (
+            (words.OFFER_GONE if gone == 1 else words.OFFERS_GONE.format(n=gone)) if gone else ""
+        )
 
 
-__all__ = ["TAKEN_OVER", "RentSession"]
+__all__ = ["RentSession"]

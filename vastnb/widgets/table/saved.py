@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from vastnb.html import Side, block, escape, table
+from vastnb.widgets.table import words
 from vastnb.widgets.table.columns import Look, look_of
 
 COPY_ROWS = 20
@@ -103,7 +104,7 @@ def static_table(
     looks = [look_of(name, frame[name].dtype) for name in names]
     shown = frame[names].head(rows)
     left = len(frame) - len(shown)
-    more = f"{left:,} more rows are not part of this copy. " if left > 0 else ""
+    more = words.MORE_ROWS.format(left=left) if left > 0 else ""
     return block(
         f"<p><b>{escape(caption)}</b></p>",
         table(
