@@ -162,7 +162,8 @@ class Wait:
         bills = "It no longer bills." if state == "gone" else "It exists and may bill."
         advised = f" {TO_DO[one.verdict.advice]}." if TO_DO[one.verdict.advice] else ""
         raise InstanceFailed(
-            f"Instance {_named(one, one.id)} will not be {self._goal} on its own. {bills}{advised}",
+            f"Instance {_named(one, one.id)} will not become {self._goal} on its own. "
+            f"{bills}{advised}",
             code=state,
         )
 
