@@ -54,6 +54,12 @@ def _(client, vastnb):
     return
 
 
+@app.cell
+def _(client, vastnb):
+    vastnb.monitor(client)
+    return
+
+
 if __name__ == "__main__":
     app.run()
 """
@@ -62,11 +68,12 @@ ROW = ".vnb-rows .vnb-row:visible"
 
 @pytest.fixture
 def marimo(browser: Browser, tmp_path: Path, request: Any) -> Iterator[str]:
-    """Address of a marimo that runs `APP`, in the theme that the test names."""
+    """Address of a marimo that runs or edits `APP`, in the theme that the test names."""
+    verb, theme = request.param
     (tmp_path / "app.py").write_text(APP)
     settings = tmp_path / ".config" / "marimo" / "marimo.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text(f'[display]\ntheme = "{request.param}"\n')
+    settings.write_text(f'[display]\ntheme = "{theme}"\n[runtime]\nauto_instantiate = true\n')
     env = os.environ | {
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path / ".config"),
@@ -74,7 +81,7 @@ def marimo(browser: Browser, tmp_path: Path, request: Any) -> Iterator[str]:
         "MARIMO_SKIP_UPDATE_CHECK": "1",
     }
     port = free_port()
-    command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
+    command = [sys.executable, "-m", "marimo", verb, "app.py", "--headless", "--no-token"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--port", str(port)], cwd=tmp_path, env=env, stdout=log, stderr=log
@@ -88,16 +95,19 @@ def marimo(browser: Browser, tmp_path: Path, request: Any) -> Iterator[str]:
         process.wait(20)
 
 
-@pytest.mark.parametrize("marimo", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize(
+    "marimo", [("run", "light"), ("edit", "dark")], ids="-".join, indirect=True
+)
 def test_the_widgets_live_in_marimo_in_its_own_theme(
     browser: Browser, marimo: str, request: pytest.FixtureRequest
 ) -> None:
-    theme = request.node.callspec.params["marimo"]
-    with browser.page(height=2400) as page:
+    _, theme = request.node.callspec.params["marimo"]
+    with browser.page(height=2800) as page:
         page.goto(marimo)
         page.wait_for_selector(ROW, timeout=60_000)
         page.wait_for_selector(".vnb-rentpanel:visible", timeout=30_000)
         page.wait_for_selector(".vnb-chart svg:visible", timeout=30_000)
+        page.wait_for_selector(".vnb-monitor:visible", timeout=30_000)
         page.wait_for_timeout(1000)
         themes = page.locator(".vnb-root").evaluate_all("ns => ns.map((n) => n.dataset.theme)")
         assert set(themes) == {theme}
@@ -114,6 +124,7 @@ def test_the_widgets_live_in_marimo_in_its_own_theme(
         page.wait_for_timeout(700)
         page.click(".vnb-rentgo")
         page.wait_for_selector(".vnb-rent .vnb-monitor .vnb-machine:visible", timeout=60_000)
+        page.wait_for_selector(":not(.vnb-rent) > * .vnb-monitor .vnb-machine:visible")
 
         # Where a click can make no widget, the line that makes it is shown.
         page.locator(ROW).first.click()

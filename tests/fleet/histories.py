@@ -94,12 +94,11 @@ class Kernel:
             timeout=1.0,
             on_wait=silent,
         )
-        self.sender = Sender(service, self.journal)
         self.said: list[str] = []
         self.guard = Guard(
-            self.sender, lambda text, id, bad: self.said.append(text), threaded=False
+            service, self.journal, lambda text, id, bad: self.said.append(text), threaded=False
         )
-        self.sender.arm = self.guard.arm
+        self.sender = Sender(service, self.journal, self.guard.arm)
 
     def call(self, endpoint: str, **request: Any) -> Any:
         if self.journal.dead:

@@ -14,11 +14,11 @@ import pytest
 
 import vastnb
 from vastnb.clock import ManualClock
-from vastnb.fleet.rent import attempt, journal
+from vastnb.fleet.rent import journal, settle
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.guard import is_guarded
 from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.plan import LIVE, AttemptState
+from vastnb.fleet.rent.plan import LIVE, OPEN, AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive
@@ -92,7 +92,7 @@ def test_a_marker_that_a_ctrl_c_has_left_behind_hides_nothing(
     client.rent("num_gpus=1", image="a/b")
     (entry,) = Journal().entries(transport_of(client).account)
     Journal().update(entry, state=AttemptState.SENDING, contract=None)
-    monkeypatch.setattr(attempt, "_flying", {entry.marker: threading.current_thread()})
+    monkeypatch.setattr(settle, "FLYING", {entry.marker: threading.current_thread()})
     (found,) = client.reconcile().findings
     assert found.kind == "adopted" and found.instance_id == alive(server)[0].id
 
@@ -123,7 +123,7 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
         report = client.reconcile()
         named = {one.instance_id for one in report.of("adopted", "bills", "destroyed")}
         assert {one.id for one in machines} <= named, where
-        for entry in Journal().concerning(transport_of(client).account):
+        for entry in Journal().entries(transport_of(client).account, OPEN | LIVE):
             if entry.is_confirmed:  # of a round before
                 continue
             assert entry.state in LIVE and is_guarded(entry.marker), where

@@ -10,18 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vastnb.fleet.env import MARKER
-from vastnb.fleet.records import env_names
+from vastnb.fleet.env import MARKER, env_names
+from vastnb.fleet.records import WATCH_COLUMNS
 from vastnb.fleet.watch.changes import changes_between
-from vastnb.fleet.watch.picture import (
-    DOUBTED_FOR,
-    WATCH_COLUMNS,
-    Desired,
-    Doubt,
-    doubt,
-    take_list,
-    trimmed,
-)
+from vastnb.fleet.watch.picture import DOUBTED_FOR, Desired, Doubt, doubt, take_list, trimmed
 
 from .watching import NOW, pictured, rec
 

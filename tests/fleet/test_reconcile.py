@@ -320,7 +320,7 @@ def test_an_attempt_of_another_thread_is_left_alone(
     entry = rent_and_forget(client, journal, this_process(), sent=False)
     # The main thread waits while this one asks.
     other = SimpleNamespace(is_alive=lambda: True)
-    monkeypatch.setattr("vastnb.fleet.rent.attempt._flying", {entry.marker: other})
+    monkeypatch.setattr("vastnb.fleet.rent.settle.FLYING", {entry.marker: other})
     (finding,) = client.reconcile().findings
     assert finding.kind == "elsewhere"
     assert journal.entries(entry.account) == [entry]

@@ -269,8 +269,8 @@ def _could_be_a_key(secret: Secret) -> bool:
 
 
 def _nothing_found(unread: list[str]) -> str:
-    files = " or ".join(str(path) for path in key_files())
-    parts = [f"No API key found in the argument, {KEY_VARIABLE} and {files}. Nothing was sent."]
+    files = ", ".join(str(path) for path in key_files())
+    parts = [f"No API key found (checked the argument, {KEY_VARIABLE}, {files}). Nothing was sent."]
     stray = [name for name in STRAY_VARIABLES if os.environ.get(name)]
     if stray:
         verb = "is" if len(stray) == 1 else "are"

@@ -27,7 +27,7 @@ class Quota(NamedTuple):
     remaining : int
         What is left, 0 at least.
     resets_at : datetime
-        When it begins anew (UTC).
+        When it resets (UTC).
     closed : bool
         Whether the service has said that it is spent. Other programs use rows too, so this may
         come while some seem to remain.

@@ -15,8 +15,7 @@ import pandas as pd
 from vastnb import html
 from vastnb.api.text import plain, seconds
 from vastnb.fleet.status import judge
-from vastnb.market.frames.arrays import array_of
-from vastnb.market.frames.offers import times_of
+from vastnb.market.frames.records import frame_of_columns
 from vastnb.market.tables.schema import Column, read_table
 from vastnb.values import number
 
@@ -156,7 +155,7 @@ def burn_of(
         stopped=tuple(row["id"] for row in rows if not row["runs"]),
         credit=credit,
         runway_hours=runway,
-        machines=_frame(rows),
+        machines=html.ours(frame_of_columns(rows, {n: c.dtype for n, c in COLUMNS.items()})[0]),
     )
 
 
@@ -174,16 +173,6 @@ def _row(record: Mapping[str, Any], now: float, deadlines: Mapping[int, float]) 
         "runs": runs,
         "deadline": deadlines.get(record.get("id", 0)),
     }
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    arrays: dict[str, Any] = {}
-    for name, column in COLUMNS.items():
-        cells = [row[name] for row in rows]
-        timed = column.dtype == "datetime"
-        array = array_of(cells, "Float64" if timed else column.dtype)[0]
-        arrays[name] = times_of(array) if timed else array
-    return html.ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows))))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from vastnb.api.text import plain
+
 MARKER: Final = "VASTNB_ATTEMPT"
 """Name of the environment variable. On the machine it is harmless."""
 
@@ -55,36 +57,62 @@ def read_marker(record: Mapping[str, Any]) -> str | None:
         Empty if the environment has no marker; None if there is none or it is not understood,
         which proves nothing.
     """
-    env = record.get("extra_env")
-    pairs = _pairs(env)
-    if pairs is None or (not pairs and env is None):
+    pairs, understood = _pairs(record.get("extra_env"))
+    if not understood:
         return None
     return next((value for name, value in pairs if name == MARKER), "")
 
 
-def _pairs(env: Any) -> list[tuple[str, str]] | None:
+def env_names(extra_env: Any) -> list[str]:
+    """Return the names in an instance's environment, without the values.
+
+    Parameters
+    ----------
+    extra_env : Any
+        In any of the forms that `read_marker` knows. Mapped ports stand among the names
+        (``-p 8000:8000``).
+    """
+    # A name with a "=" in it was an assignment that somebody put in the wrong place.
+    return [plain(name.partition("=")[0], 80) for name, _ in _pairs(extra_env)[0]]
+
+
+def names_only(record: Mapping[str, Any]) -> list[list[str]]:
+    """Return an instance's environment as pairs whose values are empty, but for our marker."""
+    marker = marker_of(record) or ""
+    names = env_names(record.get("extra_env"))
+    return [[name, marker if name == MARKER else ""] for name in names]
+
+
+def _pairs(env: Any) -> tuple[list[tuple[str, str]], bool]:
+    """Return names and values, and whether all of it was understood."""
     if isinstance(env, str):
         text = env.strip()
         if text[:1] in ("[", "{"):
             try:
                 return _pairs(json.loads(text))
             except ValueError:
-                return None
+                return [], False
         env = text.replace("-e ", " ").split()
     if isinstance(env, Mapping):
-        return [(str(name), str(value)) for name, value in env.items()]
+        return [(str(name), str(value)) for name, value in env.items()], True
     if not isinstance(env, Sequence):
-        return None
-    pairs = []
+        return [], False
+    pairs, understood = [], True
     for one in env:
         if isinstance(one, str) and "=" in one:
             name, _, value = one.partition("=")
             pairs.append((name.strip(), value.strip().strip("'\"")))
-        elif isinstance(one, Sequence) and not isinstance(one, str) and len(one) == 2:
-            pairs.append((str(one[0]), str(one[1])))
+        elif (
+            not isinstance(one, str)
+            and isinstance(one, Sequence)
+            and one
+            and isinstance(one[0], str)
+        ):
+            pairs.append((one[0], str(one[-1])))
+            understood &= len(one) == 2
         else:
-            return None
-    return pairs
+            understood = False
+    return pairs, understood
 
 
 def is_kvm(image: Any) -> bool:

@@ -13,25 +13,10 @@ from typing import Any, Final
 from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import ServerError
+from vastnb.fleet.records import LIST_COLUMNS
 
 PAGE: Final = 25
 MOST_PAGES: Final = 400
-NEEDED: Final = (
-    "id",
-    "extra_env",
-    "label",
-    "actual_status",
-    "intended_status",
-    "is_bid",
-    "dph_total",
-    "storage_total_cost",
-    "num_gpus",
-    "gpu_name",
-    "machine_id",
-    "image_uuid",
-    "start_date",
-)
-"""Columns by which a machine is recognised and named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +44,7 @@ def list_instances(
     call: Call,
     clock: Clock,
     *,
-    columns: Sequence[str] = NEEDED,
+    columns: Sequence[str] = LIST_COLUMNS,
     within: float | None = None,
 ) -> Listing:
     """Ask for all instances, page by page.

@@ -124,7 +124,8 @@ def word(value: Any) -> str | None:
 
 KEPT: Final = 256
 """Entries that are remembered of one instance."""
-_READINGS: Final = ("gpu_temp", "gpu_util", "cpu_util", "mem_usage", "vmem_usage", "disk_usage")
+READINGS: Final = ("gpu_util", "gpu_temp", "cpu_util", "mem_usage", "vmem_usage", "disk_usage")
+"""Columns that say how busy a machine is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def readings_of(record: Any) -> tuple[float, ...]:
     """Return temperature, load and the like; empty if the GPU's temperature is not reported."""
     if not isinstance(record, Mapping) or number(record.get("gpu_temp")) is None:
         return ()
-    found = (number(record.get(name)) for name in _READINGS)
+    found = (number(record.get(name)) for name in READINGS)
     return tuple(value for value in found if value is not None)
 
 

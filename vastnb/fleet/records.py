@@ -16,77 +16,98 @@ import pandas as pd
 from vastnb.api.text import plain
 from vastnb.fleet.connect import ssh_address
 from vastnb.fleet.costs import dph_now
+from vastnb.fleet.env import env_names
 from vastnb.fleet.looks import SHOWN
 from vastnb.fleet.status import Verdict, judge
-from vastnb.market.frames.arrays import array_of
-from vastnb.market.frames.offers import country_code, times_of
+from vastnb.market.frames.offers import country_code
+from vastnb.market.frames.records import frame_of_columns
 from vastnb.market.tables.schema import Column, read_table
 from vastnb.values import number
 
-# As the table of offers, see `vastnb.market.tables.schema.read_table`.
+# As the table of offers, see `vastnb.market.tables.schema.read_table`. Behind the letter: `!` if
+# every list asks for it, since a machine is recognised and named by it; `*` if the watcher's looks
+# do; `-` if no frame has it. What is worked out has its function in `_DERIVE`.
 _TABLE: Final = """
-i id [] the instance's id
-s label [] your label
+i!* id [] the instance's id
+s!* label [] your label
 s state [] the verdict: starting, running, stuck, failed and so on; from the record and its history
 s reason [] the verdict's reason, in words; from the record and its history
 s advice [] what to do about it; from the record and its history
-s gpu_name [] GPU model, in the service's spelling
-i num_gpus [] GPUs of the instance
-i gpu_ram [MB] VRAM of one GPU, as its driver reports it
+s!* gpu_name [] GPU model, in the service's spelling
+i!* num_gpus [] GPUs of the instance
+i* gpu_ram [MB] VRAM of one GPU, as its driver reports it
 i gpu_totalram [MB] VRAM of all GPUs of the instance
-f gpu_util [%] how busy the GPUs are
-f gpu_temp [°C] temperature of the GPUs
-f cpu_util [%] how busy the CPU is
-f mem_usage [GB] memory in use
-f mem_limit [GB] memory of the instance
-f vmem_usage [GB] VRAM in use
-f disk_space [GB] disk of the instance
-f disk_usage [GB] disk in use; missing until it runs
-f dph_total [$/h] price while it runs, disk included
-f dph_base [$/h] price of the GPUs; the bid of an interruptible instance
-f storage_total_cost [$/h] price of the disk, billed while stopped too
+f* gpu_util [%] how busy the GPUs are
+f* gpu_temp [°C] temperature of the GPUs
+f* cpu_util [%] how busy the CPU is
+f* mem_usage [GB] memory in use
+f* mem_limit [GB] memory of the instance
+f* vmem_usage [GB] VRAM in use
+f* disk_space [GB] disk of the instance
+f* disk_usage [GB] disk in use; missing until it runs
+f!* dph_total [$/h] price while it runs, disk included
+f* dph_base [$/h] price of the GPUs; the bid of an interruptible instance
+f!* storage_total_cost [$/h] price of the disk, billed while stopped too
 f dph_now [$/h] what is charged now, without traffic; from instance
-f min_bid [$/h] least bid that runs
-b is_bid [] whether it is interruptible
-f inet_down_cost [$/GB] traffic to the machine
-f inet_up_cost [$/GB] traffic from the machine
+f* min_bid [$/h] least bid that runs
+b!* is_bid [] whether it is interruptible
+f* inet_down_cost [$/GB] traffic to the machine
+f* inet_up_cost [$/GB] traffic from the machine
 t start_at [UTC] when it was created; from start_date
 f age_hours [h] since it was created; from start_date
-f duration [s] longest time that it can still run
+f* duration [s] longest time that it can still run
 t end_at [UTC] when the machine's offer ends; from end_date
-s actual_status [] the service's word for how it is
-s intended_status [] ... and for what it is meant to be
-s cur_state [] ... for what its contract is now
-s next_state [] ... and will be
-s status_msg [] the machine's own message, cleaned and cut
-s image_uuid [] image
-s image_runtype [] how it was launched
+s!* actual_status [] the service's word for how it is
+s!* intended_status [] ... and for what it is meant to be
+s* cur_state [] ... for what its contract is now
+s* next_state [] ... and will be
+s* status_msg [] the machine's own message, cleaned and cut
+s!* image_uuid [] image
+s* image_runtype [] how it was launched
 s env_names [] names in the environment and mapped ports, without values; from extra_env
 s template_hash_id [] template that it was made from
 s ssh_address [] where SSH listens, direct if possible; from ports, ssh_host, ssh_port
-s public_ipaddr [] the machine's address
-i machine_id [] the machine
-i host_id [] its owner
+s* public_ipaddr [] the machine's address
+i!* machine_id [] the machine
+i* host_id [] its owner
 s country [] two letters; from geolocation
-s geolocation [] region and country, as the host gave them
+s* geolocation [] region and country, as the host gave them
 f reliability2 [0-1] the service's estimate that the machine stays up
 s verification [] verified, unverified or deverified
 s driver_version [] GPU driver
 f cuda_max_good [] newest CUDA version that the driver supports
+f-!* start_date [s] when it was created, epoch seconds
+f-* end_date [s] when the machine's offer ends, epoch seconds
+j-* instance [] what is charged at the moment, by parts
+f-* inet_down_billed [MB] traffic to the machine so far, as billed
+f-* inet_up_billed [MB] traffic from the machine so far, as billed
+j-!* extra_env [] the environment, with its values
+j-* ports [] where its ports are open
+s-* ssh_host [] the proxy by which SSH reaches it
+i-* ssh_port [] ... and the port there
 """
 
 
-INSTANCE_COLUMNS: Final[dict[str, Column]] = read_table(_TABLE, default=True)
+def _marked(mark: str) -> frozenset[str]:
+    rows = (line.split(" ", 2) for line in _TABLE.strip().splitlines())
+    return frozenset(name for letter, name, _ in rows if mark in letter)
+
+
+_COLUMNS: Final = read_table(_TABLE, default=True)
+
+INSTANCE_COLUMNS: Final[dict[str, Column]] = {
+    name: column for name, column in _COLUMNS.items() if name not in _marked("-")
+}
 """Every column of a frame of instances by name, in order."""
 
-INSTANCE_UNITS: Final[dict[str, str]] = {n: c.unit for n, c in INSTANCE_COLUMNS.items() if c.unit}
-"""Units of the columns that have one."""
-
-WIRE_COLUMNS: Final[tuple[str, ...]] = (
-    *(n for n, c in INSTANCE_COLUMNS.items() if c.derived is None),
-    *("instance", "start_date", "end_date", "extra_env", "ports", "ssh_host", "ssh_port"),
-)
+WIRE_COLUMNS: Final = tuple(name for name, column in _COLUMNS.items() if column.derived is None)
 """Columns of the service that a frame, a verdict and an SSH address are made from."""
+
+LIST_COLUMNS: Final = tuple(name for name in WIRE_COLUMNS if name in _marked("!"))
+"""Columns by which a machine is recognised and named."""
+
+WATCH_COLUMNS: Final = tuple(name for name in WIRE_COLUMNS if name in _marked("*"))
+"""Columns that a look asks for: no token, no start script."""
 
 
 def frame_of_instances(
@@ -118,47 +139,18 @@ def frame_of_instances(
         is missing. It holds no secret.
     """
     records = [row for row in rows if isinstance(row, Mapping)]
-    said = [_verdict(record, now, verdicts or {}) for record in records]
-    arrays: dict[str, Any] = {}
-    unfit: dict[str, int] = {}
-    for name, column in INSTANCE_COLUMNS.items():
-        derive = _DERIVE.get(name)
-        if name in ("state", "reason", "advice"):
-            cells = [getattr(verdict, name) for verdict in said]
-        elif derive is not None:
-            cells = [derive(record, now) for record in records]
-        else:
-            cells = [record.get(name) for record in records]
-        if column.dtype == "datetime":
-            arrays[name] = times_of(array_of(cells, "Float64")[0])
-            continue
-        arrays[name], odd = array_of(cells, column.dtype)
-        if odd:
-            unfit[name] = len(odd)
+    cells = [_row(record, _verdict(record, now, verdicts or {}), now) for record in records]
+    frame, unfit = frame_of_columns(cells, {n: c.dtype for n, c in INSTANCE_COLUMNS.items()})
     if len(records) < len(rows):
         unfit["(row)"] = len(rows) - len(records)
-    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(records)), copy=False)
     frame.attrs["vastnb"] = {**(provenance or {}), "unfit": unfit}
     return frame
 
 
-def env_names(extra_env: Any) -> list[str]:
-    """Return the names in an instance's environment, without the values.
-
-    Parameters
-    ----------
-    extra_env : list of pairs, or dict
-        The service sends pairs, the official client makes an object of them. Mapped ports stand
-        among them (``-p 8000:8000``).
-    """
-    if isinstance(extra_env, Mapping):
-        names = list(extra_env)
-    elif isinstance(extra_env, list):
-        names = [pair[0] for pair in extra_env if isinstance(pair, list) and pair]
-    else:
-        return []
-    # A name with a "=" in it was an assignment that somebody put in the wrong place.
-    return [plain(name.partition("=")[0], 80) for name in names if isinstance(name, str)]
+def _row(record: Mapping[str, Any], verdict: Verdict, now: float) -> dict[str, Any]:
+    derived = {name: derive(record, now) for name, derive in _DERIVE.items()}
+    said = {"state": verdict.state, "reason": verdict.reason, "advice": verdict.advice}
+    return {**record, **derived, **said}
 
 
 def _verdict(record: Mapping[str, Any], now: float, verdicts: Mapping[int, Verdict]) -> Verdict:

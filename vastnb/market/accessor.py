@@ -119,7 +119,7 @@ class VastAccessor:
         Parameters
         ----------
         hours : float, Series or ndarray
-            Hours during which it runs; or one number for each offer (from `job_hours`, say).
+            Hours during which it runs; or one number for each offer (such as from `job_hours`).
         disk : float or Series, optional
             GB; by default ``storage_gb`` of each row, the disk of its search.
         download_gb, upload_gb : float

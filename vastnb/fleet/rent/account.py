@@ -172,8 +172,8 @@ def warn_of_credit(
         machines = "one machine" if len(known) == 1 else f"{len(known)} machines"
         warnings.warn(
             f"The account's credit is ${credit:.2f}, and {hours:g} h of {machines} costs "
-            f"${dollars:.2f}: the machines are stopped by the service when it is spent, and their "
-            "disks keep billing. Add credit at https://cloud.vast.ai/billing/.",
+            f"${dollars:.2f}. When the credit runs out, Vast.ai stops the machines and keeps "
+            "billing their disks. Add credit at https://cloud.vast.ai/billing/.",
             RuntimeWarning,
             stacklevel=4,
         )

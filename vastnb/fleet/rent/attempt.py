@@ -36,7 +36,16 @@ from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import Holder, obligation
 from vastnb.fleet.rent.on_machine import with_line
 from vastnb.fleet.rent.plan import ABSENT_AFTER, LIVE, UNSETTLED, AttemptState
-from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, DOUBTED, GATEWAY, Case, Settler
+from vastnb.fleet.rent.settle import (
+    BUDGET,
+    DESTROY_BUDGET,
+    DOUBTED,
+    FLYING,
+    GATEWAY,
+    Case,
+    Settler,
+    in_flight,
+)
 from vastnb.fleet.rent.spec import Spec
 from vastnb.values import number
 
@@ -232,20 +241,6 @@ DOUBTED_FOR: Final = 3600.0
 CONFIRMING: Final = (2.0, "confirming that it is destroyed")
 """What the last part of a destroy takes, seconds; and what it is."""
 
-_flying: dict[str, threading.Thread] = {}
-"""Markers of attempts that are being sent or settled, and by which thread."""
-
-
-def in_flight() -> frozenset[str]:
-    """Return the markers of the attempts that other threads of this process are busy with.
-
-    Whoever asks is not busy with one: a marker of its own was left behind by a Ctrl-C.
-    """
-    me = threading.current_thread()
-    return frozenset(
-        marker for marker, one in tuple(_flying.items()) if one is not me and one.is_alive()
-    )
-
 
 class Sender:
     """Sends creates, and finds out what became of them.
@@ -257,18 +252,21 @@ class Sender:
     journal : Journal
         Where it is written down first.
 
-    Attributes
-    ----------
-    arm : callable
+    arm : callable, optional
         Has the guard see to attempts from now on.
     """
 
-    def __init__(self, transport: Transport, journal: Journal) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        journal: Journal,
+        arm: Callable[[list[Case]], object] = list,
+    ) -> None:
         self.transport = transport
         self.clock = transport.clock
         self.journal = journal
         self.settler = Settler(transport.call, transport.clock, journal)
-        self.arm: Callable[[list[Case]], object] = list
+        self.arm = arm
         self.specs: dict[str, Spec] = {}
         """What unknown attempts of this process were for, by marker. May hold secrets."""
 
@@ -339,7 +337,7 @@ class Sender:
         )
         attempt = attempt or Attempt(offer)
         try:
-            _flying[entry.marker] = threading.current_thread()
+            FLYING[entry.marker] = threading.current_thread()
             self.journal.begin(entry)
             self.specs[entry.marker] = wanted
             attempt.price, attempt.case = entry.price, Case.of(entry)
@@ -351,7 +349,7 @@ class Sender:
                 self._lost(attempt, "it was interrupted")
             raise
         finally:
-            _flying.pop(entry.marker, None)
+            FLYING.pop(entry.marker, None)
             if attempt.state in LIVE:  # what is unknown is found out here first
                 self.guard_machine(attempt)
         if attempt.state not in UNSETTLED:
@@ -414,13 +412,13 @@ class Sender:
     def _settle_first(self, cases: list[Case]) -> None:
         try:
             for case in cases:
-                _flying[case.marker or ""] = threading.current_thread()
+                FLYING[case.marker or ""] = threading.current_thread()
             waiting = (ABSENT_AFTER, "checking what happened to an earlier request")
             with self.transport.on_wait("create_instance", *waiting) as tick:
                 self.settler.settle(cases, BUDGET, tick=tick)
         finally:
             for case in cases:
-                _flying.pop(case.marker or "", None)
+                FLYING.pop(case.marker or "", None)
             self.arm(cases)
         for case in cases:
             if case.state in UNSETTLED:
@@ -488,11 +486,11 @@ class Sender:
         )
         try:
             if case.marker:
-                _flying[case.marker] = threading.current_thread()
+                FLYING[case.marker] = threading.current_thread()
             with self.transport.on_wait("create_instance", seconds, what) as tick:
                 self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
         finally:
-            _flying.pop(case.marker or "", None)
+            FLYING.pop(case.marker or "", None)
         attempt.error = outcome(attempt, was)
         if case.state not in UNSETTLED:
             self.specs.pop(case.marker or "", None)

@@ -28,13 +28,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from vastnb.api.text import seconds
+from vastnb.api.transport import Transport
 from vastnb.clock import Steady
 from vastnb.errors import JournalError, VastError
 from vastnb.fleet.costs import dph_meant
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.rent.attempt import Sender, in_flight
 from vastnb.fleet.rent.deadline import in_words, repriced
 from vastnb.fleet.rent.entry import CONFIRMED, FOUND, Entry
+from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import (
     NEGLECTED,
     Holder,
@@ -42,10 +43,11 @@ from vastnb.fleet.rent.obligations import (
     is_sought,
     match,
     may_come_late,
+    needs_care,
     obligation,
 )
 from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, AttemptState, Sightings
-from vastnb.fleet.rent.settle import Case, Settler
+from vastnb.fleet.rent.settle import Case, Settler, in_flight
 
 SLICE: Final = 30.0
 """Seconds of sleep at a time: a computer that was suspended wakes with its clock moved on."""
@@ -195,8 +197,10 @@ class Guard:
 
     Parameters
     ----------
-    sender : Sender
-        Who asks, by whose clock.
+    transport : Transport
+        Asks the service: for whom, by whose clock.
+    journal : Journal
+        What is written down of attempts.
     tell : callable, optional
         Told in words what happened; by default it is written to the standard error.
     expect : callable, optional
@@ -209,7 +213,8 @@ class Guard:
 
     def __init__(
         self,
-        sender: Sender,
+        transport: Transport,
+        journal: Journal,
         tell: Tell | None = None,
         *,
         expect: Callable[[int], object] = lambda id: None,
@@ -218,12 +223,14 @@ class Guard:
     ) -> None:
         self.outlasted = outlasted
         self._expect = expect
-        self._sender = sender
+        self._transport = transport
+        self._clock = transport.clock
+        self._journal = journal
         self._threaded = threaded
         self._tell: Tell = tell or _write
         # Proofs are made by a clock that nobody sets; deadlines hold by the one on the wall, too.
-        self._steady = Steady(sender.clock)
-        self._settler = Settler(sender.call, self._steady, sender.journal, FOUND)
+        self._steady = Steady(transport.clock)
+        self._settler = Settler(transport.call, self._steady, journal, FOUND)
         self._reset()
         _guards.add(self)
 
@@ -254,13 +261,13 @@ class Guard:
         for one in absent:
             entry = one if isinstance(one, Entry) else one.entry
             if entry is not None:
-                later = Awaited(entry, self._sender.clock.steady() + REREAD, 2 * REREAD)
+                later = Awaited(entry, self._clock.steady() + REREAD, 2 * REREAD)
                 self._awaited.setdefault(entry.marker, later)
         if found or absent:
             self._start()
         ending = [one for one in found if not one.open]
         if ending and closed and self.outlasted:  # while it was being rented
-            now = self._sender.clock.time()
+            now = self._clock.time()
             self._say(
                 unguarded(ending, now, "The client is closed"), ending[0].id, True, ends=False
             )
@@ -275,16 +282,15 @@ class Guard:
             whether rows of another key are of this account.
         """
         self._ours()
-        sender = self._sender
-        now, self._read_at = sender.clock.time(), sender.clock.steady()
+        now, self._read_at = self._clock.time(), self._clock.steady()
         found: list[Entry] = []
         others: dict[str, Entry] = {}
-        for entry, holder in owed(sender):
+        for entry, holder in owed(self._transport, self._journal):
             if holder is Holder.OTHER or entry.state is AttemptState.ABSENT:
                 others[entry.marker] = entry
             elif holder is Holder.HERE:
                 found.append(entry)
-            elif (mine := take_over(sender, entry, now)) is not None:
+            elif (mine := self._journal.take_over(entry, now, self._transport.account)) is not None:
                 found.append(mine)
         self.arm(found)
         # One list proves nothing: it may be empty, or its machine too new. Later ones are rarer.
@@ -298,7 +304,7 @@ class Guard:
         if awaited:
             self._start()
         if any(one.look_at <= self._read_at for one in awaited.values()):
-            listing = list_instances(sender.call, sender.clock, within=20.0)
+            listing = list_instances(self._transport.call, self._clock, within=20.0)
             for marker, one in tuple(awaited.items()):
                 if one.look_at <= self._read_at:
                     awaited[marker] = one.later(self._read_at)
@@ -308,7 +314,7 @@ class Guard:
         """Look for the machines that may appear in a list, whoever has asked for it."""
         self._ours()
         waiting = [one.entry for one in tuple(self._awaited.values())]
-        for entry in recognised(self._sender, waiting, listing):
+        for entry in recognised(self._transport, self._journal, waiting, listing):
             self._awaited.pop(entry.marker, None)
             case = Case.of(entry)
             if case.state is AttemptState.ABSENT:
@@ -369,7 +375,7 @@ class Guard:
 
     def look_at_prices(self) -> None:
         """Look soon what machines with a budget cost: something was done about it."""
-        now = self._sender.clock.time()
+        now = self._clock.time()
         with self._changed:
             for marker, one in self._guarded.items():
                 if math.isfinite(one.priced_at):
@@ -449,9 +455,9 @@ class Guard:
 
     def _read(self) -> None:
         """Read the journal now and then, for what other kernels have left."""
-        if not self._asked and self._sender.clock.steady() - self._read_at < REREAD:
+        if not self._asked and self._clock.steady() - self._read_at < REREAD:
             return
-        self._asked, self._read_at = False, self._sender.clock.steady()
+        self._asked, self._read_at = False, self._clock.steady()
         try:
             self.take_up()
         except VastError:
@@ -464,12 +470,12 @@ class Guard:
 
         Their own clock is steady, and would lag behind what is written down for hours.
         """
-        clock = Steady(self._sender.clock)
+        clock = Steady(self._clock)
         with self._changed:
             if abs(clock.time() - self._steady.time()) <= SET_BY:
                 return
             self._steady = clock
-            self._settler = Settler(self._sender.call, clock, self._sender.journal, FOUND)
+            self._settler = Settler(self._transport.call, clock, self._journal, FOUND)
             for one in self._guarded.values():
                 if one.open and one.case is not None:
                     one.case.since, one.case.seen = clock.time(), Sightings()
@@ -479,13 +485,13 @@ class Guard:
         return Due((), SLICE) if todo.wait is None and self._awaited else todo
 
     def _time(self) -> tuple[float, float]:
-        now = self._sender.clock.time()
-        return now, now - self._sender.clock.steady()
+        now = self._clock.time()
+        return now, now - self._clock.steady()
 
     def _end(self, due: tuple[Guarded, ...]) -> None:
         """Ask for machines to be destroyed. That they are gone is seen later."""
         due = self._as_written(due)
-        now = self._sender.clock.time()
+        now = self._clock.time()
         cases = []
         for one in due:
             set_back = " (the clock has been set back since)" if one.deadline > now else ""
@@ -503,7 +509,7 @@ class Guard:
 
     def _turn(self, turns: list[Guarded]) -> None:
         """Look once for everything that is open, and that nobody is settling just now."""
-        busy, now = in_flight(), self._sender.clock.time()
+        busy, now = in_flight(), self._clock.time()
         with self._changed:
             for one in turns:
                 if one.marker in busy and one.marker in self._guarded:
@@ -532,7 +538,7 @@ class Guard:
 
     def _sort(self, guarded: Iterable[Guarded]) -> None:
         """Put down what is left to be done about each, and say what is new."""
-        now = self._sender.clock.time()
+        now = self._clock.time()
         for one in guarded:
             case = one.case
             assert case is not None
@@ -572,9 +578,9 @@ class Guard:
     def _price(self, guarded: tuple[Guarded, ...]) -> None:
         """Have budgets follow what machines really cost."""
         guarded = self._as_written(guarded)  # another kernel may have lifted a budget
-        now = self._sender.clock.time()
+        now = self._clock.time()
         try:
-            listing = list_instances(self._sender.call, self._sender.clock, within=20.0)
+            listing = list_instances(self._transport.call, self._clock, within=20.0)
         except VastError:
             listing = None
         if listing is not None:
@@ -613,11 +619,11 @@ class Guard:
     def _as_written(self, due: tuple[Guarded, ...]) -> tuple[Guarded, ...]:
         """Return what is still due by the journal, which another kernel may have changed."""
         try:
-            entries = self._sender.journal.entries(self._sender.transport.account)
+            entries = self._journal.entries(self._transport.account)
         except JournalError:
             return due  # what is known must do
         rows = {one.marker: one for one in entries}
-        now, still = self._sender.clock.time(), []
+        now, still = self._clock.time(), []
         with self._changed:
             for one in due:
                 row = rows.get(one.marker)
@@ -638,7 +644,7 @@ class Guard:
 
     def _lasting(self, guarded: Guarded) -> Guarded:
         """Return a machine with the steady moment at which its deadline comes."""
-        clock = self._sender.clock
+        clock = self._clock
         case = guarded.case
         budget = case is not None and case.entry is not None and case.entry.budget is not None
         return replace(
@@ -650,7 +656,7 @@ class Guard:
     def _put_off(self, due: Iterable[Guarded], error: Exception | None) -> None:
         if self._closed:
             return  # whoever closed the client has been told
-        now = self._sender.clock.time()
+        now = self._clock.time()
         for one in due:
             what = (one.case.error if one.case else "").rstrip(".")
             if error is not None:
@@ -715,17 +721,12 @@ def _adopted(case: Case) -> str:
     )
 
 
-def needs_care(entry: Entry) -> bool:
-    """Say whether there is something to be settled about a row, or a deadline to be kept."""
-    return entry.is_open or due_at(entry) is not None
-
-
-def owed(sender: Sender) -> list[tuple[Entry, Holder]]:
+def owed(transport: Transport, journal: Journal) -> list[tuple[Entry, Holder]]:
     """Return what this process has to see to, and does not yet, with who holds it."""
-    account, now, busy = sender.transport.account, sender.clock.time(), in_flight()
+    account, now, busy = transport.account, transport.clock.time(), in_flight()
     found = []
-    for entry in sender.journal.entries_at(sender.transport.base_url):
-        holder = sender.journal.holder(entry, account, now)
+    for entry in journal.entries_at(transport.base_url):
+        holder = journal.holder(entry, account, now)
         settler = obligation(entry, holder).settler
         if settler == "who sees it" and not is_sought(entry, holder, now):
             continue
@@ -737,25 +738,13 @@ def owed(sender: Sender) -> list[tuple[Entry, Holder]]:
     return found
 
 
-def take_over(sender: Sender, entry: Entry, now: float) -> Entry | None:
-    """Make what a dead process or another key has left ours; None if another kernel was quicker.
-
-    Where that cannot be written down, it is seen to all the same: by two, rather than by nobody.
-    """
-    try:
-        return sender.journal.claim(entry, now, sender.transport.account)
-    except JournalError:
-        return entry
-
-
-def recognised(sender: Sender, entries: Iterable[Entry], listing: Listing) -> list[Entry]:
+def recognised(
+    transport: Transport, journal: Journal, entries: Iterable[Entry], listing: Listing
+) -> list[Entry]:
     """Return what another key of the same account has written: its machines are in our list."""
-    now, found = sender.clock.time(), []
-    for entry in entries:
-        if any(match(entry, record) == "ours" for record in listing.records):
-            mine = take_over(sender, entry, now)
-            found += [] if mine is None else [mine]
-    return found
+    ours = [one for one in entries if any(match(one, row) == "ours" for row in listing.records)]
+    taken = [journal.take_over(one, transport.clock.time(), transport.account) for one in ours]
+    return [one for one in taken if one is not None]
 
 
 def is_guarded(marker: str) -> bool:
@@ -791,7 +780,7 @@ def _at_exit() -> None:
     for guard in tuple(_guards):
         left, unfinished = guard.guarded, guard.unfinished
         if left and guard.outlasted:
-            now = guard._sender.clock.time()
+            now = guard._clock.time()
             sys.stderr.write(f"{unguarded(left, now, 'This kernel ends')}\n")
         if unfinished and guard.outlasted:
             sys.stderr.write(f"{undone(unfinished, 'This kernel ends')}\n")

@@ -29,7 +29,7 @@ from vastnb.errors import JournalError
 from vastnb.fleet.rent.deadline import LATEST
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.obligations import Holder, due_at, is_neglected, known_contracts
-from vastnb.fleet.rent.plan import LIVE, OPEN, OVER, AttemptState
+from vastnb.fleet.rent.plan import OVER, AttemptState
 from vastnb.fleet.rent.process import Process, this_process
 
 T = TypeVar("T")
@@ -197,6 +197,17 @@ class Journal:
             entry, account=account, host=me.host, pid=me.pid, began=me.began, updated_at=now
         )
 
+    def take_over(self, entry: Entry, now: float, account: str) -> Entry | None:
+        """Make what a dead process or another key has left ours; None if another was quicker.
+
+        Where that cannot be written down, it is seen to all the same: by two, rather than by
+        nobody.
+        """
+        try:
+            return self.claim(entry, now, account)
+        except JournalError:
+            return entry
+
     def holder(self, entry: Entry, account: str, now: float) -> Holder:
         """Say to whom an entry belongs, as seen from this process and account."""
         if entry.owner == self.me:
@@ -226,10 +237,6 @@ class Journal:
     def entries_at(self, base_url: str) -> list[Entry]:
         """Return the attempts of every key at a server, oldest first."""
         return self._read("base_url=?", base_url)
-
-    def concerning(self, account: str) -> list[Entry]:
-        """Return the attempts that something may still have to be done about, or that bill."""
-        return self.entries(account, OPEN | LIVE)
 
     def of_contract(self, account: str, contract: int) -> Entry | None:
         """Return the attempt that made a machine, if this package made it."""

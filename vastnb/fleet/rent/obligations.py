@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
+from vastnb.fleet.env import label_of, read_marker
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, AttemptState
 
@@ -170,16 +171,12 @@ def due_at(entry: Entry) -> float | None:
     return entry.deadline if guarded and entry.contract is not None else None
 
 
+def needs_care(entry: Entry) -> bool:
+    """Say whether there is something to be settled about a row, or a deadline to be kept."""
+    return entry.is_open or due_at(entry) is not None
+
+
 # -- whose a machine is --------------------------------------------------------------------------
-
-
-class Ours(StrEnum):
-    """In which sense a machine is ours; the narrowest that holds."""
-
-    HELD = "held"
-    KNOWN = "known"
-    MARKED = "marked"
-    NOT = "not"
 
 
 def known_contracts(entries: Iterable[Entry]) -> dict[int, Entry]:
@@ -201,8 +198,6 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
     marker can be copied. A record that shows neither, and began after the request on the same
     machine with the same image, may be it. Nobody may conclude anything then.
     """
-    from vastnb.fleet.env import label_of, read_marker
-
     marker = read_marker(record)
     named = entry.contract is not None and record.get("id") == entry.contract
     marked = marker == entry.marker or record.get("label") == label_of(entry.marker)

@@ -15,10 +15,10 @@ from vastnb.errors import AuthError, InvalidRequest, VastError
 from vastnb.fleet.costs import dph_meant
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.rent.attempt import Sender, in_flight
+from vastnb.fleet.rent.attempt import Sender
 from vastnb.fleet.rent.deadline import in_words
 from vastnb.fleet.rent.entry import FOUND, Entry
-from vastnb.fleet.rent.guard import is_guarded, needs_care, recognised, take_over
+from vastnb.fleet.rent.guard import is_guarded, recognised
 from vastnb.fleet.rent.journal import Journal
 from vastnb.fleet.rent.obligations import (
     TABLE,
@@ -28,10 +28,11 @@ from vastnb.fleet.rent.obligations import (
     is_sought,
     known_contracts,
     match,
+    needs_care,
     obligation,
 )
 from vastnb.fleet.rent.plan import LIVE, OPEN, UNSETTLED, AttemptState
-from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case
+from vastnb.fleet.rent.settle import BUDGET, DESTROY_BUDGET, Case, in_flight
 from vastnb.values import number
 
 Kind = Literal["adopted", "bills", "destroyed", "absent", "gone", "unsettled", "elsewhere"]
@@ -169,10 +170,10 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
             mine += [entry] if is_sought(entry, holder, now) else []
         elif holder is Holder.HERE:
             mine.append(entry)
-        elif (claimed := take_over(sender, entry, now)) is not None:
+        elif (claimed := sender.journal.take_over(entry, now, account)) is not None:
             mine.append(claimed)
     if listing is not None:
-        mine += recognised(sender, strange, listing)
+        mine += recognised(sender.transport, sender.journal, strange, listing)
     cases = [Case.of(one) for one in mine]
     for case in cases:
         if case.state in UNSETTLED:
@@ -190,7 +191,7 @@ def reconcile(sender: Sender, budget: float = BUDGET) -> Report:
         sender.settler.settle(_worth_it(cases, listing), longest, listing)
     for case, state in zip(cases, was, strict=True):
         if state not in OPEN and case.state in LIVE and case.entry is not None:
-            case.entry = take_over(sender, case.entry, now) or case.entry
+            case.entry = sender.journal.take_over(case.entry, now, account) or case.entry
     overdue = [case for case in cases if _is_overdue(case, sender.clock.time())]
     if overdue and listing is not None:
         sender.settler.destroy_all(overdue)

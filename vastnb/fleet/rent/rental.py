@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import pandas as pd
 
@@ -41,6 +41,8 @@ from vastnb.fleet.rent.plan import (
 from vastnb.fleet.rent.settle import DESTROY_BUDGET, Case
 from vastnb.fleet.rent.spec import Spec
 from vastnb.html import ours
+from vastnb.market.frames.records import frame_of_columns
+from vastnb.market.tables.schema import Dtype
 
 T = TypeVar("T")
 
@@ -203,7 +205,7 @@ class Rental:
             }
             for one in sorted(self.attempts, key=lambda one: places.get(one.offer.id, -1))
         ]
-        return ours(pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES))
+        return ours(frame_of_columns(rows, _DTYPES)[0])
 
     def failure(self) -> VastError:
         """Return the error for a call that rented nothing, or less than was wanted."""
@@ -505,12 +507,12 @@ def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:
     )
 
 
-_DTYPES: Final[dict[str, Any]] = {
+_DTYPES: Final[dict[str, Dtype]] = {
     "offer_id": "Int64",
     "machine_id": "Int64",
-    "gpu": pd.StringDtype("python"),
+    "gpu": "string",
     "dph": "Float64",
-    "outcome": pd.StringDtype("python"),
+    "outcome": "string",
     "instance_id": "Int64",
-    "reason": pd.StringDtype("python"),
+    "reason": "string",
 }

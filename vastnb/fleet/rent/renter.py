@@ -112,10 +112,9 @@ class Renter:
     ) -> None:
         self.transport = transport
         self.journal = Journal()
-        self.sender = Sender(transport, self.journal)
         self.account = Account(transport.call, transport.clock)
-        self.guard = Guard(self.sender, _telling(onlooker), expect=_expecting(onlooker))
-        self.sender.arm = self.guard.arm
+        self.guard = Guard(transport, self.journal, _telling(onlooker), expect=_expecting(onlooker))
+        self.sender = Sender(transport, self.journal, self.guard.arm)
         self._search = search
         self._onlooker = onlooker
         self._over = over
@@ -162,7 +161,7 @@ class Renter:
             return
         self._looked_after = now
         try:
-            if self.journal.path.exists() and owed(self.sender):
+            if self.journal.path.exists() and owed(self.transport, self.journal):
                 self.guard.take_up_soon()
         except VastError as error:
             warn(error.message)
@@ -176,7 +175,7 @@ class Renter:
         return report
 
     def _take_up(self) -> None:
-        if owed(self.sender):
+        if owed(self.transport, self.journal):
             self.guard.take_up()
 
     # -- renting -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ keeps no machine alive.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -26,7 +27,6 @@ from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, 
 from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
     LISTED_WITHIN,
-    UNSETTLED,
     Adopt,
     AttemptState,
     Close,
@@ -71,6 +71,21 @@ DOUBTED: Final = "doubted: its offer was rented by somebody"
 
 JOURNAL_PAUSE: Final = 30.0
 """Seconds for which a journal that cannot be written is not tried again."""
+
+
+FLYING: dict[str, threading.Thread] = {}
+"""Markers of attempts that are being sent or settled, and by which thread."""
+
+
+def in_flight() -> frozenset[str]:
+    """Return the markers of the attempts that other threads of this process are busy with.
+
+    Whoever asks is not busy with one: a marker of its own was left behind by a Ctrl-C.
+    """
+    me = threading.current_thread()
+    return frozenset(
+        marker for marker, one in tuple(FLYING.items()) if one is not me and one.is_alive()
+    )
 
 
 @dataclass
@@ -120,11 +135,6 @@ class Case:
     def marker(self) -> str | None:
         """What its machine carries."""
         return self.entry.marker if self.entry else None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left to find out or to do."""
-        return self.state not in UNSETTLED and self.left in ("", "settled")
 
     @property
     def is_ended(self) -> bool:
@@ -336,7 +346,7 @@ class Settler:
         try:
             record = self._record(case.contract)
         except VastError as error:
-            case.error = _trouble("looking", error)
+            case.error = _trouble("listing your instances", error)
             return
         if record is not None:
             self._show([case], Listing((record,), self._clock.time()))
@@ -416,7 +426,10 @@ class Settler:
             else:
                 found = self._labelled(case)
         except VastError as error:
-            case.seen, case.error = Sightings(looks=looks), _trouble("looking", error)
+            case.seen, case.error = (
+                Sightings(looks=looks),
+                _trouble("listing your instances", error),
+            )
             case.left = _end_of(error)
             return False
         if found:
@@ -492,7 +505,7 @@ class Settler:
         except VastError as error:
             for case in cases:
                 case.seen = case.seen.failed()
-                case.error = _trouble("looking", error)
+                case.error = _trouble("listing your instances", error)
                 case.left = _end_of(error)
             return
         for case in cases:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.env import MARKER, is_kvm, label_of, with_marker
+from vastnb.wording import nearest
 
 LABEL_MAX: Final = 256
 ENV_MAX: Final = 32_768
@@ -314,8 +315,6 @@ def _text(name: str, value: Any, most: int) -> None:
 
 
 def _no_option(unknown: Sequence[str]) -> str:
-    from vastnb.wording import nearest
-
     # A cap or a deadline that is misspelt has to be named: it guards the user's money.
     near = [one for name in unknown for one in nearest(name, [*OPTIONS, *MORE], 1)]
     meant = f" (did you mean {', '.join(near)}?)" if near else ""

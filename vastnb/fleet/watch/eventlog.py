@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Final
 
 import pandas as pd
 
 from vastnb.fleet.costs import dph_now
+from vastnb.fleet.looks import READINGS
 from vastnb.fleet.watch.changes import Change
 from vastnb.fleet.watch.picture import Tracked
 from vastnb.html import ours
-from vastnb.market.frames.arrays import array_of
+from vastnb.market.frames.records import frame_of_columns
 from vastnb.market.tables.schema import Dtype
 from vastnb.values import number
 
@@ -22,7 +23,6 @@ CHANGES_KEPT: Final = 2_000
 SAMPLES_KEPT: Final = 20_000
 """Samples of all instances together: a week of one, seven hours of twenty-five."""
 
-READINGS: Final = ("gpu_util", "gpu_temp", "cpu_util", "mem_usage", "vmem_usage", "disk_usage")
 _SAMPLES: Final[dict[str, Dtype]] = {
     "at": "datetime",
     "id": "Int64",
@@ -70,16 +70,15 @@ class EventLog:
 
     def events(self) -> pd.DataFrame:
         """Return the changes, oldest first; see `vastnb.fleet.watch.watcher.Watcher.events`."""
-        names = [field.name for field in fields(Change)]
         with self._lock:
-            rows = [dict(zip(names, astuple(change), strict=True)) for change in self._changes]
-        return _frame([tuple(row[name] for name in _EVENTS) for row in rows], _EVENTS)
+            rows = [asdict(change) for change in self._changes]
+        return ours(frame_of_columns(rows, _EVENTS)[0])
 
     def history(self) -> pd.DataFrame:
         """Return the samples, oldest first; see `vastnb.fleet.watch.watcher.Watcher.history`."""
         with self._lock:
-            rows = list(self._samples)
-        return _frame(rows, _SAMPLES)
+            rows = [dict(zip(_SAMPLES, sample, strict=True)) for sample in self._samples]
+        return ours(frame_of_columns(rows, _SAMPLES)[0])
 
 
 def _sample(at: float, one: Tracked) -> tuple[Any, ...]:
@@ -88,15 +87,3 @@ def _sample(at: float, one: Tracked) -> tuple[Any, ...]:
     if readings[-1] == -1:
         readings[-1] = None  # the service's way of saying that it does not know yet
     return at, watched.id, watched.label, watched.verdict.state, *readings, dph_now(record)
-
-
-def _frame(rows: Sequence[tuple[Any, ...]], columns: dict[str, Dtype]) -> pd.DataFrame:
-    arrays: dict[str, Any] = {}
-    for place, (name, dtype) in enumerate(columns.items()):
-        cells = [row[place] for row in rows]
-        if dtype == "datetime":
-            moments = [pd.Timestamp(round(cell * 1e6), unit="us", tz="UTC") for cell in cells]
-            arrays[name] = pd.array(moments, dtype=pd.DatetimeTZDtype("us", "UTC"))
-        else:
-            arrays[name] = array_of(cells, dtype)[0]
-    return ours(pd.DataFrame(arrays, index=pd.RangeIndex(len(rows)), copy=False))

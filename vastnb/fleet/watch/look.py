@@ -18,7 +18,7 @@ from vastnb.api.answers import Call
 from vastnb.clock import Clock
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.listing import Listing, list_instances
-from vastnb.fleet.watch.picture import WATCH_COLUMNS
+from vastnb.fleet.records import WATCH_COLUMNS
 from vastnb.fleet.watch.probe import doors_of, reach
 from vastnb.values import number
 

@@ -13,27 +13,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from vastnb.api.text import plain
-from vastnb.fleet.env import MARKER, marker_of
+from vastnb.fleet.env import marker_of, names_only
 from vastnb.fleet.looks import History, Seen
+from vastnb.fleet.records import WATCH_COLUMNS
 from vastnb.fleet.status import Verdict, Wanted, judge, remember
-
-WATCH_COLUMNS: Final[tuple[str, ...]] = (
-    # who it is
-    *("id", "label", "machine_id", "host_id", "extra_env", "image_uuid", "image_runtype"),
-    # the verdict
-    *("actual_status", "intended_status", "cur_state", "next_state", "status_msg", "is_bid"),
-    *("min_bid", "instance"),
-    # the card
-    *("gpu_name", "num_gpus", "gpu_ram", "geolocation", "start_date", "duration", "end_date"),
-    *("dph_base", "dph_total", "storage_total_cost", "inet_down_cost", "inet_up_cost"),
-    *("inet_down_billed", "inet_up_billed"),
-    *("gpu_util", "gpu_temp", "cpu_util", "mem_usage", "mem_limit", "vmem_usage"),
-    *("disk_space", "disk_usage"),
-    # where SSH listens
-    *("public_ipaddr", "ports", "ssh_host", "ssh_port"),
-)
-"""Columns that a look asks for: no token, no start script."""
 
 DOUBTED_LISTS: Final = 3
 """Lists in a row without them until machines that vanish together are believed to be gone."""
@@ -153,22 +136,8 @@ def trimmed(record: Mapping[str, Any]) -> Mapping[str, Any]:
         Read-only. ``extra_env`` is a list of pairs whose values are empty, but for our marker.
     """
     kept = {name: record[name] for name in WATCH_COLUMNS if name in record}
-    kept["extra_env"] = _names_only(record)
+    kept["extra_env"] = names_only(record)
     return MappingProxyType(kept)
-
-
-def _names_only(record: Mapping[str, Any]) -> list[list[str]]:
-    env = record.get("extra_env")
-    if isinstance(env, Mapping):
-        names = list(env)
-    elif isinstance(env, Sequence) and not isinstance(env, str):
-        names = [pair[0] for pair in env if isinstance(pair, Sequence) and pair]
-    else:
-        names = []
-    marker = marker_of(record)
-    # A name with a "=" in it was an assignment that somebody put in the wrong place.
-    texts = (plain(name.partition("=")[0], 80) for name in names if isinstance(name, str))
-    return [[name, marker or "" if name == MARKER else ""] for name in texts]
 
 
 def doubt(

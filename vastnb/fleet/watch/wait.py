@@ -121,7 +121,7 @@ class Wait:
             last = f" Last error: {shown.error}" if shown.error else ""
             named = ", ".join(_named(shown.of(number), number) for number in self.ids)
             raise WaitTimeout(
-                f"Not {self._goal} within {self._timeout:g} s: {named}. They still exist and may "
+                f"Not {self._goal} within {self._timeout:g} s: {named}. What still exists may "
                 f"bill; client.destroy_instance(id) destroys one, wait() waits longer.{last}"
             )
         return waiting
@@ -162,7 +162,7 @@ class Wait:
         bills = "It no longer bills." if state == "gone" else "It exists and may bill."
         advised = f" {TO_DO[one.verdict.advice]}." if TO_DO[one.verdict.advice] else ""
         raise InstanceFailed(
-            f"Instance {_named(one, one.id)} will not be {self._goal} without help. "
+            f"Instance {_named(one, one.id)} will not become {self._goal} on its own. "
             f"{bills}{advised}",
             code=state,
         )

@@ -1,4 +1,4 @@
-"""What can be asked of the history: offers as they were seen, trends, and how cheap one is."""
+"""Queries of the history: past offers, trends, and how cheap an offer is."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ OF_MACHINE: Final = (
 
 
 class Questions:
-    """Questions to the history. A part of `History`."""
+    """Queries of the history. A part of `History`."""
 
     _clock: Clock
 
@@ -70,7 +70,7 @@ class Questions:
 
         @property
         def simulated(self) -> bool:
-            """Whether this is the past of a simulated market."""
+            """Whether this is the history of a simulated market."""
 
         def _open(self) -> Days: ...
         def _store(self) -> Store: ...
@@ -88,24 +88,24 @@ class Questions:
         sql: str | None = None,
         **equal: Any,
     ) -> pd.DataFrame:
-        """Return offers as they were seen.
+        """Return past offers, as your searches recorded them.
 
         Parameters
         ----------
         gpu : str or list of str, optional
             GPU model, in any spelling; a family (``"H100"``) is all of its models.
         since, until : datetime, date, text, timedelta or number, optional
-            From when and until when (UTC); a timedelta or a number of days counts back from now.
+            Start and end (UTC); a timedelta or a number of days counts back from now.
         type : {"on-demand", "bid", "interruptible", "reserved"}, optional
             Kind of search.
         columns : list of str, optional
             Which columns; by default all of them.
         limit : int, optional
-            Most rows to return, the newest.
+            Maximum number of rows; the newest are returned.
         sql : str, optional
-            A question of your own, in DuckDB's SQL, to a table ``history`` that holds the rows
-            chosen by the other arguments: ``"select country, count(*) from history group by 1"``.
-            Its time zone is UTC, whatever the machine's; a time that you turn into another zone
+            Your own query in DuckDB's SQL, on a table ``history`` with the rows chosen by the
+            other arguments: ``"select country, count(*) from history group by 1"``.
+            Its time zone is always UTC; a time that you convert to another zone
             (``seen_at at time zone 'Europe/Oslo'``) comes back without one.
         **equal
             Values of columns: ``num_gpus=8``, ``country=["SE", "NO"]``, ``verified=True``.
@@ -114,7 +114,7 @@ class Questions:
         -------
         DataFrame
             One row per offer and snapshot, oldest first: ``seen_at`` (UTC), ``machine_id``,
-            ``gpu_name``, ``num_gpus``, ``dph_base`` ($/h, without disk) and so on; all of them in
+            ``gpu_name``, ``num_gpus``, ``dph_base`` ($/h, without disk) and so on; see
             `vastnb.market.history.columns`. ``attrs["vastnb"]`` says where it comes from and
             whether it is `simulated`.
 
@@ -146,7 +146,7 @@ class Questions:
         restricted: bool = False,
         **equal: Any,
     ) -> pd.DataFrame:
-        """Return how the price of a GPU moved.
+        """Return how the price of a GPU changed over time.
 
         Parameters
         ----------
@@ -158,27 +158,27 @@ class Questions:
             Length of a span: ``"1d"``, ``"6h"``, ``"30min"``; spans begin at midnight UTC or a
             whole multiple after it.
         type : {"on-demand", "bid", "interruptible", "reserved"}
-            Kind of rental. For bids the price is the least bid, which searches on demand tell too.
+            Kind of rental. For bids the price is the lowest bid; on-demand searches record it too.
         quantiles : sequence of float
             Shares of the machines, 0 to 1.
         restricted : bool
-            Count searches too that chose by price (a filter such as ``dph<0.4``, or a limit that
-            cut the answer): they show cheap machines only, and draw the figures down.
+            Also count searches that filter by price (such as ``dph<0.4``, or a limit that cut the
+            result): they show cheap machines only, and bias the figures downwards.
         **equal
             Values of columns: ``num_gpus=8``, ``country=["SE", "NO"]``, ``verified=True``.
 
         Returns
         -------
         DataFrame
-            One row per model, VRAM and span in which one was seen: ``at`` (UTC, its beginning),
+            One row per model, VRAM and span with offers: ``at`` (UTC, start of the span),
             ``gpu_name``, ``gpu_ram_gb``, ``low``, one column per quantile (``q10``, ``q25``,
             ``median``, ...), ``high`` (all in $/h for one GPU, without disk), ``machines``,
-            ``offers`` and ``snapshots`` (how many stand behind it). Each machine counts once in a
-            span, with the mean of what was seen of it. These figures move with what you searched
-            for, too; ``matched_index`` does not: it follows the prices of the ``matched`` machines
-            that were seen in the span before as well (100 is the first span, and begins anew where
-            there are none). ``attrs["vastnb"]`` tells which searches it was sampled from, and how
-            many were left out because they chose by price.
+            ``offers`` and ``snapshots`` (the counts behind them). Each machine counts once per
+            span, with its mean price. These figures also depend on what you searched for;
+            ``matched_index`` does not: it follows the prices of the ``matched`` machines that were
+            also in the span before (the first span is 100; it restarts at 100 where there are
+            none). ``attrs["vastnb"]`` says which searches it is based on, and how many were left
+            out because they filter by price.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class Questions:
             ``num_gpus``, ``price1`` and ``price2`` (mean of the day, $/h for one GPU without disk;
             missing if it was not seen), ``change`` ($/h), ``change_percent``, and ``what``:
             "cheaper", "more expensive", "same", "new" or "gone". "gone" means not seen: rented,
-            taken off the market, or outside of what you searched for.
+            taken off the market, or not in your searches.
 
         Raises
         ------
@@ -239,14 +239,14 @@ class Questions:
         return self._told(frame, {"type": kind, "days": [f"{day:%Y-%m-%d}" for day in days]})
 
     def machine(self, machine_id: int, since: Moment = None, until: Moment = None) -> pd.DataFrame:
-        """Return everything that was seen of one machine.
+        """Return all recorded offers of one machine.
 
         Parameters
         ----------
         machine_id : int
             The machine (``machine_id`` of an offer, not its ``id``).
         since, until : datetime, date, text, timedelta or number, optional
-            From when and until when, as for `frame`.
+            Start and end, as for `frame`.
 
         Returns
         -------
@@ -277,7 +277,7 @@ class Questions:
         *,
         restricted: bool = False,
     ) -> pd.Series[float]:
-        """Return how cheap offers are, compared with what was seen of their GPUs lately.
+        """Return how cheap offers are, compared with recent prices of the same GPUs.
 
         Parameters
         ----------
@@ -288,20 +288,20 @@ class Questions:
         type : {"on-demand", "bid", "interruptible", "reserved"}, optional
             Kind of rental; by default that of each row (``rental_type``), else of the search.
         restricted : bool
-            Count searches too that chose by price, see `trend`.
+            Also count searches that filter by price, see `trend`.
 
         Returns
         -------
         Series of Float64, on the frame's index
-            ``percentile``: how many percent of the prices were higher. Compared is $/h for one
-            GPU without disk, with those of the same model, VRAM and number of GPUs, one for each
-            machine and day; with those of any number of GPUs where fewer than five such machines
-            were seen. Missing where there is nothing to compare.
+            ``percentile``: the percentage of prices that were higher. It compares $/h for one
+            GPU without disk with the same model, VRAM and number of GPUs, one price for each
+            machine and day; if there are fewer than five such machines, with any number of GPUs.
+            Missing where there is nothing to compare.
 
         Raises
         ------
         QueryError
-            If the frame lacks a column, or an argument makes no sense.
+            If the frame lacks a column, or an argument is not valid.
         ImportError
             Without the extra ``history``.
         """
@@ -333,7 +333,7 @@ class Questions:
         *,
         restricted: bool = False,
     ) -> Percentile:
-        """Return how cheap an offer is, compared with what was seen of its GPU lately.
+        """Return how cheap an offer is, compared with recent prices of the same GPU.
 
         Parameters
         ----------
@@ -345,13 +345,13 @@ class Questions:
         Returns
         -------
         Percentile
-            ``float(...)`` is how many percent of the prices were higher, ``str(...)`` says so in
+            ``float(...)`` is the percentage of prices that were higher, ``str(...)`` says it in
             words: "cheaper than 83 % of the last 14 days (412 machines)".
 
         Raises
         ------
         QueryError
-            If `offer` is no offer with a price.
+            If `offer` is not an offer with a price.
         ImportError
             Without the extra ``history``.
         """
@@ -382,7 +382,7 @@ class Questions:
         hosting_type: Hosting = "all",
         num_gpus: int | str = "all",
     ) -> pd.DataFrame:
-        """Return the service's own figures that were imported with `import_metrics`.
+        """Return Vast.ai's own figures that were imported with `import_metrics`.
 
         Parameters
         ----------
@@ -401,7 +401,7 @@ class Questions:
         Raises
         ------
         QueryError, InvalidRequest
-            If an argument makes no sense.
+            If an argument is not valid.
         ImportError
             Without the extra ``history``.
         """

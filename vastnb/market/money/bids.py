@@ -1,4 +1,4 @@
-"""Interruptible against on demand: what interruptions cost, and when a bid stops paying.
+"""Interruptible or on-demand: what interruptions cost, and when a bid no longer pays off.
 
 An interrupted job starts again: it sets up once more, repeats what it had done since its last
 checkpoint, and waits for a machine while its disk is billed. With
@@ -55,7 +55,7 @@ class Interruptions:
     Raises
     ------
     InvalidRequest
-        If an amount is negative or no number.
+        If an amount is negative or not a number.
     """
 
     hours: float
@@ -130,7 +130,7 @@ class Interruptions:
         Returns
         -------
         float or array
-            0 if even a bid of nothing would be dearer; NaN for a job without hours.
+            0 if even a bid of 0 would cost more; NaN for a job without hours.
         """
         again = self.setup_hours + self.lost_hours
         hours = self.hours + self.setup_hours + count * again
@@ -140,7 +140,7 @@ class Interruptions:
         return np.maximum(bid, 0.0)
 
     def lost_hours_to_break_even(self, on_demand: Any, bid: Any, disk: Any = 0.0) -> Any:
-        """Return how many running hours in all may be lost before a bid is dearer, h."""
+        """Return how many running hours may be lost in total before a bid costs more, h."""
         with np.errstate(divide="ignore", invalid="ignore"):
             lost = (np.asarray(on_demand) - bid) * (self.hours + self.setup_hours) / (bid + disk)
         return np.maximum(lost, 0.0)
@@ -160,13 +160,13 @@ def interruptible(
     download_gb: float = 0.0,
     upload_gb: float = 0.0,
 ) -> pd.DataFrame:
-    """Compare the least bid with the on-demand price of each offer, for a job.
+    """Compare the lowest bid with the on-demand price of each offer, for a job.
 
     Parameters
     ----------
     frame : DataFrame
-        Offers with on-demand prices. Interruptible rows do not tell their on-demand price, so
-        theirs is missing; a frame of nothing else is refused.
+        Offers with on-demand prices. Interruptible rows have no on-demand price, so their
+        result is missing; a frame with only such rows is refused.
     job : Interruptions
         The job.
     disk : float, Series or ndarray
@@ -182,15 +182,15 @@ def interruptible(
     -------
     DataFrame of Float64, on the frame's index
         ``on_demand_usd``, ``bid_usd`` (expected, traffic included), ``saving_usd`` (negative if
-        the bid is dearer), ``interruptions`` expected, ``break_even_interruptions`` (more than
-        these make the bid dearer; infinite if they cost nothing), ``break_even_lost_hours``
+        the bid costs more), ``interruptions`` expected, ``break_even_interruptions`` (more than
+        these make the bid cost more; infinite if they cost nothing), ``break_even_lost_hours``
         (running hours lost in all), ``break_even_bid`` ($/h for the offer). Missing where a price
         is missing or not credible. A bid above the on-demand price is charged as that.
 
     Raises
     ------
     InvalidRequest
-        If all rows are interruptible, or an amount is none.
+        If all rows are interruptible, or an amount is not valid.
     """
     bids = interruptible_rows(frame)
     if len(bids) and bids.all():

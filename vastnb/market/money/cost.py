@@ -1,4 +1,4 @@
-"""What a rental costs, each term by itself.
+"""What a rental costs, term by term.
 
 GPU time is billed by the hour, the disk while the instance exists (a month has 720 hours),
 traffic by the GB in either direction. These formulas give the recorded prices of every recorded
@@ -42,7 +42,7 @@ def hourly(frame: pd.DataFrame, disk: Amount) -> pd.Series[float]:
     Raises
     ------
     InvalidRequest
-        If a column is missing, or `disk` is no size.
+        If a column is missing, or `disk` is not a size.
     """
     disk = each("disk", disk, frame)
     total = _term(frame, "dph_base", 1.0) + _term(frame, "storage_cost", disk / HOURS_PER_MONTH)
@@ -65,7 +65,7 @@ def cost(
     frame : DataFrame
         Offers.
     hours : float, Series or ndarray
-        Hours during which it runs; or one number for each offer (from `job_hours`, say).
+        Hours during which it runs; or one for each offer (such as from `job_hours`).
     disk : float, Series or ndarray
         GB; or one number for each offer.
     download_gb, upload_gb : float
@@ -82,12 +82,12 @@ def cost(
     -------
     DataFrame of Float64, on the frame's index
         ``gpu_usd``, ``storage_usd``, ``download_usd``, ``upload_usd``, ``total_usd``, in $. A term
-        whose price is missing is missing, and so is then the total.
+        without a price is missing, and then so is the total.
 
     Raises
     ------
     InvalidRequest
-        If a column is missing, an amount is negative or no number, or `lifetime_hours` is shorter
+        If a column is missing, an amount is negative or not valid, or `lifetime_hours` is shorter
         than `hours`.
     """
     runs = each("hours", hours, frame) + _amount("setup_hours", setup_hours)
@@ -129,7 +129,7 @@ def stopped(frame: pd.DataFrame, disk: Amount, hours: float = 24) -> pd.Series[f
     Raises
     ------
     InvalidRequest
-        If the column is missing, or an amount is none.
+        If the column is missing, or an amount is not valid.
     """
     amount = _amount("hours", hours) * each("disk", disk, frame) / HOURS_PER_MONTH
     usd = _term(frame, "storage_cost", amount)

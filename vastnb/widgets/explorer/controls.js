@@ -1,5 +1,6 @@
 // The controls of the filter panel. Each shows a value, and tells `onChange` when somebody changes
 // it; `set` shows another value without telling.
+import { W } from "./words.js";
 import { field } from "../kit/fields.js";
 import { freshId, h, setText } from "../kit/dom.js";
 
@@ -145,7 +146,7 @@ export function multiPick(label, { hint, noun }, onChange) {
           h("button", {
             type: "button",
             text: "×",
-            "aria-label": `Remove ${named(name)}`,
+            "aria-label": W.remove(named(name)),
             onclick: (event) => {
               event.stopPropagation();
               remove(name);
@@ -182,7 +183,7 @@ export function multiPick(label, { hint, noun }, onChange) {
       const count = present.reduce((sum, [, n]) => sum + n, 0);
       listed.push({
         names: present.map(([name]) => name),
-        text: `all ${present.length} matching`,
+        text: W.allMatching(present.length),
         count,
         all: true,
       });
@@ -190,7 +191,7 @@ export function multiPick(label, { hint, noun }, onChange) {
     if (wanted && listed.length === 0) {
       listed = [{
         names: [input.value.trim()],
-        text: `search for “${input.value.trim()}”`,
+        text: W.searchFor(input.value.trim()),
         count: null,
         all: false,
       }];
@@ -210,7 +211,7 @@ export function multiPick(label, { hint, noun }, onChange) {
           h("span", {
             class: "vnb-count",
             text: item.count === null ? "" : String(item.count),
-            title: item.count === 0 ? "None in this result" : null,
+            title: item.count === 0 ? W.noneInThisResult : null,
           }),
         );
         row.addEventListener("pointerdown", (event) => {
@@ -288,7 +289,7 @@ export function multiPick(label, { hint, noun }, onChange) {
 export function queryField(label, { hint, title }, onChange) {
   const input = h("input", {
     type: "text",
-    class: "vnb-query",
+    class: "vnb-query vnb-mono",
     placeholder: hint,
     title,
     spellcheck: "false",

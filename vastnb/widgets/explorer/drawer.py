@@ -9,6 +9,7 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.spec import DISK_MIN
+from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.filters import DEFAULT_DISK_GB
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ class Drawer:
         from vastnb.widgets.rent.widget import RentForm
 
         if type == "reserved":
-            raise InvalidRequest(
-                "Reserved offers are prepaid for a fixed time in the Vast.ai console. Nothing was "
-                "rented. To pay by the hour, choose On-demand or Bid."
-            )
+            raise InvalidRequest(words.RESERVED_ARE_PREPAID)
         disk = max(DISK_MIN, disk)
         ids = [int(one) for one in offers["id"]] if len(offers) else []
         count = min(max(1, len(ids)), COUNT_MAX)

@@ -1,4 +1,5 @@
 // The filter panel: one control for each field of the state that Python calls FilterState.
+import { W } from "./words.js";
 import { h, perFrame } from "../kit/dom.js";
 import { multiPick, queryField, stops, toggle } from "./controls.js";
 import { segments } from "../kit/fields.js";
@@ -48,89 +49,89 @@ export class FilterPanel {
     };
     this.controls = {
       gpu_name: multiPick(
-        "GPU model",
-        { hint: "Any; type to add", noun: ["model", "models"] },
+        W.gpuModel,
+        { hint: W.anyTypeToAdd, noun: ["model", "models"] },
         changes("gpu_name"),
       ),
       num_gpus: segments(
-        "GPUs",
-        [[null, "Any"], ...[1, 2, 4, 8].map((count) => [count, String(count), `Exactly ${count}`])],
+        W.gpus,
+        [[null, W.any], ...[1, 2, 4, 8].map((count) => [count, String(count), W.exactly(count)])],
         changes("num_gpus"),
       ),
       type: segments(
-        "Rental",
+        W.rental,
         [
-          ["on-demand", "On-demand", "Fixed price; yours until you end it"],
-          ["bid", "Bid", "Interruptible: cheaper, but a higher bid can stop it"],
-          ["reserved", "Reserved", "Prepaid for a fixed time"],
+          ["on-demand", W.onDemand, W.fixedPriceYoursUntil],
+          ["bid", W.bid, W.interruptibleCheaperButA],
+          ["reserved", W.reserved, W.prepaidForAFixed],
         ],
         changes("type"),
       ),
       max_price: stops(
-        "Max price",
+        W.maxPrice,
         {
           values: PRICES,
           any: "high",
           show: (v) => `$${v}`,
           read: plain,
-          title: "$/h for the whole offer, with your disk",
+          title: W.maxPriceTitle,
         },
         changes("max_price"),
       ),
       min_vram: stops(
-        "Min VRAM",
+        W.minVRAM,
         {
           values: VRAM,
           any: "low",
           show: (v) => `${v} GB`,
           read: plain,
-          title: "Of one GPU, as the card is sold: 24 finds every 24 GB card",
+          title: W.ofOneGPUAs,
         },
         changes("min_vram"),
       ),
       min_reliability: stops(
-        "Reliability",
+        W.reliability,
         {
           values: TRUST,
           any: "low",
           show: (v) => `${Number((v * 100).toFixed(3))} %`,
           read: (text) => Number((plain(text) / 100).toFixed(6)),
-          title: "At least",
+          title: W.atLeast,
         },
         changes("min_reliability"),
       ),
       disk: stops(
-        "Disk",
+        W.disk,
         {
           values: DISKS,
           show: (v) => `${v} GB`,
           read: plain,
-          hint: "10 GB",
-          title: "Every price includes this disk",
+          hint: W.diskHint,
+          title: W.everyPriceIncludesThis,
         },
         changes("disk"),
       ),
       min_down: stops(
-        "Min Mbit/s",
+        W.minSpeed,
         {
           values: SPEEDS,
           any: "low",
           show: String,
           read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")),
-          title: "Measured download speed, at least",
+          title: W.measuredDownloadSpeedAt,
         },
         changes("min_down"),
       ),
       country: multiPick(
-        "Region or country",
-        { hint: "Anywhere; Europe, Germany…", noun: ["place", "places"] },
+        W.regionOrCountry,
+        { hint: W.anywhereEuropeGermany, noun: ["place", "places"] },
         changes("country"),
       ),
-      verified: toggle("Verified", "Only machines that Vast has verified", changes("verified")),
-      datacenter: toggle("Datacenter", "Only machines in datacenters", changes("datacenter")),
+      verified: toggle(W.verified, W.onlyMachinesThatVast, changes("verified")),
+      datacenter: toggle(W.datacenter, W.onlyMachinesInDatacenters, changes("datacenter")),
       text: queryField(
-        "More, as a query",
-        { hint: "e.g. cuda_vers>=12.4", title: "Anything else, in Vast.ai's query language" },
+        W.moreAsAQuery,
+        { hint: W.queryHint, title: W.anythingElseInVast },
         changes("text"),
       ),
     };
@@ -138,15 +139,15 @@ export class FilterPanel {
     this.reset = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "Reset",
+      text: W.reset,
       hidden: true,
       onclick: onReset,
     });
     host.append(
       h(
         "aside",
-        { class: "vnb-panel vnb-filters", "aria-label": "Filters" },
-        h("div", { class: "vnb-filterhead" }, h("strong", { text: "Filters" }), this.reset),
+        { class: "vnb-panel vnb-filters", "aria-label": W.filters },
+        h("div", { class: "vnb-filterhead" }, h("strong", { text: W.filters }), this.reset),
         node("gpu_name"),
         node("num_gpus"),
         node("type"),

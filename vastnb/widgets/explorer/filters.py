@@ -15,6 +15,7 @@ from typing import Any, Self
 from vastnb.errors import QueryError
 from vastnb.market.query.query import Query, parse_query, parse_type
 from vastnb.market.tables.vram import SIZES, at_least
+from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.regions import codes_of, region_of
 
 DEFAULT_DISK_GB = 10.0
@@ -87,8 +88,7 @@ class FilterState:
         unknown = sorted(set(changes) - known)
         if unknown:
             raise QueryError(
-                f"The explorer has no filter {unknown[0]!r}; nothing was searched. "
-                f"Available: {', '.join(sorted(known))}."
+                words.NO_SUCH_FILTER.format(unknown=unknown[0], names=", ".join(sorted(known)))
             )
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
@@ -160,12 +160,12 @@ def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
     """Return which control shows this comparison, and its value; `None` if none does."""
     many = isinstance(value, (tuple, list))
     if field in ("gpu_name", "geolocation") and op in ("eq", "in"):
-        words = tuple(value) if many else (value,)
-        if all(isinstance(word, str) for word in words):
+        given = tuple(value) if many else (value,)
+        if all(isinstance(word, str) for word in given):
             if field == "gpu_name":
-                return "gpu_name", words
-            region = region_of(words)
-            return "country", words if region is None else (region,)
+                return "gpu_name", given
+            region = region_of(given)
+            return "country", given if region is None else (region,)
     if many or isinstance(value, str):
         return None
     if field == "num_gpus" and op == "eq":
@@ -186,14 +186,14 @@ def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
 
 def _checked(name: str, value: Any) -> Any:
     if name in ("gpu_name", "country"):
-        words = [value] if isinstance(value, str) else list(value or ())
-        if not all(isinstance(word, str) for word in words):
-            raise _wrong(name, value, "a list of names")
-        words = [word.strip() for word in words]
-        return tuple(dict.fromkeys(word for word in words if word))
+        names = [value] if isinstance(value, str) else list(value or ())
+        if not all(isinstance(word, str) for word in names):
+            raise _wrong(name, value, words.A_LIST_OF_NAMES)
+        names = [word.strip() for word in names]
+        return tuple(dict.fromkeys(word for word in names if word))
     if name in ("datacenter", "verified"):
         if not isinstance(value, bool):
-            raise _wrong(name, value, "True or False")
+            raise _wrong(name, value, words.TRUE_OR_FALSE)
         return value
     if name == "type":
         return parse_type(str(value))
@@ -204,16 +204,13 @@ def _checked(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise _wrong(name, value, "a number")
     if value < 0 or (name == "min_reliability" and value > 1):
-        raise _wrong(name, value, "0 to 1" if name == "min_reliability" else "0 or more")
+        raise _wrong(name, value, "0 to 1" if name == "min_reliability" else words.ZERO_OR_MORE)
     if name == "num_gpus":
         if value != int(value) or value < 1:
-            raise _wrong(name, value, "a whole number from 1")
+            raise _wrong(name, value, words.WHOLE_NUMBER)
         return int(value)
     return float(value)
 
 
 def _wrong(name: str, value: Any, needed: str) -> QueryError:
-    return QueryError(
-        f"The filter {name}={value!r} must be {needed}. Nothing was searched; earlier results are "
-        "kept."
-    )
+    return QueryError(words.BAD_FILTER.format(name=name, value=value, needed=needed))

@@ -1,10 +1,11 @@
 // What the table is sorted by, in words, and the orders that most people want: one click each.
+import { W } from "./words.js";
 import { h, setText } from "../kit/dom.js";
 
 const ORDERS = [
-  ["Cheapest", "dph_total", true, "Cheapest offer that fits first"],
-  ["Most reliable", "reliability", false, "Most reliable host first"],
-  ["Best value", "dlperf_per_dphtotal", false, "Most DLPerf per dollar first"],
+  [W.cheapest, "dph_total", true, W.cheapestOfferThatFits],
+  [W.mostReliable, "reliability", false, W.mostReliableHostFirst],
+  [W.bestValue, "dlperf_per_dphtotal", false, W.mostDLPerfPerDollar],
 ];
 
 export class OrderBar {
@@ -17,7 +18,7 @@ export class OrderBar {
     this.node = h(
       "div",
       { class: "vnb-orderbar" },
-      h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": "Order" }, ...this.buttons),
+      h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": W.order }, ...this.buttons),
       this.says,
     );
     host.append(this.node);
@@ -44,9 +45,7 @@ export class OrderBar {
     const label = order && (looks.find((look) => look.name === order.column)?.label ?? order.column);
     setText(
       this.says,
-      order
-        ? `${label} ${order.ascending ? "↑ lowest first" : "↓ highest first"}`
-        : "Vast.ai's own order (score)",
+      order ? `${label} ${order.ascending ? "↑ lowest first" : "↓ highest first"}` : W.vastAisOwnOrder,
     );
   }
 }

@@ -1,4 +1,5 @@
 // Price against performance: one dot an offer, on a canvas, linked with the table.
+import { W } from "./words.js";
 import { assignColours, boundsOf, frontier, logScale, logTicks, tickLabel } from "./scales.js";
 import { PALETTE } from "../kit/palette.js";
 import { grouped, percent, usd } from "../kit/words.js";
@@ -51,8 +52,7 @@ export class Scatter {
     this.dots = h("canvas", { "aria-hidden": "true" });
     this.marks = h("canvas", {
       role: "img",
-      "aria-label":
-        "Price an hour against deep learning performance, one dot an offer. The table holds the same offers.",
+      "aria-label": W.priceAnHourAgainst,
     });
     this.tip = h("div", { class: "vnb-tip", hidden: true });
     this.area = h("div", { class: "vnb-plot" }, this.dots, this.marks, this.tip);
@@ -66,9 +66,9 @@ export class Scatter {
           this.legend,
           h(
             "div",
-            { class: "vnb-segments vnb-small", role: "group", "aria-label": "Count" },
+            { class: "vnb-segments vnb-small", role: "group", "aria-label": W.count },
             mode("offer", false),
-            mode("per GPU", true),
+            mode(W.perGPU, true),
           ),
         ),
         this.area,
@@ -123,7 +123,7 @@ export class Scatter {
     const entry = (name, colour) => {
       const dot = h("i", { class: "vnb-dot" });
       dot.style.background = colour;
-      const title = this.onPick ? `Filter by ${name}` : name;
+      const title = this.onPick ? W.filterBy(name) : name;
       return h(
         "button",
         { type: "button", title, onclick: () => this.onPick?.(name) },
@@ -141,12 +141,12 @@ export class Scatter {
           "span",
           { class: "vnb-others" },
           h("i", { class: "vnb-dot" }),
-          h("span", { text: `${others} others` }),
+          h("span", { text: W.others(others) }),
         ),
       );
     }
-    const title = "Nothing that is shown is both cheaper and faster than an offer on this line";
-    entries.push(h("span", { class: "vnb-best", title }, h("i"), h("span", { text: "best value" })));
+    const title = W.nothingThatIsShown;
+    entries.push(h("span", { class: "vnb-best", title }, h("i"), h("span", { text: W.bestValueLine })));
     this.legend.replaceChildren(...entries);
   }
 
@@ -279,7 +279,7 @@ export class Scatter {
     }
     pen.globalAlpha = 0.62;
     pen.textAlign = "right";
-    pen.fillText("DLPerf →", width - MARGIN.right, bottom + 5);
+    pen.fillText(W.dlperfAxis, width - MARGIN.right, bottom + 5);
     pen.textAlign = "left";
     pen.fillText("↑ $/h", 8, bottom + 5);
     pen.globalAlpha = 1;
@@ -339,9 +339,7 @@ export class Scatter {
       `${number("num_gpus")} × ${this.names[row] ?? "unknown GPU"}${
         vram > 0 ? ` · ${grouped(vram, 0)} GB` : ""
       }`,
-      `${usd(number("dph_total"))}/h · DLPerf ${grouped(number("dlperf"), 0)} · ${
-        percent(number("reliability"))
-      } % reliable`,
+      W.offerFacts(usd(number("dph_total")), grouped(number("dlperf"), 0), percent(number("reliability"))),
       read("geolocation")?.text(row) ?? "",
     ];
     if (this.tipRow !== row || this.tip.hidden) {

@@ -1,4 +1,5 @@
 // The explorer: filters, table and chart around one store, and the lines that say where it is from.
+import { W } from "./words.js";
 import { Alive } from "../kit/alive.js";
 import { Drawer } from "../kit/child.js";
 import { FilterPanel } from "./filters.js";
@@ -15,10 +16,10 @@ import { h } from "../kit/dom.js";
 
 // Headline numbers: name in `status.figures`, label, form.
 const FIGURES = [
-  ["shown", "offers", "more"],
-  ["cheapest", "cheapest", "usd"],
-  ["median_gpu", "median per GPU", "usd"],
-  ["models", "GPU models", "count"],
+  ["shown", W.offers, "more"],
+  ["cheapest", W.cheapestOne, "usd"],
+  ["median_gpu", W.medianPerGPU, "usd"],
+  ["models", W.gpuModels, "count"],
 ];
 
 function explorer() {
@@ -64,7 +65,7 @@ class ExplorerView {
     const reset = () => this.setFilters(null);
     this.bars = new StatusBars({
       signal,
-      title: "GPU offers",
+      title: W.gpuOffers,
       figures: FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
       onClear: () => store.select([], this),
@@ -81,7 +82,7 @@ class ExplorerView {
     shell.append(this.bars.top, this.bars.bellBox, this.bars.bells, body, this.bars.notice, this.bars.foot);
     this.drawer = new Drawer(model, host, shell, { signal, onClose: () => this.bars.rent.focus() });
     this.root.append(shell);
-    this.grid = new Grid(main, store, { signal, label: "GPU offers", onReset: reset });
+    this.grid = new Grid(main, store, { signal, label: W.gpuOffers, onReset: reset });
     this.scatter = new Scatter(main, store, {
       signal,
       onPick: (name) => {
@@ -94,7 +95,7 @@ class ExplorerView {
     this.follow();
     this.alive = new Alive(model, this.root, shell, {
       signal,
-      name: "The explorer",
+      name: W.theExplorer,
       code: () => model.get("status")?.code ?? "",
     });
     if (store.loaded) this.alive.heard();

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.table.saved import static_table
 
@@ -22,13 +23,13 @@ def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
     now : float
         The kernel's time (epoch seconds): the page's own clock may differ.
     """
-    title, empty = "No offers match", "No offer in this result passes all filters."
+    title, empty = words.NO_OFFERS_MATCH, words.NONE_PASSES
     if model.waiting is not None:
-        title, empty = "Searching", "No loaded offer passes the filters; asking Vast.ai."
+        title, empty = words.SEARCHING, words.NONE_PASSES_YET
     elif model.problem is not None and model.frame.columns.empty:
-        title, empty = "No offers yet", "The search failed; the message below says why."
+        title, empty = words.NO_OFFERS_YET, words.SEARCH_FAILED
     elif len(model.frame) == 0:
-        empty = "Vast.ai has no such offer at the moment."
+        empty = words.NO_SUCH_OFFER
     return {
         "now": now,
         "facets": model.facets(),
@@ -39,15 +40,15 @@ def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
 def static_copy(model: ExplorerModel, order: Sequence[Any], *, css_class: str) -> str:
     """Return the HTML that is left of the explorer without a kernel."""
     source = model.provenance
-    made_up = "SIMULATED MARKET: " if source.get("simulated") else ""
-    what = model.query.text or "the whole market"
+    made_up = words.SIMULATED_MARKET if source.get("simulated") else ""
+    what = model.query.text or words.THE_WHOLE_MARKET
     when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
-    caption = f"{made_up}{model.figures()['shown']:,} GPU offers from {what}"
+    caption = words.CAPTION.format(made_up=made_up, count=model.figures()["shown"], what=what)
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
     return static_table(
         model.shown(order),
         caption=f"{caption}, {when} UTC" if when else caption,
-        note=f"{problem}As it was when the cell ran. Run the cell for the explorer. As code:",
+        note=words.COPY_NOTE.format(problem=problem),
         css_class=css_class,
         code=model.code(order),
     )

@@ -21,6 +21,7 @@ import traitlets
 from vastnb.errors import QueryError, VastError
 from vastnb.market.narrow import REPRICED
 from vastnb.market.query.query import Query, parse_query
+from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.drawer import Drawer, makes_no_widget_of_a_click
 from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.model import ExplorerModel
@@ -28,7 +29,7 @@ from vastnb.widgets.explorer.past import compared
 from vastnb.widgets.explorer.view import beside_rows, static_copy
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.search import Fetching, Problem, Request, answer
+from vastnb.widgets.kit.search import SLOT, Fetching, Problem, Request, answer
 from vastnb.widgets.kit.widget import one_a_place
 from vastnb.widgets.table.columns import EXPLORER_COLUMNS
 from vastnb.widgets.table.widget import RowsWidget
@@ -119,7 +120,9 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     """
 
     _esm = bundle("explorer/view")
-    _css = styles("kit/theme", "table/view", "kit/fields", "kit/status", "explorer/view")
+    _css = styles(
+        "kit/theme", "table/view", "kit/fields", "kit/status", "explorer/controls", "explorer/view"
+    )
     filters = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
     _model: ExplorerModel
@@ -215,7 +218,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         """
         self._drain()
         state = self._model.state.changed(changes)
-        self._worker.cancel()
+        self._work.cancel(SLOT)
         plan = self._model.change(state)
         self.filters = state.page()
         self._fetch_now(plan.request)
@@ -283,14 +286,14 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
             ids = [int(one) for one in self.selected["id"]]
             code = f"vastnb.rent_form(client, {ids}, disk={self._model.state.disk:g})"
             self._model.problem = Problem(
-                "host", "marimo opens no form from a click.", f"Run this in a cell:\n{code}", False
+                "host", words.MARIMO_OPENS_NO_FORM, words.RUN_IN_A_CELL.format(code=code), False
             )
             self._tell()
             return
         try:
             self.renting = self._form_for_selection().model_id or ""
         except VastError as error:
-            self._model.problem = Problem.of(error, "This cannot be rented here.")
+            self._model.problem = Problem.of(error, words.CANNOT_BE_RENTED)
         self._tell()
 
     def _take_bell(self, content: Mapping[str, Any]) -> None:
@@ -300,7 +303,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
                 content, self._model.query, per="offer", type=state.type, storage=state.disk
             )
         except VastError as error:
-            self._model.problem = Problem.of(error, "No alert was set.")
+            self._model.problem = Problem.of(error, words.NO_ALERT_SET)
         self._tell()
 
     def _reset(self) -> None:

@@ -2,6 +2,7 @@
 // kernel has been restarted, look like a living widget and are not: what they show is old, and a
 // click does nothing. So a widget waits for the kernel's first word, and when the link to it has
 // changed it asks (`ping`); without an answer it says so, and nothing in it can be pressed.
+import { W } from "./words.js";
 import { clockTime } from "./words.js";
 import { h } from "./dom.js";
 import { hideCopy } from "./page.js";
@@ -76,8 +77,8 @@ export class Alive {
     this.hiding.abort();
     this.root.classList.add("vnb-waiting");
     this.say(
-      `${this.name} is not connected to a kernel.`,
-      "Run its cell (if a cell is running, wait for it). The copy below shows what there was when the cell last ran.",
+      W.isNotConnectedTo(this.name),
+      W.runItsCellIf,
     );
   }
 
@@ -100,8 +101,8 @@ export class Alive {
     this.shell.inert = true;
     this.root.classList.add("vnb-lost");
     this.say(
-      "The kernel was restarted or has stopped.",
-      `What you see is from ${clockTime(this.heardAt)} and cannot act any more. Run the cell again.`,
+      W.theKernelWasRestarted,
+      W.whatYouSeeIs(clockTime(this.heardAt)),
     );
     this.onLost();
   }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vastnb.errors import InvalidRequest
 from vastnb.market.query.query import Query
+from vastnb.widgets.kit import words
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -50,11 +51,11 @@ class Bells:
             return
         below = content.get("below")
         if isinstance(below, bool) or not isinstance(below, int | float) or not below > 0:
-            raise InvalidRequest("Enter a price above 0. No alert was set.")
+            raise InvalidRequest(words.ENTER_A_PRICE)
         try:
             history = self._client.history
         except ImportError as error:
-            raise InvalidRequest(f"{error} No alert was set.") from None
+            raise InvalidRequest(words.NO_ALERT_BECAUSE.format(error=error)) from None
         alert = history.watch(query, below=float(below), per=per, type=type, storage=storage)
         self._alerts[alert.number] = alert
 
@@ -67,7 +68,7 @@ class Bells:
             if len(hits):
                 row = hits.iloc[-1]
                 last = f"{row['num_gpus']}\N{MULTIPLICATION SIGN} {row['gpu_name']}"
-                last += f" at ${float(row['price']):.3f}/h"
+                last += words.LAST_HIT_AT.format(price=float(row["price"]))
             watch = alert.watch
             price = f"${watch.below:g}/h{' per GPU' if watch.per == 'gpu' else ''}"
             shown.append({"number": number, "text": str(watch), "price": price,

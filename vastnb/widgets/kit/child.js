@@ -1,5 +1,6 @@
 // A widget inside another: the one whose model id stands in a trait of the outer one. Its view is
 // made here when there is an id, and stays while the trait is emptied and gets the same id again.
+import { W } from "./words.js";
 import { h } from "./dom.js";
 
 export class Child {
@@ -62,7 +63,7 @@ export class Child {
 export class Drawer {
   constructor(model, host, shell, { signal, onClose }) {
     this.shell = shell;
-    this.node = h("div", { class: "vnb-rentdrawer", role: "region", "aria-label": "Rent", hidden: true });
+    this.node = h("div", { class: "vnb-rentdrawer", role: "region", "aria-label": W.rent, hidden: true });
     shell.append(this.node);
     const leave = () => {
       model.set("renting", "");

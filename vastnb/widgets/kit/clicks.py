@@ -10,6 +10,7 @@ import math
 from typing import Any, Final
 
 from vastnb.api.text import seconds
+from vastnb.widgets.kit import words
 
 OLDEST: Final = 30.0
 """Seconds after which a click is not carried out any more."""
@@ -30,14 +31,11 @@ def too_old(at: Any, now: float) -> str:
     """
     known = isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(at)
     if not known:
-        return "It is not known when this was clicked. Nothing was done. Click again."
+        return words.CLICK_WITHOUT_TIME
     age = now - at
     if -AHEAD <= age <= OLDEST:
         return ""
-    return (
-        f"You clicked {seconds(abs(age))} ago, while the kernel was busy. Nothing was done; click "
-        "again if you still want it."
-    )
+    return words.OLD_CLICK.format(age=seconds(abs(age)))
 
 
 __all__ = ["AHEAD", "OLDEST", "too_old"]

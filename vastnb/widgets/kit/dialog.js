@@ -1,4 +1,5 @@
 // What lies over a widget: a dialog or a menu. One at a time; Escape closes it and gives the focus back.
+import { W } from "./words.js";
 import { freshId, h } from "./dom.js";
 import { copyText } from "./fields.js";
 
@@ -44,7 +45,7 @@ export class Dialog {
   }
 
   // A panel in the middle. `body` and `buttons` are nodes; a button that closes it is added.
-  panel({ title, body, buttons = [], shutText = "Close", opener, focus, wide = false, id = null, onClose }) {
+  panel({ title, body, buttons = [], shutText = W.close, opener, focus, wide = false, id = null, onClose }) {
     this.close();
     const name = freshId("dialog");
     const shut = h("button", {
@@ -115,7 +116,7 @@ export class Dialog {
 
 export function copyable(text) {
   const code = h("code", { text, tabindex: 0 });
-  const button = h("button", { type: "button", class: "vnb-link", text: "Copy" });
+  const button = h("button", { type: "button", class: "vnb-link", text: W.copy });
   button.addEventListener("click", () => copyText(button, text, code));
   return h("div", { class: "vnb-copyable" }, code, button);
 }
@@ -130,7 +131,7 @@ export function entry(label, value, { hint = "", mono = false } = {}) {
     placeholder: hint,
     autocomplete: "off",
     spellcheck: "false",
-    class: mono ? "vnb-monofield" : null,
+    class: mono ? "vnb-mono" : null,
   });
   return { input, node: h("div", { class: "vnb-entry" }, h("label", { for: id, text: label }), input) };
 }

@@ -1,4 +1,5 @@
 // Parts of forms: a labelled field, segments, a button that copies.
+import { W } from "./words.js";
 import { h, setText } from "./dom.js";
 
 export function field(label, control, extra = null) {
@@ -54,10 +55,10 @@ export async function copyText(button, text, shown = null) {
   button.dataset.label = label;
   try {
     await navigator.clipboard.writeText(text);
-    setText(button, "Copied");
+    setText(button, W.copied);
   } catch {
     if (shown) getSelection().selectAllChildren(shown);
-    setText(button, "Press Ctrl+C");
+    setText(button, W.pressCtrlC);
   }
   setTimeout(() => setText(button, label), 1600);
 }

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from vastnb.widgets.kit import words
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.work import MainThread
 
@@ -30,10 +31,7 @@ SLACK: Final = 0.3
 
 THREAD: Final = "vastnb-look"
 
-CLOSED: Final = (
-    "The client is closed, so nothing is watched any more. You see the last look; machines keep "
-    "running and billing."
-)
+CLOSED: Final = words.CLIENT_CLOSED
 
 _log = logging.getLogger("vastnb.widgets")
 
@@ -102,7 +100,7 @@ class Poller:
             threading.Thread(target=self._look, args=(at_once,), name=THREAD, daemon=True).start()
         except RuntimeError as error:  # no more threads: the page will ask again
             self._looking.release()
-            self._answer(error=f"No thread could be started: {error}.")
+            self._answer(error=words.NO_THREAD.format(error=error))
 
     def look_now(self, *, at_once: bool = False) -> Snapshot:
         """Look in this thread, if a look is due, and hand over what there is.
@@ -213,7 +211,7 @@ class Poller:
             self._on_look(snapshot, changes)
         except Exception as wrong:  # noqa: BLE001  (other widgets hang on the same look)
             _log.exception("a widget could not take what was seen of the instances")
-            self._trouble = f"This look could not be shown. {unexpected(wrong)}"
+            self._trouble = words.LOOK_NOT_SHOWN.format(wrong=unexpected(wrong))
         else:
             self._trouble = ""
 

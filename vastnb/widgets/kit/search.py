@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
 import pandas as pd
 
@@ -29,8 +29,9 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.market.query.query import OfferType, Query
+from vastnb.widgets.kit import words
 from vastnb.widgets.kit.bells import Bells
-from vastnb.widgets.kit.work import Job, MainThread, Result, SearchWorker
+from vastnb.widgets.kit.work import MainThread, Work
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -39,11 +40,11 @@ _log = logging.getLogger("vastnb.widgets")
 
 _KEPT: Final = ("from_cache", "stale", "stale_reason", "truncated", "simulated")
 _TITLES: tuple[tuple[type[VastError], str], ...] = (
-    (QueryError, "Invalid query."),
-    (AuthError, "Vast.ai rejected the API key."),
-    (QuotaExceeded, "Today's row quota is used up."),
-    (RateLimited, "Rate limited by Vast.ai."),
-    (ServerError, "Vast.ai could not be reached."),
+    (QueryError, words.INVALID_QUERY),
+    (AuthError, words.KEY_REJECTED),
+    (QuotaExceeded, words.QUOTA_USED_UP),
+    (RateLimited, words.RATE_LIMITED),
+    (ServerError, words.NOT_REACHED),
 )
 
 
@@ -82,10 +83,12 @@ class Problem:
     retry: bool
 
     @classmethod
-    def of(cls, error: Exception, title: str = "The search failed.") -> Problem:
+    def of(cls, error: Exception, title: str = words.SEARCH_FAILED) -> Problem:
         """Describe an error; `title` is for kinds that have none of their own."""
         if not isinstance(error, VastError):
-            return cls("unexpected", "Unexpected error.", f"{type(error).__name__}: {error}", True)
+            return cls(
+                "unexpected", words.UNEXPECTED_ERROR, f"{type(error).__name__}: {error}", True
+            )
         for kind, title in _TITLES:
             if isinstance(error, kind):
                 return cls(kind.__name__, title, str(error), kind is not QueryError)
@@ -106,12 +109,12 @@ def answer(client: Client, request: Request) -> pd.DataFrame | VastError:
         return error
     except Exception as error:  # noqa: BLE001  (a worker would die silently; the page shows this)
         _log.exception("a search of the explorer failed")
-        return VastError(f"{unexpected(error)} Nothing was rented; earlier results are kept.")
+        return VastError(words.RESULTS_KEPT.format(error=unexpected(error)))
 
 
 def unexpected(error: BaseException) -> str:
     """Return the sentence for an error that nobody has foreseen."""
-    return f"Unexpected error ({error.__class__.__name__}: {error}). Please report it."
+    return words.UNEXPECTED.format(kind=error.__class__.__name__, error=error)
 
 
 def waits_told(tell: Callable[[float | None], None]) -> WaitHook:
@@ -129,6 +132,13 @@ def waits_told(tell: Callable[[float | None], None]) -> WaitHook:
         return waiting(seconds)
 
     return hook
+
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+SLOT: Final = "search"
+"""Searches of a widget are made one at a time, and the newest wins."""
 
 
 class Searched(Protocol):
@@ -162,12 +172,11 @@ class Fetching(Generic[Job, Result]):
         """Make the parts; in the kernel's main thread."""
         self._client = client
         self._busy: dict[str, Any] | None = None
-        self._results: deque[tuple[Job, Result]] = deque()
-        self._worker: SearchWorker[Job, Result] = SearchWorker(self._fetch_aside, self._fetched)
+        self._work = Work(self._main, lambda: self._on_main(self._drain))
 
     def wait(self, timeout: float = 60) -> bool:
         """Wait for what the page has asked for; return False after `timeout` seconds."""
-        done = self._worker.wait(timeout)
+        done = self._work.wait(timeout)
         self._drain()
         return done
 
@@ -220,19 +229,23 @@ class Fetching(Generic[Job, Result]):
             Whether the status line says so.
         """
         if job is None:
-            self._worker.cancel()
+            self._work.cancel(SLOT)
             self._busy = None
         else:
             self._busy = {"since": time.time()} if seen else None
-            self._worker.submit(job, at_once=at_once)
+            self._work.do(
+                partial(self._fetch_aside, job),
+                partial(self._take, job),
+                self._failed,
+                slot=SLOT,
+                at_once=at_once,
+            )
         self._show()
 
     def _drain(self) -> None:
         """Take what has come; on the main thread only."""
-        if not self._results or not self._main.here:
+        if not self._main.here or not self._work.take():
             return
-        while self._results:
-            self._take(*self._results.popleft())
         if not self._waits():
             self._busy = None
         self._show()
@@ -241,9 +254,8 @@ class Fetching(Generic[Job, Result]):
 
     def _end_fetching(self) -> None:
         """Fetch nothing more, and drop what comes."""
-        if "_worker" in self.__dict__:  # else it was never made whole
-            self._worker.close()
-            self._results.clear()
+        if "_work" in self.__dict__:  # else it was never made whole
+            self._work.close()
 
     def _status(self, figures: Mapping[str, Any], code: str) -> dict[str, Any]:
         """Return what the lines above and below say: small, JSON-able, times as epoch seconds.
@@ -285,6 +297,6 @@ class Fetching(Generic[Job, Result]):
             self._busy = {"since": self._busy["since"], "until": until}
             self._tell()
 
-    def _fetched(self, job: Job, result: Result) -> None:
-        self._results.append((job, result))
-        self._on_main(self._drain)
+    def _failed(self, error: BaseException) -> None:
+        """Show what `_fetch` did not foresee."""
+        self._model.problem = Problem("unexpected", words.UNEXPECTED_ERROR, unexpected(error), True)

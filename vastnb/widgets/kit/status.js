@@ -1,8 +1,10 @@
 // The lines above and below: headline numbers, how old and from where, what went wrong, and the
 // code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
+import { W } from "./words.js";
 import { ageText, DASH, grouped, usd } from "./words.js";
 import { announcer, h, setText } from "./dom.js";
 import { copyText } from "./fields.js";
+/** @import { Status } from "./messages.d.ts" */
 
 function figureText(value, form, truncated) {
   if (value === undefined || value === null) return DASH;
@@ -12,6 +14,7 @@ function figureText(value, form, truncated) {
 
 export class StatusBars {
   constructor({ signal, onRefresh, onClear = null, onRent = null, onBell = null, title, figures }) {
+    /** @type {Partial<Status>} */
     this.status = {};
     this.offset = 0;
     this.kinds = figures;
@@ -29,25 +32,25 @@ export class StatusBars {
     this.figures = this.kinds.map(([, label]) => figure(label));
     this.simulated = h("span", {
       class: "vnb-badge",
-      text: "SIMULATED",
+      text: W.simulated,
       hidden: true,
-      title: "Simulated market: no offer is real and nothing costs money",
+      title: W.simulatedMarketNoOffer,
     });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
     this.refresh = h("button", {
       type: "button",
       class: "vnb-button",
-      text: "Refresh",
-      title: "Search again now, past the cache",
+      text: W.refresh,
+      title: W.searchAgainNowPast,
       onclick: onRefresh,
     });
     this.bell = h("button", {
       type: "button",
       class: "vnb-button vnb-bellbutton",
-      text: "Alert…",
+      text: W.alert,
       hidden: !this.onBell,
-      title: "Tell me when a search finds one below a price",
+      title: W.tellMeWhenA,
       "aria-expanded": "false",
       onclick: () => this.askBell(this.bellBox.hidden),
     });
@@ -55,7 +58,7 @@ export class StatusBars {
     this.rent = h("button", {
       type: "button",
       class: "vnb-button vnb-rentbutton",
-      text: "Rent…",
+      text: W.rentOne,
       disabled: true,
       hidden: !onRent,
       onclick: onRent,
@@ -78,11 +81,11 @@ export class StatusBars {
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
     this.noticeCode = h("pre");
-    this.retry = h("button", { type: "button", class: "vnb-button", text: "Try again", onclick: onRefresh });
+    this.retry = h("button", { type: "button", class: "vnb-button", text: W.tryAgain, onclick: onRefresh });
     this.hide = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "Hide",
+      text: W.hide,
       onclick: () => this.hideNotice(),
     });
     this.notice = h(
@@ -99,15 +102,15 @@ export class StatusBars {
     this.clear = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "clear",
+      text: W.clear,
       hidden: true,
       onclick: onClear,
     });
-    this.code = h("code", { class: "vnb-code", tabindex: 0, title: "This code gives the same offers" });
+    this.code = h("code", { class: "vnb-code", tabindex: 0, title: W.thisCodeGivesThe });
     this.copy = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "Copy",
+      text: W.copy,
       onclick: () => copyText(this.copy, this.code.textContent, this.code),
     });
     this.foot = h(
@@ -133,7 +136,7 @@ export class StatusBars {
       inputmode: "decimal",
       autocomplete: "off",
       spellcheck: "false",
-      "aria-label": "Price of the alert, $/h",
+      "aria-label": W.priceOfTheAlert,
     });
     const set = () => {
       const price = Number(this.below.value.replace(/[$,\s]|\/h/g, ""));
@@ -149,11 +152,11 @@ export class StatusBars {
     this.bellBox = h(
       "div",
       { class: "vnb-bellbox", hidden: true },
-      h("span", { text: "Tell me when a search finds one below $" }),
+      h("span", { text: W.tellMeWhenASearch }),
       this.below,
       h("span", { text: "/h" }),
-      h("button", { type: "button", class: "vnb-button", text: "Set alert", onclick: set }),
-      h("button", { type: "button", class: "vnb-link", text: "Cancel", onclick: () => this.askBell(false) }),
+      h("button", { type: "button", class: "vnb-button", text: W.setAlert, onclick: set }),
+      h("button", { type: "button", class: "vnb-link", text: W.cancel, onclick: () => this.askBell(false) }),
     );
     this.bells = h("div", { class: "vnb-bells", hidden: true });
   }
@@ -181,13 +184,13 @@ export class StatusBars {
           "span",
           { class: hits ? "vnb-bell vnb-rang" : "vnb-bell", title: text },
           h("span", {
-            text: hits ? `Alert below ${price}: ${hits} found, last ${last}` : `Alert set below ${price}`,
+            text: hits ? W.alertBelowFoundLast(price, hits, last) : W.alertSetBelow(price),
           }),
           h("button", {
             type: "button",
             class: "vnb-link",
-            text: "Stop",
-            "aria-label": `Stop the alert for ${text}`,
+            text: W.stop,
+            "aria-label": W.stopTheAlertFor(text),
             onclick: () => this.onBell({ stop: number }),
           }),
         )
@@ -195,6 +198,7 @@ export class StatusBars {
     );
   }
 
+  /** @param {Status} status */
   show(status) {
     this.status = status;
     this.kinds.forEach(([name, , form], i) => {
@@ -226,14 +230,12 @@ export class StatusBars {
   selection(count, hidden) {
     setText(
       this.picked,
-      count ? `${grouped(count, 0)} selected${hidden ? ` (${hidden} hidden by the filters)` : ""}` : "",
+      count ? W.selected(grouped(count, 0), hidden) : "",
     );
     this.clear.hidden = count === 0;
-    setText(this.rent, count > 1 ? `Rent ${grouped(count, 0)}…` : "Rent…");
+    setText(this.rent, count > 1 ? W.rentMany(grouped(count, 0)) : W.rentOne);
     this.rent.disabled = count === 0;
-    this.rent.title = count === 0
-      ? "Select an offer first"
-      : "Opens the rent form; nothing is rented by this click";
+    this.rent.title = count === 0 ? W.selectAnOfferFirst : W.opensTheRentForm;
   }
 
   tick() {
@@ -246,11 +248,9 @@ export class StatusBars {
     if (status.answer_query !== undefined && status.fetched_at) {
       const { shown, answer } = status.figures;
       parts.push(
-        shown === answer
-          ? `${grouped(answer, 0)} offers`
-          : `${grouped(shown, 0)} of ${grouped(answer, 0)} offers`,
+        shown === answer ? W.offers(grouped(answer, 0)) : W.ofOffers(grouped(shown, 0), grouped(answer, 0)),
       );
-      parts.push(status.answer_query ? `from ${status.answer_query}` : "from the whole market");
+      parts.push(status.answer_query ? W.from(status.answer_query) : W.fromTheWholeMarket);
       if (status.truncated) {
         warnings.push("Vast.ai returned only part of the offers: narrow the filters to see them all");
         mood = "warn";
@@ -265,13 +265,13 @@ export class StatusBars {
       }
     }
     if (status.problem) mood = "bad";
-    let age = status.fetched_at ? ageText(now - status.fetched_at) : "no offers yet";
+    let age = status.fetched_at ? ageText(now - status.fetched_at) : W.noOffersYet;
     if (busy) {
       mood = "busy";
       const left = busy.until ? Math.ceil(busy.until - now) : 0;
       const passed = Math.floor(now - busy.since);
-      if (left > 0) age = `waiting ${left} s for Vast.ai's rate limit`;
-      else age = passed >= 2 ? `searching, ${passed} s` : "searching";
+      if (left > 0) age = W.waiting(left);
+      else age = passed >= 2 ? W.searchingFor(passed) : "searching";
     }
     setText(this.age, age);
     this.dot.dataset.mood = mood;

@@ -1,5 +1,6 @@
 // What the buttons of a machine do: most ask first, and all that change something are sent as a
 // click, stamped with the kernel's time and the price that was shown.
+import { W } from "./words.js";
 import { copyable, entry } from "../kit/dialog.js";
 import { h, setText } from "../kit/dom.js";
 import { hourly } from "../kit/words.js";
@@ -68,7 +69,7 @@ export class Actions {
     const body = [...asked.body];
     let typed = null;
     if ((act === "destroy" || act === "next") && !row.ours) {
-      typed = entry(`vastnb did not rent this machine. Type ${row.id} to destroy it.`, "", { mono: true });
+      typed = entry(W.vastnbDidNotRent(row.id), "", { mono: true });
       body.push(typed.node);
       go.disabled = true;
       typed.input.addEventListener(
@@ -89,7 +90,7 @@ export class Actions {
       title: asked.title,
       body,
       buttons: [go],
-      shutText: "Cancel",
+      shutText: W.cancel,
       opener,
       focus: typed?.input,
       id: row.id,
@@ -99,16 +100,15 @@ export class Actions {
   openEntry(row, verb, opener) {
     const bid = verb === "bid";
     const field = bid
-      ? entry("Bid for the GPUs, $/h", row.bid === null ? "" : String(row.bid), { mono: true })
-      : entry("Label", row.label ?? "", { hint: "none" });
-    const go = h("button", { type: "button", class: "vnb-button vnb-go", text: bid ? "Bid" : "Rename" });
+      ? entry(W.bidForTheGPUs, row.bid === null ? "" : String(row.bid), { mono: true })
+      : entry(W.label, row.label ?? "", { hint: W.none });
+    const go = h("button", { type: "button", class: "vnb-button vnb-go", text: bid ? W.bid : W.rename });
     const notes = [];
     if (bid) {
-      const least = row.min_bid === null ? "" : ` The minimum bid is ${hourly(row.min_bid)} now.`;
+      const least = row.min_bid === null ? "" : W.theMinimumBidIs(hourly(row.min_bid));
       notes.push(
         h("p", {
-          text:
-            `While it runs you pay your bid, at most the on-demand price.${least} A higher bid may start the machine and its billing; a lower one may stop it.`,
+          text: W.whileItRunsYou(least),
         }),
       );
     }
@@ -124,12 +124,12 @@ export class Actions {
     };
     go.addEventListener("click", run);
     field.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
-    const title = bid ? `Change the bid for ${nameOf(row)}` : `Rename ${nameOf(row)}`;
+    const title = bid ? W.changeTheBidFor(nameOf(row)) : W.renameOf(nameOf(row));
     this.dialog.panel({
       title,
       body: [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` }), ...notes, field.node],
       buttons: [go],
-      shutText: "Cancel",
+      shutText: W.cancel,
       opener,
       focus: field.input,
       id: row.id,
@@ -139,16 +139,16 @@ export class Actions {
 
   openConnect(row, opener) {
     const body = [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` })];
-    body.push(h("p", { class: "vnb-over", text: "SSH, in a terminal" }));
-    body.push(row.ssh ? copyable(row.ssh) : h("p", { text: "No SSH address yet." }));
-    if (row.config) body.push(h("p", { class: "vnb-over", text: "For ~/.ssh/config" }), copyable(row.config));
+    body.push(h("p", { class: "vnb-over", text: W.sshInATerminal }));
+    body.push(row.ssh ? copyable(row.ssh) : h("p", { text: W.noSshAddressYet }));
+    if (row.config) body.push(h("p", { class: "vnb-over", text: W.forSshConfig }), copyable(row.config));
     body.push(
-      h("p", { class: "vnb-over", text: "From Python" }),
+      h("p", { class: "vnb-over", text: W.fromPython }),
       copyable(`client.show_instance(${row.id})`),
     );
-    if (row.jupyter) body.push(h("p", { class: "vnb-over", text: "Jupyter" }), this.jupyterLink(row));
+    if (row.jupyter) body.push(h("p", { class: "vnb-over", text: W.jupyter }), this.jupyterLink(row));
     this.dialog.panel({
-      title: `Connect to ${nameOf(row)}`,
+      title: W.connectTo(nameOf(row)),
       body,
       opener,
       id: row.id,
@@ -159,10 +159,10 @@ export class Actions {
   // The address holds a token: it is asked for on the click, lives in this link, and goes with it.
   jupyterLink(row) {
     const place = h("div", { class: "vnb-jupyter" });
-    const get = h("button", { type: "button", class: "vnb-button", text: "Get the link" });
+    const get = h("button", { type: "button", class: "vnb-button", text: W.getTheLink });
     get.addEventListener("click", () => {
       get.disabled = true;
-      setText(get, "Fetching…");
+      setText(get, W.fetching);
       const key = this.click(row, "jupyter");
       this.answer = (message) => {
         if (message.key !== key) return;
@@ -173,14 +173,14 @@ export class Actions {
             target: "_blank",
             rel: "noopener noreferrer",
             class: "vnb-button",
-            text: "Open Jupyter",
+            text: W.openJupyter,
           })
-          : h("span", { text: message.failed ?? "No Jupyter link yet." });
+          : h("span", { text: message.failed ?? W.noJupyterLinkYet });
         place.replaceChildren(
           link,
           h("span", {
             class: "vnb-hint",
-            text: ok ? "It contains a token: anyone who has it can run code there." : "",
+            text: ok ? W.itContainsAToken : "",
           }),
         );
         link.focus?.();
@@ -192,21 +192,21 @@ export class Actions {
 
   openLog(row, opener) {
     const text = h("pre", { class: "vnb-log", tabindex: 0 });
-    const again = h("button", { type: "button", class: "vnb-button", text: "Refresh" });
+    const again = h("button", { type: "button", class: "vnb-button", text: W.refresh });
     const load = () => {
       again.disabled = true;
-      setText(text, text.textContent || "Fetching the log; this takes a few seconds.");
+      setText(text, text.textContent || W.fetchingTheLogThis);
       const key = this.click(row, "logs");
       this.answer = (message) => {
         if (message.key !== key) return;
         again.disabled = false;
-        setText(text, message.failed ?? (message.text || "The log is empty."));
+        setText(text, message.failed ?? (message.text || W.theLogIsEmpty));
         text.scrollTop = text.scrollHeight;
       };
     };
     again.addEventListener("click", load);
     this.dialog.panel({
-      title: `Log of ${nameOf(row)}`,
+      title: W.logOf(nameOf(row)),
       body: [text],
       buttons: [again],
       opener,

@@ -19,6 +19,7 @@ from vastnb.errors import VastError
 from vastnb.values import number
 from vastnb.widgets.kit.clicks import too_old
 from vastnb.widgets.kit.search import unexpected
+from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.view import verbs_of
 
 if TYPE_CHECKING:
@@ -31,16 +32,16 @@ LOG_CHARACTERS: Final = 120_000
 Level = Literal["info", "good", "warn", "bad"]
 
 DOING: Final = {
-    "stop": "Stopping",
-    "start": "Starting",
-    "reboot": "Rebooting",
-    "label": "Renaming",
-    "bid": "Changing the bid",
-    "extend": "Extending",
-    "destroy": "Destroying",
-    "next": "Destroying it, then renting the next offer",
-    "logs": "Fetching the log",
-    "jupyter": "Fetching its link",
+    "stop": words.STOPPING,
+    "start": words.STARTING,
+    "reboot": words.REBOOTING,
+    "label": words.RENAMING,
+    "bid": words.CHANGING_THE_BID,
+    "extend": words.EXTENDING,
+    "destroy": words.DESTROYING,
+    "next": words.DESTROYING_THEN_RENTING,
+    "logs": words.FETCHING_THE_LOG,
+    "jupyter": words.FETCHING_ITS_LINK,
 }
 """Every verb of a click, and what is said while it is carried out."""
 
@@ -141,23 +142,20 @@ def refusal_of(click: Click, watched: Watched | None, now: float) -> str:
     if old := too_old(click.at, now):
         return old
     if watched is None or watched.verdict.state == "gone":
-        return f"Instance {click.id} is gone. Nothing was done."
+        return words.GONE.format(id=click.id)
     allowed = verbs_of(watched)
     if click.verb not in (*allowed, "jupyter", "extend"):
-        return f"It is {watched.verdict.state} now, so that is not possible. Nothing was done."
+        return words.NOT_POSSIBLE_NOW.format(state=watched.verdict.state)
     if click.verb in ("destroy", "next") and not watched.ours and click.typed != str(click.id):
-        return (
-            f"vastnb did not rent it on this computer: type {click.id} to destroy it. Nothing was "
-            "done."
-        )
+        return words.NOT_RENTED_HERE.format(id=click.id)
     price = number(watched.record.get("dph_total"))
     dearer = price is not None and (click.shown is None or price > click.shown * 1.001)
     if click.verb == "start" and dearer:
-        return f"It costs ${price:.4f}/h now, more than shown. Nothing was done."
+        return words.COSTS_MORE_NOW.format(price=price)
     if click.verb == "next" and click.shown is None:
-        return "The price of the next one was not shown. Nothing was done."
+        return words.PRICE_NOT_SHOWN
     if click.verb == "bid" and click.price is None:
-        return "Enter a bid in $/h. Nothing was done."
+        return words.ENTER_A_BID
     return ""
 
 
@@ -184,42 +182,41 @@ def carry_out(client: Client, click: Click, record: Mapping[str, Any]) -> Outcom
     except Exception as error:  # noqa: BLE001  (the thread would die silently; the page shows this)
         _log.exception("an action of the monitor failed")
         return Outcome(
-            f"{unexpected(error)} The action may or may not have worked: check the machine's "
-            "state.",
+            words.MAY_HAVE_WORKED.format(error=unexpected(error)),
             "bad",
         )
 
 
 def _stop(client: Client, click: Click) -> Outcome:
     client.stop_instance(click.id)
-    return Outcome("Stopping. Its disk is billed until you destroy it.", "good")
+    return Outcome(words.STOPPED_AND_BILLED, "good")
 
 
 def _start(client: Client, click: Click) -> Outcome:
     client.start_instance(click.id)
-    return Outcome("Starting.", "good")
+    return Outcome(words.STARTED, "good")
 
 
 def _reboot(client: Client, click: Click) -> Outcome:
     client.reboot_instance(click.id)
-    return Outcome("Rebooting.", "good")
+    return Outcome(words.REBOOTED, "good")
 
 
 def _label(client: Client, click: Click) -> Outcome:
     client.label_instance(click.id, click.label or None)
-    return Outcome("Renamed." if click.label else "Label removed.", "good")
+    return Outcome(words.RENAMED if click.label else words.LABEL_REMOVED, "good")
 
 
 def _bid(client: Client, click: Click) -> Outcome:
     assert click.price is not None
     client.change_bid(click.id, click.price)
-    return Outcome(f"The bid is now ${click.price:.4g}/h.", "good")
+    return Outcome(words.BID_CHANGED.format(price=click.price), "good")
 
 
 def _extend(client: Client, click: Click) -> Outcome:
     moment = client.renter.extend(click.id, 1.0)
     when = f" to {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
-    return Outcome(f"Deadline extended by 1 h{when}.", "good")
+    return Outcome(words.EXTENDED.format(when=when), "good")
 
 
 def _destroy(client: Client, click: Click) -> Outcome:
@@ -227,7 +224,7 @@ def _destroy(client: Client, click: Click) -> Outcome:
     client.watcher.expect(click.id, "gone", acted=False)
     client.destroy_instance(click.id)
     return Outcome(
-        f"Instance {click.id} was destroyed. Confirming in the background that it stays destroyed.",
+        words.DESTROYED.format(id=click.id),
         "good",
     )
 
@@ -238,8 +235,7 @@ def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
     client.watcher.expect(click.id, "gone", acted=False)
     box = client.renter.replace(click.id, record, partial(one_of, client), max_dph=click.shown)
     return Outcome(
-        f"Instance {click.id} was destroyed and has stayed gone; instance {box.id} was rented "
-        "instead.",
+        words.REPLACED.format(id=click.id, next=box.id),
         "good",
     )
 
@@ -252,7 +248,7 @@ def _logs(client: Client, click: Click) -> Outcome:
 def _jupyter(client: Client, click: Click) -> Outcome:
     url = client.show_instance(click.id).jupyter_url
     if url is None:
-        return Outcome("No Jupyter link yet.", "warn")
+        return Outcome(words.NO_JUPYTER_LINK, "warn")
     return Outcome("", "info", {"url": url})
 
 

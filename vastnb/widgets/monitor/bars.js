@@ -1,4 +1,5 @@
 // Around the machines: what they cost above, what should be read, what has happened below.
+import { W } from "./words.js";
 import { clockTime, DASH, dollars, hourly, span } from "../kit/words.js";
 import { h, setText } from "../kit/dom.js";
 
@@ -12,33 +13,33 @@ export class MoneyBar {
       return { node: h("div", { class: "vnb-figure", title }, value, note), value, note };
     };
     this.burn = figure(
-      "spending now",
-      "What all machines cost now, without traffic. A starting machine is billed for its disk only, until it runs",
+      W.spendingNow,
+      W.whatAllMachinesCost,
     );
-    this.idle = figure("", "Stopped machines are billed for their disks until they are destroyed");
+    this.idle = figure("", W.stoppedMachinesAreBilled);
     this.idle.node.classList.add("vnb-idle");
     this.today = figure(
-      "today, estimated",
-      "Since midnight UTC, estimated. Machines destroyed before this monitor saw them are not included",
+      W.todayEstimated,
+      W.sinceMidnightUTCEstimated,
     );
     this.credit = figure(
       "credit",
-      "What is left on the account, and how long it lasts once all machines run",
+      W.whatIsLeftOn,
     );
     this.simulated = h("span", {
       class: "vnb-badge",
-      text: "SIMULATED",
+      text: W.simulated,
       hidden: true,
-      title: "Simulated market: no machine is real and nothing costs money",
+      title: W.simulatedMarketNoMachine,
     });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.fresh = h("span", { class: "vnb-age" });
-    this.pause = h("button", { type: "button", class: "vnb-button", text: "Pause", onclick: onPause });
-    this.now = h("button", { type: "button", class: "vnb-button", text: "Refresh", onclick: onNow });
+    this.pause = h("button", { type: "button", class: "vnb-button", text: W.pause, onclick: onPause });
+    this.now = h("button", { type: "button", class: "vnb-button", text: W.refresh, onclick: onNow });
     this.node = h(
       "header",
       { class: "vnb-top" },
-      h("strong", { class: "vnb-title", text: "Machines" }),
+      h("strong", { class: "vnb-title", text: W.machines }),
       this.burn.node,
       this.idle.node,
       this.today.node,
@@ -58,15 +59,15 @@ export class MoneyBar {
     const known = askedAt !== null;
     setText(this.burn.value, known ? hourly(figures.per_hour) : DASH);
     const more = figures.full_per_hour > figures.per_hour * 1.005;
-    setText(this.burn.note, more ? `now; ${hourly(figures.full_per_hour)} once all are up` : "spending now");
+    setText(this.burn.note, more ? W.nowOnceAllAre(hourly(figures.full_per_hour)) : W.spendingNow);
     this.idle.node.hidden = figures.idle === 0;
     setText(this.idle.value, hourly(figures.idle_per_hour));
-    setText(this.idle.note, `for ${figures.idle} not running`);
+    setText(this.idle.note, W.forNotRunning(figures.idle));
     setText(this.today.value, known ? dollars(figures.today) : DASH);
     this.credit.node.hidden = figures.credit === null;
     setText(this.credit.value, dollars(figures.credit));
     const { runway_hours: hours } = figures;
-    setText(this.credit.note, hours === null ? "credit" : `credit, for ${span(hours * 3600)}`);
+    setText(this.credit.note, hours === null ? "credit" : W.creditFor(span(hours * 3600)));
     this.credit.node.dataset.level = hours !== null && hours < 1
       ? "bad"
       : hours !== null && hours < 6
@@ -84,7 +85,7 @@ export class Notices {
     this.all = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "Dismiss all",
+      text: W.dismissAll,
       hidden: true,
       onclick: () => onDismiss({ key: null }),
     });
@@ -127,7 +128,7 @@ export class Notices {
         type: "button",
         class: "vnb-button vnb-shut",
         text: "×",
-        "aria-label": "Dismiss",
+        "aria-label": W.dismiss,
         onclick: () => onDismiss(what),
       }),
     );
@@ -137,7 +138,7 @@ export class Notices {
 export class EventLog {
   constructor({ onShow }) {
     this.onShow = onShow;
-    this.list = h("ol", { class: "vnb-events", tabindex: 0, "aria-label": "Events, newest first" });
+    this.list = h("ol", { class: "vnb-events", tabindex: 0, "aria-label": W.eventsNewestFirst });
     this.node = h("section", { class: "vnb-eventbox", hidden: true }, this.list);
     this.shown = null;
   }
@@ -147,7 +148,7 @@ export class EventLog {
     if (this.node.hidden || key === this.shown) return;
     this.shown = key;
     this.list.replaceChildren(
-      ...(news.length ? news : [{ at: null, id: null, level: "info", text: "No events yet." }]).map((one) =>
+      ...(news.length ? news : [{ at: null, id: null, level: "info", text: W.noEventsYet }]).map((one) =>
         h(
           "li",
           { "data-level": one.level },

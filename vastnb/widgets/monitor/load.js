@@ -1,13 +1,14 @@
 // How busy a machine is, as it says itself over the user's own connection. Nothing without one.
+import { W } from "./words.js";
 import { clockTime, DASH, span } from "../kit/words.js";
 import { h, setText } from "../kit/dom.js";
 /** @import { Live } from "./messages.d.ts" */
 
 /** @type {[string, string, (live: Live) => [number | null, number | null, string]][]} */
 const PARTS = [
-  ["GPU", "GPU utilization", (live) => [live.util, 100, " %"]],
-  ["Memory", "GPU memory, used of all", (live) => [live.vram_used, live.vram, " GB"]],
-  ["Disk", "Disk of the workspace, used of all", (live) => [live.disk_used, live.disk, " GB"]],
+  [W.gpu, W.gpuUtilization, (live) => [live.util, 100, " %"]],
+  [W.memory, W.gpuMemoryUsedOf, (live) => [live.vram_used, live.vram, " GB"]],
+  [W.disk, W.diskOfTheWorkspace, (live) => [live.disk_used, live.disk, " GB"]],
 ];
 
 const short = (value) => (value < 9.95 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(0));
@@ -28,7 +29,7 @@ export class LiveLoad {
       return { node, value, bar, read };
     });
     this.age = h("span", { class: "vnb-liveage" });
-    this.age.title = "Asked over your SSH connection to the machine, while this page is in view";
+    this.age.title = W.askedOverYourSSH;
     this.node = h(
       "div",
       { class: "vnb-meters", hidden: true },
@@ -56,10 +57,10 @@ export class LiveLoad {
       bar.style.width = `${(share ?? 0) * 100}%`;
       node.classList.toggle("vnb-full", share !== null && share > 0.9 && unit !== " %");
     }
-    if (lost) setText(this.age, `at ${clockTime(live.at)}`);
+    if (lost) setText(this.age, W.at(clockTime(live.at)));
   }
 
   tick(now) {
-    if (this.at !== null) setText(this.age, `${span(now - this.at)} ago`);
+    if (this.at !== null) setText(this.age, W.ago(span(now - this.at)));
   }
 }

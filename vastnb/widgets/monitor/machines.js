@@ -1,6 +1,7 @@
 // The machines: cards where they are few, rows of a table where they are many. Both are the same
 // elements, put into place by the style sheet, and changed in place, so that focus and scrolling
 // stay where they are while numbers move.
+import { W } from "./words.js";
 import { copyText } from "../kit/fields.js";
 import { DASH, dollars, hourly, receipt, span } from "../kit/words.js";
 import { LiveLoad } from "./load.js";
@@ -63,22 +64,22 @@ export class MachineView {
     this.id = h("span", { class: "vnb-mid" });
     this.foreign = h("span", {
       class: "vnb-chip2",
-      text: "not by vastnb",
-      title: "Rented by something other than vastnb",
+      text: W.notByVastnb,
+      title: W.rentedBySomethingOther,
     });
     this.ends = h("button", {
       type: "button",
       class: "vnb-chip2 vnb-endchip",
       hidden: true,
-      title: "Its deadline: it is destroyed then. Click to extend it by 1 hour",
+      title: W.itsDeadlineItIs,
       onclick: (event) => this.act(this.row, "extend", event.currentTarget),
     });
     this.gpu = h("span", { class: "vnb-gpu" });
     this.more = h("span", { class: "vnb-more2" });
     this.bid = h("span", {
       class: "vnb-chip2",
-      text: "bid",
-      title: "Interruptible: it runs while its bid is high enough",
+      text: W.bidChip,
+      title: W.interruptibleItRunsWhile,
     });
     this.age = h("span", { class: "vnb-mage" });
     this.spark = sparkline();
@@ -95,14 +96,14 @@ export class MachineView {
       "div",
       { class: "vnb-said", hidden: true },
       h("span"),
-      h("button", { type: "button", class: "vnb-link", text: "OK", onclick: () => hush(this.row) }),
+      h("button", { type: "button", class: "vnb-link", text: W.ok, onclick: () => hush(this.row) }),
     );
-    this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": "Starting" }, h("i"));
-    this.ssh = h("code", { tabindex: 0, "aria-label": "SSH command" });
+    this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": W.starting }, h("i"));
+    this.ssh = h("code", { tabindex: 0, "aria-label": W.sshCommand });
     const copy = h("button", {
       type: "button",
       class: "vnb-button vnb-copyssh",
-      text: "Copy",
+      text: W.copy,
       onclick: () => copyText(copy, this.row.ssh, this.ssh),
     });
     this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, copy);
@@ -149,7 +150,7 @@ export class MachineView {
     setText(this.id, row.label ? `#${row.id}` : "");
     this.foreign.hidden = row.ours;
     setText(this.gpu, row.gpu);
-    this.gpu.title = row.image ? `Image: ${row.image}` : "";
+    this.gpu.title = row.image ? W.image(row.image) : "";
     setText(this.more, [row.vram, row.place].filter(Boolean).join(" · "));
     this.more.title = this.more.textContent;
     this.spark.draw(row.trend);
@@ -157,20 +158,18 @@ export class MachineView {
     // The service's figure is minutes old: the machine's own takes its place.
     const told = row.util !== null && (row.live?.util ?? null) === null;
     setText(this.util, told ? `${Math.round(row.util)} %` : "");
-    this.util.title = "GPU utilization";
+    this.util.title = W.gpuUtilization;
     setText(this.temp, row.temp === null ? "" : `${Math.round(row.temp)} °C`);
-    this.temp.title = "GPU temperature";
+    this.temp.title = W.gpuTemperature;
     this.live.show(row.live, disabled);
     setText(this.price, row.state === "gone" ? DASH : hourly(row.dph));
     const idle = row.state !== "gone" && row.dph > 0 && row.dph_run > row.dph * 1.01;
-    this.price.title = idle ? "Billed now, without traffic" : "";
-    setText(this.runPrice, idle ? `${hourly(row.dph_run)} when running` : "");
+    this.price.title = idle ? W.billedNowWithoutTraffic : "";
+    setText(this.runPrice, idle ? W.whenRunning(hourly(row.dph_run)) : "");
     this.bid.hidden = !row.is_bid;
     node.classList.toggle("vnb-idlebill", row.tone === "off" && row.dph > 0);
     setText(this.spent, row.spent === null ? "" : `≈ ${dollars(row.spent)}`);
-    this.spent.title = `So far, estimated${
-      row.spent_how ? ` ${row.spent_how}` : ""
-    }. The invoice in the Vast.ai console is what counts.`;
+    this.spent.title = W.soFarEstimated(row.spent_how);
     this.showReason(row);
     this.showSaid(row, pending);
     this.few = few;
@@ -196,7 +195,7 @@ export class MachineView {
 
   showSaid(row, pending) {
     const { said, busy } = row;
-    const text = pending ? "Sent; waiting for the kernel" : busy ? busy.text : (said?.text ?? "");
+    const text = pending ? W.sentWaitingForThe : busy ? busy.text : (said?.text ?? "");
     this.said.hidden = text === "";
     this.said.dataset.level = pending || busy ? "busy" : (said?.level ?? "");
     this.said.lastChild.hidden = Boolean(pending || busy);
@@ -224,20 +223,20 @@ export class MachineView {
     for (const button of [...this.buttons.children, this.dots]) button.disabled = disabled;
     this.ends.disabled = disabled || !row.verbs.includes("extend");
     this.dots.hidden = row.verbs.length === 0;
-    this.dots.setAttribute("aria-label", `More for ${nameOf(row)}`);
+    this.dots.setAttribute("aria-label", W.moreFor(nameOf(row)));
   }
 
   // What changes with the time alone.
   tick(now) {
     const { row } = this;
     setText(this.since, row.state === "gone" ? "" : span(now - row.since));
-    this.since.title = "In this state for this long";
+    this.since.title = W.inThisStateFor;
     setText(this.age, row.started ? span(now - row.started) : DASH);
-    this.age.title = "Since it was created";
+    this.age.title = W.sinceItWasCreated;
     this.live.tick(now);
     this.ends.hidden = row.deadline === null || row.state === "gone";
     const left = (row.deadline ?? 0) - now;
-    setText(this.ends, left > 0 ? `ends in ${span(left)} +` : `past its deadline by ${span(-left)}`);
+    setText(this.ends, left > 0 ? W.endsIn(span(left)) : W.pastItsDeadlineBy(span(-left)));
     this.ends.classList.toggle("vnb-late", left <= 0);
     if (this.busySince !== null) {
       setText(this.said.firstChild, `${this.saidText} · ${span(now - this.busySince)}`);
@@ -256,7 +255,7 @@ export class MachineList {
     this.head = h(
       "div",
       { class: "vnb-mhead", "aria-hidden": "true" },
-      ...["State", "Machine", "GPU", "Age", "GPU load", "Price", "So far ≈", ""].map((text) =>
+      ...[W.state, W.machine, W.gpu, W.age, W.gpuLoad, W.price, W.soFar, ""].map((text) =>
         h("span", { text })
       ),
     );
@@ -264,7 +263,7 @@ export class MachineList {
     this.empty = h("div", { class: "vnb-nothing", hidden: true }, h("strong"), h("span"));
     this.node = h(
       "div",
-      { class: "vnb-machines", tabindex: 0, role: "group", "aria-label": "Machines" },
+      { class: "vnb-machines", tabindex: 0, role: "group", "aria-label": W.machines },
       this.head,
       this.list,
       this.empty,

@@ -20,6 +20,7 @@ from vastnb.api.text import plain
 from vastnb.fleet.ledger import Ledger, age_of
 from vastnb.fleet.status import MEANINGS, TO_DO, Verdict
 from vastnb.values import number
+from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
 from vastnb.widgets.monitor.view import code_of, figures_of, row_of
 
@@ -139,7 +140,7 @@ class MonitorModel:
         from vastnb.fleet.watch.picture import Watched
 
         if self._watched(id) is None and id not in self.ended:
-            verdict = Verdict("starting", "just rented", "wait", settled=False)
+            verdict = Verdict("starting", words.JUST_RENTED, "wait", settled=False)
             self._new[id] = Watched(id, {"intended_status": "running"}, verdict, now, ours=True)
 
     def remember(self, events: pd.DataFrame, history: pd.DataFrame) -> None:
@@ -189,7 +190,7 @@ class MonitorModel:
         why = refusal_of(click, self._watched(click.id), now)
         if not why and click.verb not in QUIET and click.id in self.busy:
             doing = DOING[self.busy[click.id][0].verb]
-            why = f"Still busy: {doing[:1].lower()}{doing[1:]}. Nothing was done."
+            why = words.STILL_BUSY.format(doing=doing[:1].lower() + doing[1:])
         if why and click.verb in QUIET:
             return why
         if why:
@@ -408,11 +409,11 @@ def as_of_now(change: Change, watched: Watched | None) -> Change:
     now = watched.verdict.state
     if now not in ("running", "gone"):
         return change
-    how = "Running again" if now == "running" else "Gone"
+    how = words.RUNNING_AGAIN if now == "running" else words.GONE_NOW
     then = change.text
     for advised in filter(None, TO_DO.values()):
         then = then.removesuffix(f" {advised}.")
-    return replace(change, level="info", text=f"{how}. Earlier: {then}")
+    return replace(change, level="info", text=how.format(then=then))
 
 
 def _news(change: Change) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 // The monitor: machines, what they cost, and what can be done. The page sets the pace (kit/pace.js),
 // the kernel decides; everything that is shown comes as one message, the picture.
+import { W } from "./words.js";
 import { Actions } from "./actions.js";
 import { Alive } from "../kit/alive.js";
 import { Dialog } from "../kit/dialog.js";
@@ -15,11 +16,11 @@ import { h, setText } from "../kit/dom.js";
 // Above so many machines they are shown as rows, unless somebody has chosen.
 const FEW = 6;
 const FILTERS = [
-  ["all", "All"],
-  ["trouble", "Trouble"],
-  ["starting", "Starting"],
-  ["running", "Running"],
-  ["stopped", "Stopped"],
+  ["all", W.everyState],
+  ["trouble", W.trouble],
+  ["starting", W.starting],
+  ["running", W.running],
+  ["stopped", W.stopped],
 ];
 
 function monitorWidget() {
@@ -81,8 +82,8 @@ class MonitorView {
     });
     this.alive = new Alive(model, this.root, this.shell, {
       signal,
-      name: "The monitor",
-      more: "Machines keep running and billing.",
+      name: W.theMonitor,
+      more: W.machinesKeepRunningAnd,
       onLost: () => this.lose(),
       onFound: () => this.find(),
     });
@@ -115,8 +116,8 @@ class MonitorView {
       return { name, button, count };
     });
     this.looks = [
-      ["cards", "Cards"],
-      ["rows", "Rows"],
+      ["cards", W.cards],
+      ["rows", W.rows],
     ].map(([name, text]) =>
       h("button", { type: "button", text, "data-look": name, onclick: () => this.setLayout(name) })
     );
@@ -125,7 +126,7 @@ class MonitorView {
     this.toggle = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "Events",
+      text: W.events,
       "aria-expanded": "false",
       onclick: () => this.showEvents(),
     });
@@ -222,12 +223,12 @@ class MonitorView {
     const none = machines.rows.length === 0;
     if (!none) {
       machines.say(
-        machines.rows.some((row) => machines.passes(row)) ? "" : "No machines here",
-        "All machines are in another state.",
+        machines.rows.some((row) => machines.passes(row)) ? "" : W.noMachinesHere,
+        W.allMachinesAreIn,
       );
     } else if (picture.asked_at === null) {
-      machines.say("Loading machines", picture.error || "Waiting for Vast.ai.");
-    } else machines.say("No machines", "Nothing is rented, so nothing is billed.");
+      machines.say(W.loadingMachines, picture.error || W.waitingForVastAi);
+    } else machines.say(W.noMachines, W.nothingIsRentedSo);
   }
 
   // -- time
@@ -243,29 +244,29 @@ class MonitorView {
     if (!this.lost) this.machines.tick(now);
     const { asked_at: askedAt } = picture;
     const ago = askedAt === null
-      ? "No data yet"
+      ? W.noDataYet
       : now - askedAt < 2
-      ? "Updated just now"
-      : `Updated ${span(now - askedAt)} ago`;
+      ? W.updatedJustNow
+      : W.updatedAgo(span(now - askedAt));
     let text = ago;
     let mood = this.troubled || picture.doubted ? "bad" : "good";
     let line = "";
     if (this.lost) {
-      text = askedAt === null ? "No data" : `As of ${clockTime(askedAt)}`;
+      text = askedAt === null ? W.noData : W.asOf(clockTime(askedAt));
       mood = "bad";
     } else if (this.waited > 0) {
       mood = "warn";
-      line = `The kernel is busy (for ${span(this.waited)}); the monitor updates when it is free.`;
+      line = W.theKernelIsBusy(span(this.waited));
     } else if (pace.asking) {
       mood = "busy";
-      text = `${ago}; updating`;
+      text = W.updating(ago);
     } else if (pace.paused) {
       mood = "warn";
-      text = `${ago}; paused`;
-    } else text = `${ago}; next in ${span(pace.left)}`;
+      text = W.paused(ago);
+    } else text = W.nextIn(ago, span(pace.left));
     setText(bar.fresh, text);
     bar.dot.dataset.mood = mood;
-    setText(bar.pause, pace.paused ? "Resume" : "Pause");
+    setText(bar.pause, pace.paused ? W.resume : W.pause);
     bar.pause.disabled = this.lost;
     bar.now.disabled = this.lost || pace.pending !== null;
     const trouble = this.lost ? "" : this.troubled || picture.doubted;
@@ -274,9 +275,7 @@ class MonitorView {
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
     setText(
       this.line,
-      line || trouble || picture.few
-        ? ""
-        : `${machines} machine${machines === 1 ? "" : "s"} · as DataFrames: .df, .events, .history`,
+      line || trouble || picture.few ? "" : W.machinesAsFrames(machines),
     );
   }
 
@@ -299,7 +298,7 @@ class MonitorView {
   showEvents() {
     const open = this.events.toggle(this.picture?.news ?? []);
     this.toggle.setAttribute("aria-expanded", String(open));
-    setText(this.toggle, open ? "Hide events" : "Events");
+    setText(this.toggle, open ? W.hideEvents : W.events);
   }
 
   reveal(id) {

@@ -18,6 +18,7 @@ from vastnb.fleet.rent.replacement import DEARER
 from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.values import number
+from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.load import in_words
 from vastnb.widgets.table.saved import static_table
 
@@ -112,7 +113,7 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
 
 def gpu_of(record: Mapping[str, Any]) -> str:
     """Return ``"2x RTX 4090"``, with a proper sign for times."""
-    name = _text(record.get("gpu_name"), 60) or "GPU not known"
+    name = _text(record.get("gpu_name"), 60) or words.GPU_NOT_KNOWN
     count = number(record.get("num_gpus"))
     return f"{count:.0f}{TIMES} {name}" if count and count != 1 else name
 
@@ -195,7 +196,7 @@ def static_copy(
     trouble: str,
     simulated: bool,
     css_class: str,
-    note: str = "As it was when the cell ran. Run the cell to watch.",
+    note: str = words.COPY_NOTE,
 ) -> str:
     """Return the HTML that is left of the monitor without a kernel: what was seen last."""
     loads = [in_words(row.get("live")) for row in rows]
@@ -219,10 +220,10 @@ def static_copy(
     when = f", {pd.Timestamp(asked_at, unit='s'):%Y-%m-%d %H:%M:%S} UTC" if asked_at else ""
     caption = f"{made_up}{count}, ${figures['per_hour']:.4f}/h{when}"
     if figures["idle"]:
-        caption += f"; ${figures['idle_per_hour']:.4f}/h of it for {figures['idle']} not running"
+        caption += words.OF_IT_IDLE.format(price=figures["idle_per_hour"], idle=figures["idle"])
     if figures["runway_hours"] is not None:
         lasts = seconds(figures["runway_hours"] * 3600)
-        caption += f"; credit ${figures['credit']:.2f}, enough for {lasts}"
+        caption += words.CREDIT_LASTS.format(credit=figures["credit"], lasts=lasts)
     return static_table(
         frame,
         caption=caption,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from vastnb.widgets.prices.scene import Scale, Scene, fitted, picture, rule, text_width, words
+from vastnb.widgets.prices.scene import Scale, Scene, fitted, picture, rule, text_width, write
 
 HEIGHT: Final = 330
 TOP: Final = 56.0
@@ -21,8 +21,8 @@ Colours = Mapping[str, str]
 def head(title: str, note: str, width: float) -> list[Scene]:
     """Write the title of a chart, and a line that explains it."""
     return [
-        words(PAD, 19, title, font_size=12.5, font_weight=650, opacity=0.95),
-        words(PAD, 34, fitted(note, width - 2 * PAD, 10.5), font_size=10.5, opacity=0.72),
+        write(PAD, 19, title, font_size=12.5, font_weight=650, opacity=0.95),
+        write(PAD, 34, fitted(note, width - 2 * PAD, 10.5), font_size=10.5, opacity=0.72),
     ]
 
 
@@ -30,12 +30,12 @@ def price_axis_below(scale: Scale, bottom: float, title: str) -> list[Scene]:
     """Draw an axis of prices below; its title stands at the left, below the names of the rows."""
     name = f"{title} →"
     taken = PAD + text_width(name, 10.5) + 6
-    out = [words(PAD, bottom + 15, name, font_size=10.5, opacity=0.85)]
+    out = [write(PAD, bottom + 15, name, font_size=10.5, opacity=0.85)]
     for tick in scale.ticks(max((scale.end - scale.start) / 52, 2)):
         at, label = scale(tick), f"${tick:g}"
         out.append(rule(at, TOP, at, bottom))
         if at - text_width(label, 10.5) / 2 > taken:
-            out.append(words(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
+            out.append(write(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
     return out
 
 
@@ -51,10 +51,10 @@ def axis_below(
         at = scale(tick)
         out.append(rule(at, top, at, bottom))
         if at + text_width(label, 10.5) / 2 < room:
-            out.append(words(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
+            out.append(write(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
     if title:
         out.append(
-            words(end, bottom + 15, f"{title} →", text_anchor="end", font_size=10.5, opacity=0.85)
+            write(end, bottom + 15, f"{title} →", text_anchor="end", font_size=10.5, opacity=0.85)
         )
     return out
 
@@ -66,9 +66,9 @@ def price_axis_left(scale: Scale, left: float, right: float, title: str) -> list
         at = scale(tick)
         out.append(rule(left, at, right, at))
         if at > TOP + 6:
-            out.append(words(left - 7, at, f"${tick:g}", text_anchor="end", font_size=10.5,
+            out.append(write(left - 7, at, f"${tick:g}", text_anchor="end", font_size=10.5,
                              dominant_baseline="central"))  # fmt: skip
-    out.append(words(PAD, TOP - 4, f"↑ {title}", font_size=10.5, opacity=0.85, class_="vnb-halo"))
+    out.append(write(PAD, TOP - 4, f"↑ {title}", font_size=10.5, opacity=0.85, class_="vnb-halo"))
     return out
 
 
@@ -77,9 +77,9 @@ def empty(title: str, headline: str, text: str, width: float) -> Scene:
     middle = HEIGHT / 2 - 8
     lines = wrapped(text, min(width - 40, 430))
     body = [
-        words(width / 2, middle, headline, text_anchor="middle", font_size=13.5, opacity=0.9,
+        write(width / 2, middle, headline, text_anchor="middle", font_size=13.5, opacity=0.9,
               font_weight=600),
-        *(words(width / 2, middle + 22 + 17 * i, line, text_anchor="middle", font_size=12)
+        *(write(width / 2, middle + 22 + 17 * i, line, text_anchor="middle", font_size=12)
           for i, line in enumerate(lines)),
     ]  # fmt: skip
     return picture(width, HEIGHT, [*head(title, "", width), *body], f"{title}: {headline}. {text}")

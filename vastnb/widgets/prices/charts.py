@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from vastnb.widgets.prices import words
 from vastnb.widgets.prices.axes import (
     FOOT,
     HEIGHT,
@@ -42,7 +43,7 @@ from vastnb.widgets.prices.scene import (
     rule,
     span_of,
     text_width,
-    words,
+    write,
 )
 from vastnb.wording import usd
 
@@ -70,11 +71,11 @@ def distribution(frame: pd.DataFrame, colours: Colours, width: float, per: str =
         A scene.
     """
     what = "machine" if per == "gpu" else "offer"
-    title = "Price by GPU model"
+    title = words.PRICE_BY_GPU_MODEL
     named = frame[frame["gpu_name"].notna()]
     models = list(dict.fromkeys(named["gpu_name"]))
     if not models:
-        return empty(title, "No prices to show", "No offer here has a credible price.", width)
+        return empty(title, words.NO_PRICES_TO_SHOW, words.NO_CREDIBLE_PRICE, width)
     shown = models[:MOST_ROWS]
     prices = {name: numbers(named.loc[named["gpu_name"].eq(name), "price"]) for name in shown}
     shown.sort(key=lambda name: float(np.median(prices[name])))
@@ -87,16 +88,16 @@ def distribution(frame: pd.DataFrame, colours: Colours, width: float, per: str =
         scale, bottom, f"$/h per {'GPU' if per == 'gpu' else 'offer'}"
     )
     body += [
-        words(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5),
-        words(width - PAD, TOP - 7, f"{what}s", text_anchor="end", font_size=10.5),
+        write(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5),
+        write(width - PAD, TOP - 7, f"{what}s", text_anchor="end", font_size=10.5),
     ]
     for at, name in enumerate(shown):
         body.append(_strip(name, prices[name], colours.get(name, OTHER), scale, left, width,
                            TOP + band * at, band, what))  # fmt: skip
     others = len(models) - len(shown)
-    note = f"a dot is {with_article(what)}, the box holds the middle half"
+    note = words.DOT_AND_BOX.format(what=with_article(what))
     if others:
-        note += f"; {others} more model{'s' if others > 1 else ''} with fewer {what}s"
+        note += words.MORE_MODELS.format(others=others, s="s" if others > 1 else "", what=what)
     return picture(width, HEIGHT, [*head(title, note, width), *body],
                    f"{title}: {_spoken(shown, prices)}")  # fmt: skip
 
@@ -112,14 +113,21 @@ def _strip(
     spread = (np.arange(len(x)) * 0.618034) % 1 - 0.5
     points = list(zip(x.tolist(), (middle + spread * tall).tolist(), strict=True))
     box = max(scale(q75) - scale(q25), 1.5)
-    tip = (
-        f"{name}\nmedian {usd(q50)}/h, {len(values):,} {what}{'s' if len(values) != 1 else ''}\n"
-        f"half from {usd(q25)} to {usd(q75)}\n80 % from {usd(q10)} to {usd(q90)}, "
-        f"cheapest {usd(values.min())}"
+    tip = words.OF_A_MODEL.format(
+        name=name,
+        q50=usd(q50),
+        count=len(values),
+        what=what,
+        s="s" if len(values) != 1 else "",
+        q25=usd(q25),
+        q75=usd(q75),
+        q10=usd(q10),
+        q90=usd(q90),
+        least=usd(values.min()),
     )
     parts = [
         node("rect", x=0, y=top, width=width, height=band, fill=INK, fill_opacity=0.0),
-        words(left - 12, middle, fitted(name, left - 22, 11.5), text_anchor="end", font_size=11.5,
+        write(left - 12, middle, fitted(name, left - 22, 11.5), text_anchor="end", font_size=11.5,
               dominant_baseline="central", opacity=0.95),
         rule(scale(q10), middle, scale(q90), middle, stroke=colour, stroke_opacity=0.9,
              stroke_width=1.2),
@@ -128,9 +136,9 @@ def _strip(
              fill=colour, fill_opacity=0.16, stroke=colour, stroke_width=1.1),
         rule(scale(q50), middle - tall / 2, scale(q50), middle + tall / 2, stroke=INK,
              stroke_opacity=0.9, stroke_width=2),
-        words(width - 76, middle, usd(q50), text_anchor="end", dominant_baseline="central",
+        write(width - 76, middle, usd(q50), text_anchor="end", dominant_baseline="central",
               opacity=0.95, font_weight=600),
-        words(width - PAD, middle, f"{len(values):,}", text_anchor="end",
+        write(width - PAD, middle, f"{len(values):,}", text_anchor="end",
               dominant_baseline="central"),
     ]  # fmt: skip
     if band > 70:  # room to say what the box says
@@ -139,7 +147,7 @@ def _strip(
             lower = q in ("10 %", "90 %")
             y = middle + (tall / 2 + 16 if lower else -tall / 2 - 8)
             text = f"{q}: {usd(value)}"
-            parts.append(words(scale(value), y, text, text_anchor=end, font_size=10.5))
+            parts.append(write(scale(value), y, text, text_anchor=end, font_size=10.5))
     return node("g", parts, tip=tip, gpu=name)
 
 
@@ -161,17 +169,23 @@ def performance(frame: pd.DataFrame, colours: Colours, width: float, per: str = 
     list
         A scene.
     """
-    title = "Price against performance"
+    title = words.PRICE_AGAINST_PERFORMANCE
     if len(frame) == 0:
-        return empty(title, "Nothing to compare", "No offer here has a credible benchmark.", width)
+        return empty(title, words.NOTHING_TO_COMPARE, words.NO_CREDIBLE_BENCHMARK, width)
     unit = "GPU" if per == "gpu" else "offer"
     left, right, bottom = 52.0, width - PAD - 4, HEIGHT - FOOT
     price, speed = numbers(frame["price"]), numbers(frame["dlperf"])
     x = Scale(*span_of(speed), left, right)
     y = Scale(*span_of(price, pad=0.1), bottom, TOP + 4)
     body = price_axis_left(y, left, right, f"$/h per {unit}")
-    body += axis_below(x, TOP, bottom, [f"{tick:,g}" for tick in x.ticks((right - left) / 60)],
-                        x.ticks((right - left) / 60), f"DLPerf per {unit}")  # fmt: skip
+    body += axis_below(
+        x,
+        TOP,
+        bottom,
+        [f"{tick:,g}" for tick in x.ticks((right - left) / 60)],
+        x.ticks((right - left) / 60),
+        words.DLPERF_PER.format(unit=unit),
+    )
     rows = np.arange(len(frame))
     if len(rows) > MOST_DOTS:  # all of the front, and every n-th of the rest
         on_front = frame["pareto"].fillna(False).to_numpy(dtype=bool)
@@ -201,9 +215,13 @@ def performance(frame: pd.DataFrame, colours: Colours, width: float, per: str = 
             body.append(node("g", circles, fill=colour, fill_opacity=0.72))
     body += _front(frame, px, py, x, right)
     drawn = "" if len(rows) == len(frame) else f"; {len(rows):,} of {len(frame):,} drawn"
-    note = f"on the dashed line nothing is both cheaper and faster{drawn}"
-    return picture(width, HEIGHT, [*head(title, note, width), *body],
-                   f"{title}: {frame['pareto'].sum()} of {len(frame)} are unbeaten")  # fmt: skip
+    note = words.DASHED_LINE.format(drawn=drawn)
+    return picture(
+        width,
+        HEIGHT,
+        [*head(title, note, width), *body],
+        words.UNBEATEN.format(title=title, best=frame["pareto"].sum(), all=len(frame)),
+    )
 
 
 def _front(
@@ -238,7 +256,7 @@ def _front(
             continue
         taken.append(box)
         named.add(name)
-        labels.append(words(left, py[at] + 14, name, font_size=10.5, opacity=0.95,
+        labels.append(write(left, py[at] + 14, name, font_size=10.5, opacity=0.95,
                             font_weight=600, class_="vnb-halo"))  # fmt: skip
     return [line, *rings, *labels]
 
@@ -260,10 +278,10 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
     list
         A scene.
     """
-    title = "Price by country"
+    title = words.PRICE_BY_COUNTRY
     shown = frame.head(MOST_ROWS)
     if len(shown) == 0:
-        return empty(title, "No countries to show", "No offer here tells where it stands.", width)
+        return empty(title, words.NO_COUNTRIES_TO_SHOW, words.NO_PLACE_TOLD, width)
     change = numbers(shown["against_market"]) - 1
     order = np.argsort(change, kind="stable")
     left, right, bottom = 44.0, width - (136 if one_model else 76), HEIGHT - FOOT
@@ -273,12 +291,12 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
     body = axis_below(x, TOP, bottom, [_signed(t) for t in ticks], ticks, "")
     band = (bottom - TOP) / max(len(shown), 4)
     zero = x(0.0)
-    sides = "\N{LEFTWARDS ARROW} cheaper | more expensive \N{RIGHTWARDS ARROW}"
-    body.append(words(zero, TOP - 7, sides, text_anchor="middle",
+    sides = words.SIDES
+    body.append(write(zero, TOP - 7, sides, text_anchor="middle",
                       font_size=10.5, opacity=0.85))  # fmt: skip
-    body.append(words(width - PAD, TOP - 7, "machines", text_anchor="end", font_size=10.5))
+    body.append(write(width - PAD, TOP - 7, "machines", text_anchor="end", font_size=10.5))
     if one_model:
-        body.append(words(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5))
+        body.append(write(width - 76, TOP - 7, "median", text_anchor="end", font_size=10.5))
     for place, at in enumerate(order):
         row, middle = shown.iloc[int(at)], TOP + band * (place + 0.5)
         value = float(change[at])
@@ -286,35 +304,42 @@ def countries(frame: pd.DataFrame, width: float, *, one_model: bool = False) -> 
         colour = GOOD if value < 0 else DEAR
         beyond = "+" if abs(value) > reach else ""
         mark = end + 6 if value >= 0 else zero + 6
-        tip = (
-            f"{row['country']}\n{_against(value)}\n{row['machines']:,} machines with "
-            f"{row['gpus']:,} GPUs, median {usd(row['dph_gpu_q50'])}/h per GPU"
+        tip = words.OF_A_COUNTRY.format(
+            country=row["country"],
+            against=_against(value),
+            machines=row["machines"],
+            gpus=row["gpus"],
+            median=usd(row["dph_gpu_q50"]),
         )
         parts = [
             node("rect", x=0, y=middle - band / 2, width=width, height=band, fill=INK,
                  fill_opacity=0),
-            words(left - 12, middle, str(row["country"]), text_anchor="end", font_size=11.5,
+            write(left - 12, middle, str(row["country"]), text_anchor="end", font_size=11.5,
                   dominant_baseline="central", opacity=0.95),
             node("rect", x=min(zero, end), y=middle - min(band, 26) * 0.31, rx=2,
                  width=max(abs(end - zero), 1.5), height=min(band, 26) * 0.62, fill=colour,
                  fill_opacity=0.85),
-            words(mark, middle, _signed(value) + beyond, dominant_baseline="central",
+            write(mark, middle, _signed(value) + beyond, dominant_baseline="central",
                   opacity=0.9),
-            words(width - PAD, middle, f"{row['machines']:,}", text_anchor="end",
+            write(width - PAD, middle, f"{row['machines']:,}", text_anchor="end",
                   dominant_baseline="central"),
         ]  # fmt: skip
         if one_model:
             median = usd(row["dph_gpu_q50"])
-            parts.append(words(width - 76, middle, median, text_anchor="end", opacity=0.95,
+            parts.append(write(width - 76, middle, median, text_anchor="end", opacity=0.95,
                                dominant_baseline="central", font_weight=600))  # fmt: skip
         body.append(node("g", parts, tip=tip))
     body.append(rule(zero, TOP, zero, bottom, stroke_opacity=0.6))
     others = len(frame) - len(shown)
-    note = "median of each machine's price against its model's median"
+    note = words.AGAINST_ITS_MODEL
     if others:
-        note += f"; {others} more countr{'ies' if others > 1 else 'y'}"
-    return picture(width, HEIGHT, [*head(title, note, width), *body],
-                   f"{title}: {len(frame)} countries against the market")  # fmt: skip
+        note += words.MORE_COUNTRIES.format(others=others, s="ies" if others > 1 else "y")
+    return picture(
+        width,
+        HEIGHT,
+        [*head(title, note, width), *body],
+        words.COUNTRIES.format(title=title, n=len(frame)),
+    )
 
 
 def _tips(frame: pd.DataFrame, per: str) -> list[str]:
@@ -348,9 +373,9 @@ def _signed(share: float) -> str:
 
 def _against(share: float) -> str:
     if round(share * 100) == 0:
-        return "same price as elsewhere"
-    how = "cheaper" if share < 0 else "more expensive"
-    return f"{abs(share) * 100:.0f} % {how} than the same GPUs"
+        return words.SAME_PRICE_AS_ELSEWHERE
+    how = "cheaper" if share < 0 else words.MORE_EXPENSIVE
+    return words.THAN_THE_SAME_GPUS.format(share=abs(share) * 100, how=how)
 
 
 def _spoken(names: Sequence[str], prices: Mapping[str, np.ndarray]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from vastnb.errors import QueryError, VastError
 from vastnb.widgets.kit.search import answer
-from vastnb.widgets.prices import frames
+from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.model import TREND_LINES, Load, Loaded
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
     """
     nothing = frames.empty_trend()
     if not gpus:
-        return nothing, "No offers, so no price history to show."
+        return nothing, words.NO_OFFERS_NO_HISTORY
     every = "1h" if days <= 2 else "6h" if days <= 14 else "1d"
     try:
         found = _asked(client.history, gpus, days=days, every=every, type=kind)
@@ -54,20 +54,14 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
         return nothing, str(error)
     except Exception as error:  # noqa: BLE001  (the other charts must not suffer from a damaged file)
         _log.exception("the price history could not be read")
-        return nothing, f"The price history could not be read ({type(error).__name__}: {error})."
+        return nothing, words.HISTORY_NOT_READ.format(kind=type(error).__name__, error=error)
     told = dict(found.attrs)
     found = found[found["gpu_name"].isin(gpus)]
     spans = found["at"].nunique()
     if spans == 0:
-        return nothing, (
-            f"None of these was seen in the last {days:g} days. Every search adds to the history; "
-            "check again tomorrow."
-        )
+        return nothing, (words.NOT_SEEN_LATELY.format(days=days))
     if spans == 1:
-        return nothing, (
-            "Only one point so far. Every search adds to the history; check again later, and "
-            "this becomes a line."
-        )
+        return nothing, (words.ONE_POINT_SO_FAR)
     found = found.reset_index(drop=True)
     found.attrs = told
     return found, ""

@@ -21,7 +21,7 @@ from vastnb.errors import QueryError, VastError
 from vastnb.market.frames.credible import unknown
 from vastnb.market.query.query import Query, parse_query, parse_type
 from vastnb.widgets.kit.search import Problem, Request
-from vastnb.widgets.prices import frames
+from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.scene import palette
 
 DAYS: Final = (2.0, 7.0, 14.0, 30.0, 90.0)
@@ -394,23 +394,20 @@ def _quoted(name: str) -> str:
 def _checked(name: str, value: Any) -> Any:
     if name == "gpu":
         if isinstance(value, str) or not all(isinstance(one, str) for one in value or ()):
-            raise QueryError(f"gpu={value!r}: a list of models is needed. Nothing was searched.")
+            raise QueryError(words.BAD_GPU.format(value=value))
         return tuple(dict.fromkeys(value or ()))
     if name == "type":
         return parse_type(value)
     if name == "per":
         if value not in ("gpu", "offer"):
-            raise QueryError(f'per={value!r}: there are "gpu" and "offer". Nothing was searched.')
+            raise QueryError(words.BAD_PER.format(value=value))
         return value
     if name == "query":
         query = parse_query(value)
         if "gpu_name" in query.filters or "gpu_name" in query.dropped:
-            raise QueryError(
-                "The charts compare GPU models: give them as gpu=[...] or gpu_name=... . Nothing "
-                "was searched."
-            )
+            raise QueryError(words.GIVE_GPU_MODELS)
         return query.text
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and value >= 0) or (name == "days" and value == 0):
-        raise QueryError(f"{name}={value!r}: a number is needed. Nothing was searched.")
+        raise QueryError(words.BAD_NUMBER.format(name=name, value=value))
     return float(value)

@@ -60,7 +60,7 @@ def node(tag: str, children: str | Sequence[Scene] = (), **attributes: Any) -> S
     return [tag, kept, children if isinstance(children, str) else list(children)]
 
 
-def words(x: float, y: float, text: str, **attributes: Any) -> Scene:
+def write(x: float, y: float, text: str, **attributes: Any) -> Scene:
     """Make a text; quiet unless told otherwise."""
     style: dict[str, Any] = {"fill": INK, "font_size": 11, "opacity": 0.76, **attributes}
     return node("text", text, x=x, y=y, **style)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from vastnb.widgets.prices import words
 from vastnb.widgets.prices.axes import (
     FOOT,
     HEIGHT,
@@ -28,7 +29,7 @@ from vastnb.widgets.prices.scene import (
     rule,
     span_of,
     text_width,
-    words,
+    write,
 )
 from vastnb.wording import usd
 
@@ -57,11 +58,11 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
     list
         A scene.
     """
-    title = f"Median price over {days:g} day{'s' if days != 1 else ''}"
+    title = words.TREND_TITLE.format(days=days, s="s" if days != 1 else "")
     frame = frame[frame["median"].notna()]
     if len(frame) == 0:
-        said = note or "Every search adds to it: look again tomorrow."
-        return empty(title, "No price history yet", said, width)
+        said = note or words.LOOK_TOMORROW
+        return empty(title, words.NO_PRICE_HISTORY_YET, said, width)
     every = _lines(frame)
     common = sorted(every, key=lambda label: -float(every[label]["machines"].mean()))
     lines = {label: every[label] for label in common[:MOST_LINES]}
@@ -73,7 +74,7 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
     x = Scale(first, last, left, right, log=False)
     bands = [numbers(part[q]) for part in lines.values() for q in ("q25", "q75", "median")]
     y = Scale(*span_of(*bands, pad=0.12), bottom, TOP + 4)
-    body = price_axis_left(y, left, right, "$/h per GPU, without disk")
+    body = price_axis_left(y, left, right, words.TREND_UNIT)
     body += _time_axis(x, first, last, bottom)
     ends: list[tuple[float, str, str]] = []
     for label, part in lines.items():
@@ -103,9 +104,13 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
         ends.append((end[1], label, colour))
     body += _end_labels(ends, right + 8, width, bottom)
     snapshots = frame.attrs.get("vastnb", {}).get("snapshots")
-    said = "the band holds the middle half of the machines"
+    said = words.BAND
     said += f"; from {snapshots:,} searches" if snapshots else ""
-    said += f"; {len(every) - len(lines)} rarer not drawn" if len(every) > len(lines) else ""
+    said += (
+        words.RARER_NOT_DRAWN.format(lines=len(every) - len(lines))
+        if len(every) > len(lines)
+        else ""
+    )
     return picture(width, HEIGHT, [*head(title, said, width), *body],
                    f"{title}: {', '.join(lines)}")  # fmt: skip
 
@@ -127,8 +132,9 @@ def _runs(times: np.ndarray) -> list[slice]:
 def _tips(label: str, part: pd.DataFrame) -> list[str]:
     names = ["at", "median", "q25", "q75", "machines"]
     return [
-        f"{label}\n{at:%d %b %H:%M} UTC: median {usd(median)}/h\n"
-        f"half from {usd(q25)} to {usd(q75)}, {machines} machines"
+        words.OF_A_DAY.format(
+            label=label, at=at, median=usd(median), q25=usd(q25), q75=usd(q75), machines=machines
+        )
         for at, median, q25, q75, machines in part[names].itertuples(index=False)
     ]
 
@@ -173,7 +179,7 @@ def _time_axis(scale: Scale, first: float, last: float, bottom: float) -> list[S
         moment = pd.Timestamp(tick, unit="s")
         label = f"{moment:%H:%M}" if step < day and moment.hour else f"{moment.day} {moment:%b}"
         out.append(rule(at, TOP, at, bottom, stroke_opacity=0.07))
-        out.append(words(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
+        out.append(write(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
         tick += step
     return out
 
@@ -188,6 +194,6 @@ def _end_labels(
     for most, (y, label, colour) in zip(room, sorted(ends), strict=True):
         at = min(max(y, at + 13), most)
         out.append(rule(x - 8, y, x + 4, at, stroke=colour, stroke_opacity=0.8))
-        out.append(words(x + 7, at, fitted(label, width - x - 10), dominant_baseline="central",
+        out.append(write(x + 7, at, fitted(label, width - x - 10), dominant_baseline="central",
                          opacity=0.95))  # fmt: skip
     return out

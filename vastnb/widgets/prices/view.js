@@ -1,4 +1,5 @@
 // Prices: four linked charts, drawn from scenes that the kernel makes for the width at hand.
+import { W } from "./words.js";
 import { Alive } from "../kit/alive.js";
 import { Chart } from "./scene.js";
 import { StatusBars } from "../kit/status.js";
@@ -11,12 +12,12 @@ import { h } from "../kit/dom.js";
 const CHARTS = ["distribution", "performance", "trend", "countries"];
 const FIGURES = [
   ["machines", "machines", "more"],
-  ["cheapest", "cheapest GPU", "usd"],
-  ["median", "median per GPU", "usd"],
-  ["models", "GPU models", "count"],
+  ["cheapest", W.cheapestGpu, "usd"],
+  ["median", W.medianPerGPU, "usd"],
+  ["models", W.gpuModels, "count"],
 ];
-const RENTALS = [["on-demand", "On-demand"], ["bid", "Bid"], ["reserved", "Reserved"]];
-const UNITS = [["gpu", "per GPU"], ["offer", "per offer"]];
+const RENTALS = [["on-demand", W.onDemand], ["bid", W.bid], ["reserved", W.reserved]];
+const UNITS = [["gpu", W.perGPU], ["offer", W.perOffer]];
 const FIRST_CHIPS = 9;
 const RESIZE_PAUSE_MS = 120;
 
@@ -33,12 +34,12 @@ class PricesView {
     this.root = rootIn(el, signal);
     this.bars = new StatusBars({
       signal,
-      title: "GPU prices",
+      title: W.gpuPrices,
       figures: FIGURES,
       onRefresh: () => model.send({ type: "refresh" }),
       onBell: (what) => model.send({ type: "bell", ...what }),
     });
-    this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": "GPU models" });
+    this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": W.gpuModels });
     this.segments = {};
     const controls = h(
       "div",
@@ -47,8 +48,8 @@ class PricesView {
       h(
         "div",
         { class: "vnb-pricesets" },
-        this.choice("type", RENTALS, "Rental"),
-        this.choice("per", UNITS, "Count"),
+        this.choice("type", RENTALS, W.rental),
+        this.choice("per", UNITS, W.count),
         this.daysHost = h("div", {}),
       ),
     );
@@ -69,7 +70,7 @@ class PricesView {
     this.root.append(this.shell);
     this.alive = new Alive(model, this.root, this.shell, {
       signal,
-      name: "The price charts",
+      name: W.thePriceCharts,
       code: () => model.get("status")?.code ?? "",
     });
     this.follow();
@@ -115,7 +116,7 @@ class PricesView {
 
   offerDays(days) {
     if (this.segments.days || !days.length) return;
-    this.daysHost.replaceWith(this.choice("days", days.map((n) => [n, `${n} d`]), "Days of the trend"));
+    this.daysHost.replaceWith(this.choice("days", days.map((n) => [n, `${n} d`]), W.daysOfTheTrend));
   }
 
   set(changes) {
@@ -161,7 +162,7 @@ class PricesView {
           type: "button",
           class: "vnb-gpuchip",
           "data-name": name,
-          title: `${name}: ${grouped(machines, 0)} machines. Click to show or hide it in all charts`,
+          title: W.machinesClickToShow(name, grouped(machines, 0)),
           onclick: () => this.toggle(name, true),
         },
         dot,
@@ -171,13 +172,13 @@ class PricesView {
     const all = h("button", {
       type: "button",
       class: "vnb-gpuchip vnb-all",
-      text: "All GPUs",
+      text: W.allGpus,
       onclick: () => this.set({ gpu: [] }),
     });
     const more = h("button", {
       type: "button",
       class: "vnb-link",
-      text: this.wide ? "fewer" : `${hidden} more`,
+      text: this.wide ? "fewer" : W.more(hidden),
       hidden: !this.wide && hidden === 0,
       onclick: () => {
         this.wide = !this.wide;

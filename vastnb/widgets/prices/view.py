@@ -12,7 +12,7 @@ import pandas as pd
 
 from vastnb.html import block, escape, table
 from vastnb.market.money.summary import summary
-from vastnb.widgets.prices import charts, frames
+from vastnb.widgets.prices import charts, frames, words
 from vastnb.widgets.prices.axes import empty
 from vastnb.widgets.prices.model import PricesModel
 from vastnb.widgets.prices.scene import Scene, to_image
@@ -23,10 +23,10 @@ from vastnb.wording import usd
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
 COPY_ROWS: Final = 12
 TITLES: Final = {
-    "distribution": "Price by GPU model",
-    "performance": "Price against performance",
-    "trend": "Median price",
-    "countries": "Price by country",
+    "distribution": words.PRICE_BY_GPU_MODEL,
+    "performance": words.PRICE_AGAINST_PERFORMANCE,
+    "trend": words.MEDIAN_PRICE,
+    "countries": words.PRICE_BY_COUNTRY,
 }
 
 
@@ -75,10 +75,10 @@ def _nothing_yet(model: PricesModel) -> tuple[str, str] | None:
     if len(model.held.columns):
         return None
     if model.waiting:
-        return "Searching", "Waiting for Vast.ai."
+        return words.SEARCHING, words.WAITING
     if model.problem:
-        return "No offers", "The search failed; the message below says why."
-    return "No offers", "Nothing has been searched yet."
+        return words.NO_OFFERS, words.SEARCH_FAILED
+    return words.NO_OFFERS, words.NOT_SEARCHED_YET
 
 
 def static_copy(model: PricesModel, *, css_class: str) -> str:
@@ -87,17 +87,19 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     Some places (GitHub among them) drop the pictures; the table stays.
     """
     source = model.provenance
-    made_up = "SIMULATED MARKET: " if source.get("simulated") else ""
+    made_up = words.SIMULATED_MARKET if source.get("simulated") else ""
     when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
     figures = model.figures()
-    title = f"{made_up}prices of {figures['machines']:,} machines, {figures['models']} GPU models"
+    title = words.CAPTION.format(
+        made_up=made_up, machines=figures["machines"], models=figures["models"]
+    )
     title += f", {when} UTC" if when else ""
     pictures = "".join(
         f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_image(scene)}</div>'
         for scene in scenes(model, COPY_WIDTH, tips=False).values()
     )
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
-    note = f"{problem}As it was when the cell ran. Run the cell for the live charts. As code:"
+    note = words.COPY_NOTE.format(problem=problem)
     return block(
         f"<p><b>{escape(title)}</b></p>",
         f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>',
@@ -126,5 +128,5 @@ def _table(frame: pd.DataFrame) -> str:
         ]
         lines.append(cells)
     left = len(rows) - len(lines)
-    more = f"; {left} more models are not part of this copy" if left > 0 else ""
+    more = words.MORE_MODELS_LEFT_OUT.format(left=left) if left > 0 else ""
     return f"{table(heads, lines)}<p>$/h per GPU; each machine counts once{more}.</p>"

@@ -1,5 +1,6 @@
 // The controls of the rent form. Python reads what is typed and says what is wrong with it, so a
 // control only shows a value, tells when somebody changes it, and stands by while it is typed in.
+import { W } from "./words.js";
 import { field, segments } from "../kit/fields.js";
 import { freshId, h, setText } from "../kit/dom.js";
 
@@ -135,7 +136,7 @@ export function single(label, { hint }, onChange) {
     class: "vnb-clear",
     text: "×",
     hidden: true,
-    "aria-label": `No ${label.toLowerCase()}`,
+    "aria-label": W.noneOf(label.toLowerCase()),
   });
   const list = h("ul", {
     class: "vnb-options",
@@ -191,7 +192,7 @@ export function single(label, { hint }, onChange) {
     );
     if (!listed.length) {
       list.append(
-        h("li", { class: "vnb-optnone", text: options.length ? "No such template" : "No templates loaded" }),
+        h("li", { class: "vnb-optnone", text: options.length ? W.noSuchTemplate : W.noTemplatesLoaded }),
       );
     }
     list.hidden = false;
@@ -243,7 +244,7 @@ export function single(label, { hint }, onChange) {
   };
 }
 
-const eyes = { true: "Hide", false: "Show" };
+const eyes = { true: W.hide, false: W.show };
 
 // Names with secret values. A value goes to the kernel and does not come back unless somebody asks
 // to see it: `was` tells the kernel which value to keep under a name that changed.
@@ -254,8 +255,8 @@ export function secrets(label, { onChange, onReveal }) {
   const add = h("button", {
     type: "button",
     class: "vnb-link",
-    text: "+ Add",
-    "aria-label": "Add a variable",
+    text: W.addOne,
+    "aria-label": W.addAVariable,
     onclick: () => addRow("", false, true),
   });
   const node = h(
@@ -269,7 +270,7 @@ export function secrets(label, { onChange, onReveal }) {
   const empty = h("button", {
     type: "button",
     class: "vnb-ghost",
-    text: "No variables. Add one, or a port such as -p 8000:8000",
+    text: W.noVariablesAddOne,
     onclick: () => addRow("", false, true),
   });
   const tell = () =>
@@ -285,16 +286,16 @@ export function secrets(label, { onChange, onReveal }) {
       type: "text",
       class: "vnb-input vnb-mono",
       value: text,
-      placeholder: "NAME",
-      "aria-label": "Variable's name",
+      placeholder: W.variable,
+      "aria-label": W.variablesName,
       autocomplete: "off",
       spellcheck: "false",
     });
     const value = h("input", {
       type: "password",
       class: "vnb-input vnb-mono",
-      placeholder: kept ? "•••••••• (kept)" : "value",
-      "aria-label": "Variable's value",
+      placeholder: kept ? W.kept : "value",
+      "aria-label": W.variablesValue,
       autocomplete: "new-password",
       spellcheck: "false",
       "data-1p-ignore": true,
@@ -303,14 +304,14 @@ export function secrets(label, { onChange, onReveal }) {
     const eye = h("button", {
       type: "button",
       class: "vnb-link vnb-eye",
-      text: "Show",
+      text: W.show,
       "aria-pressed": "false",
     });
     const gone = h("button", {
       type: "button",
       class: "vnb-clear",
       text: "×",
-      "aria-label": "Remove the variable",
+      "aria-label": W.removeTheVariable,
     });
     const row = { name, value, eye, gone, was: text, touched: fresh };
     row.node = h(
@@ -324,7 +325,7 @@ export function secrets(label, { onChange, onReveal }) {
       const port = name.value.trim().startsWith("-");
       value.disabled = off || port;
       eye.hidden = port;
-      if (port) value.placeholder = "no value needed";
+      if (port) value.placeholder = W.noValueNeeded;
     };
     told(name, () => {
       flags();
@@ -399,7 +400,7 @@ export function script(label, { hint, onChange, onReveal }) {
   const eye = h("button", {
     type: "button",
     class: "vnb-link",
-    text: "Show",
+    text: W.show,
     hidden: true,
     "aria-pressed": "false",
   });
@@ -419,9 +420,7 @@ export function script(label, { hint, onChange, onReveal }) {
     eye.hidden = !area.value && !kept;
     setText(eye, eyes[seen]);
     eye.setAttribute("aria-pressed", String(seen));
-    area.placeholder = kept && !area.value
-      ? `${kept} line${kept === 1 ? "" : "s"}, kept in the kernel`
-      : hint;
+    area.placeholder = kept && !area.value ? W.keptInTheKernel(kept) : hint;
   };
   const state = told(area, (text) => {
     touched = true;

@@ -1,21 +1,18 @@
 // The left half of the rent form while it is filled in: candidates, what runs, how and for how long.
+import { W } from "./words.js";
 import { choice, entry, script, secrets, single } from "./controls.js";
 import { h, setText } from "../kit/dom.js";
-import { percent } from "../kit/words.js";
+import { exact, percent, plural } from "../kit/words.js";
 
 const RUNS = [
-  [null, "Default", "As the template or Vast.ai says"],
-  ["ssh_direct", "SSH", "Log in by SSH; direct if the machine has an open port"],
-  ["jupyter_direct", "Jupyter", "JupyterLab in the browser, and SSH"],
-  ["args", "Entrypoint", "The image's own entry point; no login"],
+  [null, W.asItComes, W.asTheTemplateOr],
+  ["ssh_direct", W.ssh, W.logInBySSH],
+  ["jupyter_direct", W.jupyter, W.jupyterLabInTheBrowser],
+  ["args", W.entrypoint, W.theImagesOwnEntry],
 ];
 // For a first rental; later the last image is remembered.
 const IMAGES = ["pytorch/pytorch", "vastai/base-image", "ubuntu:24.04"];
 const MARKS = { bad: "!", warn: "!" };
-
-function dollars(value, places = 4) {
-  return value === null || value === undefined ? "–" : `$${value.toFixed(places)}`;
-}
 
 export class RentFields {
   // `say(message)` tells the kernel.
@@ -23,83 +20,82 @@ export class RentFields {
     this.say = say;
     const change = (name) => (value) => say({ type: "change", field: name, value });
     this.controls = {
-      image: entry("Image", {
-        hint: "e.g. pytorch/pytorch",
+      image: entry(W.image, {
+        hint: W.imageHint,
         mono: true,
         chips: true,
-        title: "A Docker image, with its tag",
+        title: W.aDockerImageWith,
       }, change("image")),
       rental: choice(
-        "Rental",
+        W.rental,
         [
-          ["on-demand", "On-demand", "Fixed price; yours until you end it"],
-          ["bid", "Bid", "Interruptible: cheaper, but a higher bid can stop it"],
+          ["on-demand", W.onDemand, W.fixedPriceYoursUntil],
+          ["bid", W.bid, W.interruptibleCheaperButA],
         ],
         (kind) => say({ type: "change", field: "bid", value: kind === "bid" ? "min+10%" : null }),
       ),
-      bid: entry("Bid, $/h", {
-        hint: "min+10%",
-        title: "$/h for the GPUs, or above the minimum bid: min+10%, min+0.05",
+      bid: entry(W.bidPerHour, {
+        hint: W.bidHint,
+        title: W.bidTitle,
       }, change("bid")),
-      runtype: choice("Run type", RUNS, change("runtype")),
-      disk: entry("Disk", {
+      runtype: choice(W.runType, RUNS, change("runtype")),
+      disk: entry(W.disk, {
         unit: "GB",
-        title: "Billed until the machine is destroyed, even while it is stopped",
+        title: W.billedUntilTheMachine,
       }, change("disk")),
-      count: entry("Machines", { title: "Each from a different offer" }, change("count")),
-      max_dph: entry("Highest price", {
+      count: entry(W.machines, { title: W.eachFromADifferent }, change("count")),
+      max_dph: entry(W.highestPrice, {
         unit: "$/h",
-        title:
-          "For one machine with its disk. Offers above it are skipped. By default 10 % above the offers you rent",
+        title: W.forOneMachineWith,
       }, change("max_dph")),
       label: entry(
-        "Label",
-        { hint: "none", title: "A name of your own; at most 256 characters" },
+        W.label,
+        { hint: W.none, title: W.aNameOfYour },
         change("label"),
       ),
       hours: entry(
-        "Priced for",
-        { unit: "h", title: "The hours that the total is for; End after sets them" },
+        W.pricedFor,
+        { unit: "h", title: W.theHoursThatThe },
         change("hours"),
       ),
       download_gb: entry(
-        "Download",
-        { unit: "GB", title: "Traffic to each machine: image, data sets" },
+        W.download,
+        { unit: "GB", title: W.trafficToEachMachine },
         change("download_gb"),
       ),
-      upload_gb: entry("Upload", { unit: "GB", title: "Traffic from each machine" }, change("upload_gb")),
-      max_hours: entry("End after", {
+      upload_gb: entry(W.upload, { unit: "GB", title: W.trafficFromEachMachine }, change("upload_gb")),
+      max_hours: entry(W.endAfter, {
         unit: "h",
-        hint: "no limit",
+        hint: W.noLimit,
         chips: true,
-        title: "Every machine is destroyed after this time",
+        title: W.everyMachineIsDestroyed,
       }, change("max_hours")),
-      budget_usd: entry("Budget", {
+      budget_usd: entry(W.budget, {
         unit: "$",
-        hint: "no limit",
+        hint: W.noLimit,
         chips: true,
-        title: "For all machines together; they are destroyed before it is spent. Traffic is extra",
+        title: W.forAllMachinesTogether,
       }, change("budget_usd")),
-      env: secrets("Environment and ports", {
+      env: secrets(W.environmentAndPorts, {
         onChange: (rows) => say({ type: "env", rows }),
         onReveal: (name) => say({ type: "reveal", field: "env", name }),
       }),
-      onstart: script("Start script", {
-        hint: "e.g. pip install -q lightning",
+      onstart: script(W.startScript, {
+        hint: W.scriptHint,
         onChange: change("onstart"),
         onReveal: () => say({ type: "reveal", field: "onstart" }),
       }),
     };
     this.template = single(
-      "Template",
-      { hint: "None; type to choose" },
+      W.template,
+      { hint: W.noneTypeToChoose },
       (option) => say({ type: "template", hash: option ? option[0] : null }),
     );
     this.offers = h("div", {
       class: "vnb-cands",
       role: "list",
       tabindex: 0,
-      "aria-label": "Offers, tried in this order",
+      "aria-label": W.offersTriedInThis,
     });
     this.offersNote = h("span", { class: "vnb-fieldnote" });
     const node = (name) => this.controls[name].node;
@@ -112,7 +108,7 @@ export class RentFields {
         h(
           "div",
           { class: "vnb-fieldhead" },
-          h("span", { class: "vnb-fieldlabel", text: "Offers, tried in this order" }),
+          h("span", { class: "vnb-fieldlabel", text: W.offersTriedInThis }),
           this.offersNote,
         ),
         this.offers,
@@ -122,7 +118,7 @@ export class RentFields {
         { class: "vnb-rentcolumns" },
         h(
           "section",
-          { "aria-label": "What runs" },
+          { "aria-label": W.whatRuns },
           this.template.node,
           node("image"),
           node("runtype"),
@@ -131,7 +127,7 @@ export class RentFields {
         ),
         h(
           "section",
-          { "aria-label": "How and for how long" },
+          { "aria-label": W.howAndForHow },
           h("div", { class: "vnb-rentalrow" }, node("rental"), node("bid")),
           h("div", { class: "vnb-three" }, node("disk"), node("count"), node("max_dph")),
           node("label"),
@@ -139,10 +135,10 @@ export class RentFields {
           h(
             "div",
             { class: "vnb-guard" },
-            h("strong", { text: "Money guard" }),
+            h("strong", { text: W.moneyGuard }),
             h("span", {
               class: "vnb-fieldnote",
-              text: "Machines and their disks are destroyed at whichever comes first.",
+              text: W.machinesAndTheirDisks,
             }),
             h("div", { class: "vnb-two" }, node("max_hours"), node("budget_usd")),
           ),
@@ -184,7 +180,7 @@ export class RentFields {
       control.disable(off);
     }
     const template = values.template_hash;
-    this.controls.image.input.placeholder = template ? "from the template" : "e.g. pytorch/pytorch";
+    this.controls.image.input.placeholder = template ? W.fromTheTemplate : W.imageHint;
     this.controls.max_dph.input.placeholder = state.price.max_dph === null
       ? ""
       : state.price.max_dph.toFixed(4);
@@ -204,7 +200,7 @@ export class RentFields {
     const key = JSON.stringify([offers, off, count, limit]);
     if (key === this.offersKey) return;
     this.offersKey = key;
-    setText(this.offersNote, count > offers.length ? `and ${count - offers.length} more` : "");
+    setText(this.offersNote, count > offers.length ? W.andMore(count - offers.length) : "");
     const many = offers.length > 1;
     this.offers.replaceChildren(
       ...offers.map((offer, i) =>
@@ -213,7 +209,7 @@ export class RentFields {
           {
             class: limit !== null && offer.dph > limit ? "vnb-cand vnb-skipped" : "vnb-cand",
             role: "listitem",
-            title: limit !== null && offer.dph > limit ? "Above the highest price: it is skipped" : null,
+            title: limit !== null && offer.dph > limit ? W.aboveTheHighestPrice : null,
           },
           h("span", { class: "vnb-candat", text: many ? String(i + 1) : "" }),
           h("b", { text: offer.gpu }),
@@ -222,15 +218,15 @@ export class RentFields {
           h("span", {
             class: "vnb-candtrust",
             text: offer.trust === null ? "" : `${percent(offer.trust)} %`,
-            title: "Reliability",
+            title: W.reliability,
           }),
           h("span", {
             class: "vnb-candmark",
             "data-level": offer.level,
             text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "",
-            title: offer.level ? `${offer.warnings} warning${offer.warnings === 1 ? "" : "s"}` : null,
+            title: offer.level ? `${plural(offer.warnings, "warning")}` : null,
           }),
-          h("span", { class: "vnb-candprice", text: `${dollars(offer.dph)}/h` }),
+          h("span", { class: "vnb-candprice", text: `${exact(offer.dph)}/h` }),
           many
             ? this.offerButtons(offer, i, off)
             : h("span", { class: "vnb-candid", text: String(offer.id) }),
@@ -248,9 +244,9 @@ export class RentFields {
         ? h("button", {
           type: "button",
           class: "vnb-link",
-          text: "First",
+          text: W.tryFirst,
           disabled: off,
-          title: "Try this offer first",
+          title: W.tryThisOfferFirst,
           onclick: send(false),
         })
         : null,
@@ -259,7 +255,7 @@ export class RentFields {
         class: "vnb-clear",
         text: "×",
         disabled: off,
-        "aria-label": `Remove offer ${offer.id}`,
+        "aria-label": W.removeOffer(offer.id),
         onclick: send(true),
       }),
     );

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.code import code_of
 from vastnb.widgets.rent.offers import are_interruptible
 from vastnb.widgets.rent.outcome import Outcome, fell_short, outcome_of
@@ -37,8 +38,6 @@ STALE: Final = 30.0
 
 AHEAD: Final = 5.0
 """Seconds by which the clocks of page and kernel may disagree."""
-
-TAKEN_OVER: Final = "This rental began before the cell was run again. It continues here."
 
 Phase = Literal["plan", "confirm", "renting", "rented"]
 
@@ -149,10 +148,12 @@ class RentModel:
         price = self.price
         if row == 0 and price.max_dph is not None and price.within < price.count:
             few = f"Only {price.within}" if price.within else "None"
-            text = (
-                f"{few} of {len(self.offers)} offers at ${price.max_dph:.4f}/h or less, for "
-                f"{price.count} machine{'s' * (price.count > 1)}. Raise the highest price, or add "
-                "offers."
+            text = words.TOO_FEW_BELOW_THE_HIGHEST_PRICE.format(
+                few=few,
+                offers=len(self.offers),
+                max_dph=price.max_dph,
+                count=price.count,
+                s="s" * (price.count > 1),
             )
             found.insert(0, Warning("bad" if not price.within else "warn", text))
             found.sort(key=lambda one: LEVELS.index(one.level))
@@ -188,7 +189,7 @@ class RentModel:
             return False
         self.errors.pop(name, None)
         if name == "bid" and understood is None and self.of_bid_search:
-            self.errors["bid"] = "These are interruptible offers: enter a bid."
+            self.errors["bid"] = words.ENTER_A_BID
         self._set(self.plan.changed({name: understood}))
         return True
 
@@ -264,29 +265,24 @@ class RentModel:
             If it cannot be rented like this.
         """
         if self.open_question:
-            raise ClickRefused("First find out whether a machine exists. Nothing was sent.")
+            raise ClickRefused(words.FIRST_FIND_OUT)
         self.note, self.outcome = "", None
         if not len(self.offers):
-            raise InvalidRequest("There is no offer to rent. Nothing was sent.")
+            raise InvalidRequest(words.NO_OFFER)
         if not self.plan.image and not self.plan.template_hash:
-            self.errors["image"] = "Enter an image, or choose a template."
+            self.errors["image"] = words.ENTER_AN_IMAGE
         if self.errors:
-            raise ClickRefused("Correct the marked field. Nothing was sent.")
+            raise ClickRefused(words.CORRECT_THE_MARKED_FIELD)
         self.plan.spec()
         if self.of_bid_search and self.plan.bid is None:
-            raise InvalidRequest("These are interruptible offers and need a bid. Nothing was sent.")
+            raise InvalidRequest(words.NEEDS_A_BID)
         highest = self.price.max_dph
         if highest is None:
-            raise InvalidRequest(
-                "One of these offers has no price. Remove it from the list. Nothing was sent."
-            )
+            raise InvalidRequest(words.ONE_WITHOUT_A_PRICE)
         if self.phase in ("renting", "rented"):
-            raise InvalidRequest("This form has already rented. Nothing more was sent.")
+            raise InvalidRequest(words.RENTED_ALREADY)
         if not self.price.within:
-            raise InvalidRequest(
-                f"Every offer costs more than your highest price, ${highest:.4f}/h. Raise it, or "
-                "choose other offers. Nothing was sent."
-            )
+            raise InvalidRequest(words.ALL_ABOVE_THE_HIGHEST_PRICE.format(highest=highest))
         self.confirmation = Confirmation(
             secrets.token_hex(16), tuple(self.ids), self.plan.count, highest, now, self.plan
         )
@@ -318,29 +314,20 @@ class RentModel:
         """
         token, shown = click.get("token"), self.confirmation
         if isinstance(token, str) and token in self._used:
-            raise ClickRefused("Already confirmed; it is rented once.")
+            raise ClickRefused(words.ALREADY_CONFIRMED)
         if shown is None or token != shown.token or self.phase != "confirm":
             self.take_back()
-            raise ClickRefused(
-                "The form has changed since you confirmed. Nothing was rented: check the price "
-                "and confirm again."
-            )
+            raise ClickRefused(words.FORM_CHANGED)
         made = click.get("at")
         known = isinstance(made, int | float) and not isinstance(made, bool)
         age = now - float(made) if known and math.isfinite(made) else math.inf  # type: ignore[arg-type]
         if age > STALE:
             self.take_back()
-            late = f"{age:.0f} s ago" if math.isfinite(age) else "at an unknown time"
-            raise ClickRefused(
-                f"You clicked {late}, while the kernel was busy. Nothing was rented: check the "
-                "price and confirm again."
-            )
+            late = f"{age:.0f} s ago" if math.isfinite(age) else words.AT_AN_UNKNOWN_TIME
+            raise ClickRefused(words.OLD_CLICK.format(late=late))
         if age < -AHEAD or now - age < shown.made_at - AHEAD:
             self.take_back()
-            raise ClickRefused(
-                "The clocks of your browser and the kernel disagree about when you clicked. "
-                "Nothing was rented: confirm again."
-            )
+            raise ClickRefused(words.CLOCKS_DISAGREE)
         same = (
             _ids(click.get("offers")) == shown.offer_ids == tuple(self.ids)
             and click.get("count") == shown.count == self.plan.count
@@ -349,10 +336,7 @@ class RentModel:
         )
         if not same:
             self.take_back()
-            raise ClickRefused(
-                "The offers or the price have changed since the page showed them. Nothing was "
-                "rented: check the price and confirm again."
-            )
+            raise ClickRefused(words.OFFERS_OR_PRICE_CHANGED)
         self._used.add(shown.token)
         self.confirmation = None
         self.phase = "renting"
@@ -374,7 +358,7 @@ class RentModel:
         """Show a rent that is under way."""
         self.take_back()
         self.run, self.outcome, self.found = run, None, Found()
-        if self.note != TAKEN_OVER:
+        if self.note != words.TAKEN_OVER:
             self.note = ""
         self.phase = "renting"
 
@@ -389,7 +373,7 @@ class RentModel:
         elif len(run.instances) < run.count:
             attempts = getattr(run.result, "attempts", None)
             self.outcome = fell_short(len(run.instances), run.count, attempts)
-        if self.note == TAKEN_OVER:
+        if self.note == words.TAKEN_OVER:
             self.note = ""
         return True
 

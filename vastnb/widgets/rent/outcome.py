@@ -29,39 +29,37 @@ from vastnb.errors import (
     SpendLimit,
     VastError,
 )
+from vastnb.widgets.rent import words
 
 Action = Literal["find out", "change", "again", "search", ""]
 
 _BY_CODE: Final[dict[str, tuple[str, str, Action]]] = {
-    "no_offer_left": ("Every offer is gone or above your highest price", "Search again and choose "
-                      "others, or raise the highest price.", "search"),
+    "no_offer_left": (words.EVERY_OFFER_IS_GONE, words.SEARCH_AGAIN_FOR_OTHERS, "search"),
 }  # fmt: skip
 
 _BY_KIND: Final[tuple[tuple[type[VastError], str, str, Action], ...]] = (
-    (OutcomeUnknown, "A machine may or may not have been rented",
-     "Find out before you rent anything else: your list of instances tells.", "find out"),
-    (OfferGone, "The offer is gone or above your highest price",
-     "Search again and choose another, or raise the highest price.", "search"),
-    (NoSSHKey, "Your account has no SSH key",
-     "Add your public key in the Vast.ai console, or choose the run type Entrypoint, which needs "
-     "none.", "change"),
-    (SpendLimit, "A spending limit was reached",
-     "Rent fewer or cheaper machines, or raise the limit.", "change"),
-    (BadTemplate, "The template cannot be used", "Choose another one, or enter an image.",
+    (OutcomeUnknown, words.MAYBE_RENTED,
+     words.FIND_OUT_BEFORE, "find out"),
+    (OfferGone, words.THE_OFFER_IS_GONE,
+     words.SEARCH_AGAIN_FOR_ANOTHER, "search"),
+    (NoSSHKey, words.NO_SSH_KEY,
+     words.ADD_A_PUBLIC_KEY, "change"),
+    (SpendLimit, words.SPENDING_LIMIT_REACHED,
+     words.RENT_FEWER, "change"),
+    (BadTemplate, words.BAD_TEMPLATE, words.CHOOSE_ANOTHER_TEMPLATE,
      "change"),
-    (NoCredit, "Not enough credit", "Add credit in the Vast.ai console, or rent less.", "change"),
-    (InstanceFailed, "The machine did not start", "Try the next offer.", "change"),
-    (AuthError, "Vast.ai rejected the API key",
-     "Check the key; vastnb.connect() says where it was found.", "again"),
-    (QuotaExceeded, "Today's row quota is used up, so the price could not be checked",
-     "It resets at midnight UTC.", "again"),
-    (RateLimited, "Rate limited by Vast.ai", "Try again in a minute.", "again"),
-    (QueryError, "Invalid query", "Correct the query in the cell, and run the cell again.", ""),
-    (InvalidRequest, "It cannot be rented like this", "Correct it and try again.", "change"),
-    (JournalError, "Rentals cannot be recorded on this computer",
-     "Without that record a lost machine could not be found again. Free disk space, or set "
-     "VASTNB_DATA_DIR to a writable directory.", "again"),
-    (ServerError, "Vast.ai could not be reached", "Try again in a minute.", "again"),
+    (NoCredit, words.NOT_ENOUGH_CREDIT, words.ADD_CREDIT, "change"),
+    (InstanceFailed, words.DID_NOT_START, words.TRY_THE_NEXT_OFFER, "change"),
+    (AuthError, words.KEY_REJECTED,
+     words.CHECK_THE_KEY, "again"),
+    (QuotaExceeded, words.QUOTA_USED_UP,
+     words.RESETS_AT_MIDNIGHT, "again"),
+    (RateLimited, words.RATE_LIMITED, words.TRY_AGAIN, "again"),
+    (QueryError, words.INVALID_QUERY, words.CORRECT_THE_QUERY, ""),
+    (InvalidRequest, words.CANNOT_BE_RENTED, words.CORRECT_IT, "change"),
+    (JournalError, words.CANNOT_BE_RECORDED,
+     words.WITHOUT_A_RECORD, "again"),
+    (ServerError, words.NOT_REACHED, words.TRY_AGAIN, "again"),
 )  # fmt: skip
 
 EVENT_LEVELS: Final[dict[str, str]] = {
@@ -125,10 +123,9 @@ def outcome_of(error: BaseException) -> Outcome:
     if not isinstance(error, VastError):
         return Outcome(
             "bad",
-            "Unexpected error",
-            f"{error.__class__.__name__}: {error} {notes}".strip()
-            + " A machine may have been rented.",
-            "Find out whether one was, and please report this.",
+            words.UNEXPECTED_ERROR,
+            f"{error.__class__.__name__}: {error} {notes}".strip() + words.MAY_HAVE_BEEN_RENTED,
+            words.FIND_OUT_AND_REPORT,
             "find out",
         )
     text = f"{error.message} {notes}".strip()
@@ -140,7 +137,7 @@ def outcome_of(error: BaseException) -> Outcome:
         if isinstance(error, known):
             level = "bad" if known in (OutcomeUnknown, InstanceFailed) else "warn"
             return Outcome(level, title, text, hint, action)
-    return Outcome(level, "The rental failed", text, "", "again")
+    return Outcome(level, words.THE_RENTAL_FAILED, text, "", "again")
 
 
 def fell_short(rented: int, wanted: int, attempts: pd.DataFrame | None) -> Outcome:
@@ -154,12 +151,12 @@ def fell_short(rented: int, wanted: int, attempts: pd.DataFrame | None) -> Outco
         What happened to each offer.
     """
     reasons = [] if attempts is None else attempts["reason"].dropna().tolist()
-    why = f" The last reason: {reasons[-1]}" if reasons else ""
+    why = words.THE_LAST_REASON.format(reasons=reasons[-1]) if reasons else ""
     return Outcome(
         "warn",
-        f"{rented} of {wanted} machines were rented",
-        f"The rented ones are billing; there was no other offer to try.{why}",
-        "Rent the rest from other offers, or continue with these.",
+        words.FELL_SHORT.format(rented=rented, wanted=wanted),
+        words.THE_RENTED_ONES_BILL.format(why=why),
+        words.RENT_THE_REST,
         "search",
     )
 

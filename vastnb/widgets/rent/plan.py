@@ -16,6 +16,7 @@ from typing import Any, Final
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.candidates import Offer, bid_for
 from vastnb.fleet.rent.spec import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Spec, environment
+from vastnb.widgets.rent import words
 from vastnb.wording import nearest
 
 COUNT_MAX: Final = 64
@@ -134,8 +135,8 @@ def read(name: str, value: Any) -> Any:
     """
     if name not in _FIELDS:
         near = nearest(name, list(_FIELDS))
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
-        raise InvalidRequest(f"The rent form has no field {name!r}.{hint} Nothing was rented.")
+        hint = words.DID_YOU_MEAN.format(names=", ".join(near)) if near else ""
+        raise InvalidRequest(words.NO_SUCH_FIELD.format(name=name, hint=hint))
     if name == "env":
         return environment(value)
     if name == "bid":
@@ -171,12 +172,12 @@ def _text(name: str, value: Any) -> str | None:
     if value is None:
         return "" if name == "template" else None
     if not isinstance(value, str):
-        raise InvalidRequest(f"{name} must be text.")
+        raise InvalidRequest(words.MUST_BE_TEXT.format(name=name))
     kept = value if name == "onstart" else value.strip()
     if len(kept) > _TEXTS[name]:
-        raise InvalidRequest(f"At most {_TEXTS[name]:,} characters.")
+        raise InvalidRequest(words.TOO_LONG.format(name=_TEXTS[name]))
     if name == "image" and any(sign.isspace() for sign in kept):
-        raise InvalidRequest("An image name cannot contain spaces.")
+        raise InvalidRequest(words.SPACES_IN_AN_IMAGE)
     return kept if kept.strip() or name == "template" else None
 
 
@@ -194,9 +195,7 @@ def _bid(value: Any) -> float | str | None:
         if not isinstance(value, str):
             Spec(image="any", price=value)
     except InvalidRequest:
-        raise InvalidRequest(
-            "Enter a bid from 0.001 to 128 $/h, or one above the minimum: min+10%, min+0.05."
-        ) from None
+        raise InvalidRequest(words.BAD_BID) from None
     return value if isinstance(value, str) else float(value)
 
 
@@ -204,7 +203,9 @@ def _number(
     value: Any, low: float, high: float, unit: str, *, optional: bool, whole: bool
 ) -> float | int | None:
     between = f"from {low:g} to {high:,.0f}{f' {unit}' if unit else ''}"
-    wrong = InvalidRequest(f"Enter a {'whole ' if whole else ''}number {between}.")
+    wrong = InvalidRequest(
+        words.ENTER_A_NUMBER.format(whole="whole " if whole else "", between=between)
+    )
     if isinstance(value, str):
         text = value.lower().replace(",", "").replace("$", "").strip()
         for tail in ("gb", "hours", "h", "/"):

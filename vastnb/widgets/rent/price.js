@@ -1,24 +1,11 @@
 // The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
-import { UNDER_A_CENT } from "../kit/words.js";
+import { W } from "./words.js";
+import { dollars, exact, span } from "../kit/words.js";
 import { h, setText } from "../kit/dom.js";
 
 // A click on 'Rent' counts only when somebody can have read what it does.
 const ARMED_MS = 450;
 const QUIET_MS = 2000;
-
-function fixed(value, places) {
-  return value === null || value === undefined
-    ? "–"
-    : `$${value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
-}
-
-const perHour = (value) => fixed(value, 4);
-const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
-const inHours = (
-  hours,
-) => (hours < 1 ? `${Math.max(1, Math.round(hours * 60))} min` : `${Number(hours.toFixed(1))} h`);
-const allOf = (count) => (count === 2 ? "both machines" : `all ${count} machines`);
-const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 export class RentPanel {
   constructor({ say, kernelTime, signal }) {
@@ -31,12 +18,12 @@ export class RentPanel {
     this.terms = h("dl", { class: "vnb-terms" });
     this.most = h("div", { class: "vnb-most" });
     this.guard = h("div", { class: "vnb-most" });
-    this.warnings = h("ul", { class: "vnb-warnings", "aria-label": "Warnings" });
+    this.warnings = h("ul", { class: "vnb-warnings", "aria-label": W.warnings });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
     this.review = h("button", {
       type: "button",
       class: "vnb-primary",
-      text: "Review and rent…",
+      text: W.reviewAndRent,
       onclick: () => this.goToWrong() || this.say({ type: "review" }),
     });
     this.rent = h("button", {
@@ -47,14 +34,14 @@ export class RentPanel {
     this.back = h("button", {
       type: "button",
       class: "vnb-button",
-      text: "Back",
+      text: W.back,
       onclick: () => this.say({ type: "back" }),
     });
     this.asked = h("ul", { class: "vnb-asked" });
     this.question = h(
       "div",
-      { class: "vnb-question", role: "group", "aria-label": "Confirm", hidden: true },
-      h("strong", { text: "Rent now?" }),
+      { class: "vnb-question", role: "group", "aria-label": W.confirm, hidden: true },
+      h("strong", { text: W.rentNow }),
       this.asked,
       h("div", { class: "vnb-actions" }, this.rent, this.back),
     );
@@ -66,7 +53,7 @@ export class RentPanel {
     this.more = h("div", { class: "vnb-actions" });
     this.node = h(
       "aside",
-      { class: "vnb-panel vnb-rentpanel", "aria-label": "Price" },
+      { class: "vnb-panel vnb-rentpanel", "aria-label": W.price },
       h("div", { class: "vnb-pricehead" }, this.rate, this.rateNote),
       h("div", { class: "vnb-pricebody" }, this.terms, this.most, this.guard, this.warnings),
       h("div", { class: "vnb-pricefoot" }, this.note, this.review, this.question, this.more),
@@ -88,7 +75,7 @@ export class RentPanel {
     this.note.hidden = !state.note;
     this.review.hidden = phase !== "plan";
     this.review.disabled = !settled || !state.offers.length || !state.has_key;
-    setText(this.review, settled || !state.offers.length ? "Review and rent…" : "Calculating…");
+    setText(this.review, settled || !state.offers.length ? W.reviewAndRent : W.calculating);
     this.showQuestion(state);
     this.showMore(state);
   }
@@ -106,22 +93,20 @@ export class RentPanel {
   showPrice(state) {
     const { price, values } = state;
     const many = price.count > 1;
-    setText(this.rate, `${perHour(many ? price.dph_all : price.dph)}/h`);
-    const bid = price.at_most ? " at most" : "";
+    setText(this.rate, `${exact(many ? price.dph_all : price.dph)}/h`);
+    const bid = price.at_most ? W.atMost : "";
     setText(
       this.rateNote,
-      `${bid ? "at most, " : ""}${
-        many ? `for ${allOf(price.count)}` : "for one machine"
-      }, with ${values.disk} GB disk${many ? " each" : ""}`,
+      W.whatFor(bid, price.count, values.disk),
     );
-    const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
+    const rows = price.terms.map(({ label, how, usd }) => [label, how, dollars(usd)]);
     if (price.terms.length) {
-      rows.push([many ? "First machine" : "Total", `${price.hours} h${bid}`, inAll(price.total), "vnb-sum"]);
+      rows.push([many ? W.firstMachine : W.total, `${price.hours} h${bid}`, dollars(price.total), "vnb-sum"]);
       if (many) {
         rows.push([
-          `${allOf(price.count)[0].toUpperCase()}${allOf(price.count).slice(1)}`,
+          W.allOf(price.count).replace(/^./, (first) => first.toUpperCase()),
           `${price.hours} h${bid}`,
-          inAll(price.total_all),
+          dollars(price.total_all),
           "vnb-sum",
         ]);
       }
@@ -129,11 +114,7 @@ export class RentPanel {
     this.setTerms(rows);
     setText(
       this.most,
-      price.max_dph === null
-        ? ""
-        : `You approve up to ${perHour(price.max_dph)}/h${
-          many ? " each" : ""
-        }; offers above that are skipped.`,
+      price.max_dph === null ? "" : W.youApprove(exact(price.max_dph), many),
     );
     this.most.hidden = price.max_dph === null;
   }
@@ -142,35 +123,35 @@ export class RentPanel {
   showBilling(state) {
     const { bill, price } = state;
     const billing = state.machines.filter((one) => one.state !== "gone" && one.dph_run);
-    setText(this.rate, `${perHour(bill.now)}/h`);
-    const less = bill.now < bill.full - 1e-9 ? `; ${perHour(bill.full)}/h once all run` : "";
-    setText(this.rateNote, `billed now for ${plural(billing.length, "machine")}${less}`);
-    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph)}/h`]);
+    setText(this.rate, `${exact(bill.now)}/h`);
+    const less = bill.now < bill.full - 1e-9 ? W.onceAllRun(exact(bill.full)) : "";
+    setText(this.rateNote, W.billedNowFor(billing.length, less));
+    const rows = billing.map((one) => [`${one.id}`, one.state, `${exact(one.dph)}/h`]);
     if (bill.until !== null) {
-      rows.push(["Until the deadline", inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
-    } else rows.push(["No deadline", "bills until destroyed", "", "vnb-sum"]);
+      rows.push([W.untilTheDeadline, span(bill.hours * 3600), dollars(bill.until), "vnb-sum"]);
+    } else rows.push([W.noDeadline, W.billsUntilDestroyed, "", "vnb-sum"]);
     this.setTerms(rows);
-    setText(this.most, price.max_dph === null ? "" : `You approved up to ${perHour(price.max_dph)}/h each.`);
+    setText(this.most, price.max_dph === null ? "" : W.youApprovedUpTo(exact(price.max_dph)));
   }
 
   // All have gone: what they came to.
   showReceipt(gone) {
     const known = gone.filter((one) => one.receipt.usd !== null);
-    setText(this.rate, inAll(known.reduce((total, one) => total + one.receipt.usd, 0)));
+    setText(this.rate, dollars(known.reduce((total, one) => total + one.receipt.usd, 0)));
     setText(
       this.rateNote,
-      `in total, estimated, for ${plural(gone.length, "machine")}; nothing is billed any more`,
+      W.inTotalFor(gone.length),
     );
     this.setTerms(
       gone.map((
         one,
       ) => [
         one.gpu || String(one.id),
-        one.receipt.seconds === null ? "" : `ran ${inHours(one.receipt.seconds / 3600)}`,
-        inAll(one.receipt.usd),
+        one.receipt.seconds === null ? "" : W.ranFor(span(one.receipt.seconds)),
+        dollars(one.receipt.usd),
       ]),
     );
-    setText(this.most, "The invoice in the Vast.ai console is what counts.");
+    setText(this.most, W.theInvoiceInThe);
   }
 
   setTerms(rows) {
@@ -186,14 +167,12 @@ export class RentPanel {
   }
 
   showWarnings({ warnings, phase, has_key: hasKey }) {
-    const rows = hasKey
-      ? [...warnings]
-      : [{ level: "bad", text: "No API key: you can look at offers, but not rent." }, ...warnings];
+    const rows = hasKey ? [...warnings] : [{ level: "bad", text: W.noKey }, ...warnings];
     const key = JSON.stringify(rows);
     this.warnings.hidden = phase === "rented" || phase === "renting" || !rows.length;
     if (key === this.warningsKey) return;
     this.warningsKey = key;
-    const words = { bad: "Careful: ", warn: "Note: ", info: "" };
+    const words = { bad: W.carefulMark, warn: W.noteMark, info: "" };
     this.warnings.replaceChildren(
       ...rows.map(({ level, text }) =>
         h(
@@ -223,21 +202,17 @@ export class RentPanel {
     this.armedAt = performance.now() + ARMED_MS;
     const first = state.offers[0];
     const lines = [
-      `${plural(confirm.count, "machine")}: ${first.gpu}, offer ${first.id}${
-        count > confirm.count ? `, or the next of ${count} offers` : ""
-      }.`,
-      `Up to ${perHour(confirm.max_dph)}/h each, with ${values.disk} GB disk.`,
-      `About ${inAll(price.total_all)} for ${values.hours} h${
-        values.download_gb || values.upload_gb ? ", with traffic" : ", without traffic"
-      }.`,
-      state.guard || "No limit: it bills until you destroy it.",
+      W.whichMachines(confirm.count, first.gpu, first.id, count),
+      W.upToEach(exact(confirm.max_dph), values.disk),
+      W.aboutInAll(dollars(price.total_all), values.hours, values.download_gb || values.upload_gb),
+      state.guard || W.noLimitSet,
     ];
     const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);
     this.asked.replaceChildren(
       ...lines.map((text) => h("li", { text })),
-      ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: `Careful: ${text}` })),
+      ...careful.map(({ text }) => h("li", { class: "vnb-careful", text: W.carefulOf(text) })),
     );
-    setText(this.rent, confirm.count > 1 ? `Rent ${confirm.count} machines` : "Rent now");
+    setText(this.rent, confirm.count > 1 ? W.rentMachines(confirm.count) : W.rentNowButton);
     this.rent.disabled = this.back.disabled = false;
     this.rent.focus({ preventScroll: true });
   }
@@ -247,12 +222,12 @@ export class RentPanel {
     if (!confirmation || this.clicked === confirmation.token || performance.now() < this.armedAt) return;
     this.clicked = confirmation.token;
     this.rent.disabled = this.back.disabled = true;
-    setText(this.rent, "Sent…");
+    setText(this.rent, W.sent);
     this.say({ type: "confirm", ...confirmation, at: this.kernelTime() });
     this.quiet = setTimeout(() => {
       setText(
         this.note,
-        "The kernel is busy. If that lasts over 30 s, this click is ignored and nothing is rented.",
+        W.theKernelIsBusy,
       );
       this.note.hidden = false;
     }, QUIET_MS);
@@ -269,10 +244,10 @@ export class RentPanel {
       h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
     const parts = [];
     if (phase === "rented" && !open) {
-      parts.push(button(machines.length ? "Rent another…" : "Change and try again", "back"));
+      parts.push(button(machines.length ? W.rentAnother : W.changeAndTryAgain, "back"));
     }
     if (phase === "plan" && machines.length) {
-      parts.push(button(`Show ${plural(there, "machine")}`, "machines"));
+      parts.push(button(W.showMachines(there), "machines"));
     }
     this.more.replaceChildren(...parts);
     this.more.hidden = !parts.length;

@@ -17,6 +17,7 @@ import pandas as pd
 from vastnb.fleet.rent.candidates import bid_for, offer_of
 from vastnb.market.money.cost import cost, hourly
 from vastnb.values import number
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.plan import RentPlan
 
 _PLACES: Final = 4
@@ -186,16 +187,16 @@ def guard_text(price: Price, plan: RentPlan) -> str:
     """
     limits, dollars = [], []
     if plan.max_hours is not None:
-        limits.append(f"after {plan.max_hours:g} h")
+        limits.append(words.AFTER_HOURS.format(hours=plan.max_hours))
         if price.max_dph is not None:
             dollars.append(price.max_dph * plan.max_hours * plan.count)
     if plan.budget_usd is not None:
-        limits.append(f"before ${plan.budget_usd:,.2f} is spent")
+        limits.append(words.BEFORE_IT_IS_SPENT.format(budget_usd=plan.budget_usd))
         dollars.append(plan.budget_usd)
     if not limits:
         return ""
-    most = f": at most ${min(dollars):,.2f} for GPUs and disks" if dollars else ""
-    return f"Destroyed {' or '.join(limits)}{most}. Traffic is extra."
+    most = words.AT_MOST_IN_ALL.format(dollars=min(dollars)) if dollars else ""
+    return words.GUARD.format(limits=" or ".join(limits), most=most)
 
 
 def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
@@ -215,19 +216,19 @@ def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
         ("gpu", gpus, f"{_each(row, 'dph_base')}/h \N{MULTIPLICATION SIGN} {hours}", "gpu_usd"),
         (
             "disk",
-            f"Disk {plan.disk:g} GB",
+            words.DISK_TERM.format(gb=plan.disk),
             f"{_each(row, 'storage_cost', plan.disk / 720)}/h \N{MULTIPLICATION SIGN} {hours}",
             "storage_usd",
         ),
         (
             "download",
-            f"Download {plan.download_gb:g} GB",
+            words.DOWNLOAD_TERM.format(gb=plan.download_gb),
             f"{_each(row, 'inet_down_cost')}/GB",
             "download_usd",
         ),
         (
             "upload",
-            f"Upload {plan.upload_gb:g} GB",
+            words.UPLOAD_TERM.format(gb=plan.upload_gb),
             f"{_each(row, 'inet_up_cost')}/GB",
             "upload_usd",
         ),

@@ -1,26 +1,23 @@
 // The left half of the rent form once it rents: what has happened, and the monitor of what came of it.
+import { W } from "./words.js";
 import { Child } from "../kit/child.js";
 import { h, setText } from "../kit/dom.js";
+import { stopwatch } from "../kit/words.js";
 
-const STAGES = ["Check price", "Rent", "Start", "Running"];
-
-function clock(seconds) {
-  const s = Math.max(0, seconds);
-  return s < 10 ? `${s.toFixed(1)} s` : s < 600 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
-}
+const STAGES = [W.checkPrice, W.rent, W.start, W.running];
 
 export class RentProgress {
   constructor(model, host, { kernelTime, signal }) {
     this.kernelTime = kernelTime;
     this.stages = STAGES.map((text) => h("li", {}, h("i", { "aria-hidden": "true" }), h("span", { text })));
-    this.steps = h("ol", { class: "vnb-steps", "aria-label": "Log of this rental", "aria-live": "polite" });
+    this.steps = h("ol", { class: "vnb-steps", "aria-label": W.logOfThisRental, "aria-live": "polite" });
     this.waiting = h("div", { class: "vnb-stepwait" });
     this.machines = h("div", { class: "vnb-rentedlist" });
     this.child = new Child(model, host, "monitoring", this.machines, { signal });
     this.details = h(
       "details",
       { class: "vnb-history", open: true },
-      h("summary", { text: "Log of this rental" }),
+      h("summary", { text: W.logOfThisRental }),
       this.steps,
     );
     this.node = h(
@@ -60,13 +57,13 @@ export class RentProgress {
     this.run = run?.began;
     while (this.steps.children.length > steps.length) this.steps.lastChild.remove();
     for (const step of steps.slice(this.steps.children.length)) {
-      const words = { good: "Good: ", warn: "Note: ", bad: "Careful: " };
+      const words = { good: W.goodMark, warn: W.noteMark, bad: W.carefulMark };
       this.steps.append(
         h(
           "li",
           { "data-level": step.level },
           h("i", { "aria-hidden": "true" }),
-          h("span", { class: "vnb-stepat", text: clock(step.at - run.began) }),
+          h("span", { class: "vnb-stepat", text: stopwatch(step.at - run.began) }),
           h(
             "span",
             { class: "vnb-steptext" },
@@ -96,11 +93,7 @@ export class RentProgress {
     const busy = !run.ended;
     setText(
       this.waiting,
-      left > 0
-        ? `Waiting ${left} s for Vast.ai's rate limit`
-        : busy
-        ? `Renting, ${clock(now - run.began)}`
-        : "",
+      left > 0 ? W.waiting(left) : busy ? W.rentingFor(stopwatch(now - run.began)) : "",
     );
     this.waiting.hidden = !busy;
   }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vastnb.errors import VastError
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.offers import candidates
 from vastnb.widgets.rent.price import number_of
 from vastnb.widgets.rent.warnings import Account
@@ -100,7 +101,7 @@ def settle(client: Client) -> Found:
     try:
         report = client.reconcile()
     except VastError as error:
-        return Found("bad", f"An earlier rental could not be checked: {error.message}")
+        return Found("bad", words.EARLIER_RENTAL_UNKNOWN.format(message=error.message))
     adopted = tuple(one.instance_id for one in report.of("adopted") if one.instance_id is not None)
     if report.of("unsettled") or report.trouble:
         return Found("bad", report.text, adopted)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.widgets.kit.work import Aside, MainThread
+from vastnb.widgets.kit.work import MainThread, Work
 from vastnb.widgets.monitor.widget import Monitor
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.memory import remember
-from vastnb.widgets.rent.model import TAKEN_OVER, ClickRefused, RentModel
+from vastnb.widgets.rent.model import ClickRefused, RentModel
 from vastnb.widgets.rent.offers import candidates
 from vastnb.widgets.rent.outcome import outcome_of
 from vastnb.widgets.rent.plan import RentPlan
@@ -86,7 +87,7 @@ class RentSession:
         self._closed = False
         self._asked_facts = False
         self._stop_listening: Callable[[], None] = lambda: None
-        self._aside = Aside(self.main, lambda: self.on_main(self.drain))
+        self._work = Work(self.main, lambda: self.on_main(self.drain))
 
     # -- beginning and end --------------------------------------------------------------------
 
@@ -113,20 +114,20 @@ class RentSession:
         if run is not None:
             self.model.plan = run.plan
             self.model.set_offers(run.offers)
-            self.model.note = TAKEN_OVER
+            self.model.note = words.TAKEN_OVER
             self._follow(run)
 
     def close(self) -> None:
         """End. Machines stay, and a rent that is under way goes on."""
         self._closed = True
         self._stop_listening()
-        self._aside.close()
+        self._work.close()
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
         if self._closed or not self.main.here:
             return
-        taken = self._aside.take()
+        taken = self._work.take()
         run = self.model.run
         if run is not None and not run.busy and self.model.phase == "renting":
             self._take_steps()
@@ -140,10 +141,10 @@ class RentSession:
         while True:
             run = self.model.run
             done = run is None or run.wait(max(0.0, deadline - time.monotonic()))
-            done &= self._aside.wait(max(0.0, deadline - time.monotonic()))
+            done &= self._work.wait(max(0.0, deadline - time.monotonic()))
             self.drain()
             run = self.model.run
-            idle = self._aside.wait(0) and (run is None or not run.busy)
+            idle = self._work.wait(0) and (run is None or not run.busy)
             if not done or idle:  # what was taken may have begun something else
                 return done
 
@@ -188,10 +189,7 @@ class RentSession:
         run = RentRun(self.client, accepted.offers, accepted.arguments, self.model.plan)
         if not RUNS.begin(self._account, run):
             self.model.not_begun()
-            raise ClickRefused(
-                "Another rental of this account is in progress in this kernel. Nothing was sent: "
-                "wait for it, and confirm again."
-            )
+            raise ClickRefused(words.ANOTHER_IN_PROGRESS)
         remember(self.client, self.model.plan)
         self._follow(run)
 
@@ -209,7 +207,7 @@ class RentSession:
 
     def search_again(self) -> None:
         """Ask for the offers anew."""
-        self.model.note = "Searching again…"
+        self.model.note = words.SEARCHING_AGAIN
         query = isinstance(self._given, str | Mapping)
         given = self._given if query or not self.model.ids else self.model.ids
         kind = "bid" if self.model.of_bid_search else self._type
@@ -239,7 +237,7 @@ class RentSession:
         return self.client.transport.account
 
     def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
-        self._aside.do(work, take, self.model.failed)
+        self._work.do(work, take, self.model.failed)
 
     def _follow(self, run: RentRun) -> None:
         self.model.begin(run)
@@ -281,8 +279,9 @@ class RentSession:
             self.model.outcome = None
             self.model.back()
         self.model.set_offers(result)
-        words = "offer is" if gone == 1 else "offers are"
-        self.model.note = f"{gone} {words} gone." if gone else ""
+        self.model.note = (
+            (words.OFFER_GONE if gone == 1 else words.OFFERS_GONE.format(n=gone)) if gone else ""
+        )
 
 
-__all__ = ["TAKEN_OVER", "RentSession"]
+__all__ = ["RentSession"]

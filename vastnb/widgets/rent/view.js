@@ -1,6 +1,7 @@
 // The rent form. The kernel sends its whole picture after every change, and this draws it; what is
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
+import { W } from "./words.js";
 import { Alive } from "../kit/alive.js";
 import { RentFields } from "./fields.js";
 import { RentPanel } from "./price.js";
@@ -45,15 +46,15 @@ class RentView {
     this.title = h("strong", { class: "vnb-title" });
     this.simulated = h("span", {
       class: "vnb-badge",
-      text: "SIMULATED",
+      text: W.simulated,
       hidden: true,
-      title: "Simulated market: nothing is real and nothing costs money",
+      title: W.simulatedMarketNothingIs,
     });
     this.credit = h("span", { class: "vnb-credit" });
     this.back = h("button", {
       type: "button",
       class: "vnb-button vnb-tooffers",
-      text: "← Offers",
+      text: W.offers,
       onclick: () => this.leave(),
     });
     this.noticeTitle = h("strong");
@@ -71,23 +72,23 @@ class RentView {
       "div",
       { class: "vnb-found", role: "status", hidden: true },
       this.foundText,
-      h("button", { type: "button", class: "vnb-link", text: "Hide", onclick: () => this.hideFound() }),
+      h("button", { type: "button", class: "vnb-link", text: W.hide, onclick: () => this.hideFound() }),
     );
     this.empty = h(
       "div",
       { class: "vnb-rentempty", hidden: true },
-      h("strong", { text: "No offers" }),
+      h("strong", { text: W.noOffers }),
       h("span", {
-        text: "Pass offers to rent_form: a DataFrame, a row, an id or a query. They are tried in order.",
+        text: W.passOffersToRent,
       }),
-      h("code", { text: 'vastnb.rent_form(client, "gpu_name=RTX_4090 num_gpus=1")' }),
-      h("code", { text: "vastnb.rent_form(client, df.head(3))" }),
+      h("code", { text: W.codeOfAQuery }),
+      h("code", { text: W.codeOfAFrame }),
     );
     this.code = h("code", { class: "vnb-code", tabindex: 0 });
     this.copy = h("button", {
       type: "button",
       class: "vnb-link",
-      text: "Copy as code",
+      text: W.copyAsCode,
       onclick: () => copyText(this.copy, this.state?.code ?? ""),
     });
     this.left = h(
@@ -127,8 +128,8 @@ class RentView {
     this.root.classList.add("vnb-unborn");
     this.alive = new Alive(model, this.root, this.shell, {
       signal,
-      name: "The rent form",
-      more: "A machine that was rented keeps running and billing; client.reconcile() lists it.",
+      name: W.theRentForm,
+      more: W.aMachineThatWas,
     });
     try {
       model.send({ type: "ready" });
@@ -160,10 +161,10 @@ class RentView {
     const { phase } = state;
     this.shell.dataset.phase = phase;
     const first = state.offers[0];
-    setText(this.title, first ? this.titleOf(state, first.gpu) : "Rent a machine");
+    setText(this.title, first ? this.titleOf(state, first.gpu) : W.rentAMachine);
     this.simulated.hidden = !state.simulated;
     const { credit } = state.account;
-    setText(this.credit, credit === null ? "" : `Credit $${credit.toFixed(2)}`);
+    setText(this.credit, credit === null ? "" : W.credit(credit.toFixed(2)));
     const planning = phase === "plan" || phase === "confirm";
     this.empty.hidden = !planning || state.offers.length > 0 || Boolean(state.outcome);
     this.fields.node.hidden = !planning || !state.offers.length;
@@ -183,8 +184,8 @@ class RentView {
   titleOf({ phase, machines, run, values }, gpu) {
     const rented = phase === "rented" && machines.length > 0;
     const wanted = rented ? run?.count ?? machines.length : values.count;
-    const verb = rented ? "Rented" : phase === "renting" ? "Renting" : "Rent";
-    const many = rented && machines.length < wanted ? `${machines.length} of ${wanted}` : wanted;
+    const verb = rented ? W.rented : phase === "renting" ? W.renting : W.rent;
+    const many = rented && machines.length < wanted ? W.countOf(machines.length, wanted) : wanted;
     return wanted > 1 ? `${verb} ${many} × ${gpu.replace(/^1× /, "")}` : `${verb} ${gpu}`;
   }
 
@@ -196,10 +197,10 @@ class RentView {
     setText(this.noticeText, outcome.text);
     setText(this.noticeHint, outcome.hint);
     const words = {
-      "find out": finding ? "Finding out…" : "Find out",
-      change: "Edit",
-      again: "Try again",
-      search: "Search again",
+      "find out": finding ? W.findingOut : W.findOut,
+      change: W.edit,
+      again: W.tryAgain,
+      search: W.searchAgain,
     };
     const text = words[outcome.action];
     this.action = outcome.action;

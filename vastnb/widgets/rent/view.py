@@ -14,6 +14,7 @@ from typing import Any, Final
 import pandas as pd
 
 from vastnb.html import block, escape
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.model import RentModel
 from vastnb.widgets.rent.outcome import EVENT_LEVELS
 from vastnb.widgets.rent.price import guard_text, number_of, priced
@@ -211,20 +212,26 @@ def _text(value: Any) -> str:
 def static_form(model: RentModel, *, simulated: bool, css_class: str) -> str:
     """Return the HTML that is left of the form without a kernel: offers, price, code."""
     price = model.price
-    made_up = "SIMULATED MARKET: " if simulated else ""
+    made_up = words.SIMULATED_MARKET if simulated else ""
     if not len(model.offers):
-        return block(f"<p>{escape(made_up)}No offers to rent.</p>", css_class=css_class)
+        return block(f"<p>{escape(made_up + words.NO_OFFERS_TO_RENT)}</p>", css_class=css_class)
     each = " each" if price.count > 1 else ""
-    most = "price unknown" if price.max_dph is None else f"up to ${price.max_dph:.4f}/h{each}"
+    most = (
+        words.PRICE_UNKNOWN
+        if price.max_dph is None
+        else words.UP_TO.format(max_dph=price.max_dph, each=each)
+    )
     total = "" if price.total_all is None else f", ${price.total_all:,.2f} for {price.hours:g} h"
     many = "" if price.count == 1 else f"{price.count} machines: "
-    what = f"Rent {many}{name_of(model.offers.iloc[0].to_dict())}, {model.plan.disk:g} GB disk"
+    what = words.WHAT_IS_RENTED.format(
+        many=many, gpus=name_of(model.offers.iloc[0].to_dict()), disk=model.plan.disk
+    )
     shown = model.offers.copy(deep=False)
     shown["dph_total"] = priced(model.offers, model.plan)
     return static_table(
         shown,
         caption=f"{made_up}{what}: {most}{total}",
-        note=f"As it was when the cell ran{_when(model)}. Run the cell to use the form. As code:",
+        note=words.COPY_NOTE.format(when=_when(model)),
         code=model.code(),
         columns=_COPIED,
         rows=OFFERS_MOST,

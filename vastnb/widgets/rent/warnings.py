@@ -14,8 +14,10 @@ from typing import Any, Final, Literal
 
 from vastnb.fleet.rent.candidates import bid_for, offer_of
 from vastnb.market.tables.vram import SIZES, nominal
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.plan import RentPlan
 from vastnb.widgets.rent.price import number_of
+from vastnb.wording import hours as in_words
 
 Level = Literal["bad", "warn", "info"]
 LEVELS: Final[tuple[Level, ...]] = ("bad", "warn", "info")
@@ -92,23 +94,20 @@ def warnings_of(
 def _prices(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     if plan.bid is None:
         if _dph(row, plan) is None:
-            return [Warning("bad", "It has no price, so it cannot be rented.")]
+            return [Warning("bad", words.HAS_NO_PRICE)]
         return []
     offer = _offer(row)
     bid = None if offer is None else bid_for(offer, plan.bid)
     if offer is None or bid is None:
-        return [Warning("bad", "It has no minimum bid, so no bid can be calculated.")]
+        return [Warning("bad", words.NO_MINIMUM_BID)]
     if offer.min_bid is not None and bid < offer.min_bid:
         return [
             Warning(
                 "bad",
-                f"Your bid, ${bid:.4f}/h, is below its minimum, ${offer.min_bid:.4f}/h: it will be "
-                "skipped.",
+                words.BID_TOO_LOW.format(bid=bid, min_bid=offer.min_bid),
             )
         ]
-    return [
-        Warning("info", "A higher bid can stop the machine at any time; its disk is still billed.")
-    ]
+    return [Warning("info", words.MAY_BE_OUTBID)]
 
 
 def _access(plan: RentPlan, account: Account) -> list[Warning]:
@@ -116,8 +115,7 @@ def _access(plan: RentPlan, account: Account) -> list[Warning]:
         return [
             Warning(
                 "bad",
-                "Your account has no SSH key, and keys are copied only when a machine is created: "
-                "you could not log in. Add a key in the Vast.ai console first.",
+                words.NO_SSH_KEY_YET,
             )
         ]
     return []
@@ -135,8 +133,12 @@ def _money(row: Mapping[Any, Any], plan: RentPlan, account: Account) -> list[War
     return [
         Warning(
             level,
-            f"Your credit, ${account.credit:,.2f}, lasts {_hours(lasts)} at ${each_hour:.4f}/h, "
-            f"less than the {_hours(plan.hours)} planned. Machines stop when it runs out.",
+            words.CREDIT_TOO_SHORT.format(
+                credit=account.credit,
+                lasts=in_words(lasts),
+                each_hour=each_hour,
+                hours=in_words(plan.hours),
+            ),
         )
     ]
 
@@ -150,12 +152,11 @@ def _lasting(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
         return [
             Warning(
                 "bad",
-                f"The host takes it back in {_hours(left / 3600)}, before the {_hours(wanted)} "
-                "planned.",
+                words.TAKEN_BACK_BEFORE.format(left=in_words(left / 3600), wanted=in_words(wanted)),
             )
         ]
     if left < DAY:
-        return [Warning("warn", f"The host takes it back in {_hours(left / 3600)}.")]
+        return [Warning("warn", words.TAKEN_BACK.format(left=in_words(left / 3600)))]
     return []
 
 
@@ -163,7 +164,7 @@ def _machine(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     found: list[Warning] = []
     trust = number_of(row, "reliability")
     if trust is not None and trust < LOW:
-        often = "often offline" if trust < VERY_LOW else "offline more than most"
+        often = words.OFTEN_OFFLINE if trust < VERY_LOW else words.OFFLINE_MORE_THAN_MOST
         percent = math.floor(max(0.0, trust) * 1000) / 10
         found.append(
             Warning("bad" if trust < VERY_LOW else "warn", f"Reliability {percent:g} %: {often}.")
@@ -171,16 +172,14 @@ def _machine(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     state = row.get("verification")
     state = state if isinstance(state, str) else ""  # pandas' NA has no truth
     if state == "unverified":
-        found.append(Warning("warn", "Not verified by Vast.ai: its specifications are unchecked."))
+        found.append(Warning("warn", words.NOT_VERIFIED))
     elif state == "deverified":
-        found.append(Warning("bad", "Vast.ai has withdrawn its verification."))
+        found.append(Warning("bad", words.VERIFICATION_WITHDRAWN))
     room = number_of(row, "disk_space")
     if room is not None and room < plan.disk:
-        found.append(
-            Warning("bad", f"It has {max(room, 0):.0f} GB of disk; you want {plan.disk:g} GB.")
-        )
+        found.append(Warning("bad", words.DISK_TOO_SMALL.format(room=max(room, 0), disk=plan.disk)))
     if row.get("rentable") is False or row.get("rented") is True:
-        found.append(Warning("warn", "It was already rented when you searched."))
+        found.append(Warning("warn", words.RENTED_WHEN_SEARCHED))
     short = _vram_short(row)
     if short:
         found.append(Warning("info" if "nominal" in short else "warn", short))
@@ -193,11 +192,11 @@ def _vram_short(row: Mapping[Any, Any]) -> str:
         return ""
     size, binary = nominal(reported), reported / 1024
     if size not in SIZES:
-        return f"VRAM is {binary:.1f} GB, an unusual size: check it before you rely on it."
+        return words.VRAM_UNUSUAL.format(binary=binary)
     missing = 1 - binary / size
     if missing < SHORT:
         return ""
-    return f"VRAM is {binary:.1f} GB, {missing * 100:.0f} % below the nominal {size} GB."
+    return words.VRAM_BELOW_NOMINAL.format(binary=binary, missing=missing * 100, size=size)
 
 
 def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
@@ -209,19 +208,19 @@ def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
     planned = (down or 0.0) * plan.download_gb + (up or 0.0) * plan.upload_gb
     if plan.download_gb or plan.upload_gb:
         if planned > gpus > 0:
-            return [
-                Warning(
-                    "warn", f"Traffic costs ${planned:,.2f}, more than the GPUs (${gpus:,.2f})."
-                )
-            ]
+            return [Warning("warn", words.TRAFFIC_ABOVE_GPUS.format(planned=planned, gpus=gpus))]
         return []
     usual = max(down or 0.0, up or 0.0) * USUAL_TRAFFIC_GB
     if usual > gpus > 0:
         return [
             Warning(
                 "warn",
-                f"Traffic is expensive here: {USUAL_TRAFFIC_GB:g} GB costs ${usual:,.2f}, more "
-                f"than {_hours(plan.hours)} of its GPUs (${gpus:,.2f}).",
+                words.TRAFFIC_EXPENSIVE.format(
+                    USUAL_TRAFFIC_GB=USUAL_TRAFFIC_GB,
+                    usual=usual,
+                    hours=in_words(plan.hours),
+                    gpus=gpus,
+                ),
             )
         ]
     return []
@@ -229,7 +228,7 @@ def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
 
 def _guard(plan: RentPlan) -> list[Warning]:
     if plan.max_hours is None and plan.budget_usd is None:
-        return [Warning("info", "No limit set: it bills until you destroy it.")]
+        return [Warning("info", words.NO_LIMIT_SET)]
     return []
 
 
@@ -250,14 +249,6 @@ def _gpu_dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
 def _dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
     gpus, disk = _gpu_dph(row, plan), number_of(row, "storage_cost")
     return None if gpus is None or disk is None else gpus + disk * plan.disk / 720
-
-
-def _hours(value: float) -> str:
-    if value >= 72:
-        return f"{value / 24:,.0f} days"
-    if value >= 10:
-        return f"{value:.0f} h"
-    return f"{value:.1f} h".replace(".0 h", " h") if value >= 1 else f"{value * 60:.0f} min"
 
 
 __all__ = ["LEVELS", "Account", "Level", "Warning", "warnings_of"]

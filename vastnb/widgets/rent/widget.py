@@ -24,6 +24,7 @@ from vastnb.market.money.cost import cost
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.monitor.widget import Monitor
+from vastnb.widgets.rent import words
 from vastnb.widgets.rent.memory import remembered
 from vastnb.widgets.rent.messages import handle
 from vastnb.widgets.rent.plan import RentPlan
@@ -89,9 +90,7 @@ def rent_form(
     >>> form = vastnb.rent_form(client, df.head(3), image="pytorch/pytorch")  # doctest: +SKIP
     """
     if type not in ("on-demand", "bid", "interruptible"):
-        raise InvalidRequest(
-            f'type={type!r}: use "on-demand" or "bid" (also "interruptible"). Nothing was sent.'
-        )
+        raise InvalidRequest(words.BAD_TYPE.format(type=type))
     given = as_given(offers)
     if "disk" not in plan and offers is not None and not is_query(offers):
         searched = disk_for(offers_of(given), None)
@@ -341,9 +340,7 @@ class RentForm(LiveWidget):
         )
         if not self._session.model.rented:
             return form
-        machines = self._monitor._copy(
-            css_class=self.copy_class, note="What was rented, as it was when the cell ran."
-        )
+        machines = self._monitor._copy(css_class=self.copy_class, note=words.COPY_OF_MACHINES)
         return machines + form
 
 

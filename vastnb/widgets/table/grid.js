@@ -1,5 +1,6 @@
 // The offer table: a fixed pool of row elements that moves over any number of rows. Only rows
 // that come into sight are written; sorting, selection and keys need no kernel.
+import { W } from "./words.js";
 import { DASH } from "../kit/words.js";
 import { formatCell } from "./store.js";
 import { freshId, h, perFrame, setText } from "../kit/dom.js";
@@ -11,7 +12,7 @@ const CARDS_BELOW = 520;
 const SPARE = 4;
 
 export class Grid {
-  constructor(host, store, { signal, label = "Offers", onReset = null }) {
+  constructor(host, store, { signal, label = W.offers, onReset = null }) {
     this.store = store;
     this.signal = signal;
     this.pool = [];
@@ -40,10 +41,10 @@ export class Grid {
     this.empty = h(
       "div",
       { class: "vnb-empty", hidden: true },
-      this.emptyTitle = h("strong", { text: "No offer matches" }),
-      this.emptyText = h("span", { text: "Nothing in this answer passes all filters." }),
+      this.emptyTitle = h("strong", { text: W.noOfferMatches }),
+      this.emptyText = h("span", { text: W.nothingInThisAnswer }),
       onReset &&
-        h("button", { class: "vnb-button", type: "button", text: "Reset filters", onclick: onReset }),
+        h("button", { class: "vnb-button", type: "button", text: W.resetFilters, onclick: onReset }),
     );
     this.canvas = h(
       "div",
@@ -90,7 +91,7 @@ export class Grid {
     const all = h("div", {
       class: "vnb-cell vnb-pick",
       role: "columnheader",
-      "aria-label": "Select all shown",
+      "aria-label": W.selectAllShown,
       "aria-colindex": 1,
     }, this.allBox);
     all.dataset.col = "-1";
@@ -243,9 +244,7 @@ export class Grid {
     const room = columns.get("disk_space")?.number(row);
     const short = notes.disk !== undefined && room < notes.disk;
     cell.classList.toggle("vnb-short", short);
-    cell.title = short
-      ? `Only ${Math.floor(room)} GB of disk can be had here: less than the ${notes.disk} GB that you ask for`
-      : "";
+    cell.title = short ? W.onlySoMuchDisk(Math.floor(room), notes.disk) : "";
   }
 
   // What changes without the row's values: selected, hovered, active.
@@ -298,7 +297,7 @@ export class Grid {
     for (const row of store.view) if (store.selected.has(store.ids[row])) count += 1;
     const state = count === 0 ? "none" : count === store.view.length ? "all" : "some";
     this.allBox.parentElement.dataset.state = state;
-    setText(this.live, store.selected.size ? `${store.selected.size} selected` : "");
+    setText(this.live, store.selected.size ? W.selected(store.selected.size) : "");
   }
 
   markOrder() {

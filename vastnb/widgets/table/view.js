@@ -1,4 +1,5 @@
 // The offer table by itself.
+import { W } from "./words.js";
 import { Alive } from "../kit/alive.js";
 import { Grid } from "./grid.js";
 import { OfferStore } from "./store.js";
@@ -14,8 +15,8 @@ function offerTable() {
     render: rendered((model, el, signal) => {
       const root = rootIn(el, signal, { extra: "vnb-tableonly" });
       root.style.height = `${model.get("height")}px`;
-      const grid = new Grid(root, store, { signal, label: "GPU offers" });
-      const alive = new Alive(model, root, grid.frame, { signal, name: "The table" });
+      const grid = new Grid(root, store, { signal, label: W.gpuOffers });
+      const alive = new Alive(model, root, grid.frame, { signal, name: W.theTable });
       if (store.loaded) alive.heard();
       grid.forget();
       return { root };

@@ -17,6 +17,7 @@ import traitlets
 
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.table import words
 from vastnb.widgets.table.columns import looks_of
 from vastnb.widgets.table.packing import pack, pack_rows
 from vastnb.widgets.table.saved import static_table
@@ -173,7 +174,7 @@ class OfferTable(RowsWidget):
         return static_table(
             self.df,
             caption=f"{len(self.df):,} offers",
-            note="Run the cell for the whole table.",
+            note=words.RUN_FOR_ALL,
             columns=self._columns,
             css_class=self.copy_class,
         )
