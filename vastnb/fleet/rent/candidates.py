@@ -237,7 +237,7 @@ def bid_for(offer: Offer, bid: float | str) -> float | None:
     if found is None:
         raise InvalidRequest(
             f'bid={bid!r} is neither a price in $/h nor a strategy such as "min+10%" or '
-            '"min+0.05". Nothing was sent, and nothing was rented.',
+            '"min+0.05". Nothing was sent or rented.',
             code="invalid_price",
         )
     if offer.min_bid is None:

@@ -486,7 +486,7 @@ class Settler:
                 said = str(data.get("msg") or data.get("error") or "no reason given")[:200]
                 case.error = f'destroying it failed ("{said}").'
                 case.refusal = InvalidRequest(
-                    f'The service refused to destroy instance {number} ("{said}").',
+                    f'Vast.ai refused to destroy instance {number} ("{said}").',
                     code=str(data.get("error") or "refused"),
                 )
             else:
