@@ -35,8 +35,7 @@ def test_a_secret_is_never_shown():
         with pytest.raises(TypeError):
             pickle.dumps(secret, protocol)
     assert copy.deepcopy({"a": secret})["a"] is secret
-    assert secret.reveal() == KEY and secret.redact(f"x{KEY}y") == "x<secret>y"
-    assert Secret("").redact("nothing to hide") == "nothing to hide"
+    assert secret.reveal() == KEY
     assert not Secret("") and secret
 
 

@@ -81,7 +81,7 @@ def test_two_wanted_and_one_rented_is_said_and_ended_in_the_monitor_of_the_form(
     assert looks == page.evaluate("window.asked") == 1
 
     destroy(page)
-    page.wait_for_selector("text=/Ran .*Nothing is billed any more/", timeout=60_000)
+    page.wait_for_selector("text=/Ran .*no longer billed/", timeout=60_000)
     assert nb.evaluate(ALIVE) == [] and nb.evaluate("form.machines") == []
 
 

@@ -18,7 +18,7 @@ from vastnb.fleet.rent import journal, settle
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.guard import is_guarded
 from vastnb.fleet.rent.journal import Journal
-from vastnb.fleet.rent.plan import LIVE, AttemptState
+from vastnb.fleet.rent.plan import LIVE, OPEN, AttemptState
 from vastnb.sim import Fault, Server
 
 from .conftest import MakeClient, alive
@@ -123,7 +123,7 @@ def test_at_any_line_of_a_rental_every_machine_is_said_found_and_guarded(
         report = client.reconcile()
         named = {one.instance_id for one in report.of("adopted", "bills", "destroyed")}
         assert {one.id for one in machines} <= named, where
-        for entry in Journal().concerning(transport_of(client).account):
+        for entry in Journal().entries(transport_of(client).account, OPEN | LIVE):
             if entry.is_confirmed:  # of a round before
                 continue
             assert entry.state in LIVE and is_guarded(entry.marker), where

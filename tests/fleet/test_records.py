@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.sim.conftest import SMALL, Api, fated
 from vastnb.clock import ManualClock
 from vastnb.fleet.env import env_names
-from vastnb.fleet.records import INSTANCE_COLUMNS, INSTANCE_UNITS, WIRE_COLUMNS, frame_of_instances
+from vastnb.fleet.records import INSTANCE_COLUMNS, WIRE_COLUMNS, frame_of_instances
 from vastnb.fleet.status import Verdict
 from vastnb.sim import Server
 
@@ -64,7 +64,7 @@ def test_an_empty_answer_has_the_same_columns_and_dtypes() -> None:
              "datetime": "datetime64[us, UTC]"}  # fmt: skip
     for name, column in INSTANCE_COLUMNS.items():
         assert str(empty[name].dtype) == names[column.dtype], name
-    assert INSTANCE_UNITS["dph_total"] == "$/h"
+    assert INSTANCE_COLUMNS["dph_total"].unit == "$/h"
 
 
 def test_a_record_becomes_a_row_with_a_verdict() -> None:

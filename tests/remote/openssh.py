@@ -27,9 +27,11 @@ class OpenSSH:
     ----------
     base : Path
         An empty directory.
+    more : str
+        Lines of its configuration.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, more: str = "") -> None:
         assert SSHD is not None
         self.base = base
         self.home = base / "root"
@@ -52,7 +54,7 @@ class OpenSSH:
             f"AuthorizedKeysFile {base}/authorized_keys\nPidFile {base}/pid\nStrictModes no\n"
             "UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
             "PermitRootLogin yes\nSubsystem sftp internal-sftp\nMaxStartups 100\n"
-            f"SetEnv HOME={self.home} WORKSPACE={self.workspace} PATH={path}\n"
+            f"SetEnv HOME={self.home} WORKSPACE={self.workspace} PATH={path}\n{more}"
         )
         self._process: subprocess.Popen[bytes] | None = None
         self.start()

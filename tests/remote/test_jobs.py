@@ -38,7 +38,7 @@ def test_a_job_is_started_once_and_ended_with_all_that_it_started(session: Sessi
     with pytest.raises(InvalidRequest, match="Nothing was started"):
         start(session, "true", name="one")
     assert job.running
-    with pytest.raises(WaitTimeout, match="still runs"):
+    with pytest.raises(WaitTimeout, match="is still running"):
         job.wait(timeout=0.2, show=False)
     job.stop()
     assert not job.running

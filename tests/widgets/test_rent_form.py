@@ -138,7 +138,7 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert "may" in state["outcome"]["text"]
     page.say("back")
     page.say("review")
-    assert page.state["confirm"] is None and "First find out" in page.state["note"]
+    assert page.state["confirm"] is None and "First check" in page.state["note"]
 
     market.faults.clear()
     page.say("find out")

@@ -38,8 +38,8 @@ def test_a_good_offer_is_not_warned_of() -> None:
     [
         ({"inet_down_cost": 0.05}, {"download_gb": 100}, "warn", "Traffic costs $5.00"),
         ({"inet_up_cost": 0.04}, {}, "warn", "100 GB costs $4.00"),
-        ({"duration": 3600.0}, {}, "bad", "takes it back in 1 h"),
-        ({"duration": 20 * 3600.0}, {}, "warn", "takes it back in 20 h"),
+        ({"duration": 3600.0}, {}, "bad", "can be rented for 1 h at most"),
+        ({"duration": 20 * 3600.0}, {}, "warn", "can be rented for 20 h at most"),
         ({"reliability": 0.8999}, {}, "bad", "Reliability 89.9 %"),
         ({"reliability": 0.94}, {}, "warn", "Reliability 94 %"),
         ({"verification": "unverified"}, {}, "warn", "Not verified"),

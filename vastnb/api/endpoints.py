@@ -16,8 +16,6 @@ from typing import Literal, NamedTuple
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Holds = Literal["rows", "record", "any"]
 
-SEARCH_TTL = "cache_ttl"
-"""Marks answers that stay fresh for as long as the client's ``cache_ttl`` says."""
 ROWS_A_DAY = 20_000
 """Rows that searches may return per account and UTC day."""
 

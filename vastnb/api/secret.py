@@ -52,10 +52,6 @@ class Secret:
             digest.update(b"\0" + part.encode())
         return digest.hexdigest()
 
-    def redact(self, text: str) -> str:
-        """Return `text` with every occurrence of the secret replaced."""
-        return text.replace(self.reveal(), HIDDEN) if self else text
-
     def found_in(self, data: bytes) -> bool:
         """Say whether the secret stands in `data`."""
         return bool(self) and self.reveal().encode() in data

@@ -16,7 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -241,12 +241,14 @@ class KeptState:
         self._shared: SharedState | None = None
         self._rest = rest or Rest()
         self._warned = False
+        self._closed = False
         self._lock = threading.Lock()
         self._alone: dict[str, str | None] = {}
 
     def time(self) -> float:
         """Return seconds since the epoch by the clock that all who share the state go by."""
-        return self._now() if self._shared is None else self._shared.time()
+        shared = self._shared  # which another thread may close
+        return self._now() if shared is None else shared.time()
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
@@ -272,23 +274,28 @@ class KeptState:
         return self._memory.update(key, change)
 
     def _shared_update(self, key: str, change: Change[T]) -> T:
-        if self._shared is None:
-            self._shared = self._opener()
+        shared = self._shared
+        if shared is None:
+            shared = self._shared = self._opener()
         if self._alone:
-            self._hand_back(self._shared)
+            self._hand_back(shared)
         seen: list[str | None] = []
-        result = self._shared.update(key, _watched(change, seen))
+        result = shared.update(key, _watched(change, seen))
         self._memory.update(key, lambda _: (seen[-1], None))
+        if self._closed:  # by another thread, before this one told what it has learned
+            with suppress(*self._errors):
+                shared.close()
         return result
 
     def close(self) -> None:
-        """Let go of the shared state."""
-        if self._shared is not None:
+        """Let go of the shared state; it is opened once more for what a call learns later."""
+        self._closed = True
+        shared, self._shared = self._shared, None
+        if shared is not None:
             try:
-                self._shared.close()
+                shared.close()
             except self._errors as error:
                 log.debug("Closing the %s: %s", self._name, type(error).__name__)
-            self._shared = None
 
     def _hand_back(self, shared: SharedState) -> None:
         """Tell the shared state what memory has learned while it stood in."""

@@ -100,9 +100,6 @@ INSTANCE_COLUMNS: Final[dict[str, Column]] = {
 }
 """Every column of a frame of instances by name, in order."""
 
-INSTANCE_UNITS: Final[dict[str, str]] = {n: c.unit for n, c in INSTANCE_COLUMNS.items() if c.unit}
-"""Units of the columns that have one."""
-
 WIRE_COLUMNS: Final = tuple(name for name, column in _COLUMNS.items() if column.derived is None)
 """Columns of the service that a frame, a verdict and an SSH address are made from."""
 

@@ -46,6 +46,16 @@ _kernels: dict[tuple[str, int, str], RemoteKernel] = {}
 _lock = threading.Lock()
 
 
+def _in_a_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _kernels.clear()  # their sockets are the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_fork)
+
+
 def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     """Return an instance's session, connected.
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 from vastnb.errors import ConnectionLost, CopyFailed, InvalidRequest, WouldOverwrite
 from vastnb.remote import listing, plain
 from vastnb.remote.listing import PARTIAL, Ends, Plan, Stamp
-from vastnb.remote.session import Session
+from vastnb.remote.session import Listener, Session
 
 SAY_FROM: Final = 0.03
 """$ of traffic from which it is said first."""
@@ -362,15 +362,11 @@ def _rsync(
     process = subprocess.Popen(
         [*line, "--", source, target],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
+        start_new_session=True, env=session.environment,
     )  # fmt: skip
-    said: list[bytes] = []
-    readers = [
-        threading.Thread(target=_progress_of, args=(process.stdout, progress), daemon=True),
-        threading.Thread(target=lambda: said.append(process.stderr.read()), daemon=True),  # type: ignore[union-attr]
-    ]
-    for reader in readers:
-        reader.start()
+    errors = Listener(process.stderr)
+    reader = threading.Thread(target=_progress_of, args=(process.stdout, progress), daemon=True)
+    reader.start()
     try:
         assert process.stdin is not None
         try:
@@ -383,11 +379,10 @@ def _rsync(
         process.terminate()  # it keeps the piece that it has
         process.wait()
         raise
-    for reader in readers:
-        reader.join(5)
+    reader.join(5)
     if code == 0:
         return
-    raise _failure(session, code, b"".join(said).decode(errors="replace"), up)
+    raise _failure(session, code, errors.last.decode(errors="replace"), up)
 
 
 def _progress_of(stream: Any, progress: Progress) -> None:

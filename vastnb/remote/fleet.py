@@ -161,15 +161,15 @@ def cell_on(
     CellFailed
         At the end, if it failed on one; the others have run to their ends.
     """
-    showers = [Shower(trust=trust, prefix=f"[{box.id}] ") for box in boxes]
 
     def work(number: int, box: Machine, say: Say, stop: threading.Event) -> None:
         there = kernel_of(box, kernel, python=python, trust=trust)
         if push:
             there.push(push)
-        there.execute(code, show=lambda kind, content: say(kind, content), stop=stop)
+        shower = Shower(trust=trust, prefix=f"[{box.id}] ", displays=there.displays)
+        there.execute(code, show=lambda *what: say(shower, *what), stop=stop)
 
-    results = side_by_side(boxes, work, lambda number, *what: showers[number](*what))
+    results = side_by_side(boxes, work, lambda number, shower, *what: shower(*what))
     failed = {box.id: one for box, one in zip(boxes, results, strict=True) if one is not None}
     if failed:
         words = "; ".join(f"{number}: {str(one)[:300]}" for number, one in failed.items())

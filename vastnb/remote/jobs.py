@@ -89,8 +89,11 @@ class Job:
     @property
     def state(self) -> JobState:
         """Its current state; asks the machine."""
-        word, _, code = self._session.ask(f"{_STATE}{self._there}state").strip().partition(" ")
-        return JobState(word, int(code) if code.lstrip("-").isdigit() else None)
+        told = self._session.ask(f"{_STATE}{self._there}state").strip()
+        ended = re.fullmatch(r"ended ?(-?\d{1,9})?", told, re.ASCII)
+        if ended:
+            return JobState("ended", int(ended[1]) if ended[1] else None)
+        return JobState("running" if told == "running" else "lost")
 
     @property
     def running(self) -> bool:

@@ -18,10 +18,11 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from vastnb.api.text import plain
 from vastnb.errors import (
     CellFailed,
     ConnectionLost,
@@ -29,6 +30,7 @@ from vastnb.errors import (
     KernelDied,
     RemoteError,
     UnsafeValue,
+    VastError,
     WaitTimeout,
 )
 from vastnb.remote import values
@@ -42,6 +44,12 @@ Show = Callable[[str, Mapping[str, Any]], None]
 CHANNELS: Final = {"shell": 1, "iopub": 2, "control": 4}
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}", re.ASCII)
 _AT: Final = re.compile(r"\d{1,10} /tmp/vnbk-\w+ (new|old)", re.ASCII)
+PULLED: Final = 2 << 30
+"""Bytes that one pull may fetch: they have to fit into this kernel's memory twice."""
+_MESSAGE: Final = 256 << 20
+"""Bytes of one message, and"""
+_WAITING: Final = 100_000
+"""how many of them may wait to be read."""
 _QUIET: Final = 2.0
 """Seconds without a message after which it is asked whether the kernel still lives."""
 _AFTER_INTERRUPT: Final = 10.0
@@ -66,6 +74,8 @@ class RemoteKernel:
     ----------
     is_new : bool
         Whether it had to be started.
+    displays : str
+        What the names of its displays begin with here, so that none is another machine's.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class RemoteKernel:
         self.name = name
         self.trust = trust
         self.is_new = False
+        self.displays = secrets.token_hex(8)
         self._python = shlex.quote(python) if python else ""
         self._lock = threading.RLock()
         self._pid = 0
@@ -185,8 +196,9 @@ class RemoteKernel:
             end = context.socket(kinds[channel])
             end.linger = 0
             end.setsockopt(zmq.RECONNECT_IVL, 20)
+            end.setsockopt(zmq.MAXMSGSIZE, _MESSAGE)
             if channel == "iopub":
-                end.setsockopt(zmq.RCVHWM, 0)
+                end.setsockopt(zmq.RCVHWM, _WAITING)
                 end.setsockopt(zmq.SUBSCRIBE, b"")
             else:
                 end.identity = self._messages.bsession
@@ -291,7 +303,7 @@ class RemoteKernel:
         KernelDied
             If the kernel has died, with its variables.
         """
-        show = show or Shower(trust=self.trust)
+        show = show or Shower(trust=self.trust, displays=self.displays)
         with self._lock:
             self.open()
             content = {
@@ -498,7 +510,9 @@ class RemoteKernel:
         expression = (
             f"_vastnb_values.pull({list(names)!r}, globals(), {self._there(there)}, {self.trust})"
         )
-        told = json.loads(self._own("", expression))
+        with self._reading():
+            told = dict(json.loads(self._own("", expression)))
+            size = int(told.get("bytes", 0))
         if told.get("missing"):
             raise InvalidRequest(
                 f"There is no variable {', '.join(map(str, told['missing']))} in kernel "
@@ -513,10 +527,16 @@ class RemoteKernel:
                 "(box.kernel(trust=True)) unpickles it.",
                 instance_id=self.session.instance_id,
             )
-        size = int(told["bytes"])
-        data = self.session.fetch(f"cat {there}", timeout=60 + size / 100_000)
+        if size > PULLED:
+            self.session.ask(f"rm -f {there}")
+            raise InvalidRequest(
+                f"{', '.join(names)}: {size / 1e9:.1f} GB, and a pull transfers up to "
+                f"{PULLED / 1e9:.1f} GB. Write them to a file there (numpy.save, to_parquet) and "
+                "use box.download(). Nothing was transferred."
+            )
+        data = self.session.fetch(f"cat {there}", timeout=60 + size / 100_000, most=size)
         self.session.ask(f"rm -f {there}")
-        with tempfile.TemporaryDirectory(dir=self.session.place) as place:
+        with self._reading(), tempfile.TemporaryDirectory(dir=self.session.place) as place:
             file = Path(place) / "values"
             file.touch(0o600)
             file.write_bytes(data)
@@ -528,6 +548,26 @@ class RemoteKernel:
                 instance_id=self.session.instance_id,
             )
         return found, len(data)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what a stranger's answer does to its reader into an error that says so."""
+        try:
+            yield
+        except (VastError, OSError):
+            raise
+        except values.Unsafe as unsafe:
+            raise UnsafeValue(
+                f"Instance {self.session.instance_id}: {plain(str(unsafe), 200)}, which was not "
+                "read: it could run any code on this computer. Nothing was assigned.",
+                instance_id=self.session.instance_id,
+            ) from None
+        except Exception as error:
+            raise RemoteError(
+                f"The answer of instance {self.session.instance_id} cannot be read "
+                f"({type(error).__name__}: {plain(str(error), 200)}). Nothing was assigned.",
+                instance_id=self.session.instance_id,
+            ) from error
 
     def _file(self) -> str:
         return f'"$HOME"/.vastnb/kernels/{self.name}/values-{secrets.token_hex(8)}'
@@ -555,13 +595,12 @@ class RemoteKernel:
         reply = self.execute(code, silent=not expression, ask=ask, show=lambda kind, content: None)
         if expression is None:
             return ""
-        told = reply.get("user_expressions", {}).get("it", {})
-        if told.get("status") != "ok":
-            raise self._failed(told)
-        text = ast.literal_eval(told["data"]["text/plain"])
-        if not isinstance(text, str):
-            raise RemoteError("The kernel's answer cannot be understood.")
-        return text
+        with self._reading():
+            told = dict(reply["user_expressions"]["it"])
+            if told.get("status") == "ok":
+                text = ast.literal_eval(told["data"]["text/plain"])
+                return text if isinstance(text, str) else json.dumps(text)
+        raise self._failed(told)
 
     # -- messages ----------------------------------------------------------------------------
 
@@ -577,13 +616,18 @@ class RemoteKernel:
         return [name for name in order if self._sockets[name] in found]
 
     def _receive(self, channel: str) -> dict[str, Any] | None:
+        """Return the next message; None for what is none, or not the kernel's."""
         import zmq
 
         try:
             _, message = self._messages.recv(self._sockets[channel], mode=zmq.NOBLOCK)
-        except ValueError:  # a signature that is not the kernel's
+        except zmq.ZMQError:
+            raise
+        except Exception:  # noqa: BLE001  (whatever a stranger's bytes make of its reader)
             return None
-        return message if isinstance(message, dict) else None
+        parts = ("header", "parent_header", "content")
+        well = isinstance(message, dict) and all(isinstance(message.get(p), dict) for p in parts)
+        return message if well and isinstance(message.get("msg_type"), str) else None
 
     def __enter__(self) -> RemoteKernel:
         return self.open()

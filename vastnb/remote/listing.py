@@ -21,6 +21,8 @@ PARTIAL: Final = ".vastnb-partial"
 _ALWAYS: Final = (f"{PARTIAL}*", ".git", "__pycache__/", ".ipynb_checkpoints/", ".DS_Store")
 """Left out both ways: hooks and compiled modules from a machine would run on this computer."""
 
+_LISTED: Final = 256 << 20
+"""Bytes of a machine's list of files; a million of them are 100 MB."""
 _STAMPED: Final = re.compile(r"(\d{1,18}) (-?\d{1,12}) (?:\./)?(.+)", re.ASCII)
 _WINDOWS_WAY_OUT: Final = re.compile(r"[\\:]|(^|/)git~\d|[ .](/|$)", re.IGNORECASE)
 """A way up, another drive, or another name of a directory of git."""
@@ -234,7 +236,9 @@ def look_there(session: Session, path: str, name: str = "", *, room: bool = True
 def remote_files(session: Session, root: str) -> dict[str, Stamp]:
     """Return the files of a directory of the machine, by their path in it."""
     told = session.fetch(
-        f"{_STAT}cd -- {shlex.quote(root)} || exit 1\nfind -L . -type f -print0 | st", timeout=600
+        f"{_STAT}cd -- {shlex.quote(root)} || exit 1\nfind -L . -type f -print0 | st",
+        timeout=600,
+        most=_LISTED,
     )
     return _stamps(told)
 
@@ -245,7 +249,10 @@ def remote_stamps(session: Session, root: str, names: Iterable[str]) -> dict[str
     if not asked:
         return {}
     told = session.fetch(
-        f"{_STAT}cd -- {shlex.quote(root)} 2>/dev/null || exit 0\nst; :", asked, timeout=600
+        f"{_STAT}cd -- {shlex.quote(root)} 2>/dev/null || exit 0\nst; :",
+        asked,
+        timeout=600,
+        most=_LISTED,
     )
     return _stamps(told)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import secrets
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -134,11 +135,14 @@ class Shower:
         Show all of it; see `safe`.
     prefix : str
         Goes before each line of text.
+    displays : str
+        Goes before the names of displays: what has another one cannot be changed by them.
     """
 
-    def __init__(self, *, trust: bool = False, prefix: str = "") -> None:
+    def __init__(self, *, trust: bool = False, prefix: str = "", displays: str = "") -> None:
         self._trust = trust
         self._prefix = prefix
+        self._displays = displays or secrets.token_hex(8)
         self._shown = 0
         self._said: set[str] = set()
 
@@ -168,7 +172,7 @@ class Shower:
     def _display(self, content: Mapping[str, Any], *, update: bool) -> None:
         data, left = safe(content.get("data") or {}, trust=self._trust)
         if data:
-            publish(data, content, update=update, trust=self._trust)
+            publish(data, content, self._displays, update=update, trust=self._trust)
         for kind in left:
             if kind.startswith("text/") or kind in self._said or set(data) - {"text/plain"}:
                 continue
@@ -185,6 +189,7 @@ class Shower:
 def publish(
     data: dict[str, Any],
     content: Mapping[str, Any],
+    displays: str,
     *,
     update: bool = False,
     trust: bool = False,
@@ -198,9 +203,10 @@ def publish(
         return
     metadata = content.get("metadata")
     transient = {}
-    display_id = (content.get("transient") or {}).get("display_id")
+    told = content.get("transient")
+    display_id = told.get("display_id") if isinstance(told, Mapping) else None
     if isinstance(display_id, str):
-        transient = {"display_id": f"vastnb-{display_id[:100]}"}
+        transient = {"display_id": f"vastnb-{displays}-{display_id[:100]}"}
     shell.display_pub.publish(
         data=data,
         metadata=dict(metadata) if trust and isinstance(metadata, Mapping) else sizes(metadata),

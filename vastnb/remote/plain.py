@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 from vastnb.errors import ConnectionLost, CopyFailed
 from vastnb.remote.listing import PARTIAL, Ends, Plan, Stamp, remote_stamps
-from vastnb.remote.session import Call, Session
+from vastnb.remote.session import Call, Session, rest
 
 RESUME_FROM: Final = 1 << 20
 """Bytes of a file from which it is worth going on with a piece."""
@@ -100,7 +100,7 @@ def _send(session: Session, what: Plan, ends: Ends, progress: Callable[[int], No
                 watchdog.touch()
                 progress(done)
         call.process.stdin.close()
-        said = call.process.stderr.read() if call.process.stderr else b""
+        said = rest(call.process.stderr)
         code = call.process.wait()
     except (OSError, EOFError) as broken:
         said = call.last_words()
@@ -171,7 +171,7 @@ def _fetch(session: Session, what: Plan, ends: Ends, progress: Callable[[int], N
 def _take(stdout: Any, piece: Path, start: int, stamp: Stamp, nonce: str) -> Iterator[int]:
     """Read one file into its piece; raise EOFError if the stream is not what it should be."""
     left = stamp[0] - start
-    if stdout.readline() != b"file %d\n" % left:
+    if stdout.readline(64) != b"file %d\n" % left:
         raise EOFError
     with piece.open("ab" if start else "wb") as file:
         while left:
@@ -182,7 +182,7 @@ def _take(stdout: Any, piece: Path, start: int, stamp: Stamp, nonce: str) -> Ite
             left -= len(block)
             yield len(block)
     stdout.read(1)
-    end = stdout.readline().decode(errors="replace").split()
+    end = stdout.readline(256).decode(errors="replace").split()
     if end[:1] != [nonce]:
         piece.unlink()
         raise EOFError

@@ -12,6 +12,7 @@ It is long because a connection has one owner: opening, sharing, watching and dr
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -32,6 +33,7 @@ from typing import Any, Final
 
 from vastnb.api.text import plain
 from vastnb.errors import ConnectionLost, RemoteError
+from vastnb.fleet.rent.process import Process, this_process
 from vastnb.remote import ssh
 from vastnb.remote.ssh import Target
 
@@ -39,9 +41,26 @@ OPEN_TIMEOUT: Final = 25.0
 """Seconds for a connection to be made, the user's touch of a hardware key included."""
 PATIENCE: Final = 3.0
 """Seconds to try again, by default: a connection can break while it is made, too."""
+HEAD: Final = 1 << 20
+"""Bytes that a login may print before a call begins."""
+ANSWER: Final = 16 << 20
+"""Bytes of an answer to a question of ours, unless more was asked for."""
+LAST_WORDS: Final = 1 << 16
+"""Bytes that are kept of errors."""
 AT_ONCE: Final = 8
 """Calls at a time on one connection; OpenSSH's server allows ten."""
 
+# Ends ssh when this process ends, however it does. ssh itself sees the end of its input, too, but
+# waits for the calls that ride on it. Its parent is `sh`, which has not waited for it: so the id
+# is its own still.
+_GUARDED: Final = """
+exec 3<&0; "$@" <&3 3<&- & p=$!
+trap 'kill $p' TERM
+{ read x; kill $p; } <&3 3<&- >/dev/null 2>&1 & g=$!
+exec 3<&-
+while kill -0 $p 2>/dev/null; do wait $p; c=$?; done
+kill $g 2>/dev/null; exit ${c:-255}
+"""
 _PROBE: Final = r"""
 w=${WORKSPACE:-/workspace}; mkdir -p "$w" 2>/dev/null && [ -w "$w" ] || w=$HOME
 c=; tr '\0' '\n' </proc/1/environ 2>/dev/null | grep -q '^VAST_CONTAINERLABEL=' && c=yes
@@ -177,30 +196,40 @@ class Call:
     def head(self) -> int:
         """Read until the command has begun; return its process id, or raise EOFError."""
         assert self.process.stdout is not None
-        while line := self.process.stdout.readline():
+        left = HEAD
+        while left > 0 and (line := self.process.stdout.readline(left)):
+            left -= len(line)
             # What a login script prints comes before it.
-            found = re.match(rb".*" + self.nonce + rb" (\d+)\n", line)
+            found = re.match(rb".*" + self.nonce + rb" (\d{1,10})\n", line)
             if found:
                 self.pid = int(found[1])
                 return self.pid
+        if left <= 0:  # whoever goes on printing is told that nobody listens
+            self.process.kill()
+            self.process.stdout.close()
         raise EOFError
 
-    def exchange(self, data: bytes) -> tuple[bytes, bytes]:
-        """Write the standard input, and read output and errors to their ends, after `head`."""
+    def exchange(self, data: bytes, most: int) -> tuple[bytes, bytes]:
+        """Write the standard input, and read output and errors to their ends, after `head`.
+
+        Raises
+        ------
+        OverflowError
+            If more than `most` bytes come.
+        """
         process = self.process
         assert process.stdin is not None
         assert process.stdout is not None
-        errors: list[bytes] = []
+        errors = Listener(process.stderr)
         # Not `communicate`: it would pass over what `head` has read ahead.
-        reading = threading.Thread(target=lambda: errors.append(_rest(process.stderr)), daemon=True)
         writing = threading.Thread(target=_write, args=(process.stdin, data), daemon=True)
-        reading.start()
         writing.start()
-        out = process.stdout.read()
+        out = process.stdout.read(most + 1)
+        if len(out) > most:
+            raise OverflowError
         process.wait()
-        reading.join()
         writing.join(5)  # nobody reads it any more
-        return out, b"".join(errors)
+        return out, errors.last
 
     def last_words(self) -> bytes:
         """Return what it says of its end."""
@@ -208,7 +237,7 @@ class Call:
             self.process.wait(1)
         if self.process.poll() is None:
             self.process.kill()
-        return _rest(self.process.stderr)
+        return rest(self.process.stderr)
 
     def _close_ends(self) -> None:
         for end in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -263,30 +292,51 @@ class Session:
         self._about = about
         self.instance_id = instance_id
         self._multiplex = ssh.multiplexes() if multiplex is None else multiplex
+        self._target: Target | None = None
+        self._facts: Facts | None = None
+        self._environment: dict[str, str] | None = None
+        self._closed = False
+        self.generation = 0
+        self._begin_anew()
+        _all.add(self)
+
+    def _begin_anew(self) -> None:
+        """Have no connection: at the beginning, and in a fork, where the parent's is not ours."""
         self._lock = threading.RLock()
         self._slots = threading.BoundedSemaphore(AT_ONCE)
         self._spare = threading.BoundedSemaphore(1)
         self._peeks = threading.Semaphore(1)
-        self._place = Path(tempfile.mkdtemp(prefix="vnb-", dir=_short()))
-        self._control = self._place / "c"
         self._process: subprocess.Popen[bytes] | None = None
-        self._target: Target | None = None
-        self._facts: Facts | None = None
         self._forwards: dict[Forward, subprocess.Popen[bytes] | None] = {}
-        self._closed = False
-        self.generation = 0
         # Not bound to the session, or it would never be collected.
+        self._places: list[Path] = []
         self._holder: list[subprocess.Popen[bytes]] = []
         self._end = weakref.finalize(
-            self, _end, os.getpid(), self._place, self._forwards, self._holder
+            self, _end, os.getpid(), self._places, self._forwards, self._holder
         )
+
+    def _forked(self) -> None:
+        self._end.detach()
+        # The parent's connection lives as long as anybody holds these ends.
+        for process in [*self._holder, *filter(None, self._forwards.values())]:
+            process.returncode = 0  # the parent waits for it
+            for end in (process.stdin, process.stdout, process.stderr):
+                if end is not None:
+                    getattr(end, "raw", end).close()  # a thread of the parent's may hold its lock
+        self._begin_anew()
 
     # -- the connection ----------------------------------------------------------------------
 
     @property
     def place(self) -> Path:
         """A directory of this computer that only its user can read, for sockets."""
-        return self._place
+        if not self._places:
+            self._places.append(own_place())
+        return self._places[0]
+
+    @property
+    def _control(self) -> Path:
+        return self.place / "c"
 
     @property
     def is_open(self) -> bool:
@@ -364,31 +414,32 @@ class Session:
         nonce = f"vnb-{secrets.token_hex(8)}"
         probe = _PROBE.replace("NONCE", nonce)
         self._control.unlink(missing_ok=True)
-        words = self._place / "said"
-        with words.open("wb") as errors:
-            process = subprocess.Popen(
-                ssh.master(target, self._control, f"exec sh -c {shlex.quote(probe)}")
-                if self._multiplex
-                else [*ssh.rider(target, None), f"exec sh -c {shlex.quote(probe)}"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                start_new_session=True,
-            )  # fmt: skip
-        watchdog = threading.Timer(OPEN_TIMEOUT, process.kill)
+        self._environment = environment = ssh.environment(target)
+        line = (
+            ssh.master(target, self._control, f"exec sh -c {shlex.quote(probe)}")
+            if self._multiplex
+            else [*ssh.rider(target, None), f"exec sh -c {shlex.quote(probe)}"]
+        )
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARDED, "sh", *line] if os.name == "posix" else line,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True, env=environment,
+        )  # fmt: skip
+        errors = Listener(process.stderr)
+        watchdog = threading.Timer(OPEN_TIMEOUT, _kill, (process,))
         watchdog.daemon = True
         watchdog.start()
         try:
             told = _told(process, nonce)
         except BaseException:
-            process.kill()
-            process.wait()
+            _kill(process)
             raise
         finally:
             watchdog.cancel()
         if told is None:
             late = process.poll() is None or process.poll() == -9
-            process.kill()
-            process.wait()
-            said = words.read_text(errors="replace").strip()
+            _kill(process)
+            said = errors.last.decode(errors="replace").strip()
             return said or ("no answer in time" if late else "the connection broke")
         shell = told.get("shell") or "sh"
         self._facts = Facts(
@@ -422,8 +473,7 @@ class Session:
             return False
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
-        process.kill()
-        process.wait()
+        _kill(process)
         return True
 
     def drop(self) -> None:
@@ -461,6 +511,11 @@ class Session:
         """Return what rsync is to reach the machine by."""
         self.open()
         return shlex.join([*self._rider()[:-1]])
+
+    @property
+    def environment(self) -> dict[str, str] | None:
+        """What ssh may see of this process's environment."""
+        return self._environment
 
     @property
     def host(self) -> str:
@@ -531,7 +586,7 @@ class Session:
             process = subprocess.Popen(
                 [*rider, command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                start_new_session=True, bufsize=-1,
+                start_new_session=True, bufsize=-1, env=self._environment,
             )  # fmt: skip
         except BaseException:
             slots.release()
@@ -552,7 +607,13 @@ class Session:
         return self.fetch(script, data, timeout=timeout, urgent=urgent).decode(errors="replace")
 
     def fetch(
-        self, script: str, data: bytes = b"", *, timeout: float = 30.0, urgent: bool = False
+        self,
+        script: str,
+        data: bytes = b"",
+        *,
+        timeout: float = 30.0,
+        urgent: bool = False,
+        most: int = ANSWER,
     ) -> bytes:
         """Run a short script of our own that may be run twice; return its output.
 
@@ -566,11 +627,13 @@ class Session:
             Seconds.
         urgent : bool
             As in `call`.
+        most : int
+            Bytes that it may answer.
 
         Raises
         ------
         RemoteError
-            If it fails.
+            If it fails, or answers more.
         """
         for last in (False, True):
             call = self.call(script, stdin=True, urgent=urgent)
@@ -580,7 +643,13 @@ class Session:
             try:
                 call.head()
                 begun = True
-                out, err = call.exchange(data)
+                out, err = call.exchange(data, most)
+            except OverflowError:
+                raise RemoteError(
+                    f"Instance {self.instance_id} answered more than {most:,} bytes, which is more "
+                    f"than was asked for. Nothing of it was used. {self._about().words}".rstrip(),
+                    instance_id=self.instance_id,
+                ) from None
             except (EOFError, OSError, ValueError):
                 err = call.last_words()
             finally:
@@ -656,7 +725,7 @@ class Session:
             call.process.kill()
             # It holds the call's pipes until the machine is done, which may be never.
             if self._multiplex and master is not None:
-                master.kill()
+                _kill(master)
 
         return Watchdog(give_up, seconds)
 
@@ -702,7 +771,7 @@ class Session:
                 [line[0], "-o", "ClearAllForwardings=no", *line[1:-1],
                  "-N", "-L", str(one), line[-1]],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                start_new_session=True, env=self._environment,
             )  # fmt: skip
             return
         done = self._master("forward", "-L", str(one))
@@ -750,11 +819,54 @@ def _short() -> str | None:
     return "/tmp" if os.name != "nt" and len(usual) > 55 else None
 
 
-def _rest(stream: Any) -> bytes:
-    try:
-        return bytes(stream.read())
-    except (OSError, ValueError):
-        return b""
+def rest(stream: Any) -> bytes:
+    """Read a stream to its end; return the last that came of it."""
+    last = b""
+    with contextlib.suppress(OSError, ValueError):  # closed under us: the call is over
+        while part := stream.read1(1 << 16):
+            last = (last + part)[-LAST_WORDS:]
+    return last
+
+
+class Listener:
+    """Reads a stream, so that nobody who writes to it waits, and keeps the end.
+
+    Parameters
+    ----------
+    stream : binary file
+        What is read.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._last: list[bytes] = []
+        self._thread = threading.Thread(
+            target=lambda: self._last.append(rest(stream)), name="vastnb listener", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def last(self) -> bytes:
+        """What came last, once the stream has ended."""
+        self._thread.join(5)
+        return b"".join(self._last)
+
+
+def own_place() -> Path:
+    """Return a new directory that only this user can read; what dead processes left is deleted.
+
+    Pushed values lie there for a moment: a kernel that is killed then leaves them behind.
+    """
+    parent = Path(_short() or tempfile.gettempdir())
+    me = this_process()
+    for one in parent.glob("vnb-*/owner"):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            if one.stat().st_uid == os.getuid() and Process(*json.loads(one.read_text())).is_dead(
+                0
+            ):
+                shutil.rmtree(one.parent, ignore_errors=True)
+    place = Path(tempfile.mkdtemp(prefix="vnb-", dir=parent))
+    (place / "owner").write_text(json.dumps(me))
+    return place
 
 
 def _write(stream: Any, data: bytes) -> None:
@@ -768,7 +880,9 @@ def _told(process: subprocess.Popen[bytes], nonce: str) -> dict[str, str] | None
     assert process.stdout is not None
     told: dict[str, str] = {}
     within = False
-    for raw in process.stdout:
+    left = HEAD
+    while left > 0 and (raw := process.stdout.readline(left)):
+        left -= len(raw)
         line = raw.decode(errors="replace").rstrip("\n")
         if line == f"{nonce}-so":
             return told
@@ -780,6 +894,16 @@ def _told(process: subprocess.Popen[bytes], nonce: str) -> dict[str, str] | None
     return None
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a connection, with what guards it."""
+    if process.poll() is None:
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
         with contextlib.suppress(OSError):
@@ -789,20 +913,35 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         try:
             process.wait(2)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _kill(process)
     if process.stdout is not None:
         process.stdout.close()
 
 
 def _end(
-    owner: int, place: Path, forwards: dict[Forward, Any], holder: list[subprocess.Popen[bytes]]
+    owner: int,
+    places: list[Path],
+    forwards: dict[Forward, Any],
+    holder: list[subprocess.Popen[bytes]],
 ) -> None:
     if os.getpid() != owner:  # a fork ends, and the connection is not its own
         return
     for process in [*holder, *(one for one in forwards.values() if one is not None)]:
         _stop(process)
-    shutil.rmtree(place, ignore_errors=True)
+    for place in places:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+_all: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _in_a_fork() -> None:
+    for session in list(_all):
+        session._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_fork)
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""How ``ssh`` is called, and what its words mean: pure functions.
+"""How ``ssh`` is called, and what its words mean.
 
 Options on the command line come before the user's ``~/.ssh/config``, which keeps its say in all
 that is not set here: keys, agent, jump hosts, ciphers. Nothing secret is ever an argument, since
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,6 +92,7 @@ def options(target: Target) -> list[str]:
         "PermitLocalCommand": "no",
         "RemoteCommand": "none",
         "RequestTTY": "no",  # a terminal would land in tmux
+        "SetEnv": "VASTNB=1",  # in the place of what the configuration sets
         "ServerAliveCountMax": missed,
         "ServerAliveInterval": interval,
         "StreamLocalBindUnlink": "yes",
@@ -104,6 +106,41 @@ def options(target: Target) -> list[str]:
     if target.key_file is not None:
         given += ["-i", str(target.key_file), "-o", "IdentitiesOnly=yes"]
     return [*given, "-p", str(target.port), "-l", target.user]
+
+
+NEEDED: Final = frozenset({
+    "DISPLAY", "HOME", "LOGNAME", "PATH", "SHELL", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_AUTH_SOCK",
+    "SYSTEMROOT", "TEMP", "TERM", "TMP", "TMPDIR", "USER", "USERPROFILE", "XDG_RUNTIME_DIR",
+})  # fmt: skip
+"""Variables without which ssh, its agent or a proxy command do not work; none holds a secret."""
+
+
+def environment(target: Target) -> dict[str, str]:
+    """Return the environment that ssh is started in: without what it would send to the machine.
+
+    ``SendEnv`` of the user's configuration may name whatever it likes, and ``-o SendEnv=-*`` comes
+    before the configuration, so it clears nothing.
+    """
+    line = [program(), "-G", *options(target), target.host]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, timeout=10, check=False)
+        told = done.stdout if done.returncode == 0 else "sendenv *"
+    except subprocess.TimeoutExpired:
+        told = "sendenv *"
+    return unsent(told, os.environ)
+
+
+def unsent(told: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what of an environment ``ssh -G`` does not say to send, and what is needed."""
+    patterns = [
+        re.escape(name).replace(r"\*", ".*").replace(r"\?", ".")
+        for word, _, name in (line.partition(" ") for line in told.splitlines())
+        if word == "sendenv"
+    ]
+    sent = re.compile("|".join(patterns) or r"(?!)", re.DOTALL | re.IGNORECASE)
+    return {
+        name: value for name, value in given.items() if name in NEEDED or not sent.fullmatch(name)
+    }
 
 
 def master(target: Target, control: Path, command: str) -> list[str]:
@@ -193,4 +230,15 @@ def may_come(said: str, *, keys_too: bool = False) -> bool:
     return kind is ConnectionLost or (keys_too and kind is LoginRefused)
 
 
-__all__ = ["Target", "master", "may_come", "meaning", "multiplexes", "options", "program", "rider"]
+__all__ = [
+    "Target",
+    "environment",
+    "master",
+    "may_come",
+    "meaning",
+    "multiplexes",
+    "options",
+    "program",
+    "rider",
+    "unsent",
+]

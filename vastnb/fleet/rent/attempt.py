@@ -534,7 +534,7 @@ class Sender:
         )
         if read.state is AttemptState.REFUSED:
             attempt.error = InvalidRequest(
-                f'The service refused {attempt.offer} ("{read.why}"). Nothing was rented by this '
+                f'Vast.ai refused {attempt.offer} ("{read.why}"). Nothing was rented by this '
                 "request.",
                 code="refused",
             )

@@ -12,30 +12,21 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import pandas as pd
 
-from vastnb.errors import InvalidRequest
-from vastnb.fleet.rent.spec import PRICE_MAX, PRICE_MIN
-from vastnb.market.frames.terms import DISK_GB, rental_type
-from vastnb.market.money.cost import HOURS_PER_MONTH
-from vastnb.values import number, whole
-
-if TYPE_CHECKING:
-    from vastnb.market.query.query import Query
-
-
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
 from vastnb.api.answers import Answer, Call
 from vastnb.clock import Clock
-from vastnb.errors import RateLimited, ServerError, VastError
-from vastnb.fleet.rent.spec import Spec
+from vastnb.errors import InvalidRequest, RateLimited, ServerError, VastError
+from vastnb.fleet.rent.spec import PRICE_MAX, PRICE_MIN, Spec
+from vastnb.market.frames.terms import DISK_GB, rental_type
+from vastnb.market.money.cost import HOURS_PER_MONTH
+from vastnb.market.query.query import Query, parse_query
+from vastnb.values import number, whole
 
 Kind = Literal["on-demand", "interruptible", "reserved", "unclear"]
 
@@ -206,8 +197,6 @@ def as_given(offers: Any) -> Any:
 
 def is_query(offers: Any) -> bool:
     """Say whether what was given is a search, and not offers."""
-    from vastnb.market.query.query import Query
-
     if offers is None or isinstance(offers, str | Query):
         return True
     # An offer is a dict too; its id is a number, where a query has a condition.
@@ -218,8 +207,6 @@ def is_query(offers: Any) -> bool:
 
 def with_disk(offers: Any, disk: float) -> Query:
     """Return a query that finds only what has such a disk, unless it speaks of the disk itself."""
-    from vastnb.market.query.query import parse_query
-
     query = parse_query(offers)
     if "disk_space" in query.filters:
         return query
@@ -250,7 +237,7 @@ def bid_for(offer: Offer, bid: float | str) -> float | None:
     if found is None:
         raise InvalidRequest(
             f'bid={bid!r} is neither a price in $/h nor a strategy such as "min+10%" or '
-            '"min+0.05". Nothing was sent, and nothing was rented.',
+            '"min+0.05". Nothing was sent or rented.',
             code="invalid_price",
         )
     if offer.min_bid is None:

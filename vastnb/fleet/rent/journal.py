@@ -15,7 +15,6 @@ which succeeds once, so that two kernels that start together do not both settle 
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,8 +28,9 @@ from vastnb.errors import JournalError
 from vastnb.fleet.rent.deadline import LATEST
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.obligations import Holder, due_at, is_neglected, known_contracts
-from vastnb.fleet.rent.plan import LIVE, OPEN, OVER, AttemptState
+from vastnb.fleet.rent.plan import OVER, AttemptState
 from vastnb.fleet.rent.process import Process, this_process
+from vastnb.values import number
 
 T = TypeVar("T")
 
@@ -238,10 +238,6 @@ class Journal:
         """Return the attempts of every key at a server, oldest first."""
         return self._read("base_url=?", base_url)
 
-    def concerning(self, account: str) -> list[Entry]:
-        """Return the attempts that something may still have to be done about, or that bill."""
-        return self.entries(account, OPEN | LIVE)
-
     def of_contract(self, account: str, contract: int) -> Entry | None:
         """Return the attempt that made a machine, if this package made it."""
         found = [one for one in self.entries(account) if one.contract == contract]
@@ -350,8 +346,8 @@ _KINDS: Final = {one.name: str(one.type) for one in fields(Entry)}
 def _sound(kind: str, value: Any) -> Any:
     """Return a value of a row, or what stands for none if it is not of its column's kind."""
     if kind.startswith("float"):
-        if isinstance(value, int | float) and math.isfinite(value):
-            return float(value)
+        if (found := number(value)) is not None:
+            return found
     elif kind.startswith("int"):
         if type(value) is int:
             return value

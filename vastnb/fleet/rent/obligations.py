@@ -17,8 +17,10 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
+from vastnb.fleet.env import label_of, read_marker
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, AttemptState
+from vastnb.values import number
 
 DAY: Final = 86400.0
 
@@ -178,15 +180,6 @@ def needs_care(entry: Entry) -> bool:
 # -- whose a machine is --------------------------------------------------------------------------
 
 
-class Ours(StrEnum):
-    """In which sense a machine is ours; the narrowest that holds."""
-
-    HELD = "held"
-    KNOWN = "known"
-    MARKED = "marked"
-    NOT = "not"
-
-
 def known_contracts(entries: Iterable[Entry]) -> dict[int, Entry]:
     """Return the machines that the journal knows to have been rented here, by contract."""
     return {
@@ -206,8 +199,6 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
     marker can be copied. A record that shows neither, and began after the request on the same
     machine with the same image, may be it. Nobody may conclude anything then.
     """
-    from vastnb.fleet.env import label_of, read_marker
-
     marker = read_marker(record)
     named = entry.contract is not None and record.get("id") == entry.contract
     marked = marker == entry.marker or record.get("label") == label_of(entry.marker)
@@ -238,8 +229,8 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
 
 def _in_time(entry: Entry, record: Mapping[str, Any]) -> bool | None:
     """Say whether a record began when an attempt was sent; None if it does not say."""
-    began = record.get("start_date")
-    if not isinstance(began, int | float) or isinstance(began, bool):
+    began = number(record.get("start_date"))
+    if began is None:
         return None
     # A create that was lost takes effect within minutes; nobody sends it again.
     return entry.created_at - SKEW <= began <= max(entry.since, entry.created_at) + 3600.0

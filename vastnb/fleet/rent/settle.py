@@ -27,7 +27,6 @@ from vastnb.fleet.rent.obligations import UNRENTED, known_contracts, listed_by, 
 from vastnb.fleet.rent.plan import (
     ABSENT_BEHIND_GATEWAY,
     LISTED_WITHIN,
-    UNSETTLED,
     Adopt,
     AttemptState,
     Close,
@@ -136,11 +135,6 @@ class Case:
     def marker(self) -> str | None:
         """What its machine carries."""
         return self.entry.marker if self.entry else None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left to find out or to do."""
-        return self.state not in UNSETTLED and self.left in ("", "settled")
 
     @property
     def is_ended(self) -> bool:
@@ -492,7 +486,7 @@ class Settler:
                 said = str(data.get("msg") or data.get("error") or "no reason given")[:200]
                 case.error = f'destroying it failed ("{said}").'
                 case.refusal = InvalidRequest(
-                    f'The service refused to destroy instance {number} ("{said}").',
+                    f'Vast.ai refused to destroy instance {number} ("{said}").',
                     code=str(data.get("error") or "refused"),
                 )
             else:

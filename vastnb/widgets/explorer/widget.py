@@ -29,7 +29,7 @@ from vastnb.widgets.explorer.past import compared
 from vastnb.widgets.explorer.view import beside_rows, static_copy
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.search import Fetching, Problem, Request, answer
+from vastnb.widgets.kit.search import SLOT, Fetching, Problem, Request, answer
 from vastnb.widgets.kit.widget import one_a_place
 from vastnb.widgets.table.columns import EXPLORER_COLUMNS
 from vastnb.widgets.table.widget import RowsWidget
@@ -120,7 +120,9 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     """
 
     _esm = bundle("explorer/view")
-    _css = styles("kit/theme", "table/view", "kit/fields", "kit/status", "explorer/view")
+    _css = styles(
+        "kit/theme", "table/view", "kit/fields", "kit/status", "explorer/controls", "explorer/view"
+    )
     filters = traitlets.Dict().tag(sync=True)
     status = traitlets.Dict().tag(sync=True)
     _model: ExplorerModel
@@ -216,7 +218,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         """
         self._drain()
         state = self._model.state.changed(changes)
-        self._worker.cancel()
+        self._work.cancel(SLOT)
         plan = self._model.change(state)
         self.filters = state.page()
         self._fetch_now(plan.request)

@@ -14,7 +14,7 @@ export const W = {
   exactly: (count) => `Exactly ${count}`,
   rental: "Rental",
   onDemand: "On-demand",
-  fixedPriceYoursUntil: "Fixed price; yours until you end it",
+  fixedPriceYoursUntil: "Fixed price; yours until you destroy it",
   bid: "Bid",
   interruptibleCheaperButA: "Interruptible: cheaper, but a higher bid can stop it",
   reserved: "Reserved",
@@ -43,7 +43,7 @@ export const W = {
   filters: "Filters",
   // orders
   cheapest: "Cheapest",
-  cheapestOfferThatFits: "Cheapest offer that fits first",
+  cheapestOfferThatFits: "Cheapest matching offer first",
   mostReliable: "Most reliable",
   mostReliableHostFirst: "Most reliable host first",
   bestValue: "Best value",
@@ -52,12 +52,12 @@ export const W = {
   vastAisOwnOrder: "Vast.ai's own order (score)",
   // scatter
   priceAnHourAgainst:
-    "Price an hour against deep learning performance, one dot an offer. The table holds the same offers.",
+    "Price per hour against deep learning performance, one dot per offer. The table has the same offers.",
   count: "Count",
   perGPU: "per GPU",
   filterBy: (name) => `Filter by ${name}`,
   others: (others) => `${others} others`,
-  nothingThatIsShown: "Nothing that is shown is both cheaper and faster than an offer on this line",
+  nothingThatIsShown: "No offer shown is both cheaper and faster than one on this line",
   bestValueLine: "best value",
   dlperfAxis: "DLPerf →",
   offerFacts: (price, dlperf, trust) => `${price}/h · DLPerf ${dlperf} · ${trust} % reliable`,

@@ -30,7 +30,7 @@ NONE_PASSES_YET = "No loaded offer passes the filters; asking Vast.ai."
 COPY_NOTE = "{problem}As it was when the cell ran. Run the cell for the explorer. As code:"
 NO_OFFERS_YET = "No offers yet"
 SEARCH_FAILED = "The search failed; the message below says why."
-NO_SUCH_OFFER = "Vast.ai has no such offer at the moment."
+NO_SUCH_OFFER = "Vast.ai has no matching offer at the moment."
 
 # widget
 MARIMO_OPENS_NO_FORM = "marimo opens no form from a click."

@@ -51,13 +51,20 @@ export function dollars(value) {
   return value > 0 && value < 0.01 ? UNDER_A_CENT : `$${grouped(value, 2)}`;
 }
 
+// To four places: what is confirmed is exactly what is paid at most.
+export const exact = (value) => value === null || value === undefined ? DASH : `$${grouped(value, 4)}`;
+
+// For what is over in seconds.
+export const stopwatch = (seconds) => seconds < 10 ? `${Math.max(0, seconds).toFixed(1)} s` : span(seconds);
+
 export function span(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 90) return `${s} s`;
   const minutes = Math.round(s / 60);
   if (minutes < 90) return `${minutes} min`;
   const hours = Math.floor(s / 3600);
-  if (hours < 48) return `${hours} h ${Math.floor((s % 3600) / 60)} min`;
+  const rest = Math.floor((s % 3600) / 60);
+  if (hours < 48) return rest ? `${hours} h ${rest} min` : `${hours} h`;
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
@@ -74,7 +81,7 @@ export function ageText(seconds) {
 export function receipt({ seconds, usd }) {
   const about = usd > 0 && usd < 0.01 ? "" : "about ";
   const cost = usd === null ? "cost unknown" : `cost ${about}${dollars(usd)} (estimate)`;
-  return `${seconds === null ? "Ended" : `Ran ${span(seconds)}`}; ${cost}. Nothing is billed any more.`;
+  return `${seconds === null ? "Ended" : `Ran ${span(seconds)}`}; ${cost}. It is no longer billed.`;
 }
 
 // What all widgets say.
@@ -82,9 +89,9 @@ export const W = {
   // alive
   isNotConnectedTo: (name) => `${name} is not connected to a kernel.`,
   runItsCellIf:
-    "Run its cell (if a cell is running, wait for it). The copy below shows what there was when the cell last ran.",
+    "Run its cell (if a cell is running, wait for it). The copy below is from when the cell last ran.",
   theKernelWasRestarted: "The kernel was restarted or has stopped.",
-  whatYouSeeIs: (time) => `What you see is from ${time} and cannot act any more. Run the cell again.`,
+  whatYouSeeIs: (time) => `What you see is from ${time}, and its buttons no longer work. Run the cell again.`,
   // child
   rent: "Rent",
   // dialog
@@ -97,14 +104,14 @@ export const W = {
   simulated: "SIMULATED",
   simulatedMarketNoOffer: "Simulated market: no offer is real and nothing costs money",
   refresh: "Refresh",
-  searchAgainNowPast: "Search again now, past the cache",
+  searchAgainNowPast: "Search again now, bypassing the cache",
   alert: "Alert…",
   tellMeWhenA: "Tell me when a search finds one below a price",
   rentOne: "Rent…",
   tryAgain: "Try again",
   hide: "Hide",
   clear: "clear",
-  thisCodeGivesThe: "This code gives the same offers",
+  thisCodeGivesThe: "This code returns the same offers",
   priceOfTheAlert: "Price of the alert, $/h",
   tellMeWhenASearch: "Tell me when a search finds one below $",
   setAlert: "Set alert",

@@ -13,14 +13,13 @@ OLD_CLICK = (
     "You clicked {age} ago, while the kernel was busy. Nothing was done; click again if you "
     "still want it."
 )
-CLICK_WITHOUT_TIME = "It is not known when this was clicked. Nothing was done. Click again."
+CLICK_WITHOUT_TIME = "The time of this click is unknown. Nothing was done; click again."
 
 # pace
 CLIENT_CLOSED = (
-    "The client is closed, so nothing is watched any more. You see the last look; machines keep "
-    "running and billing."
+    "The client is closed, so this is the last update. Machines keep running and billing."
 )
-LOOK_NOT_SHOWN = "This look could not be shown. {wrong}"
+LOOK_NOT_SHOWN = "This update could not be shown. {wrong}"
 NO_THREAD = "No thread could be started: {error}."
 
 # search

@@ -46,9 +46,7 @@ export function question(row, verb, now) {
     const costs = line(
       "Running, it costs ",
       strong(hourly(row.dph_run)),
-      ` (${
-        hourly(row.dph)
-      } now). If its GPUs are taken, the start is queued: it may start, and bill, by itself later.`,
+      ` (${hourly(row.dph)} now). If its GPUs are in use, the start is queued: it may start and bill later.`,
     );
     return {
       title: `Start ${nameOf(row)}?`,

@@ -12,9 +12,8 @@ copy and nothing else. An address that holds a token is sent once, to whoever ha
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -24,6 +23,7 @@ from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
+from vastnb.widgets.kit.work import Work
 from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
 from vastnb.widgets.monitor.load import FIRST, loads_of
@@ -115,7 +115,10 @@ class Monitor(LiveWidget):
         self._on_show = on_show
         self._ids = None if ids is None else list(ids)
         self._notice_trouble = ""
-        self._results: deque[tuple[Click, Outcome]] = deque()
+        # The model outlives this monitor: what comes of a click is taken when it is closed, too.
+        self._work = Work(
+            self._main, lambda: self._guarded(self._take_results, always=True), name="act"
+        )
         watcher = client.watcher
         self._model: MonitorModel = model_of(watcher)
         self._loads = loads_of(client)
@@ -254,18 +257,12 @@ class Monitor(LiveWidget):
         elif click is not None:
             watched = self._client.watcher.snapshot.of(click.id)
             record = watched.record if watched else {}
-            threading.Thread(
-                target=self._carry_out, args=(click, record), name="vastnb-act", daemon=True
-            ).start()
+            self._work.do(
+                partial(carry_out, self._client, click, record),
+                partial(self._acted, click),
+                lambda error: None,  # `carry_out` raises nothing
+            )
         self._show()
-
-    # -- in threads of their own ------------------------------------------------------------------
-
-    def _carry_out(self, click: Click, record: Mapping[str, Any]) -> None:
-        outcome = carry_out(self._client, click, record)
-        self._results.append((click, outcome))
-        # Without the check whether this monitor is still open: the model outlives it.
-        self._main.run(lambda: self._guarded(self._take_results, always=True))
 
     # -- on the main thread -----------------------------------------------------------------------
 
@@ -279,24 +276,21 @@ class Monitor(LiveWidget):
             self._take_results()
 
     def _take_results(self) -> None:
-        if not self._results:
-            return
-        acted = False
-        while self._results:
-            click, outcome = self._results.popleft()
-            acted = acted or click.verb not in QUIET
-            self._model.done(click, outcome, self._now())
-            if outcome.rented is not None:
-                self.follow(outcome.rented)
-            if outcome.level == "bad":
-                _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
-            if click.verb in QUIET:
-                answer = outcome.answer or {"failed": outcome.text}
-                self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
-        if not self._closed:
+        if self._work.take() and not self._closed:
             self._show()
-            if acted:
-                self._poller.asked(at_once=True)
+
+    def _acted(self, click: Click, outcome: Outcome) -> None:
+        """Take what came of a click."""
+        self._model.done(click, outcome, self._now())
+        if outcome.rented is not None:
+            self.follow(outcome.rented)
+        if outcome.level == "bad":
+            _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
+        if click.verb in QUIET:
+            answer = outcome.answer or {"failed": outcome.text}
+            self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
+        elif not self._closed:
+            self._poller.asked(at_once=True)
 
     def _on_look(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         self._model.see(snapshot, changes)

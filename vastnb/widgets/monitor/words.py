@@ -20,7 +20,7 @@ NOT_RENTED_HERE = (
     "vastnb did not rent it on this computer: type {id} to destroy it. Nothing was done."
 )
 COSTS_MORE_NOW = "It costs ${price:.4f}/h now, more than shown. Nothing was done."
-PRICE_NOT_SHOWN = "The price of the next one was not shown. Nothing was done."
+PRICE_NOT_SHOWN = "The price of the next offer was not shown. Nothing was done."
 ENTER_A_BID = "Enter a bid in $/h. Nothing was done."
 STOPPED_AND_BILLED = "Stopping. Its disk is billed until you destroy it."
 STARTED = "Starting."
@@ -28,7 +28,7 @@ REBOOTED = "Rebooting."
 BID_CHANGED = "The bid is now ${price:.4g}/h."
 EXTENDED = "Deadline extended by 1 h{when}."
 DESTROYED = "Instance {id} was destroyed. Confirming in the background that it stays destroyed."
-REPLACED = "Instance {id} was destroyed and has stayed gone; instance {next} was rented instead."
+REPLACED = "Instance {id} was destroyed, and instance {next} was rented instead."
 RENAMED = "Renamed."
 LABEL_REMOVED = "Label removed."
 NO_JUPYTER_LINK = "No Jupyter link yet."
@@ -42,7 +42,7 @@ JUST_RENTED = "just rented"
 
 # view
 COPY_NOTE = "As it was when the cell ran. Run the cell to watch."
-GPU_NOT_KNOWN = "GPU not known"
+GPU_NOT_KNOWN = "unknown GPU"
 OF_IT_IDLE = "; ${price:.4f}/h of it for {idle} not running"
 CREDIT_LASTS = "; credit ${credit:.2f}, enough for {lasts}"
 

@@ -18,7 +18,7 @@ from vastnb.errors import QueryError, VastError
 from vastnb.market.query.query import Query
 from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.search import Fetching, Problem
+from vastnb.widgets.kit.search import SLOT, Fetching, Problem
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.loading import load
@@ -221,7 +221,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         if "gpu" in changes:
             changes["gpu"] = list(resolved(changes["gpu"]))
         state = self._model.state.changed(changes)
-        self._worker.cancel()
+        self._work.cancel(SLOT)
         job = self._model.change(state)
         self.settings = state.page()
         self._fetch_now(job)

@@ -5,20 +5,20 @@ Text in braces is filled in where it is said; tests hold the two together.
 
 # charts
 PRICE_BY_GPU_MODEL = "Price by GPU model"
-DOT_AND_BOX = "a dot is {what}, the box holds the middle half"
+DOT_AND_BOX = "each dot is {what}; the box covers the middle half"
 OF_A_MODEL = (
     "{name}\nmedian {q50}/h, {count:,} {what}{s}\nhalf from {q25} to {q75}\n80 % from {q10} to "
     "{q90}, cheapest {least}"
 )
 PRICE_AGAINST_PERFORMANCE = "Price against performance"
-DASHED_LINE = "on the dashed line nothing is both cheaper and faster{drawn}"
+DASHED_LINE = "dashed line: nothing is both cheaper and faster{drawn}"
 PRICE_BY_COUNTRY = "Price by country"
 SIDES = "← cheaper | more expensive →"
-AGAINST_ITS_MODEL = "median of each machine's price against its model's median"
+AGAINST_ITS_MODEL = "median of each machine's price relative to its model's median"
 THAN_THE_SAME_GPUS = "{share:.0f} % {how} than the same GPUs"
 MORE_MODELS = "; {others} more model{s} with fewer {what}s"
 DLPERF_PER = "DLPerf per {unit}"
-UNBEATEN = "{title}: {best} of {all} are unbeaten"
+UNBEATEN = "{title}: {best} of {all} are best value"
 OF_A_COUNTRY = (
     "{country}\n{against}\n{machines:,} machines with {gpus:,} GPUs, median {median}/h per GPU"
 )
@@ -31,7 +31,7 @@ NO_CREDIBLE_PRICE = "No offer here has a credible price."
 NOTHING_TO_COMPARE = "Nothing to compare"
 NO_CREDIBLE_BENCHMARK = "No offer here has a credible benchmark."
 NO_COUNTRIES_TO_SHOW = "No countries to show"
-NO_PLACE_TOLD = "No offer here tells where it stands."
+NO_PLACE_TOLD = "No offer here has a known location."
 
 # loading
 NO_OFFERS_NO_HISTORY = "No offers, so no price history to show."
@@ -48,21 +48,21 @@ HISTORY_NOT_READ = "The price history could not be read ({kind}: {error})."
 # model
 BAD_NUMBER = "{name}={value!r}: a number is needed. Nothing was searched."
 BAD_GPU = "gpu={value!r}: a list of models is needed. Nothing was searched."
-BAD_PER = 'per={value!r}: there are "gpu" and "offer". Nothing was searched.'
+BAD_PER = 'per={value!r}: use "gpu" or "offer". Nothing was searched.'
 GIVE_GPU_MODELS = (
     "The charts compare GPU models: give them as gpu=[...] or gpu_name=... . Nothing was searched."
 )
 
 # trend
 TREND_TITLE = "Median price over {days:g} day{s}"
-BAND = "the band holds the middle half of the machines"
+BAND = "the band covers the middle half of the machines"
 TREND_UNIT = "$/h per GPU, without disk"
-RARER_NOT_DRAWN = "; {lines} rarer not drawn"
+RARER_NOT_DRAWN = "; {lines} less common ones not drawn"
 OF_A_DAY = (
     "{label}\n{at:%d %b %H:%M} UTC: median {median}/h\nhalf from {q25} to {q75}, {machines} "
     "machines"
 )
-LOOK_TOMORROW = "Every search adds to it: look again tomorrow."
+LOOK_TOMORROW = "Every search adds to it: check again tomorrow."
 NO_PRICE_HISTORY_YET = "No price history yet"
 
 # view

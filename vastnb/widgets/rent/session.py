@@ -16,7 +16,7 @@ import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
 from vastnb.fleet.instance import Instance
-from vastnb.widgets.kit.work import Aside, MainThread
+from vastnb.widgets.kit.work import MainThread, Work
 from vastnb.widgets.monitor.widget import Monitor
 from vastnb.widgets.rent import words
 from vastnb.widgets.rent.memory import remember
@@ -86,7 +86,7 @@ class RentSession:
         self._closed = False
         self._asked_facts = False
         self._stop_listening: Callable[[], None] = lambda: None
-        self._aside = Aside(self.main, lambda: self.on_main(self.drain))
+        self._work = Work(self.main, lambda: self.on_main(self.drain))
 
     # -- beginning and end --------------------------------------------------------------------
 
@@ -120,13 +120,13 @@ class RentSession:
         """End. Machines stay, and a rent that is under way goes on."""
         self._closed = True
         self._stop_listening()
-        self._aside.close()
+        self._work.close()
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
         if self._closed or not self.main.here:
             return
-        taken = self._aside.take()
+        taken = self._work.take()
         run = self.model.run
         if run is not None and not run.busy and self.model.phase == "renting":
             self._take_steps()
@@ -140,10 +140,10 @@ class RentSession:
         while True:
             run = self.model.run
             done = run is None or run.wait(max(0.0, deadline - time.monotonic()))
-            done &= self._aside.wait(max(0.0, deadline - time.monotonic()))
+            done &= self._work.wait(max(0.0, deadline - time.monotonic()))
             self.drain()
             run = self.model.run
-            idle = self._aside.wait(0) and (run is None or not run.busy)
+            idle = self._work.wait(0) and (run is None or not run.busy)
             if not done or idle:  # what was taken may have begun something else
                 return done
 
@@ -236,7 +236,7 @@ class RentSession:
         return self.client.transport.account
 
     def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
-        self._aside.do(work, take, self.model.failed)
+        self._work.do(work, take, self.model.failed)
 
     def _follow(self, run: RentRun) -> None:
         self.model.begin(run)

@@ -11,7 +11,7 @@ TOO_FEW_BELOW_THE_HIGHEST_PRICE = (
 )
 ENTER_A_BID = "These are interruptible offers: enter a bid."
 ENTER_AN_IMAGE = "Enter an image, or choose a template."
-FIRST_FIND_OUT = "First find out whether a machine exists. Nothing was sent."
+FIRST_FIND_OUT = "First check whether a machine exists. Nothing was sent."
 NO_OFFER = "There is no offer to rent. Nothing was sent."
 CORRECT_THE_MARKED_FIELD = "Correct the marked field. Nothing was sent."
 NEEDS_A_BID = "These are interruptible offers and need a bid. Nothing was sent."
@@ -44,7 +44,7 @@ OFFERS_OR_PRICE_CHANGED = (
 EVERY_OFFER_IS_GONE = "Every offer is gone or above your highest price"
 SEARCH_AGAIN_FOR_OTHERS = "Search again and choose others, or raise the highest price."
 MAYBE_RENTED = "A machine may or may not have been rented"
-FIND_OUT_BEFORE = "Find out before you rent anything else: your list of instances tells."
+FIND_OUT_BEFORE = "Check your instances before you rent anything else."
 THE_OFFER_IS_GONE = "The offer is gone or above your highest price"
 SEARCH_AGAIN_FOR_ANOTHER = "Search again and choose another, or raise the highest price."
 NO_SSH_KEY = "Your account has no SSH key"
@@ -77,12 +77,12 @@ WITHOUT_A_RECORD = (
 )
 NOT_REACHED = "Vast.ai could not be reached"
 THE_RENTAL_FAILED = "The rental failed"
-THE_LAST_REASON = " The last reason: {reasons}"
+THE_LAST_REASON = " Last reason: {reasons}"
 FELL_SHORT = "{rented} of {wanted} machines were rented"
 THE_RENTED_ONES_BILL = "The rented ones are billing; there was no other offer to try.{why}"
 RENT_THE_REST = "Rent the rest from other offers, or continue with these."
 UNEXPECTED_ERROR = "Unexpected error"
-FIND_OUT_AND_REPORT = "Find out whether one was, and please report this."
+FIND_OUT_AND_REPORT = "Check whether one was, and please report this."
 MAY_HAVE_BEEN_RENTED = " A machine may have been rented."
 
 # plan
@@ -139,8 +139,8 @@ NO_SSH_KEY_YET = (
     "Your account has no SSH key, and keys are copied only when a machine is created: you could "
     "not log in. Add a key in the Vast.ai console first."
 )
-TAKEN_BACK_BEFORE = "The host takes it back in {left}, before the {wanted} planned."
-TAKEN_BACK = "The host takes it back in {left}."
+TAKEN_BACK_BEFORE = "It can be rented for {left} at most, less than the {wanted} planned."
+TAKEN_BACK = "It can be rented for {left} at most."
 NOT_VERIFIED = "Not verified by Vast.ai: its specifications are unchecked."
 DISK_TOO_SMALL = "It has {room:.0f} GB of disk; you want {disk:g} GB."
 RENTED_WHEN_SEARCHED = "It was already rented when you searched."

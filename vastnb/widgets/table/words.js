@@ -4,11 +4,10 @@ export const W = {
   // grid
   offers: "Offers",
   noOfferMatches: "No offer matches",
-  nothingInThisAnswer: "Nothing in this answer passes all filters.",
+  nothingInThisAnswer: "No offer in this result passes all filters.",
   resetFilters: "Reset filters",
   selectAllShown: "Select all shown",
-  onlySoMuchDisk: (room, disk) =>
-    `Only ${room} GB of disk can be had here: less than the ${disk} GB that you ask for`,
+  onlySoMuchDisk: (room, disk) => `Only ${room} GB of disk are available here, less than your ${disk} GB`,
   selected: (size) => `${size} selected`,
   // view
   gpuOffers: "GPU offers",

@@ -1,0 +1,194 @@
+"""What a kernel leaves behind, whatever its end; and what of the user's reaches a machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vastnb.remote import ssh
+from vastnb.remote.run import run
+from vastnb.remote.session import Session
+from vastnb.remote.ssh import Target, unsent
+
+from .openssh import OpenSSH
+
+PROGRAM = """
+import sys, threading, time
+from pathlib import Path
+from vastnb.remote.session import Session
+from vastnb.remote.kernel import RemoteKernel
+from vastnb.remote.run import run
+from vastnb.remote.ssh import Target
+target = Target("127.0.0.1", PORT, "vast-1", Path("KNOWN"), "USER", Path("KEY"))
+session = Session(lambda attempt: [target], instance_id=1)
+session.open()
+"""
+
+
+def program(openssh: OpenSSH, tmp_path: Path, more: str) -> str:
+    return (
+        PROGRAM.replace("PORT", str(openssh.port))
+        .replace("KNOWN", str(tmp_path / "known"))
+        .replace("USER", openssh.user)
+        .replace("KEY", str(openssh.key))
+    ) + more
+
+
+def using(place: str) -> list[str]:
+    """Return the processes whose command line names a directory."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if place in line:
+            found.append(line)
+    return found
+
+
+def until(happens: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_killed_kernel_leaves_no_process_and_the_next_one_no_directory(
+    openssh: OpenSSH, tmp_path: Path
+) -> None:
+    """A command, a copy and a link are under way: what rides on a connection keeps it up."""
+    more = """
+threading.Thread(target=run, args=(session, "sleep 50"), kwargs={"show": False}).start()
+kernel = RemoteKernel(session, "killed").open()
+(session.place / "values").write_text("pushed")
+print(session.place, flush=True)
+time.sleep(60)
+"""
+    line = [sys.executable, "-c", program(openssh, tmp_path, more)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as kernel:
+        assert kernel.stdout is not None
+        place = kernel.stdout.readline().strip()
+        assert Path(place).stat().st_mode & 0o077 == 0
+        until(lambda: len(using(place)) >= 3)  # the guard, the master, and a call
+        kernel.kill()
+    until(lambda: not using(place))
+    target = Target(
+        "127.0.0.1", openssh.port, "vast-1", tmp_path / "known", openssh.user, openssh.key
+    )
+    after = Session(lambda attempt: [target], instance_id=1)
+    try:
+        after.open()
+        assert not Path(place).exists()
+        assert after.place.is_dir()
+        run(after, "kill -KILL -- -$(cat ~/.vastnb/kernels/killed/pid)", show=False)
+    finally:
+        after.close()
+    assert not after.place.exists() or not list(after.place.iterdir())
+
+
+def test_a_session_that_ends_leaves_nothing(session: Session) -> None:
+    session.open()
+    place = session.place
+    run(session, "true", show=False)
+    session.close()
+    assert not place.exists()
+    until(lambda: not using(str(place)))
+
+
+@pytest.mark.parametrize("way", ["close", "drop", "use"])
+def test_a_fork_has_a_connection_of_its_own(session: Session, way: str) -> None:
+    session.open()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            signal.alarm(20)
+            if way == "use":
+                assert not session.is_open
+                assert run(session, "echo child", show=False).out == "child\n"
+                session.close()
+            else:
+                getattr(session, way)()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert session.is_open
+    assert session.place.is_dir()
+    assert run(session, "echo parent", show=False).out == "parent\n"
+    assert session.generation == 1
+
+
+@pytest.mark.slow
+def test_a_fork_that_lives_on_does_not_keep_the_connection_of_a_killed_kernel(
+    openssh: OpenSSH, tmp_path: Path
+) -> None:
+    more = """
+import os
+child = os.fork()
+if not child:
+    time.sleep(30)
+    os._exit(0)
+print(session.place, child, flush=True)
+time.sleep(60)
+"""
+    line = [sys.executable, "-c", program(openssh, tmp_path, more)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as kernel:
+        assert kernel.stdout is not None
+        place, child = kernel.stdout.readline().split()
+        kernel.kill()
+        kernel.wait()
+        try:
+            until(lambda: not using(place))
+        finally:
+            os.kill(int(child), signal.SIGKILL)
+
+
+def test_no_variable_that_the_configuration_would_send_reaches_the_machine(
+    openssh: OpenSSH, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del openssh  # it skips where there is none
+    config = tmp_path / "config"
+    config.write_text("Host *\n SendEnv SECRET_* LC_*\n SetEnv LC_SET=hunter2-set\n")
+    monkeypatch.setenv("SECRET_KEY", "hunter2-sent")
+    monkeypatch.setenv("LC_ALL", "C")
+    given = ssh.options
+    monkeypatch.setattr(ssh, "options", lambda target: ["-F", str(config), *given(target)])
+    server = OpenSSH(tmp_path / "server", "AcceptEnv *\nLogLevel DEBUG3\n")
+    try:
+        target = Target(
+            "127.0.0.1", server.port, "vast-1", tmp_path / "known", server.user, server.key
+        )
+        for multiplex in (True, False):
+            session = Session(lambda attempt: [target], multiplex=multiplex)
+            assert "hunter2" not in run(session, "env", show=False).out
+            session.close()
+        log = (server.base / "log").read_text()
+    finally:
+        server.stop()
+    assert "session_env_req" in log or "Setting env" in log  # it does tell what is sent
+    assert "SECRET" not in log
+
+
+def test_what_ssh_needs_stays_and_what_is_sent_goes() -> None:
+    given = {
+        "PATH": "p",
+        "SECRET_A": "1",
+        "OTHER": "2",
+        "LANG": "de",
+        "[x]": "3",
+        "AWS_PROFILE": "4",
+    }
+    told = "user root\nsendenv SECRET_*\nsendenv LAN?\nsendenv [x]\n"
+    assert unsent(told, given) == {"PATH": "p", "OTHER": "2", "AWS_PROFILE": "4"}
+    assert unsent("sendenv *\n", given) == {"PATH": "p"}
+    assert unsent("", given) == given
