@@ -25,7 +25,7 @@ from vastnb.errors import (
 )
 from vastnb.fleet.rent.attempt import Attempt, Sender, still_there
 from vastnb.fleet.rent.candidates import Candidates, Offer, PassedOver, bid_for
-from vastnb.fleet.rent.deadline import HOUR, Limits, Machine, in_words, repriced
+from vastnb.fleet.rent.deadline import HOUR, Limits, Priced, in_words, repriced
 from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter, warn
 from vastnb.fleet.rent.plan import (
     LIVE,
@@ -439,7 +439,7 @@ class Rental:
         # What stands in a start script cannot be changed: with that, each keeps its share.
         if self.limits.budget_usd is None or self.limits.on_machine or len(known) < len(entries):
             return finish
-        machines = [Machine(entry.created_at, price) for entry, price in known]
+        machines = [Priced(entry.created_at, price) for entry, price in known]
         moments = self.limits.together(machines)
         deadlines = {entry.marker: at for entry, at in zip(entries, moments, strict=True)}
         budgets = {
