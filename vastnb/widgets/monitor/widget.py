@@ -243,8 +243,8 @@ class Monitor(LiveWidget):
             self._model.hush(content["id"])
         elif content.get("key") == "callback":
             self._notice_trouble = ""
-        else:
-            self._model.dismiss(content.get("key"))
+        else:  # only what this page shows: others share the model
+            self._model.dismiss(content.get("key"), self._ids)
         self._show()
 
     def _take_click(self, content: Mapping[str, Any]) -> None:
@@ -282,6 +282,8 @@ class Monitor(LiveWidget):
     def _acted(self, click: Click, outcome: Outcome) -> None:
         """Take what came of a click."""
         self._model.done(click, outcome, self._now())
+        if outcome.rented is not None:
+            self.follow(outcome.rented)
         if outcome.level == "bad":
             _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
         if click.verb in QUIET:

@@ -313,6 +313,7 @@ class RentForm(LiveWidget):
         """Take what the monitor has seen."""
         model = self._session.model
         if model.rented:
+            self._session.take_replacements()
             credit = self._session.client.watcher.snapshot.credit
             if credit is not None:
                 model.account = replace(model.account, credit=credit)
