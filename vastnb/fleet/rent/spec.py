@@ -1,6 +1,6 @@
 """What is asked of a machine: checked early, and written as the official client writes it.
 
-An `Spec` is checked when it is made, against the limits that the service states of itself, so
+A `Spec` is checked when it is made, against the limits that the service states of itself, so
 that a mistake costs neither a call nor a place in the queue. Its body has the official client's
 fields in the official client's meaning, and the marker in the environment.
 """
