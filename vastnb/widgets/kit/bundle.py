@@ -3,9 +3,9 @@
 anywidget wants a single module as text. Ours are small files that import each other, so that each
 can be read, checked and tested by itself. `bundle` puts them one after another, each in a function
 of its own that returns what it exports, so that names may repeat; an import becomes a look into
-what another returned. Comments on lines of their own, indentation and spaces around punctuation go: a
-notebook with saved widget state holds this text. What has a template, a regular expression or a
-division in its line is left alone.
+what another returned. Comments on lines of their own, indentation and spaces around punctuation go,
+since a notebook with saved widget state holds this text. What has a template, a regular
+expression or a division in its line is left alone.
 """
 
 from __future__ import annotations
