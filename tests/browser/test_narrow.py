@@ -193,6 +193,11 @@ def test_the_form_in_the_explorer(open_notebook: Opener, theme: str) -> None:
     page.click("button:has-text('Rent 2…')")
     page.wait_for_selector(".vnb-rentpanel:visible", timeout=20_000)
     check(nb, "drawer")
+    for width in WIDTHS:  # in place of the table, and as high as it must be
+        widen(nb, width)
+        frame = page.locator(".vnb-explorer").bounding_box()
+        form = page.locator(".vnb-rentdrawer .vnb-rent").bounding_box()
+        assert form["height"] > 500 and form["y"] < frame["y"] + 10, width
     nb.theme("JupyterLab Light")
 
 
