@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from vastnb.errors import QueryError
 
@@ -73,9 +74,29 @@ def usd(value: float | None) -> str:
     return f"-${size:,.{places}f}" if value < 0 else f"${size:,.{places}f}"
 
 
+UNDER_A_CENT: Final = "under 1 c"
+
+
+def price(value: float) -> str:
+    """Return a price as tables show it: cents matter where machines cost cents, parts do not."""
+    size = abs(value)
+    if 0 < value < 0.01:
+        return UNDER_A_CENT
+    return f"${value:,.{2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4}f}"
+
+
 def percent(share: float) -> str:
     """Return a share as a whole percentage."""
     return f"{share * 100:.0f} %"
+
+
+def hours(value: float) -> str:
+    """Return hours in words, without places that say nothing."""
+    if value >= 72:
+        return f"{value / 24:,.0f} days"
+    if value >= 10:
+        return f"{value:.0f} h"
+    return f"{value:.1f} h".replace(".0 h", " h") if value >= 1 else f"{value * 60:.0f} min"
 
 
 def span(seconds: float) -> str:

@@ -41,6 +41,7 @@ Deno.test("spans and ages change units where one would", () => {
   assert.equal(span(89), "89 s");
   assert.equal(span(90), "2 min");
   assert.equal(span(3600 * 5 + 60 * 7), "5 h 7 min");
+  assert.equal(span(3600 * 3), "3 h");
   assert.equal(span(86400 * 3 + 3600), "3 d 1 h");
   assert.equal(span(-5), "0 s");
   assert.equal(ageText(1), "just now");

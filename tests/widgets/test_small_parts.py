@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from vastnb.widgets.explorer.past import COLUMN
-from vastnb.widgets.kit.bundle import bundle, styles
+from vastnb.widgets.kit.bundle import bundle
 from vastnb.widgets.table import OfferTable
 from vastnb.widgets.table.columns import EXPLORER_COLUMNS, looks_of
 from vastnb.widgets.table.saved import format_value, static_table
@@ -41,34 +41,6 @@ def test_nothing_in_the_page_takes_markup() -> None:
         "fetch(",
     ):
         assert way not in text
-
-
-def test_every_style_is_inside_our_own_classes() -> None:
-    css = re.sub(
-        r"/\*.*?\*/",
-        "",
-        styles(
-            "kit/theme",
-            "table/view",
-            "kit/fields",
-            "kit/status",
-            "explorer/view",
-            "monitor/view",
-            "monitor/machines",
-            "kit/dialog",
-        ),
-        flags=re.DOTALL,
-    )
-    css = re.sub(r"@keyframes[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", css)
-    selectors = re.findall(r"(?:^|[{}])\s*([^{}@]+?)\s*\{", css)
-    loose = [
-        part.strip()
-        for selector in selectors
-        for part in selector.split(",")
-        if "vnb-" not in part and not part.strip().startswith("[")
-    ]
-    assert loose == []
-    assert "url(" not in css and "@import" not in css
 
 
 def test_a_column_that_nobody_knows_is_shown_by_its_dtype() -> None:

@@ -289,7 +289,7 @@ export function multiPick(label, { hint, noun }, onChange) {
 export function queryField(label, { hint, title }, onChange) {
   const input = h("input", {
     type: "text",
-    class: "vnb-query",
+    class: "vnb-query vnb-mono",
     placeholder: hint,
     title,
     spellcheck: "false",

@@ -131,7 +131,7 @@ export function entry(label, value, { hint = "", mono = false } = {}) {
     placeholder: hint,
     autocomplete: "off",
     spellcheck: "false",
-    class: mono ? "vnb-monofield" : null,
+    class: mono ? "vnb-mono" : null,
   });
   return { input, node: h("div", { class: "vnb-entry" }, h("label", { for: id, text: label }), input) };
 }

@@ -51,3 +51,20 @@ export interface Bell {
   below?: number;
   stop?: number;
 }
+
+/** What the lines above and below a widget say; times are epoch seconds. */
+export interface Status {
+  figures: Record<string, number | null>;
+  code: string;
+  busy: { since: number; until?: number | null } | null;
+  problem: { kind: string; title: string; text: string; retry: boolean } | null;
+  quota: { used: number; limit: number } | null;
+  bells: { number: number; text: string; price: string; hits: number; last: string | null }[];
+  answer_query?: string;
+  fetched_at?: number;
+  from_cache?: boolean;
+  stale?: boolean;
+  stale_reason?: string | null;
+  truncated?: boolean;
+  simulated?: boolean;
+}

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ from vastnb.errors import (
 from vastnb.market.query.query import OfferType, Query
 from vastnb.widgets.kit import words
 from vastnb.widgets.kit.bells import Bells
-from vastnb.widgets.kit.work import Job, MainThread, Result, SearchWorker
+from vastnb.widgets.kit.work import MainThread, Work
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -134,6 +134,13 @@ def waits_told(tell: Callable[[float | None], None]) -> WaitHook:
     return hook
 
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+SLOT: Final = "search"
+"""Searches of a widget are made one at a time, and the newest wins."""
+
+
 class Searched(Protocol):
     """What the model of a widget that searches has."""
 
@@ -165,12 +172,11 @@ class Fetching(Generic[Job, Result]):
         """Make the parts; in the kernel's main thread."""
         self._client = client
         self._busy: dict[str, Any] | None = None
-        self._results: deque[tuple[Job, Result]] = deque()
-        self._worker: SearchWorker[Job, Result] = SearchWorker(self._fetch_aside, self._fetched)
+        self._work = Work(self._main, lambda: self._on_main(self._drain))
 
     def wait(self, timeout: float = 60) -> bool:
         """Wait for what the page has asked for; return False after `timeout` seconds."""
-        done = self._worker.wait(timeout)
+        done = self._work.wait(timeout)
         self._drain()
         return done
 
@@ -223,19 +229,23 @@ class Fetching(Generic[Job, Result]):
             Whether the status line says so.
         """
         if job is None:
-            self._worker.cancel()
+            self._work.cancel(SLOT)
             self._busy = None
         else:
             self._busy = {"since": time.time()} if seen else None
-            self._worker.submit(job, at_once=at_once)
+            self._work.do(
+                partial(self._fetch_aside, job),
+                partial(self._take, job),
+                self._failed,
+                slot=SLOT,
+                at_once=at_once,
+            )
         self._show()
 
     def _drain(self) -> None:
         """Take what has come; on the main thread only."""
-        if not self._results or not self._main.here:
+        if not self._main.here or not self._work.take():
             return
-        while self._results:
-            self._take(*self._results.popleft())
         if not self._waits():
             self._busy = None
         self._show()
@@ -244,9 +254,8 @@ class Fetching(Generic[Job, Result]):
 
     def _end_fetching(self) -> None:
         """Fetch nothing more, and drop what comes."""
-        if "_worker" in self.__dict__:  # else it was never made whole
-            self._worker.close()
-            self._results.clear()
+        if "_work" in self.__dict__:  # else it was never made whole
+            self._work.close()
 
     def _status(self, figures: Mapping[str, Any], code: str) -> dict[str, Any]:
         """Return what the lines above and below say: small, JSON-able, times as epoch seconds.
@@ -288,6 +297,6 @@ class Fetching(Generic[Job, Result]):
             self._busy = {"since": self._busy["since"], "until": until}
             self._tell()
 
-    def _fetched(self, job: Job, result: Result) -> None:
-        self._results.append((job, result))
-        self._on_main(self._drain)
+    def _failed(self, error: BaseException) -> None:
+        """Show what `_fetch` did not foresee."""
+        self._model.problem = Problem("unexpected", words.UNEXPECTED_ERROR, unexpected(error), True)

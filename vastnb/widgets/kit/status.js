@@ -4,6 +4,7 @@ import { W } from "./words.js";
 import { ageText, DASH, grouped, usd } from "./words.js";
 import { announcer, h, setText } from "./dom.js";
 import { copyText } from "./fields.js";
+/** @import { Status } from "./messages.d.ts" */
 
 function figureText(value, form, truncated) {
   if (value === undefined || value === null) return DASH;
@@ -13,6 +14,7 @@ function figureText(value, form, truncated) {
 
 export class StatusBars {
   constructor({ signal, onRefresh, onClear = null, onRent = null, onBell = null, title, figures }) {
+    /** @type {Partial<Status>} */
     this.status = {};
     this.offset = 0;
     this.kinds = figures;
@@ -196,6 +198,7 @@ export class StatusBars {
     );
   }
 
+  /** @param {Status} status */
   show(status) {
     this.status = status;
     this.kinds.forEach(([name, , form], i) => {

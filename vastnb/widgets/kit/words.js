@@ -51,13 +51,20 @@ export function dollars(value) {
   return value > 0 && value < 0.01 ? UNDER_A_CENT : `$${grouped(value, 2)}`;
 }
 
+// To four places: what is confirmed is exactly what is paid at most.
+export const exact = (value) => value === null || value === undefined ? DASH : `$${grouped(value, 4)}`;
+
+// For what is over in seconds.
+export const stopwatch = (seconds) => seconds < 10 ? `${Math.max(0, seconds).toFixed(1)} s` : span(seconds);
+
 export function span(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 90) return `${s} s`;
   const minutes = Math.round(s / 60);
   if (minutes < 90) return `${minutes} min`;
   const hours = Math.floor(s / 3600);
-  if (hours < 48) return `${hours} h ${Math.floor((s % 3600) / 60)} min`;
+  const rest = Math.floor((s % 3600) / 60);
+  if (hours < 48) return rest ? `${hours} h ${rest} min` : `${hours} h`;
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 

@@ -4,8 +4,8 @@ Two threads that write the traits of one widget leave page and kernel in disagre
 for good. Handlers of messages run in this thread or that, depending on the kernel's version, and
 workers always run in their own; all of them hand their work to the main one (`MainThread`).
 
-`SearchWorker` does one job at a time and the newest wins, after a pause for thought while somebody
-drags a slider. `Aside` does each piece of work in a thread of its own. Where no event loop runs
+`Work` does each piece of work in a thread of its own, or one at a time in a named slot, where the
+newest wins, after a pause for thought while somebody drags a slider. Where no event loop runs
 nothing is lost: results are kept for whoever looks for them on the main thread. There is no thread
 while there is nothing to do, and no timer at all.
 """
@@ -17,15 +17,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple
 
 from vastnb.api.progress import silent, waits_shown_by
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-
 DEBOUNCE_S = 0.4
-THREAD = "vastnb-form"
 
 
 class MainThread:
@@ -55,92 +51,15 @@ class MainThread:
             self._loop.call_soon_threadsafe(work)
 
 
-class SearchWorker(Generic[Job, Result]):
-    """Runs the newest of the jobs that it is given.
-
-    Parameters
-    ----------
-    work : callable
-        ``work(job)`` does it and returns a result; it must not raise.
-    post : callable
-        ``post(job, result)`` takes the result, in the worker's thread.
-    debounce : float
-        Seconds for which a newer job may replace one that has not begun.
-    """
-
-    def __init__(
-        self,
-        work: Callable[[Job], Result],
-        post: Callable[[Job, Result], None],
-        *,
-        debounce: float = DEBOUNCE_S,
-    ) -> None:
-        self._work = work
-        self._post = post
-        self._debounce = debounce
-        self._change = threading.Condition()
-        self._next: Job | None = None
-        self._due = 0.0
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether a job waits or runs."""
-        return self._thread is not None
-
-    def submit(self, job: Job, *, at_once: bool = False) -> None:
-        """Do `job` after the pause for thought, instead of one that has not begun."""
-        with self._change:
-            if self._closed:
-                return
-            self._next = job
-            self._due = time.monotonic() + (0.0 if at_once else self._debounce)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="vastnb-search", daemon=True)
-                self._thread.start()
-            self._change.notify_all()
-
-    def cancel(self) -> None:
-        """Forget the job that has not begun."""
-        with self._change:
-            self._next = None
-            self._change.notify_all()
-
-    def close(self) -> None:
-        """Take no more jobs. One that runs ends by itself, and its result is dropped."""
-        with self._change:
-            self._closed = True
-            self._next = None
-            self._change.notify_all()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Block until nothing waits or runs; return False after `timeout` seconds."""
-        with self._change:
-            return self._change.wait_for(lambda: self._thread is None, timeout)
-
-    def _take(self) -> Job | None:
-        """Wait until the newest job is due and take it; without one, end the thread."""
-        with self._change:
-            while self._next is not None:
-                left = self._due - time.monotonic()
-                if left <= 0:
-                    job, self._next = self._next, None
-                    return job
-                self._change.wait(left)
-            self._thread = None
-            self._change.notify_all()
-            return None
-
-    def _run(self) -> None:
-        while (job := self._take()) is not None:
-            result = self._work(job)
-            if not self._closed:
-                self._post(job, result)
+class _Piece(NamedTuple):
+    work: Callable[[], Any]
+    take: Callable[[Any], None]
+    failed: Callable[[BaseException], None]
+    due: float
 
 
-class Aside:
-    """Threads of one widget.
+class Work:
+    """What one widget does beside the main thread.
 
     Parameters
     ----------
@@ -148,13 +67,27 @@ class Aside:
         Where results are taken.
     arrived : callable
         Called on the main thread when a result waits to be taken.
+    name : str
+        Of its threads: ``"vastnb-form"``; those of a slot have the slot's.
+    debounce : float
+        Seconds for which newer work in a slot may replace what has not begun.
     """
 
-    def __init__(self, main: MainThread, arrived: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        main: MainThread,
+        arrived: Callable[[], None],
+        *,
+        name: str = "form",
+        debounce: float = DEBOUNCE_S,
+    ) -> None:
         self._main = main
         self._arrived = arrived
+        self._name = name
+        self._debounce = debounce
         self._results: deque[Callable[[], None]] = deque()
         self._running = 0
+        self._next: dict[str, _Piece | None] = {}  # the slots that have a thread
         self._change = threading.Condition()
         self._closed = False
 
@@ -163,31 +96,43 @@ class Aside:
         work: Callable[[], Any],
         take: Callable[[Any], None],
         failed: Callable[[BaseException], None],
+        *,
+        slot: str = "",
+        at_once: bool = True,
     ) -> None:
-        """Do `work` in a thread; its result goes to `take`, what it raises to `failed`."""
+        """Do `work` in a thread; its result goes to `take`, what it raises to `failed`.
 
-        def go() -> None:
-            deliver: Callable[[], None]
-            try:
-                with waits_shown_by(silent):
-                    result = work()
-                deliver = lambda: take(result)  # noqa: E731
-            except BaseException as error:  # noqa: BLE001  (a thread would die silently)
-                # Its traceback holds the frames of the work, and they may hold secrets.
-                wrong = error.with_traceback(None)
-                deliver = lambda: failed(wrong)  # noqa: E731
-            with self._change:
-                if not self._closed:
-                    self._results.append(deliver)
-                self._running -= 1
-                self._change.notify_all()
-            self._main.run(self._arrived)
-
+        Parameters
+        ----------
+        work, take, failed : callable
+            The last two are called on the main thread.
+        slot : str
+            One at a time, instead of what waits there; without one, at once.
+        at_once : bool
+            Whether it does without the pause in which newer work may come.
+        """
+        due = time.monotonic() + (0.0 if at_once else self._debounce)
+        piece = _Piece(work, take, failed, due)
         with self._change:
             if self._closed:
                 return
+            serves = slot in self._next
+            if slot:
+                self._next[slot] = piece
+            if serves:
+                self._change.notify_all()
+                return
             self._running += 1
-        threading.Thread(target=go, name=THREAD, daemon=True).start()
+        target, name = (self._serve, slot) if slot else (self._once, self._name)
+        args = (slot or piece,)
+        threading.Thread(target=target, args=args, name=f"vastnb-{name}", daemon=True).start()
+
+    def cancel(self, slot: str) -> None:
+        """Forget the work in a slot that has not begun."""
+        with self._change:
+            if slot in self._next:
+                self._next[slot] = None
+                self._change.notify_all()
 
     def take(self) -> bool:
         """Take the results that have come; return whether there were any. On the main thread."""
@@ -200,16 +145,57 @@ class Aside:
             deliver()
             taken = True
 
-    def wait(self, timeout: float) -> bool:
-        """Block until nothing runs; return False after `timeout` seconds. Takes nothing."""
-        deadline = time.monotonic() + timeout
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until nothing waits or runs; return False after `timeout` s. Takes nothing."""
         with self._change:
-            return self._change.wait_for(
-                lambda: self._running == 0, max(0.0, deadline - time.monotonic())
-            )
+            return self._change.wait_for(lambda: self._running == 0, timeout)
 
     def close(self) -> None:
-        """Drop what comes from now on."""
+        """Begin nothing more, and drop what comes from now on."""
         with self._change:
             self._closed = True
             self._results.clear()
+            self._next = dict.fromkeys(self._next)
+            self._change.notify_all()
+
+    # -- in threads of their own ------------------------------------------------------------------
+
+    def _once(self, piece: _Piece) -> None:
+        self._go(piece)
+        with self._change:
+            self._running -= 1
+            self._change.notify_all()
+
+    def _serve(self, slot: str) -> None:
+        while (piece := self._newest(slot)) is not None:
+            self._go(piece)
+
+    def _newest(self, slot: str) -> _Piece | None:
+        """Wait until the newest work of a slot is due; without any, end its thread."""
+        with self._change:
+            while (piece := self._next[slot]) is not None:
+                left = piece.due - time.monotonic()
+                if left <= 0:
+                    self._next[slot] = None
+                    return piece
+                self._change.wait(left)
+            del self._next[slot]
+            self._running -= 1
+            self._change.notify_all()
+            return None
+
+    def _go(self, piece: _Piece) -> None:
+        deliver: Callable[[], None]
+        try:
+            with waits_shown_by(silent):
+                result = piece.work()
+            deliver = lambda: piece.take(result)  # noqa: E731
+        except BaseException as error:  # noqa: BLE001  (a thread would die silently)
+            # Its traceback holds the frames of the work, and they may hold secrets.
+            wrong = error.with_traceback(None)
+            deliver = lambda: piece.failed(wrong)  # noqa: E731
+        with self._change:
+            if self._closed:
+                return
+            self._results.append(deliver)
+        self._main.run(self._arrived)

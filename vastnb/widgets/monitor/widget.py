@@ -12,9 +12,8 @@ copy and nothing else. An address that holds a token is sent once, to whoever ha
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -24,6 +23,7 @@ from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.pace import Poller
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
+from vastnb.widgets.kit.work import Work
 from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
 from vastnb.widgets.monitor.load import FIRST, loads_of
@@ -44,20 +44,20 @@ def monitor(
     on_notice: Callable[[Change], object] | None = None,
     key: str | None = None,
 ) -> Monitor:
-    """Watch all instances of the account: how they are, what they cost, what can be done.
+    """Watch all instances of the account: their state, their cost, and what you can do.
 
-    One list call is made at once. From then on the page sets the pace: a call every 5 to 30
-    seconds while somebody can see the monitor, one for all monitors of a client, and none while
-    nobody looks. Watching ends with the widget; machines stay as they are.
+    It lists the instances once at the start. Then the page sets the pace: one request every 5 to 30
+    seconds while the monitor is visible, shared by all monitors of a client, and none while it is
+    hidden. Watching ends with the widget; machines stay as they are.
 
     Parameters
     ----------
     client : Client
-        Whose instances to watch.
+        The client whose instances to watch.
     on_notice : callable, optional
-        ``on_notice(change)`` is called in the kernel's main thread with every notice of what costs
-        money that it should not (outbid, stuck, failed, not to be reached, credit that runs low,
-        past its deadline). See `vastnb.fleet.watch.changes.Change`.
+        ``on_notice(change)`` is called in the kernel's main thread with every notice of wasted
+        money (outbid, stuck, failed, unreachable, low credit, past its deadline). See
+        `vastnb.fleet.watch.changes.Change`.
     key : str, optional
         A newer monitor with the same key replaces this one. By default the notebook cell is the
         key, so running a cell again leaves nothing behind.
@@ -65,7 +65,7 @@ def monitor(
     Returns
     -------
     Monitor
-        With ``.df``, ``.events`` and ``.history`` at any moment.
+        With ``.df``, ``.events`` and ``.history``, always up to date.
 
     Examples
     --------
@@ -84,13 +84,13 @@ class Monitor(LiveWidget):
     Parameters
     ----------
     client : Client
-        Whose instances to watch.
+        The client whose instances to watch.
     on_notice : callable, optional
         Called with every notice.
     ids : sequence of int, optional
-        Only these instances, also when they have ended; `follow` adds one. By default all.
+        Only these instances, even after they have ended; `follow` adds one. By default all.
     look : bool
-        Whether to look at once. Otherwise the page that shows it does, or whoever looks.
+        Whether to update at once; otherwise the page does.
     on_show : callable, optional
         Called in the kernel's main thread whenever there may be something new to show.
     """
@@ -115,7 +115,10 @@ class Monitor(LiveWidget):
         self._on_show = on_show
         self._ids = None if ids is None else list(ids)
         self._notice_trouble = ""
-        self._results: deque[tuple[Click, Outcome]] = deque()
+        # The model outlives this monitor: what comes of a click is taken when it is closed, too.
+        self._work = Work(
+            self._main, lambda: self._guarded(self._take_results, always=True), name="act"
+        )
         watcher = client.watcher
         self._model: MonitorModel = model_of(watcher)
         self._loads = loads_of(client)
@@ -129,9 +132,9 @@ class Monitor(LiveWidget):
 
     @property
     def df(self) -> pd.DataFrame:
-        """The instances as they were last seen, without asking: as `Client.show_instances`.
+        """The instances as of the last update, like `Client.show_instances`. Sends no request.
 
-        Columns that watching does not need are missing values.
+        Columns that the monitor does not need are missing values.
         """
         self.drain()
         snapshot = self._client.watcher.snapshot
@@ -147,17 +150,17 @@ class Monitor(LiveWidget):
 
     @property
     def events(self) -> pd.DataFrame:
-        """What has changed since the client began to watch: see `Watcher.events`."""
+        """What has changed since the client started watching: see `Watcher.events`."""
         return self._client.watcher.events()
 
     @property
     def history(self) -> pd.DataFrame:
-        """How busy, how warm and how dear each instance was at each look: `Watcher.history`."""
+        """Load, temperature and price of each instance at each update: `Watcher.history`."""
         return self._client.watcher.history()
 
     @property
     def notices(self) -> list[str]:
-        """What is to be read and was not put away yet, in words, newest last."""
+        """The notices that were not dismissed yet, in words, newest last."""
         self.drain()
         return [
             f"{one.change.id}: {one.change.text}" if one.change.id else one.change.text
@@ -167,7 +170,7 @@ class Monitor(LiveWidget):
 
     @property
     def paused(self) -> bool:
-        """Whether the page asks nothing for the time being. May be set."""
+        """Whether updates are paused. Can be set."""
         return self._poller.paused
 
     @paused.setter
@@ -176,11 +179,11 @@ class Monitor(LiveWidget):
 
     @property
     def ids(self) -> list[int] | None:
-        """The instances that are shown; None if all are."""
+        """The instances that are shown; None means all."""
         return None if self._ids is None else list(self._ids)
 
     def follow(self, id: int) -> None:
-        """Show one more instance, of a monitor that shows some; a new one even unlisted."""
+        """Also show this instance, in a monitor that shows only some; even before it is listed."""
         if self._ids is not None and id not in self._ids:
             self._ids.append(id)
             self._model.expect(id, self._now())
@@ -192,7 +195,7 @@ class Monitor(LiveWidget):
         return rows
 
     def refresh(self) -> Self:
-        """Look now, whether it is time or not, and wait for the answer."""
+        """Update now, and wait for the result."""
         self.drain()
         self._poller.look_now(at_once=True)
         self._ask_loads(at_once=True, wait=FIRST)
@@ -240,8 +243,8 @@ class Monitor(LiveWidget):
             self._model.hush(content["id"])
         elif content.get("key") == "callback":
             self._notice_trouble = ""
-        else:
-            self._model.dismiss(content.get("key"))
+        else:  # only what this page shows: others share the model
+            self._model.dismiss(content.get("key"), self._ids)
         self._show()
 
     def _take_click(self, content: Mapping[str, Any]) -> None:
@@ -254,18 +257,12 @@ class Monitor(LiveWidget):
         elif click is not None:
             watched = self._client.watcher.snapshot.of(click.id)
             record = watched.record if watched else {}
-            threading.Thread(
-                target=self._carry_out, args=(click, record), name="vastnb-act", daemon=True
-            ).start()
+            self._work.do(
+                partial(carry_out, self._client, click, record),
+                partial(self._acted, click),
+                lambda error: None,  # `carry_out` raises nothing
+            )
         self._show()
-
-    # -- in threads of their own ------------------------------------------------------------------
-
-    def _carry_out(self, click: Click, record: Mapping[str, Any]) -> None:
-        outcome = carry_out(self._client, click, record)
-        self._results.append((click, outcome))
-        # Without the check whether this monitor is still open: the model outlives it.
-        self._main.run(lambda: self._guarded(self._take_results, always=True))
 
     # -- on the main thread -----------------------------------------------------------------------
 
@@ -279,22 +276,21 @@ class Monitor(LiveWidget):
             self._take_results()
 
     def _take_results(self) -> None:
-        if not self._results:
-            return
-        acted = False
-        while self._results:
-            click, outcome = self._results.popleft()
-            acted = acted or click.verb not in QUIET
-            self._model.done(click, outcome, self._now())
-            if outcome.level == "bad":
-                _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
-            if click.verb in QUIET:
-                answer = outcome.answer or {"failed": outcome.text}
-                self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
-        if not self._closed:
+        if self._work.take() and not self._closed:
             self._show()
-            if acted:
-                self._poller.asked(at_once=True)
+
+    def _acted(self, click: Click, outcome: Outcome) -> None:
+        """Take what came of a click."""
+        self._model.done(click, outcome, self._now())
+        if outcome.rented is not None:
+            self.follow(outcome.rented)
+        if outcome.level == "bad":
+            _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
+        if click.verb in QUIET:
+            answer = outcome.answer or {"failed": outcome.text}
+            self._tell({"type": "answer", "key": click.key, "id": click.id, **answer})
+        elif not self._closed:
+            self._poller.asked(at_once=True)
 
     def _on_look(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         self._model.see(snapshot, changes)

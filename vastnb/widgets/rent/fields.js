@@ -2,7 +2,7 @@
 import { W } from "./words.js";
 import { choice, entry, script, secrets, single } from "./controls.js";
 import { h, setText } from "../kit/dom.js";
-import { percent, plural } from "../kit/words.js";
+import { exact, percent, plural } from "../kit/words.js";
 
 const RUNS = [
   [null, W.asItComes, W.asTheTemplateOr],
@@ -13,10 +13,6 @@ const RUNS = [
 // For a first rental; later the last image is remembered.
 const IMAGES = ["pytorch/pytorch", "vastai/base-image", "ubuntu:24.04"];
 const MARKS = { bad: "!", warn: "!" };
-
-function dollars(value, places = 4) {
-  return value === null || value === undefined ? "–" : `$${value.toFixed(places)}`;
-}
 
 export class RentFields {
   // `say(message)` tells the kernel.
@@ -230,7 +226,7 @@ export class RentFields {
             text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "",
             title: offer.level ? `${plural(offer.warnings, "warning")}` : null,
           }),
-          h("span", { class: "vnb-candprice", text: `${dollars(offer.dph)}/h` }),
+          h("span", { class: "vnb-candprice", text: `${exact(offer.dph)}/h` }),
           many
             ? this.offerButtons(offer, i, off)
             : h("span", { class: "vnb-candid", text: String(offer.id) }),

@@ -1,23 +1,11 @@
 // The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
 import { W } from "./words.js";
-import { UNDER_A_CENT } from "../kit/words.js";
+import { dollars, exact, span } from "../kit/words.js";
 import { h, setText } from "../kit/dom.js";
 
 // A click on 'Rent' counts only when somebody can have read what it does.
 const ARMED_MS = 450;
 const QUIET_MS = 2000;
-
-function fixed(value, places) {
-  return value === null || value === undefined
-    ? "–"
-    : `$${value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
-}
-
-const perHour = (value) => fixed(value, 4);
-const inAll = (value) => (value > 0 && value < 0.01 ? UNDER_A_CENT : fixed(value, 2));
-const inHours = (
-  hours,
-) => (hours < 1 ? W.minutes(Math.max(1, Math.round(hours * 60))) : `${Number(hours.toFixed(1))} h`);
 
 export class RentPanel {
   constructor({ say, kernelTime, signal }) {
@@ -105,20 +93,20 @@ export class RentPanel {
   showPrice(state) {
     const { price, values } = state;
     const many = price.count > 1;
-    setText(this.rate, `${perHour(many ? price.dph_all : price.dph)}/h`);
+    setText(this.rate, `${exact(many ? price.dph_all : price.dph)}/h`);
     const bid = price.at_most ? W.atMost : "";
     setText(
       this.rateNote,
       W.whatFor(bid, price.count, values.disk),
     );
-    const rows = price.terms.map(({ label, how, usd }) => [label, how, inAll(usd)]);
+    const rows = price.terms.map(({ label, how, usd }) => [label, how, dollars(usd)]);
     if (price.terms.length) {
-      rows.push([many ? W.firstMachine : W.total, `${price.hours} h${bid}`, inAll(price.total), "vnb-sum"]);
+      rows.push([many ? W.firstMachine : W.total, `${price.hours} h${bid}`, dollars(price.total), "vnb-sum"]);
       if (many) {
         rows.push([
           W.allOf(price.count).replace(/^./, (first) => first.toUpperCase()),
           `${price.hours} h${bid}`,
-          inAll(price.total_all),
+          dollars(price.total_all),
           "vnb-sum",
         ]);
       }
@@ -126,7 +114,7 @@ export class RentPanel {
     this.setTerms(rows);
     setText(
       this.most,
-      price.max_dph === null ? "" : W.youApprove(perHour(price.max_dph), many),
+      price.max_dph === null ? "" : W.youApprove(exact(price.max_dph), many),
     );
     this.most.hidden = price.max_dph === null;
   }
@@ -135,21 +123,21 @@ export class RentPanel {
   showBilling(state) {
     const { bill, price } = state;
     const billing = state.machines.filter((one) => one.state !== "gone" && one.dph_run);
-    setText(this.rate, `${perHour(bill.now)}/h`);
-    const less = bill.now < bill.full - 1e-9 ? W.onceAllRun(perHour(bill.full)) : "";
+    setText(this.rate, `${exact(bill.now)}/h`);
+    const less = bill.now < bill.full - 1e-9 ? W.onceAllRun(exact(bill.full)) : "";
     setText(this.rateNote, W.billedNowFor(billing.length, less));
-    const rows = billing.map((one) => [`${one.id}`, one.state, `${perHour(one.dph)}/h`]);
+    const rows = billing.map((one) => [`${one.id}`, one.state, `${exact(one.dph)}/h`]);
     if (bill.until !== null) {
-      rows.push([W.untilTheDeadline, inHours(bill.hours), inAll(bill.until), "vnb-sum"]);
+      rows.push([W.untilTheDeadline, span(bill.hours * 3600), dollars(bill.until), "vnb-sum"]);
     } else rows.push([W.noDeadline, W.billsUntilDestroyed, "", "vnb-sum"]);
     this.setTerms(rows);
-    setText(this.most, price.max_dph === null ? "" : W.youApprovedUpTo(perHour(price.max_dph)));
+    setText(this.most, price.max_dph === null ? "" : W.youApprovedUpTo(exact(price.max_dph)));
   }
 
   // All have gone: what they came to.
   showReceipt(gone) {
     const known = gone.filter((one) => one.receipt.usd !== null);
-    setText(this.rate, inAll(known.reduce((total, one) => total + one.receipt.usd, 0)));
+    setText(this.rate, dollars(known.reduce((total, one) => total + one.receipt.usd, 0)));
     setText(
       this.rateNote,
       W.inTotalFor(gone.length),
@@ -159,8 +147,8 @@ export class RentPanel {
         one,
       ) => [
         one.gpu || String(one.id),
-        one.receipt.seconds === null ? "" : W.ranFor(inHours(one.receipt.seconds / 3600)),
-        inAll(one.receipt.usd),
+        one.receipt.seconds === null ? "" : W.ranFor(span(one.receipt.seconds)),
+        dollars(one.receipt.usd),
       ]),
     );
     setText(this.most, W.theInvoiceInThe);
@@ -215,8 +203,8 @@ export class RentPanel {
     const first = state.offers[0];
     const lines = [
       W.whichMachines(confirm.count, first.gpu, first.id, count),
-      W.upToEach(perHour(confirm.max_dph), values.disk),
-      W.aboutInAll(inAll(price.total_all), values.hours, values.download_gb || values.upload_gb),
+      W.upToEach(exact(confirm.max_dph), values.disk),
+      W.aboutInAll(dollars(price.total_all), values.hours, values.download_gb || values.upload_gb),
       state.guard || W.noLimitSet,
     ];
     const careful = state.warnings.filter((one) => one.level === "bad").slice(0, 2);

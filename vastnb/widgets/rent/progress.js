@@ -2,13 +2,9 @@
 import { W } from "./words.js";
 import { Child } from "../kit/child.js";
 import { h, setText } from "../kit/dom.js";
+import { stopwatch } from "../kit/words.js";
 
 const STAGES = [W.checkPrice, W.rent, W.start, W.running];
-
-function clock(seconds) {
-  const s = Math.max(0, seconds);
-  return s < 10 ? `${s.toFixed(1)} s` : s < 600 ? `${Math.round(s)} s` : W.minutes2(Math.round(s / 60));
-}
 
 export class RentProgress {
   constructor(model, host, { kernelTime, signal }) {
@@ -67,7 +63,7 @@ export class RentProgress {
           "li",
           { "data-level": step.level },
           h("i", { "aria-hidden": "true" }),
-          h("span", { class: "vnb-stepat", text: clock(step.at - run.began) }),
+          h("span", { class: "vnb-stepat", text: stopwatch(step.at - run.began) }),
           h(
             "span",
             { class: "vnb-steptext" },
@@ -97,7 +93,7 @@ export class RentProgress {
     const busy = !run.ended;
     setText(
       this.waiting,
-      left > 0 ? W.waiting(left) : busy ? W.rentingFor(clock(now - run.began)) : "",
+      left > 0 ? W.waiting(left) : busy ? W.rentingFor(stopwatch(now - run.began)) : "",
     );
     this.waiting.hidden = !busy;
   }

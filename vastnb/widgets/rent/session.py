@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
-from vastnb.widgets.kit.work import Aside, MainThread
+from vastnb.fleet.instance import Instance
+from vastnb.widgets.kit.work import MainThread, Work
 from vastnb.widgets.monitor.widget import Monitor
 from vastnb.widgets.rent import words
 from vastnb.widgets.rent.memory import remember
@@ -38,7 +38,6 @@ from vastnb.widgets.rent.warnings import Account
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.instance import Instance
 
 
 class RentSession:
@@ -87,7 +86,7 @@ class RentSession:
         self._closed = False
         self._asked_facts = False
         self._stop_listening: Callable[[], None] = lambda: None
-        self._aside = Aside(self.main, lambda: self.on_main(self.drain))
+        self._work = Work(self.main, lambda: self.on_main(self.drain))
 
     # -- beginning and end --------------------------------------------------------------------
 
@@ -121,13 +120,13 @@ class RentSession:
         """End. Machines stay, and a rent that is under way goes on."""
         self._closed = True
         self._stop_listening()
-        self._aside.close()
+        self._work.close()
 
     def drain(self) -> None:
         """Take what threads have brought; on the main thread only."""
         if self._closed or not self.main.here:
             return
-        taken = self._aside.take()
+        taken = self._work.take()
         run = self.model.run
         if run is not None and not run.busy and self.model.phase == "renting":
             self._take_steps()
@@ -141,10 +140,10 @@ class RentSession:
         while True:
             run = self.model.run
             done = run is None or run.wait(max(0.0, deadline - time.monotonic()))
-            done &= self._aside.wait(max(0.0, deadline - time.monotonic()))
+            done &= self._work.wait(max(0.0, deadline - time.monotonic()))
             self.drain()
             run = self.model.run
-            idle = self._aside.wait(0) and (run is None or not run.busy)
+            idle = self._work.wait(0) and (run is None or not run.busy)
             if not done or idle:  # what was taken may have begun something else
                 return done
 
@@ -237,7 +236,7 @@ class RentSession:
         return self.client.transport.account
 
     def _do(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
-        self._aside.do(work, take, self.model.failed)
+        self._work.do(work, take, self.model.failed)
 
     def _follow(self, run: RentRun) -> None:
         self.model.begin(run)
@@ -257,6 +256,12 @@ class RentSession:
         self.client.watcher.expect(one.id, "running")
         self.monitor.follow(one.id)
 
+    def take_replacements(self) -> None:
+        """Take the machines that were rented in the monitor, in the place of others."""
+        for number in self.monitor.ids or ():
+            if number not in self.model.rented:
+                self.model.rented[number] = Instance(self.client, number)
+
     def _take_account(self, account: Account) -> None:
         self.model.account = account
 
@@ -269,9 +274,9 @@ class RentSession:
 
     def _found_out(self, found: Found) -> None:
         self.model.found_out(found)
-        for number in found.ids:
+        for number in found.ids:  # without asking for it: what was found bills, and is shown
             if number not in self.model.rented:
-                self._do(partial(self.client.show_instance, number), self._add_machine)
+                self._add_machine(Instance(self.client, number))
 
     def _take_offers(self, result: pd.DataFrame) -> None:
         gone = len(set(self.model.ids) - {int(one) for one in result.get("id", ())})

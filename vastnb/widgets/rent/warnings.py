@@ -17,6 +17,7 @@ from vastnb.market.tables.vram import SIZES, nominal
 from vastnb.widgets.rent import words
 from vastnb.widgets.rent.plan import RentPlan
 from vastnb.widgets.rent.price import number_of
+from vastnb.wording import hours as in_words
 
 Level = Literal["bad", "warn", "info"]
 LEVELS: Final[tuple[Level, ...]] = ("bad", "warn", "info")
@@ -134,9 +135,9 @@ def _money(row: Mapping[Any, Any], plan: RentPlan, account: Account) -> list[War
             level,
             words.CREDIT_TOO_SHORT.format(
                 credit=account.credit,
-                lasts=_hours(lasts),
+                lasts=in_words(lasts),
                 each_hour=each_hour,
-                hours=_hours(plan.hours),
+                hours=in_words(plan.hours),
             ),
         )
     ]
@@ -151,11 +152,11 @@ def _lasting(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
         return [
             Warning(
                 "bad",
-                words.TAKEN_BACK_BEFORE.format(left=_hours(left / 3600), wanted=_hours(wanted)),
+                words.TAKEN_BACK_BEFORE.format(left=in_words(left / 3600), wanted=in_words(wanted)),
             )
         ]
     if left < DAY:
-        return [Warning("warn", words.TAKEN_BACK.format(left=_hours(left / 3600)))]
+        return [Warning("warn", words.TAKEN_BACK.format(left=in_words(left / 3600)))]
     return []
 
 
@@ -217,7 +218,7 @@ def _traffic(row: Mapping[Any, Any], plan: RentPlan) -> list[Warning]:
                 words.TRAFFIC_EXPENSIVE.format(
                     USUAL_TRAFFIC_GB=USUAL_TRAFFIC_GB,
                     usual=usual,
-                    hours=_hours(plan.hours),
+                    hours=in_words(plan.hours),
                     gpus=gpus,
                 ),
             )
@@ -248,14 +249,6 @@ def _gpu_dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
 def _dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
     gpus, disk = _gpu_dph(row, plan), number_of(row, "storage_cost")
     return None if gpus is None or disk is None else gpus + disk * plan.disk / 720
-
-
-def _hours(value: float) -> str:
-    if value >= 72:
-        return f"{value / 24:,.0f} days"
-    if value >= 10:
-        return f"{value:.0f} h"
-    return f"{value:.1f} h".replace(".0 h", " h") if value >= 1 else f"{value * 60:.0f} min"
 
 
 __all__ = ["LEVELS", "Account", "Level", "Warning", "warnings_of"]

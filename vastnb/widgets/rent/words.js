@@ -79,7 +79,6 @@ export const W = {
   tryThisOfferFirst: "Try this offer first",
   removeOffer: (id) => `Remove offer ${id}`,
   // price
-  minutes: (hours) => `${hours} min`,
   warnings: "Warnings",
   reviewAndRent: "Review and rent…",
   back: "Back",
@@ -131,7 +130,6 @@ export const W = {
   rent: "Rent",
   start: "Start",
   running: "Running",
-  minutes2: (s) => `${s} min`,
   logOfThisRental: "Log of this rental",
   goodMark: "Good: ",
   waiting: (left) => `Waiting ${left} s for Vast.ai's rate limit`,

@@ -16,6 +16,7 @@ import pandas as pd
 from vastnb.html import Side, block, escape, table
 from vastnb.widgets.table import words
 from vastnb.widgets.table.columns import Look, look_of
+from vastnb.wording import price
 
 COPY_ROWS = 20
 COPY_COLUMNS: tuple[str, ...] = (
@@ -31,7 +32,6 @@ COPY_COLUMNS: tuple[str, ...] = (
     "id",
 )
 MISSING = "\N{EN DASH}"
-UNDER_A_CENT = "under 1 c"
 _LEFT = ("text", "verification")
 
 
@@ -47,11 +47,7 @@ def format_value(look: Look, value: Any) -> str:
     if not math.isfinite(number):
         return MISSING
     if look.form == "usd":
-        size = abs(number)
-        if 0 < number < 0.01:
-            return UNDER_A_CENT
-        places = 2 if size >= 100 else 3 if size >= 0.1 or size == 0 else 4
-        return f"${number:,.{places}f}"
+        return price(number)
     if look.form == "percent":
         floored = math.floor(number * 1000 + 1e-9) / 10
         return f"{floored:.0f}" if floored == 100 else f"{floored:.1f}"
