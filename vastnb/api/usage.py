@@ -59,7 +59,12 @@ def quota(state: SharedState, identity: str, now: float, closed_until: float | N
 
 
 def merged_rows(shared: str | None, before: str | None, ours: str | None) -> str:
-    """Return the count of all kernels, when one has counted by itself for a while."""
+    """Return the count of all kernels, when one has counted by itself for a while.
+
+    Where the shared count is gone, ours is what is left of it.
+    """
+    if shared is None:
+        return str(_count(ours))
     return str(_count(shared) + max(0, _count(ours) - _count(before)))
 
 
