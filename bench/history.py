@@ -284,7 +284,33 @@ def _asking(folder: Path, rows: int) -> None:
     report.note("time; medians of 15 turns in one process; CPU time of all threads, which other")
     report.note("work on the machine hardly touches. By hand nothing is counted of what a trend")
     report.note("tells: snapshots behind each figure, searches, and those left out.")
+    today = _search_today(history)
+    wall, cpu = _turns({name: asked[name] for name in (OURS, SAME)}, 15)
+    cells = [
+        [name, wall[name] * 1e3, report.ratio(wall[name], wall[SAME]), cpu[name] * 1e3,
+         report.ratio(cpu[name], cpu[SAME])]
+        for name in wall
+    ]  # fmt: skip
+    report.table(
+        f"The same, and {today:,} rows of today, which are in no file (by hand they are left out)",
+        ["", "ms median", "to same", "ms of CPU", "to same"],
+        cells,
+    )
     _others(history)
+
+
+def _search_today(history: Any) -> int:
+    """Record a search every few minutes of today; return how many rows there are."""
+    from vastnb.market.frames.offers import frame_of_offers
+    from vastnb.market.history.columns import Sample
+
+    rows, _ = rows_for(SEARCHED)
+    frame = frame_of_offers(rows)
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for number in range(60):
+        at = midnight + timedelta(minutes=number)
+        history.add(frame, Sample(at, "on-demand", "num_gpus>=1", False, True, False))
+    return 60 * len(frame)
 
 
 def _turns(asked: dict[str, Any], turns: int) -> tuple[dict[str, float], dict[str, float]]:

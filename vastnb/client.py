@@ -167,6 +167,7 @@ class Client:
             has_key=self.has_key,
             keep=transport.keep,
             record=self._recorder,
+            cuts=transport.cut_lengths,
         )
         noted = JournalView(transport.account, transport.clock)
         self._watcher = Watcher(
@@ -1043,8 +1044,8 @@ class Client:
         if judge and data.get("success") is False:
             said = data.get("msg") or data.get("error") or "no reason given"
             raise InvalidRequest(
-                f'The service refused {endpoint} for instance {id} ("{str(said)[:200]}"). Nothing '
-                "was changed by it.",
+                f'Vast.ai refused this for instance {id} ("{str(said)[:200]}"). Nothing was '
+                "changed.",
                 code=str(data.get("error") or "refused"),
             )
         return data

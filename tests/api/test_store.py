@@ -20,6 +20,8 @@ from requests_cache.backends.base import BaseCache
 
 from vastnb.api.answers import SIMULATED
 from vastnb.api.cache import FORMAT, KEEP, MOST_ENTRIES, Entry, Store, _response, open_store
+from vastnb.api.files import sound
+from vastnb.api.resources import _merged
 from vastnb.api.shared import file_state
 from vastnb.clock import ManualClock
 
@@ -238,22 +240,62 @@ def test_a_file_of_the_users_that_is_no_database_is_left_alone(make, tmp_path):
     assert notes.read_bytes() == b"these are my notes" * 100
 
 
-def test_a_damaged_pace_file_is_made_anew_and_what_is_known_goes_into_it(tmp_path, monkeypatch):
-    path = tmp_path / "pace.sqlite"
-    monkeypatch.setattr("vastnb.api.shared.REST", 0.0)
-    state = file_state(path, lambda: 1000.0, lambda key, shared, before, ours: ours)
-    state.update("lane", lambda _: ("waits", None))
+def spoil(path):
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with path.open("r+b") as file:
         file.write(b"\xff" * 8192)
-    with pytest.warns(UserWarning, match="set aside"):
-        assert state.update("lane", lambda text: (text, text)) == "waits"
+
+
+def test_a_damaged_pace_file_is_made_anew_at_once_and_what_is_known_goes_into_it(tmp_path):
+    path = tmp_path / "pace.sqlite"
+    kernels = [file_state(path, lambda: 1000.0, _merged) for _ in range(2)]
+    kernels[0].update("rows", lambda _: ("7", None))
+    kernels[1].update("rows", lambda text: (text, text))
+    spoil(path)
+    for before, state in enumerate(kernels, 7):  # no kernel goes on alone
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert state.update("rows", lambda text: (str(int(text) + 1), text)) == str(before)
     assert (tmp_path / "pace.sqlite.damaged").exists()
-    state.update("lane", lambda text: (text, text))
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("SELECT text FROM state WHERE key='lane'").fetchall() == [("waits",)]
-    state.close()
+        assert other.execute("SELECT text FROM state WHERE key='rows'").fetchall() == [("9",)]
+    for state in kernels:
+        state.close()
+
+
+def test_what_another_kernel_has_made_anew_is_not_set_aside(tmp_path):
+    path = tmp_path / "pace.sqlite"
+    path.write_bytes(b"no database " * 999)
+    other = file_state(path, lambda: 1000.0, _merged)
+
+    def slower():
+        with sound(path, lambda: ()):
+            with (
+                pytest.raises(sqlite3.DatabaseError) as found,
+                closing(sqlite3.connect(path)) as it,
+            ):
+                it.execute("PRAGMA journal_mode=WAL")
+            other.update("lane", lambda _: ("waits", None))
+            raise found.value
+
+    with pytest.raises(sqlite3.DatabaseError):
+        slower()
+    assert other.update("lane", lambda text: (text, text)) == "waits"
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT text FROM state WHERE key='lane'").fetchall() == [("waits",)]
+    other.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_damaged_file_that_cannot_be_set_aside_is_not_said_to_be(tmp_path, caplog):
+    (tmp_path / "pace.sqlite").write_bytes(b"no database " * 999)
+    tmp_path.chmod(0o500)
+    state = file_state(tmp_path / "pace.sqlite", lambda: 1000.0, _merged)
+    with pytest.warns(UserWarning, match="VASTNB_CACHE_DIR"):
+        state.update("lane", lambda _: ("waits", None))
+    assert "was set aside" not in caplog.text and "cannot be set aside" in caplog.text
+    tmp_path.chmod(0o700)
 
 
 def test_a_directory_that_cannot_be_made_is_replaced_by_memory(make, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from vastnb.fleet.rent.deadline import (
     LATEST,
     LONGEST,
     Limits,
-    Machine,
+    Priced,
     in_words,
     spent_at,
     spent_by,
@@ -25,7 +25,7 @@ NOW = 1_790_000_000.0
 
 machines = st.lists(
     st.builds(
-        Machine,
+        Priced,
         since=st.floats(NOW, NOW + 3600),
         dph=st.floats(0.001, 128),
     ),
@@ -36,7 +36,7 @@ machines = st.lists(
 
 @given(st.floats(0.001, 1e4), machines)
 def test_the_budget_is_spent_at_the_deadline_and_not_before(
-    budget: float, fleet: list[Machine]
+    budget: float, fleet: list[Priced]
 ) -> None:
     end = spent_at(budget, fleet)
     if end < LATEST:
@@ -45,14 +45,14 @@ def test_the_budget_is_spent_at_the_deadline_and_not_before(
 
 
 @given(st.floats(0.001, 1e4), machines, st.floats(0.001, 128))
-def test_a_dearer_fleet_ends_earlier(budget: float, fleet: list[Machine], more: float) -> None:
-    assert spent_at(budget, [*fleet, Machine(NOW, more)]) <= spent_at(budget, fleet) + 1e-3
+def test_a_dearer_fleet_ends_earlier(budget: float, fleet: list[Priced], more: float) -> None:
+    assert spent_at(budget, [*fleet, Priced(NOW, more)]) <= spent_at(budget, fleet) + 1e-3
     assert spent_at(budget * 2, fleet) >= spent_at(budget, fleet)
 
 
 @given(st.floats(0.01, 1e4), st.floats(0.01, 1000) | st.none(), machines)
 def test_shares_are_never_more_than_the_whole(
-    budget: float, hours: float | None, fleet: list[Machine]
+    budget: float, hours: float | None, fleet: list[Priced]
 ) -> None:
     """While machines are being rented, each has a share; a killed kernel must leave no more."""
     limits = Limits(hours, budget, len(fleet))
@@ -66,7 +66,7 @@ def test_shares_are_never_more_than_the_whole(
 
 @given(st.floats(0.01, 1e4), st.floats(0.01, 1000) | st.none(), machines)
 def test_machines_that_end_together_keep_to_the_budget(
-    budget: float, hours: float | None, fleet: list[Machine]
+    budget: float, hours: float | None, fleet: list[Priced]
 ) -> None:
     ends = Limits(hours, budget, len(fleet)).together(fleet)
     spent = sum(spent_by(end, [one]) for end, one in zip(ends, fleet, strict=True))
@@ -78,7 +78,7 @@ def test_machines_that_end_together_keep_to_the_budget(
 
 
 def test_what_costs_nothing_lasts_for_ever() -> None:
-    assert spent_at(5.0, [Machine(NOW, 0.0)]) == LATEST
+    assert spent_at(5.0, [Priced(NOW, 0.0)]) == LATEST
     assert spent_at(5.0, []) == LATEST
     assert Limits().alone(NOW, 1.0) is None
     assert Limits(max_hours=2).alone(NOW, None) == NOW + 7200

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.sim.conftest import SMALL, Api, fated
 from vastnb.clock import ManualClock
-from vastnb.fleet.looks import KEPT, SHOWN, attempt, read_message
-from vastnb.fleet.status import ADVICE, STATES, Verdict, judge, remember
+from vastnb.fleet.looks import KEPT, SHOWN, attempt, read_message, remember
+from vastnb.fleet.status import ADVICE, STATES, Verdict, judge
 from vastnb.sim import Server
 from vastnb.sim.instances.lifecycle import FATES
 from vastnb.sim.payload_texts import PAYLOADS
@@ -78,7 +78,7 @@ class Eye:
         self.now += after
         verdict = judge(record, self.wanted, self.history, now=self.now, **more)
         reached = more.get("reached")
-        self.history = remember(self.history, record, verdict, now=self.now, reached=reached)
+        self.history = remember(self.history, record, verdict.state, now=self.now, reached=reached)
         self.said.append(verdict)
         return verdict
 

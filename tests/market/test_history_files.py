@@ -17,7 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.market import earlier
-from tests.market.histories import DAY, NOW, frame, history, recorded, row, sample, seen
+from tests.market.histories import (
+    DAY,
+    NOW,
+    REAL,
+    Line,
+    frame,
+    history,
+    recorded,
+    row,
+    sample,
+    seen,
+)
+from vastnb.api.answers import Answer
+from vastnb.clock import ManualClock
 from vastnb.errors import HistoryError, InvalidRequest
 from vastnb.market.frames.offers import frame_of_offers
 from vastnb.market.history import History, Keep
@@ -25,6 +38,7 @@ from vastnb.market.history.columns import KEPT
 from vastnb.market.history.days import Days, sole
 from vastnb.market.history.earlier import migrate
 from vastnb.market.history.keep import surplus
+from vastnb.market.history.recorder import Recorder
 from vastnb.market.history.sql import Engine, Source
 from vastnb.market.history.store import NAME
 from vastnb.market.history.upkeep import Upkeep
@@ -734,3 +748,40 @@ def test_an_engine_that_is_closed_during_a_question_still_answers_it() -> None:
         assert answer.result() == (7,)
     assert engine.run(source, "SELECT 1") == (1,)  # and it opens again
     engine.close()
+
+
+def test_a_simulated_past_that_has_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    past = History(tmp_path, "http://localhost:1", ManualClock(NOW), Line(simulated=True))
+    fill(past, 1)
+    made = past.path.parents[2]
+    past.close()
+    with pytest.raises(HistoryError, match="has ended"):  # by a search that was on its way
+        fill(past, 2)
+    assert not made.exists()
+
+
+def test_a_search_that_ends_after_its_client_records_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path))
+    recorder = Recorder(Line(), Keep(), REAL, ManualClock(NOW))
+    recorder.close()
+    found = frame({})
+    found.attrs["vastnb"] = {"truncated": False, "query": ""}
+    recorder(found, {"type": "on-demand"}, [Answer(200, b"", datetime.now(UTC), key="k")])
+    assert list(tmp_path.iterdir()) == []
+    assert list(recwarn) == []
+
+
+def test_rows_of_today_that_were_read_are_read_again_when_somebody_writes(tmp_path: Path) -> None:
+    past, other = history(tmp_path), history(tmp_path)
+    fill(past, 1)
+    assert machines(past) == [1]
+    assert machines(past) == [1]
+    fill(past, 2)
+    assert machines(past) == [1, 2]
+    fill(other, 3)
+    assert machines(past) == [1, 2, 3]
+    later(other, 1).tidy()  # now they are in the file of the day
+    assert machines(past) == [1, 2, 3]
+    assert past.frame(columns=["query"], limit=2)["query"].tolist() == ["", ""]

@@ -142,7 +142,7 @@ def test_a_wrong_fault_is_refused() -> None:
         Fault("x", "429", form="rhyme")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a fault has no colour"):
         Fault.from_dict({"colour": "red"})
-    with pytest.raises(ValueError, match="settled by 'drop-before'"):
+    with pytest.raises(ValueError, match="'drop-before' itself decides"):
         Fault("x", "drop-before", effect=True)
     for wrong in ({"nth": "one"}, {"times": -1}, {"seconds": float("nan")}, {"probability": True}):
         with pytest.raises(ValueError, match="must be a number"):

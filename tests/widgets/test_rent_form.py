@@ -151,6 +151,22 @@ def test_an_unknown_outcome_is_found_out_before_anything_else(
     assert market.calls("create_instance") == 1
 
 
+def test_a_machine_that_was_found_out_is_shown_even_if_it_cannot_be_asked_for(
+    page: Page, form: RentForm, market: Server
+) -> None:
+    market.faults.add(Fault("create_instance", "drop-after"))
+    market.faults.add(Fault("show_instances", "503", times=10_000))
+    page.rent()
+    market.faults.clear()
+    market.faults.add(Fault("show_instance", "503", times=10_000))
+    page.say("find out")
+    assert form.wait(30)
+    (machine,) = alive(market)
+    assert [one.id for one in form.machines] == [machine.id]
+    assert [one["id"] for one in page.state["machines"]] == [machine.id]
+    market.faults.clear()
+
+
 def test_machines_that_were_rented_before_an_unknown_outcome_are_shown(
     client: Client, market: Server
 ) -> None:
@@ -290,6 +306,47 @@ def test_the_form_destroys_only_what_it_has_rented(
         monitor.clicks("destroy", number, typed=str(number))
     test_monitor.settled(monitor.widget)
     assert len(alive(market)) == 2
+
+
+def test_a_machine_that_is_rented_in_the_place_of_another_is_shown(
+    page: Page, form: RentForm, market: Server, clock: ManualClock
+) -> None:
+    market.world.fleet.expect("stuck")
+    page.rent()
+    monitor = test_monitor.Page(form._monitor)
+    row: dict[str, Any] = {"verbs": []}
+    while "next" not in row["verbs"]:
+        clock.advance(60)
+        market.world.advance(minutes=1)
+        monitor.says(type="ask", at_once=True)
+        test_monitor.settled(monitor.widget)
+        (row,) = monitor.picture["rows"]
+    monitor.clicks("next", row["id"], shown=row["again"]["max_dph"])
+    test_monitor.settled(monitor.widget)
+    (machine,) = alive(market)
+    assert [one.id for one in form.machines] == [machine.id]
+    states = {one["id"]: one["state"] for one in page.state["machines"]}
+    assert states[machine.id] == "starting" and states[row["id"]] == "gone"
+
+
+def test_notices_put_away_in_a_form_stay_where_other_machines_are_shown(
+    page: Page, form: RentForm, market: Server, client: Client, clock: ManualClock
+) -> None:
+    market.world.fleet.expect("stuck")
+    client.create_instance(
+        int(client.search_offers(QUERY)["id"].iloc[-1]), image="a/b", check_ssh_key=False
+    )
+    watching = monitor(client)
+    page.rent()
+    shown = test_monitor.Page(form._monitor)
+    while not watching.notices:
+        clock.advance(60)
+        market.world.advance(minutes=1)
+        watching.refresh()
+    before = watching.notices
+    shown.says(type="dismiss", key=None)
+    assert watching.notices == before
+    watching.close()
 
 
 def test_one_list_call_a_tick_serves_forms_and_monitors(

@@ -274,7 +274,7 @@ def judge(
             return Definite(known)
         wait = read_refusal(headers, data, "", now).retry_after
         said = f" ({msg})" if msg and is_json else ""
-        return Trouble(f"the service failed with HTTP {status}{said}", True, status, wait)
+        return Trouble(f"Vast.ai failed with HTTP {status}{said}", True, status, wait)
     return Definite(_known(status, code, msg) or _refusal(status, code, msg, is_json=is_json))
 
 

@@ -116,6 +116,7 @@ class Store:
         self._reading, self._writing = rest or Rest(), rest or Rest()
         self._memory = _Memory()
         self._warned = False
+        self._closed = False
         self._since_prune = PRUNE_EVERY  # an opened file is tidied by the first write to it
 
     def get(self, key: str) -> Entry | None:
@@ -181,7 +182,8 @@ class Store:
             self._trouble("pruned", error, self._writing)
 
     def close(self) -> None:
-        """Close the file or connection."""
+        """Close the file or connection; what a call still keeps stays in memory."""
+        self._closed = True
         try:
             self.backend.close()  # type: ignore[no-untyped-call]
         except self._errors as error:
@@ -190,7 +192,7 @@ class Store:
     def _trouble(self, doing: str, error: Exception, rest: Rest) -> None:
         log.debug("The answer cache could not be %s: %s", doing, error)
         rest.begin(error)
-        if not self._warned:
+        if not self._warned and not self._closed:
             self._warned = True
             warnings.warn(
                 f"The answer cache could not be {doing} ({_why(error)}). For now this kernel "
@@ -261,12 +263,13 @@ class _Memory(DictStorage):
         with self._lock:
             self.data.pop(key, None)
             self.data[key] = response
-            sizes = {one: len(kept.content or b"") for one, kept in self.data.items()}
+            # A list, since others may take one out meanwhile.
+            sizes = {one: len(kept.content or b"") for one, kept in list(self.data.items())}
             total = sum(sizes.values())
             for oldest, size in sizes.items():
                 if total <= MOST_IN_MEMORY and len(self.data) <= MOST_ENTRIES:
                     break
-                del self.data[oldest]
+                self.data.pop(oldest, None)
                 total -= size
 
 
@@ -397,6 +400,7 @@ class _Table(SQLiteDict):
         self._path = path
         self._unpacked: OrderedDict[str, _Unpacked] = OrderedDict()
         self._starts: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._closed = False
         self._writes = 0
         self._inodes: Inodes = ()
         super().__init__(
@@ -433,6 +437,8 @@ class _Table(SQLiteDict):
             self._lock.release()
 
     def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise sqlite3.ProgrammingError("the cache is closed")
         path = self._path
         if self._connection is not None and (found := inodes(path)) != self._inodes:
             # Somebody emptied the cache, and other kernels have made a new file.
@@ -523,14 +529,23 @@ class _Table(SQLiteDict):
             )
 
     def close(self) -> None:
-        """Close the connection, unless it belongs to the parent process."""
-        self._unpacked.clear()
-        if self._connection is not None and self._pid == os.getpid():
-            self._connection.close()
-            self._connection = None
-        elif self._connection is not None:
-            abandon(self._connection)
-            self._connection = None
+        """Close the connection, unless it belongs to the parent process.
+
+        It waits for a thread that is using it: SQLite, closed under a statement that runs, takes
+        the whole process down.
+        """
+        if self._pid != os.getpid():  # and the lock may be held by a thread of the parent
+            left, self._connection = self._connection, None
+            if left is not None:
+                abandon(left)
+            return
+        with self._lock:
+            self._closed = True
+            self._unpacked.clear()
+            self._starts.clear()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 _TABLE = (

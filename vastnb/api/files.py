@@ -207,17 +207,21 @@ def sound(path: Path, opened: Callable[[], Inodes]) -> Iterator[None]:
     opened : callable
         The inodes that are open, if any: what others have made anew is not set aside again.
     """
+    found = () if opened() else inodes(path)[:1]
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if damaged(error) and path.name in (ANSWERS, PACE):
-            mine = opened()[:1]
-            if not mine or mine == inodes(path)[:1]:
+        mine = opened()[:1] or found
+        ours = damaged(error) and path.name in (ANSWERS, PACE)
+        if ours and mine == inodes(path)[:1]:
+            try:
+                path.replace(path.with_name(f"{path.name}.damaged"))  # the latest one only
+            except OSError as refused:
+                log.warning("%s is damaged (%s) and cannot be set aside: %s", path, error, refused)
+            else:
                 log.warning(
                     "%s is damaged (%s) and was set aside; nothing in it is needed", path, error
                 )
-                with contextlib.suppress(OSError):
-                    path.replace(path.with_name(f"{path.name}.damaged"))  # the latest one only
         raise
 
 

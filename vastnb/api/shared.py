@@ -16,7 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -96,6 +96,11 @@ class MemoryState:
         """Return the text under `key`."""
         return self._texts.get(key)
 
+    def texts(self) -> dict[str, str | None]:
+        """Return all texts by key."""
+        with self._lock:
+            return dict(self._texts)
+
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
         with self._lock:
@@ -128,12 +133,7 @@ class FileState:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inodes: Inodes = ()
-        try:
-            self.update("probe", lambda text: (None, text))
-        except sqlite3.DatabaseError as error:
-            if not damaged(error) or path.exists():
-                raise
-            self.update("probe", lambda text: (None, text))  # the damaged one has been set aside
+        self.update("probe", lambda text: (None, text))
         with self._held() as connection:
             connection.execute("DELETE FROM state WHERE touched < ?", (now() - KEEP,))
 
@@ -241,42 +241,61 @@ class KeptState:
         self._shared: SharedState | None = None
         self._rest = rest or Rest()
         self._warned = False
+        self._closed = False
         self._lock = threading.Lock()
         self._alone: dict[str, str | None] = {}
 
     def time(self) -> float:
         """Return seconds since the epoch by the clock that all who share the state go by."""
-        return self._now() if self._shared is None else self._shared.time()
+        shared = self._shared  # which another thread may close
+        return self._now() if shared is None else shared.time()
 
     def update(self, key: str, change: Change[T]) -> T:
         """Replace the text under `key` by what `change` makes of it; return what it says."""
         if self._rest.over():
             try:
-                if self._shared is None:
-                    self._shared = self._opener()
-                if self._alone:
-                    self._hand_back(self._shared)
-                seen: list[str | None] = []
-                result = self._shared.update(key, _watched(change, seen))
+                return self._shared_update(key, change)
             except self._errors as error:
-                self._trouble(error)
-            else:
-                self._memory.update(key, lambda _: (seen[-1], None))
-                return result
+                if not damaged(error):
+                    self._trouble(error)
+            if self._rest.over():
+                # The damaged file has been set aside, by us or by another kernel. All go on with
+                # a new one, which is told what was known here.
+                with self._lock:
+                    self._alone = {**self._memory.texts(), **self._alone}
+                try:
+                    return self._shared_update(key, change)
+                except self._errors as error:
+                    self._trouble(error)
         if not self._warned and self._rest.error is not None:
             self._warn(self._rest.error)
         with self._lock:
             self._alone.setdefault(key, self._memory.peek(key))
         return self._memory.update(key, change)
 
+    def _shared_update(self, key: str, change: Change[T]) -> T:
+        shared = self._shared
+        if shared is None:
+            shared = self._shared = self._opener()
+        if self._alone:
+            self._hand_back(shared)
+        seen: list[str | None] = []
+        result = shared.update(key, _watched(change, seen))
+        self._memory.update(key, lambda _: (seen[-1], None))
+        if self._closed:  # by another thread, before this one told what it has learned
+            with suppress(*self._errors):
+                shared.close()
+        return result
+
     def close(self) -> None:
-        """Let go of the shared state."""
-        if self._shared is not None:
+        """Let go of the shared state; it is opened once more for what a call learns later."""
+        self._closed = True
+        shared, self._shared = self._shared, None
+        if shared is not None:
             try:
-                self._shared.close()
+                shared.close()
             except self._errors as error:
                 log.debug("Closing the %s: %s", self._name, type(error).__name__)
-            self._shared = None
 
     def _hand_back(self, shared: SharedState) -> None:
         """Tell the shared state what memory has learned while it stood in."""
@@ -298,13 +317,10 @@ class KeptState:
 
     def _warn(self, error: Exception) -> None:
         self._warned = True
-        advice = self._advice
-        if damaged(error):
-            advice = f"It is set aside, and a new one is used after {REST:.0f} s."
         warnings.warn(
             f"The {self._name} cannot be used ({type(error).__name__}: {str(error)[:120]}); this "
             "kernel paces its own requests and does not know of your other kernels. "
-            f"{advice}",
+            f"{self._advice}",
             stacklevel=3,
         )
 

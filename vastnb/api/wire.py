@@ -377,7 +377,7 @@ class _Current(threading.local):
 _current = _Current()
 
 
-class Watched(HTTPConnection):
+class WatchedConnection(HTTPConnection):
     """A connection that tells the watch when it connects and sends."""
 
     _connecting = False
@@ -453,16 +453,16 @@ class Watched(HTTPConnection):
         super().send(data)
 
 
-class WatchedTLS(Watched, HTTPSConnection):
+class WatchedTLSConnection(WatchedConnection, HTTPSConnection):
     """The same, encrypted."""
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = Watched
+    ConnectionCls = WatchedConnection
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = WatchedTLS
+    ConnectionCls = WatchedTLSConnection
 
 
 _POOLS: dict[str, Any] = {"http": _Pool, "https": _TLSPool}

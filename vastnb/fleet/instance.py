@@ -23,6 +23,7 @@ from vastnb.fleet import connect
 from vastnb.fleet.listing import record_of
 from vastnb.fleet.status import Verdict, Wanted
 from vastnb.remote.verbs import OnMachine, OnMachines
+from vastnb.values import number
 
 if TYPE_CHECKING:
     from vastnb.api.transport import Transport
@@ -404,8 +405,8 @@ class Instance(OnMachine, Block):
         parts: list[str] = [verdict.state if verdict else "not checked yet"]
         if record.get("gpu_name"):
             parts.append(f"{record.get('num_gpus')}x {str(record['gpu_name'])[:40]}")
-        price = record.get("dph_total")
-        if isinstance(price, int | float):
+        price = number(record.get("dph_total"))
+        if price is not None:
             parts.append(f"${price:.4f}/h")
         if self.label:
             parts.append(repr(self.label[:60]))

@@ -240,7 +240,7 @@ def readings_of(record: Any) -> tuple[float, ...]:
     return tuple(value for value in found if value is not None)
 
 
-def extend(
+def remember(
     history: History, record: Any, state: str, *, now: float, reached: bool | None = None
 ) -> tuple[Seen, ...]:
     """Return the history with one more look, joined to the last entry if it says the same.

@@ -24,7 +24,6 @@ from vastnb.fleet.looks import (
     Seen,
     attempt,
     before_attempt,
-    extend,
     look_at,
     misses_after,
     readings_of,
@@ -226,23 +225,6 @@ def judge(
         reason = f"{found.reason}; it should be stopped, but is set to run"
         return replace(found, reason=reason, advice="stop it", settled=False)
     return found
-
-
-def remember(
-    history: History, record: Any, verdict: Verdict, *, now: float, reached: bool | None = None
-) -> tuple[Seen, ...]:
-    """Return the history with one more look, to be handed to the next `judge`.
-
-    Parameters
-    ----------
-    history : sequence of Seen
-        So far; it is not changed.
-    record, now, reached
-        What `judge` was given.
-    verdict : Verdict
-        What it said.
-    """
-    return extend(history, record, verdict.state, now=now, reached=reached)
 
 
 # -- not there

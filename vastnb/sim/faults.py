@@ -152,7 +152,7 @@ class Fault:
         if self.form not in FORMS:
             raise ValueError(f"no such form of a 429: {self.form!r}; use one of {', '.join(FORMS)}")
         if self.effect is not None and self.kind in _ALWAYS | _NEVER:
-            raise ValueError(f"whether a call takes effect is settled by {self.kind!r} itself")
+            raise ValueError(f"{self.kind!r} itself decides whether a call takes effect")
         for name in ("nth", "times", "seconds", "retry_after", "probability"):
             value = getattr(self, name)
             if name == "nth" and value is None:

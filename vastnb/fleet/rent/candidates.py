@@ -54,7 +54,7 @@ class Offer:
     storage_gb : float or None
         GB that the price which the user has seen includes.
     disk_space : float or None
-        The largest disk that can be had, GB.
+        The largest disk available, GB.
     """
 
     id: int
@@ -217,7 +217,7 @@ _BID: Final = re.compile(r"min(?:\s*\+\s*(\d+(?:\.\d+)?)\s*(%?))?")
 
 
 def bid_for(offer: Offer, bid: float | str) -> float | None:
-    """Return what to bid for an offer, $/h; None if its least bid is not known.
+    """Return what to bid for an offer, $/h; None if its lowest bid is not known.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def bid_for(offer: Offer, bid: float | str) -> float | None:
     if found is None:
         raise InvalidRequest(
             f'bid={bid!r} is neither a price in $/h nor a strategy such as "min+10%" or '
-            '"min+0.05". Nothing was sent, and nothing was rented.',
+            '"min+0.05". Nothing was sent or rented.',
             code="invalid_price",
         )
     if offer.min_bid is None:

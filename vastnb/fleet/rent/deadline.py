@@ -13,10 +13,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vastnb.api.text import seconds as words
 from vastnb.errors import InvalidRequest
+from vastnb.values import number
 
 HOUR: Final = 3600.0
 LATEST: Final = 253_402_300_799.0
@@ -27,7 +28,7 @@ LONGEST: Final = 10 * 365 * 24 * HOUR
 """Seconds: no deadline lies further ahead. A price of 0 would never spend a budget."""
 
 
-class Machine(NamedTuple):
+class Priced(NamedTuple):
     """What a machine costs, and since when.
 
     Parameters
@@ -73,7 +74,7 @@ class Limits:
             ("max_hours", self.max_hours, "h"),
             ("budget_usd", self.budget_usd, "$"),
         ):
-            if value is not None and not _positive(value):
+            if value is not None and (number(value) or 0.0) <= 0:
                 raise InvalidRequest(
                     f"{name}={value!r}: a number above 0 ({unit}) is needed. Nothing was sent or "
                     "rented.",
@@ -117,15 +118,15 @@ class Limits:
                     "sent or rented. Give max_hours, or choose another offer.",
                     code="no_price",
                 )
-            moments.append(spent_at(self.share or 0.0, [Machine(now, dph)]))
+            moments.append(spent_at(self.share or 0.0, [Priced(now, dph)]))
         return min(*moments, now + LONGEST) if moments else None
 
-    def together(self, machines: Sequence[Machine]) -> list[float]:
+    def together(self, machines: Sequence[Priced]) -> list[float]:
         """Return the deadlines of the machines that were rented in the end, epoch seconds.
 
         Parameters
         ----------
-        machines : sequence of Machine
+        machines : sequence of Priced
             All of them; limits there must be.
         """
         end = math.inf if self.budget_usd is None else spent_at(self.budget_usd, machines)
@@ -133,14 +134,14 @@ class Limits:
         return [min(end, one.since + min(hours * HOUR, LONGEST)) for one in machines]
 
 
-def spent_at(budget: float, machines: Sequence[Machine]) -> float:
+def spent_at(budget: float, machines: Sequence[Priced]) -> float:
     """Return the moment at which machines have cost so much together.
 
     Parameters
     ----------
     budget : float
         Dollars.
-    machines : sequence of Machine
+    machines : sequence of Priced
         Each costs from its own beginning.
 
     Returns
@@ -181,10 +182,10 @@ def repriced(
         Epoch seconds.
     """
     left = max(0.0, budget - max(0.0, price) * max(0.0, now - since) / HOUR)
-    return min(deadline, spent_at(left, [Machine(now, price)])), left
+    return min(deadline, spent_at(left, [Priced(now, price)])), left
 
 
-def spent_by(moment: float, machines: Sequence[Machine]) -> float:
+def spent_by(moment: float, machines: Sequence[Priced]) -> float:
     """Return what machines have cost together at a moment, $."""
     return sum(max(0.0, one.dph) * max(0.0, moment - one.since) / HOUR for one in machines)
 
@@ -206,8 +207,3 @@ def in_words(deadline: float, now: float) -> str:
     if abs(deadline - now) < 1:
         return f"{then:{shape}} (now)"
     return f"{then:{shape}} ({f'in {far}' if deadline >= now else f'{far} ago'})"
-
-
-def _positive(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0

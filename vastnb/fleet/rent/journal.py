@@ -15,7 +15,6 @@ which succeeds once, so that two kernels that start together do not both settle 
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +30,7 @@ from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.obligations import Holder, due_at, is_neglected, known_contracts
 from vastnb.fleet.rent.plan import OVER, AttemptState
 from vastnb.fleet.rent.process import Process, this_process
+from vastnb.values import number
 
 T = TypeVar("T")
 
@@ -346,8 +346,8 @@ _KINDS: Final = {one.name: str(one.type) for one in fields(Entry)}
 def _sound(kind: str, value: Any) -> Any:
     """Return a value of a row, or what stands for none if it is not of its column's kind."""
     if kind.startswith("float"):
-        if isinstance(value, int | float) and math.isfinite(value):
-            return float(value)
+        if (found := number(value)) is not None:
+            return found
     elif kind.startswith("int"):
         if type(value) is int:
             return value

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, NamedTuple
 from vastnb.fleet.env import label_of, read_marker
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.plan import LISTED_WITHIN, LIVE, AttemptState
+from vastnb.values import number
 
 DAY: Final = 86400.0
 
@@ -228,8 +229,8 @@ def match(entry: Entry, record: Mapping[str, Any]) -> Match:
 
 def _in_time(entry: Entry, record: Mapping[str, Any]) -> bool | None:
     """Say whether a record began when an attempt was sent; None if it does not say."""
-    began = record.get("start_date")
-    if not isinstance(began, int | float) or isinstance(began, bool):
+    began = number(record.get("start_date"))
+    if began is None:
         return None
     # A create that was lost takes effect within minutes; nobody sends it again.
     return entry.created_at - SKEW <= began <= max(entry.since, entry.created_at) + 3600.0

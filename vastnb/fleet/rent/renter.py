@@ -539,8 +539,7 @@ class Renter:
         JournalError
             If it cannot be written down; the earlier deadline holds.
         """
-        number = isinstance(hours, int | float) and not isinstance(hours, bool)
-        if not (number and math.isfinite(hours) and hours > 0):
+        if (number(hours) or 0.0) <= 0:
             raise InvalidRequest(
                 f"hours={hours!r}: a number above 0 is needed. The deadline is unchanged.",
                 code="invalid_args",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vastnb.fleet.rent.candidates import Offer, bid_for
-from vastnb.fleet.rent.deadline import Machine, spent_by
+from vastnb.fleet.rent.deadline import Priced, spent_by
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.rental import Rental
 from vastnb.values import number
@@ -52,7 +52,7 @@ def dollars_left(entry: Entry | None, now: float) -> float | None:
     if entry is None or entry.budget is None:
         return None
     since = entry.created_at if entry.priced_at is None else entry.priced_at
-    return entry.budget - spent_by(now, [Machine(since, entry.price or 0.0)])
+    return entry.budget - spent_by(now, [Priced(since, entry.price or 0.0)])
 
 
 def machines_of(rental: Rental, id: int, record: Mapping[str, Any]) -> set[int]:

@@ -1,6 +1,6 @@
 """What is asked of a machine: checked early, and written as the official client writes it.
 
-An `Spec` is checked when it is made, against the limits that the service states of itself, so
+A `Spec` is checked when it is made, against the limits that the service states of itself, so
 that a mistake costs neither a call nor a place in the queue. Its body has the official client's
 fields in the official client's meaning, and the marker in the environment.
 """
@@ -16,6 +16,7 @@ from typing import Any, Final
 from vastnb.api.secret import veil
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.env import MARKER, is_kvm, label_of, with_marker
+from vastnb.values import number
 from vastnb.wording import nearest
 
 LABEL_MAX: Final = 256
@@ -303,8 +304,8 @@ def _without_jupyter_portal(env: dict[str, str], runtype: str | None) -> dict[st
 
 
 def _number(name: str, value: Any, least: float, most: float, unit: str) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and least <= value <= most):
+    found = number(value)
+    if found is None or not least <= found <= most:
         upto = "" if math.isinf(most) else f" to {most:g}"
         raise _wrong(f"{name}={value!r}: a number from {least:g}{upto} {unit} is needed")
 

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from vastnb.fleet.env import marker_of, names_only
-from vastnb.fleet.looks import History, Seen
+from vastnb.fleet.looks import History, Seen, remember
 from vastnb.fleet.records import WATCH_COLUMNS
-from vastnb.fleet.status import Verdict, Wanted, judge, remember
+from vastnb.fleet.status import Verdict, Wanted, judge
 
 DOUBTED_LISTS: Final = 3
 """Lists in a row without them until machines that vanish together are believed to be gone."""
@@ -290,7 +290,7 @@ def take_one(
         state = before.watched.verdict.state if before else "starting"
         reason = "missing from the last list, which may be incomplete; checking again"
         verdict = Verdict(state, reason, "wait", settled=False)
-    seen = remember(history, record, verdict, now=now, reached=reached)
+    seen = remember(history, record, verdict.state, now=now, reached=reached)
     if ours is not None and (record is not None or number in ours):
         is_ours = number in ours
     else:

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from vastnb.market.frames.arrays import STRING
-from vastnb.market.tables.schema import read_table
+from vastnb.market.frames.arrays import STRING, array_of
+from vastnb.market.tables.schema import Dtype, read_table
 
 
 class Kept(NamedTuple):
@@ -63,7 +63,7 @@ i machine_id [] the machine; stays when offer ids change
 i num_gpus [] GPUs in the offer
 i host_id [] the machine's owner
 f dph_base [$/h] price of the GPUs of the whole offer, without disk
-f min_bid [$/h] least bid for an interruptible rental
+f min_bid [$/h] lowest bid for an interruptible rental
 f storage_cost [$/GB/month] disk, a month being 720 hours
 f inet_down_cost [$/GB] traffic to the machine
 f inet_up_cost [$/GB] traffic from the machine
@@ -164,23 +164,13 @@ def frame_of_cells(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
 
 
 def _array(dtype: str, values: Sequence[Any]) -> Any:
-    if dtype == "string":
-        return pd.array(np.array(values, dtype=object), dtype=STRING)
     if dtype.startswith("datetime"):
         times: Any = pd.array(np.array(values, dtype="int64").view("M8[us]"), copy=False)
         return times.tz_localize(UTC)
-    kind, build = _MASKED[dtype]
-    # Whole numbers beyond 2**53 must not pass through a float, as they would beside a None.
-    mask = np.fromiter((value is None for value in values), bool, len(values))
-    data = np.fromiter((0 if value is None else value for value in values), kind, len(values))
-    return build(data, mask)
-
-
-_MASKED: Final[dict[str, tuple[Any, Any]]] = {
-    "Int64": (np.int64, pd.arrays.IntegerArray),
-    "Float64": (np.float64, pd.arrays.FloatingArray),
-    "boolean": (np.bool_, pd.arrays.BooleanArray),
-}
+    if dtype == "boolean":  # SQLite has none, and keeps numbers
+        flags: Any = array_of(values, "Int64")[0]
+        return pd.arrays.BooleanArray(flags._data != 0, flags._mask)
+    return array_of(values, cast(Dtype, dtype))[0]
 
 
 def writable(text: str) -> str:

@@ -481,9 +481,12 @@ class History(Questions):
 
     def close(self) -> None:
         """Forget connections; a simulated market's history is removed."""
-        for days, upkeep in self._made.values():
+        with self._lock:
+            made = list(self._made.values())
+        for days, upkeep in made:
             upkeep.close()
-            days.store.close()
+            # What a thread still writes would make the directory anew.
+            days.store.close(ends=self._temporary is not None)
         self._engine.close()
         self._end()
 

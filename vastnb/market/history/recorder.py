@@ -94,6 +94,7 @@ class Recorder:
         self._able: bool | None = None
         self._done: OrderedDict[tuple[str, Any], None] = OrderedDict()
         self._told = False
+        self._closed = False
 
     def now(self) -> float:
         """Return seconds since the epoch."""
@@ -135,14 +136,16 @@ class Recorder:
             Those that it was built from.
         """
         try:
-            if self._is_news(answers):
+            if not self._closed and self._is_news(answers):
                 sample = _sample(frame, body, answers)
+                history = self.history
                 if self._keep is not None and self._is_able():
-                    self.history.add(frame, sample)
+                    history.add(frame, sample)
                     self._check(frame)
-                self.history.look_for_alerts(frame, sample)
+                history.look_for_alerts(frame, sample)
         except Exception as error:  # noqa: BLE001  (the search has succeeded, whatever this is)
-            self._tell(error)
+            if not self._closed:  # else its client was closed meanwhile, and a simulated past ended
+                self._tell(error)
 
     def _is_news(self, answers: Sequence[Answer]) -> bool:
         if all(one.from_cache for one in answers) or any(one.stale for one in answers):
@@ -195,6 +198,7 @@ class Recorder:
     def close(self) -> None:
         """Close the history, if there is one."""
         with self._lock:
+            self._closed = True
             history, self._history = self._history, None
         if history is not None:
             history.close()

@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from vastnb.api.files import private_file, write_ahead
@@ -35,6 +36,8 @@ from vastnb.market.service_figures import OVER_TIME
 
 PATIENCE: Final = 2.0
 """Seconds to wait for another kernel; a search must not be held up."""
+REMEMBERED: Final = 20_000
+"""Rows that are kept in memory, for the case that the same is asked again."""
 NAME: Final = "today.sqlite"
 NUMBER: Final = "number"
 """The column with a snapshot's number, beside the kept ones."""
@@ -91,6 +94,8 @@ class Store:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+        self._latest: tuple[Any, pd.DataFrame] | None = None
+        self._ended = False
 
     # -- snapshots -----------------------------------------------------------------------------
 
@@ -131,29 +136,40 @@ class Store:
         gpus : sequence of str
             GPU names; empty is any.
         columns : sequence of str
-            Which of the kept columns; `NUMBER` comes on top.
+            Which of the kept columns; `NUMBER` comes on top. The frame is shared: not to be
+            changed.
         """
-        parts, values = ["true"], list[Any]()
+        days, values = ["day IS NOT NULL"], list[Any]()
         for op, day in ((">=", since), ("<=", until)):
             if day is not None:
-                parts.append(f"day {op} ?")
+                days.append(f"day {op} ?")
                 values.append(day.isoformat())
+        searches = f"FROM snapshots WHERE {' AND '.join(days)}"
+        offers = f"FROM offers WHERE number IN (SELECT number {searches})"
         if gpus:
-            parts.append(f"gpu_name IN ({', '.join('?' * len(gpus))})")
-            values += gpus
-        names = [NUMBER, *columns]
-        table = {column.name: "snapshots" for column in OF_SNAPSHOT}
-        chosen = ", ".join(f"{table.get(name, 'offers')}.{name}" for name in names)
+            offers += f" AND gpu_name IN ({', '.join('?' * len(gpus))})"
+        whole = [column.name for column in OF_SNAPSHOT if column.name in columns]
+        each = [name for name in columns if name not in whole]
         with self._reading() as connection:
-            found = [] if connection is None else connection.execute(
-                f"SELECT {chosen} FROM snapshots JOIN offers USING (number)"
-                f" WHERE {' AND '.join(parts)}", values,
-            ).fetchall()  # fmt: skip
-        if not found:
-            return None
-        cells = dict(zip(names, zip(*found, strict=True), strict=True))
-        numbers = cells.pop(NUMBER)
-        return frame_of_cells(cells).assign(**{NUMBER: list(numbers)})
+            if connection is None:
+                return None
+            version = connection.execute("PRAGMA data_version").fetchone()  # others' writes
+            state = (version, connection.total_changes, since, until, tuple(gpus), tuple(columns))
+            if self._latest is not None and self._latest[0] == state:
+                return self._latest[1]
+            connection.execute("BEGIN")  # both as of one moment
+            try:
+                # Apart: what is true of a search is the same in hundreds of rows.
+                sql = f"SELECT {', '.join([NUMBER, *whole])} {searches} ORDER BY {NUMBER}"
+                snapshots = connection.execute(sql, values).fetchall()
+                sql = f"SELECT {', '.join([NUMBER, *each])} {offers}"
+                found = connection.execute(sql, [*values, *gpus]).fetchall()
+            finally:
+                connection.execute("COMMIT")
+            frame = _joined(snapshots, found, whole, each, columns) if found else None
+            if frame is not None and len(frame) <= REMEMBERED:  # a widget asks again and again
+                self._latest = state, frame
+            return frame
 
     def tick(self) -> int:
         """Return a number above all that were given so far; it is given to nothing else."""
@@ -265,16 +281,20 @@ class Store:
 
     # -- the file ------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Forget the connection."""
+    def close(self, *, ends: bool = False) -> None:
+        """Forget the connection; if it `ends`, nothing is read or written any more."""
         with self._lock:
+            self._ended = self._ended or ends
             connection, self._connection = self._connection, None
+            self._latest = None
             if connection is not None and self._opened and self._opened[0] == os.getpid():
                 connection.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._told():
+            if self._ended:
+                raise HistoryError("This simulated market has ended, and its history with it.")
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -288,7 +308,7 @@ class Store:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         with self._lock, self._told():
-            yield self._connect() if self.path.exists() else None
+            yield self._connect() if self.path.exists() and not self._ended else None
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -337,6 +357,24 @@ class Store:
                 "INSERT INTO sqlite_sequence VALUES ('snapshots', ?)", (self._first(),)
             )
         connection.execute("COMMIT")
+
+
+def _joined(
+    snapshots: Sequence[tuple[Any, ...]],
+    offers: Sequence[tuple[Any, ...]],
+    whole: Sequence[str],
+    each: Sequence[str],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    """Return offers with what is true of their snapshot; both begin with its number."""
+    known, *of_snapshot = zip(*snapshots, strict=True)
+    numbers, *of_offer = zip(*offers, strict=True)
+    place = np.searchsorted(np.array(known), np.array(numbers))
+    about = frame_of_cells(dict(zip(whole, of_snapshot, strict=True)))
+    rows = frame_of_cells(dict(zip(each, of_offer, strict=True)))
+    out = {name: about[name].array.take(place) if name in about else rows[name].array
+           for name in columns}  # fmt: skip
+    return pd.DataFrame({**out, NUMBER: list(numbers)}, copy=False)
 
 
 def _of_snapshot(sample: Sample) -> tuple[Any, ...]:

@@ -82,7 +82,8 @@ class Upkeep:
 
     def close(self) -> None:
         """Stop, and wait for what is running."""
-        self._stop.set()
+        with self._lock:  # whoever is about to begin has begun, or sees it
+            self._stop.set()
         self.wait()
 
     def wait(self) -> None:

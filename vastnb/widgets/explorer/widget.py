@@ -51,21 +51,21 @@ def explore(
 ) -> Explorer:
     """Open the explorer on a client: filter, sort, plot and select GPU offers.
 
-    One search is made at once. Filters that narrow a complete answer are worked out here; others
-    go to the service, one at a time, at its pace.
+    It searches once at the start. Filters that narrow a complete result are applied locally; others
+    are sent to Vast.ai, one at a time, within its rate limit.
 
     Parameters
     ----------
     client : Client
-        Whose market to look at.
+        The client to search with.
     query : str, dict or Query, optional
-        What to begin with, as for ``Client.search_offers``; with `keywords`.
+        The first query, as for ``Client.search_offers``; combined with `keywords`.
     type : str
         ``"on-demand"``, ``"bid"`` (also ``"interruptible"``) or ``"reserved"``.
     storage : float
         GB of disk that every price includes.
     limit : int, optional
-        Most offers of one answer. By default the service decides.
+        Maximum number of offers in one result; by default Vast.ai decides.
     key : str, optional
         A newer explorer with the same key replaces this one. By default the notebook cell is the
         key, so running a cell again leaves nothing behind.
@@ -75,13 +75,13 @@ def explore(
     Returns
     -------
     Explorer
-        With ``.query``, ``.df``, ``.selected`` and ``.to_code()`` at any moment.
+        With ``.query``, ``.df``, ``.selected`` and ``.to_code()``, always up to date.
 
     Raises
     ------
     QueryError
-        If `query` cannot be understood. What goes wrong with the service does not raise: it is
-        shown in the explorer.
+        If `query` cannot be understood. Errors of Vast.ai or the network are shown in the explorer
+        instead.
 
     Examples
     --------
@@ -103,11 +103,11 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     Parameters
     ----------
     client : Client
-        Whose market to look at.
+        The client to search with.
     state : FilterState
         What the filter panel says at first.
     limit : int, optional
-        Most offers of one answer.
+        Maximum number of offers in one result.
 
     Attributes
     ----------
@@ -156,14 +156,14 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     def df(self) -> pd.DataFrame:
         """The offers that are shown, in the order of the table.
 
-        ``df.attrs["vastnb"]`` says where they are from. Prices include the disk of the panel.
+        ``df.attrs["vastnb"]`` says where they come from. Prices include the disk of the panel.
         """
         self._drain()
         return self._model.shown(self.order)
 
     @property
     def selected(self) -> pd.DataFrame:
-        """The selected offers (also those that filters hide now), in the order of selection."""
+        """The selected offers (including those hidden by filters), in the order of selection."""
         self._drain()
         frame = self._model.frame
         if "id" not in frame.columns:
@@ -176,7 +176,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
 
     @property
     def rent_form(self) -> RentForm:
-        """The rent form that the button 'Rent' opens; made for the selected offers at first.
+        """The rent form that the *Rent* button opens, created for the selected offers.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
             self.renting = form.model_id or ""
 
     def to_code(self) -> str:
-        """Return the line of code that gives the same offers as a DataFrame."""
+        """Return the line of code that returns the same offers as a DataFrame."""
         self._drain()
         return self._model.code(self.order)
 
@@ -204,7 +204,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         ----------
         **changes
             Fields of `vastnb.widgets.explorer.filters.FilterState`: ``gpu_name=["RTX 4090"]``,
-            ``max_price=1.5``, ``disk=100``; ``None`` (or an empty list) is any.
+            ``max_price=1.5``, ``disk=100``; ``None`` (or an empty list) means any.
 
         Returns
         -------
@@ -225,7 +225,7 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         return self
 
     def refresh(self) -> Self:
-        """Ask the service again, past the cache, and wait for the answer."""
+        """Search again, bypassing the cache, and wait for the result."""
         self._drain()
         self._fetch_now(self._model.refresh().request)
         return self

@@ -177,7 +177,7 @@ class Poller:
         try:
             self._watcher.look(at_once=at_once)
         except Exception as wrong:  # noqa: BLE001  (the page would wait for ever)
-            _log.exception("a look at the instances failed")
+            _log.exception("updating the instances failed")
             error = unexpected(wrong)
         finally:
             self._looking.release()
@@ -210,7 +210,7 @@ class Poller:
         try:
             self._on_look(snapshot, changes)
         except Exception as wrong:  # noqa: BLE001  (other widgets hang on the same look)
-            _log.exception("a widget could not take what was seen of the instances")
+            _log.exception("a widget could not show an update of the instances")
             self._trouble = words.LOOK_NOT_SHOWN.format(wrong=unexpected(wrong))
         else:
             self._trouble = ""

@@ -73,7 +73,7 @@ class LiveWidget(anywidget.AnyWidget):
         try:
             work()
         except Exception as error:  # noqa: BLE001  (shown: a page that nobody answers is worse)
-            _log.exception("%s could not deal with a message of its page", type(self).__name__)
+            _log.exception("%s could not handle a message from its page", type(self).__name__)
             self._show_error(error)
 
     def _on_main(self, work: Callable[[], None]) -> None:

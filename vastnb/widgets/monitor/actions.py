@@ -100,11 +100,14 @@ class Outcome:
     answer : dict
         What only the place of the click is shown: a log, an address. It may be secret, and is
         kept nowhere.
+    rented : int, optional
+        Another machine that was rented instead.
     """
 
     text: str
     level: Level
     answer: dict[str, Any] = field(default_factory=dict, repr=False)
+    rented: int | None = None
 
 
 def read_click(content: Mapping[str, Any]) -> Click | None:
@@ -237,6 +240,7 @@ def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
     return Outcome(
         words.REPLACED.format(id=click.id, next=box.id),
         "good",
+        rented=box.id,
     )
 
 

@@ -125,7 +125,7 @@ class Loads:
         try:
             load = peek(self._account, number, ANSWER)
         except Exception:  # noqa: BLE001  (a thread would die silently; the picture is without it)
-            _log.warning("instance %s could not be asked for its load", number, exc_info=True)
+            _log.warning("the load of instance %s could not be read", number, exc_info=True)
         finally:
             with self._lock:
                 self._asking.discard(number)

@@ -163,9 +163,13 @@ class MonitorModel:
             trend = [None if pd.isna(load) else float(load) for load in values]
             self.trends[int(str(one))] = deque(trend, maxlen=TREND)
 
-    def dismiss(self, key: int | None) -> None:
-        """Put a notice away; None puts all away."""
-        left = [one for one in self.notices if key is not None and one.key != key]
+    def dismiss(self, key: int | None, ids: Collection[int] | None = None) -> None:
+        """Put a notice away; None puts all away, or all of these machines."""
+        left = [
+            one
+            for one in self.notices
+            if key not in (None, one.key) or (ids is not None and one.change.id not in ids)
+        ]
         self.notices = deque(left, maxlen=NOTICES)
 
     # -- what is clicked --------------------------------------------------------------------------
@@ -207,7 +211,7 @@ class MonitorModel:
             del self.busy[click.id]
         if click.verb not in QUIET:
             self._unseen[click.id] = self.snapshot.looks if self.snapshot else 0
-        if click.verb == "destroy" and outcome.level == "good":
+        if click.verb in ("destroy", "next") and outcome.level == "good":
             self._end(click.id, now)
         if outcome.text and click.verb not in QUIET:
             self._said[click.id] = _Said(now, outcome)

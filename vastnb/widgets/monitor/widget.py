@@ -44,20 +44,20 @@ def monitor(
     on_notice: Callable[[Change], object] | None = None,
     key: str | None = None,
 ) -> Monitor:
-    """Watch all instances of the account: how they are, what they cost, what can be done.
+    """Watch all instances of the account: their state, their cost, and what you can do.
 
-    One list call is made at once. From then on the page sets the pace: a call every 5 to 30
-    seconds while somebody can see the monitor, one for all monitors of a client, and none while
-    nobody looks. Watching ends with the widget; machines stay as they are.
+    It lists the instances once at the start. Then the page sets the pace: one request every 5 to 30
+    seconds while the monitor is visible, shared by all monitors of a client, and none while it is
+    hidden. Watching ends with the widget; machines stay as they are.
 
     Parameters
     ----------
     client : Client
-        Whose instances to watch.
+        The client whose instances to watch.
     on_notice : callable, optional
-        ``on_notice(change)`` is called in the kernel's main thread with every notice of what costs
-        money that it should not (outbid, stuck, failed, not to be reached, credit that runs low,
-        past its deadline). See `vastnb.fleet.watch.changes.Change`.
+        ``on_notice(change)`` is called in the kernel's main thread with every notice of wasted
+        money (outbid, stuck, failed, unreachable, low credit, past its deadline). See
+        `vastnb.fleet.watch.changes.Change`.
     key : str, optional
         A newer monitor with the same key replaces this one. By default the notebook cell is the
         key, so running a cell again leaves nothing behind.
@@ -65,7 +65,7 @@ def monitor(
     Returns
     -------
     Monitor
-        With ``.df``, ``.events`` and ``.history`` at any moment.
+        With ``.df``, ``.events`` and ``.history``, always up to date.
 
     Examples
     --------
@@ -84,13 +84,13 @@ class Monitor(LiveWidget):
     Parameters
     ----------
     client : Client
-        Whose instances to watch.
+        The client whose instances to watch.
     on_notice : callable, optional
         Called with every notice.
     ids : sequence of int, optional
-        Only these instances, also when they have ended; `follow` adds one. By default all.
+        Only these instances, even after they have ended; `follow` adds one. By default all.
     look : bool
-        Whether to look at once. Otherwise the page that shows it does, or whoever looks.
+        Whether to update at once; otherwise the page does.
     on_show : callable, optional
         Called in the kernel's main thread whenever there may be something new to show.
     """
@@ -132,9 +132,9 @@ class Monitor(LiveWidget):
 
     @property
     def df(self) -> pd.DataFrame:
-        """The instances as they were last seen, without asking: as `Client.show_instances`.
+        """The instances as of the last update, like `Client.show_instances`. Sends no request.
 
-        Columns that watching does not need are missing values.
+        Columns that the monitor does not need are missing values.
         """
         self.drain()
         snapshot = self._client.watcher.snapshot
@@ -150,17 +150,17 @@ class Monitor(LiveWidget):
 
     @property
     def events(self) -> pd.DataFrame:
-        """What has changed since the client began to watch: see `Watcher.events`."""
+        """What has changed since the client started watching: see `Watcher.events`."""
         return self._client.watcher.events()
 
     @property
     def history(self) -> pd.DataFrame:
-        """How busy, how warm and how dear each instance was at each look: `Watcher.history`."""
+        """Load, temperature and price of each instance at each update: `Watcher.history`."""
         return self._client.watcher.history()
 
     @property
     def notices(self) -> list[str]:
-        """What is to be read and was not put away yet, in words, newest last."""
+        """The notices that were not dismissed yet, in words, newest last."""
         self.drain()
         return [
             f"{one.change.id}: {one.change.text}" if one.change.id else one.change.text
@@ -170,7 +170,7 @@ class Monitor(LiveWidget):
 
     @property
     def paused(self) -> bool:
-        """Whether the page asks nothing for the time being. May be set."""
+        """Whether updates are paused. Can be set."""
         return self._poller.paused
 
     @paused.setter
@@ -179,11 +179,11 @@ class Monitor(LiveWidget):
 
     @property
     def ids(self) -> list[int] | None:
-        """The instances that are shown; None if all are."""
+        """The instances that are shown; None means all."""
         return None if self._ids is None else list(self._ids)
 
     def follow(self, id: int) -> None:
-        """Show one more instance, of a monitor that shows some; a new one even unlisted."""
+        """Also show this instance, in a monitor that shows only some; even before it is listed."""
         if self._ids is not None and id not in self._ids:
             self._ids.append(id)
             self._model.expect(id, self._now())
@@ -195,7 +195,7 @@ class Monitor(LiveWidget):
         return rows
 
     def refresh(self) -> Self:
-        """Look now, whether it is time or not, and wait for the answer."""
+        """Update now, and wait for the result."""
         self.drain()
         self._poller.look_now(at_once=True)
         self._ask_loads(at_once=True, wait=FIRST)
@@ -243,8 +243,8 @@ class Monitor(LiveWidget):
             self._model.hush(content["id"])
         elif content.get("key") == "callback":
             self._notice_trouble = ""
-        else:
-            self._model.dismiss(content.get("key"))
+        else:  # only what this page shows: others share the model
+            self._model.dismiss(content.get("key"), self._ids)
         self._show()
 
     def _take_click(self, content: Mapping[str, Any]) -> None:
@@ -282,6 +282,8 @@ class Monitor(LiveWidget):
     def _acted(self, click: Click, outcome: Outcome) -> None:
         """Take what came of a click."""
         self._model.done(click, outcome, self._now())
+        if outcome.rented is not None:
+            self.follow(outcome.rented)
         if outcome.level == "bad":
             _log.warning("%s of instance %s: %s", click.verb, click.id, outcome.text)
         if click.verb in QUIET:

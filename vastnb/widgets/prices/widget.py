@@ -1,4 +1,4 @@
-"""`prices`: what GPUs cost, in four linked charts, each of which can be had as a frame.
+"""`prices`: what GPUs cost, in four linked charts, each also available as a frame.
 
 `Prices` is a thin shell. `PricesModel` decides, `charts` draws; this module moves settings in from
 the page and pictures out to it, and has a worker do what takes time. Everything is written from
@@ -50,16 +50,16 @@ def prices(
 ) -> Prices:
     """Draw what GPUs cost: by model, against performance, over time, by country.
 
-    One search is made at once. A click on a GPU filters all four charts; with a complete answer
-    at hand that costs no request.
+    It searches once at the start. A click on a GPU filters all four charts; if the result is
+    complete, that needs no request.
 
     Parameters
     ----------
     client : Client
-        Whose market to look at.
+        The client to search with.
     query : str, dict or Query, optional
-        What every search asks besides: ``"verified=any num_gpus=1"``. GPU models in it are those
-        of `gpu`.
+        More filters for every search: ``"verified=any num_gpus=1"``. GPU models in it count as
+        `gpu`.
     gpu : str or list of str, optional
         GPU models, in any spelling; a family (``"H100"``) is all of its models. By default all.
     type : str
@@ -67,10 +67,10 @@ def prices(
     storage : float
         GB of disk that every price includes (except in the trend, whose prices have no disk).
     per : str
-        ``"gpu"``: one dot a machine, at its price per GPU. ``"offer"``: one dot an offer, at the
+        ``"gpu"``: one dot per machine, at its price per GPU. ``"offer"``: one dot per offer, at the
         price of the whole offer.
     days : float
-        How far the trend looks back.
+        How many days the trend covers.
     key : str, optional
         A newer widget with the same key replaces this one. By default the notebook cell is the
         key, so running a cell again leaves nothing behind.
@@ -79,13 +79,13 @@ def prices(
     -------
     Prices
         With ``.distribution()``, ``.performance()``, ``.trend()``, ``.countries()`` and
-        ``.to_code()`` at any moment.
+        ``.to_code()``, always up to date.
 
     Raises
     ------
     QueryError
-        If an argument cannot be understood. What goes wrong with the service does not raise: it
-        is shown in the widget.
+        If an argument cannot be understood. Errors of Vast.ai or the network are shown in the
+        widget instead.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
     Parameters
     ----------
     client : Client
-        Whose market to look at.
+        The client to search with.
     state : PricesState
         What the controls say at first.
 
@@ -158,7 +158,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         return frames.distribution(self._model.shown, self._model.state.per)
 
     def performance(self) -> pd.DataFrame:
-        """Return the second chart as a frame: price and DLPerf, and what nothing beats.
+        """Return the second chart as a frame: price and DLPerf, and which offers are best value.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         return self._model.trend
 
     def countries(self) -> pd.DataFrame:
-        """Return the fourth chart as a frame: each country against the same GPUs elsewhere.
+        """Return the fourth chart as a frame: each country compared with the same GPUs elsewhere.
 
         Returns
         -------
@@ -192,7 +192,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         return frames.countries(self._model.shown)
 
     def to_code(self) -> str:
-        """Return the line of code that makes the same charts."""
+        """Return the line of code that creates the same charts."""
         return self._model.code()
 
     def filter(self, **changes: Any) -> Self:
@@ -228,7 +228,7 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         return self
 
     def refresh(self) -> Self:
-        """Ask the service again, past the cache, and wait for the answer."""
+        """Search again, bypassing the cache, and wait for the result."""
         self._drain()
         self._fetch_now(self._model.refresh())
         return self

@@ -46,7 +46,7 @@ def handle(session: RentSession, content: Content, send: Send) -> None:
         session.model.note = refused.message
     except Exception as error:  # noqa: BLE001  (a page that nobody answers is worse)
         if not isinstance(error, VastError):
-            _log.exception("a message of the rent form's page could not be dealt with")
+            _log.exception("the rent form could not handle a message from its page")
         session.model.take_back()
         session.model.failed(error)
 

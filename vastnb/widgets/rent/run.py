@@ -159,7 +159,7 @@ class RentRun:
                 self.result = self.client.rent(self.offers, on_event=self._event, **self.arguments)
         except Exception as error:  # noqa: BLE001  (a thread would die silently; the form shows it)
             if not isinstance(error, VastError):
-                _log.exception("renting failed in an unforeseen way")
+                _log.exception("renting failed unexpectedly")
             # Its traceback holds the frames of the call, and they hold the environment.
             self.error = bare(error)
         finally:
@@ -184,7 +184,7 @@ class RentRun:
             try:
                 callback()
             except Exception:  # noqa: BLE001  (what looks on must not end a rent)
-                _log.exception("a form could not take what happened while renting")
+                _log.exception("a form could not show a step of the rental")
 
 
 class _Kept:

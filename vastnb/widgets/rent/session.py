@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vastnb.errors import InvalidRequest, VastError
+from vastnb.fleet.instance import Instance
 from vastnb.widgets.kit.work import MainThread, Work
 from vastnb.widgets.monitor.widget import Monitor
 from vastnb.widgets.rent import words
@@ -38,7 +38,6 @@ from vastnb.widgets.rent.warnings import Account
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.instance import Instance
 
 
 class RentSession:
@@ -257,6 +256,12 @@ class RentSession:
         self.client.watcher.expect(one.id, "running")
         self.monitor.follow(one.id)
 
+    def take_replacements(self) -> None:
+        """Take the machines that were rented in the monitor, in the place of others."""
+        for number in self.monitor.ids or ():
+            if number not in self.model.rented:
+                self.model.rented[number] = Instance(self.client, number)
+
     def _take_account(self, account: Account) -> None:
         self.model.account = account
 
@@ -269,9 +274,9 @@ class RentSession:
 
     def _found_out(self, found: Found) -> None:
         self.model.found_out(found)
-        for number in found.ids:
+        for number in found.ids:  # without asking for it: what was found bills, and is shown
             if number not in self.model.rented:
-                self._do(partial(self.client.show_instance, number), self._add_machine)
+                self._add_machine(Instance(self.client, number))
 
     def _take_offers(self, result: pd.DataFrame) -> None:
         gone = len(set(self.model.ids) - {int(one) for one in result.get("id", ())})

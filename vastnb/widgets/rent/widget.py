@@ -46,30 +46,28 @@ def rent_form(
     key: str | None = None,
     **plan: Any,
 ) -> RentForm:
-    """Open the form that rents: what it costs, what to know, one confirmed click, and progress.
+    """Open the rent form: price, warnings, one confirmed click, and progress.
 
-    Nothing is rented by this call. A click in the page rents at the price that it shows or not at
-    all, once.
+    This call rents nothing. A confirmed click in the page rents once, at most at the price that it
+    shows, or not at all.
 
     Parameters
     ----------
     client : Client
-        Who rents.
+        The client that rents.
     offers : DataFrame, row, id, sequence of ids, or query, optional
-        Candidates, best first; the next is tried if one is taken. A query (or dict, as for
-        ``Client.search_offers``) gives its eight cheapest offers. Without offers the form says
-        what to give.
+        Candidates, best first; the next is tried if one is gone. A query (or dict, as for
+        ``Client.search_offers``) gives its eight cheapest offers. Without offers, the form says
+        what to pass.
     type : str
-        ``"on-demand"`` or ``"bid"``, where the offers have to be searched for.
+        ``"on-demand"`` or ``"bid"``, for a query.
     key : str, optional
         A newer form with the same key replaces this one. By default the notebook cell is the key.
-        A rent that is under way goes on and is shown by the next form.
+        A rental in progress continues, and the next form shows it.
     **plan
-    if "disk" not in plan and offers is not None and not is_query(offers):
-        searched = disk_for(offers_of(given), None)
-        if searched > DISK_GB:  # the default says nothing; what was rented last time does
-            plan["disk"] = searched
-    understood = RentPlan().changed({**remembered(client, plan), **plan})
+        Initial values of the fields: ``image``, ``disk`` (by default that of the search),
+        ``label``, ``env``, ``onstart``, ``runtype``, ``template_hash``, ``bid``, ``count``,
+        ``max_dph``, ``hours``, ``download_gb``, ``upload_gb``, ``max_hours``, ``budget_usd``.
 
     Returns
     -------
@@ -79,8 +77,8 @@ def rent_form(
     Raises
     ------
     InvalidRequest
-        If there is no such field, or it cannot have that value. What goes wrong with the service
-        does not raise: it is shown in the form.
+        If a field does not exist or cannot have that value. Errors of Vast.ai or the network are
+        shown in the form instead.
 
     Examples
     --------
@@ -156,7 +154,7 @@ class RentForm(LiveWidget):
 
     @property
     def phase(self) -> str:
-        """Where it is: ``"plan"``, ``"confirm"``, ``"renting"`` or ``"rented"`` (ended)."""
+        """Its phase: ``"plan"``, ``"confirm"``, ``"renting"`` or ``"rented"`` (ended)."""
         self._session.drain()
         return self._session.model.phase
 
@@ -170,7 +168,7 @@ class RentForm(LiveWidget):
     def cost(self) -> pd.DataFrame:
         """What the job costs on each candidate, for one machine; terms as ``df.vast.cost``.
 
-        For a bid the GPUs are counted at the bid, which is charged at most.
+        For a bid, the GPUs are counted at the bid, the most that is charged.
         """
         self._session.drain()
         plan = self._session.model.plan
@@ -184,19 +182,19 @@ class RentForm(LiveWidget):
 
     @property
     def max_dph(self) -> float | None:
-        """What a confirmation confirms: $/h that one machine may cost at most, with its disk."""
+        """The price that you confirm: the most that one machine may cost, $/h with its disk."""
         self._session.drain()
         return self._session.model.price.max_dph
 
     @property
     def warnings(self) -> list[Warning]:
-        """What to know about the first candidate, what matters most first."""
+        """Warnings about the first candidate, most important first."""
         self._session.drain()
         return self._session.model.warnings()
 
     @property
     def result(self) -> Instance | Fleet | None:
-        """What was rented; None before, or if nothing was."""
+        """What was rented; None before that, or if nothing was."""
         self._session.drain()
         if self._session.model.run is None:
             return None
@@ -205,21 +203,21 @@ class RentForm(LiveWidget):
 
     @property
     def machines(self) -> list[Instance]:
-        """The machines that were rented from here and have not been destroyed from here."""
+        """The machines that this form rented and has not destroyed."""
         self._session.drain()
         gone = {row["id"] for row in self._monitor.rows() if row["state"] == "gone"}
         return [one for id, one in self._session.model.rented.items() if id not in gone]
 
     @property
     def error(self) -> BaseException | None:
-        """Why nothing was rented, or why it is not known."""
+        """Why nothing was rented, or why that is unknown."""
         self._session.drain()
         return None if self._session.model.run is None else self._session.model.run.error
 
     def to_code(self) -> str:
         """Return the code that rents what the form would rent.
 
-        Values of the environment stand as ``os.environ["NAME"]``, the start script as a file.
+        Values of environment variables become ``os.environ["NAME"]``, the start script a file.
         """
         self._session.drain()
         return self._session.model.code()
@@ -248,13 +246,13 @@ class RentForm(LiveWidget):
         return self
 
     def wait(self, timeout: float = 300) -> bool:
-        """Wait for what is under way (a rent, a search); return False after `timeout` seconds."""
+        """Wait for a rental or search in progress; return False after `timeout` seconds."""
         return self._session.wait(timeout)
 
     def take_offers(
         self, offers: pd.DataFrame, *, disk: float | None = None, count: int | None = None
     ) -> None:
-        """Take other candidates; what is filled in stays. Not while it rents.
+        """Replace the candidates; filled-in fields stay. Not while renting.
 
         Parameters
         ----------
@@ -270,7 +268,7 @@ class RentForm(LiveWidget):
         self._tell()
 
     def take_up(self) -> None:
-        """Show a rent that is under way, or has ended unseen, and whose form was closed."""
+        """Show a rental of a closed form that is in progress, or ended unseen."""
         self._session.take_up()
         self._tell()
 
@@ -315,6 +313,7 @@ class RentForm(LiveWidget):
         """Take what the monitor has seen."""
         model = self._session.model
         if model.rented:
+            self._session.take_replacements()
             credit = self._session.client.watcher.snapshot.credit
             if credit is not None:
                 model.account = replace(model.account, credit=credit)
