@@ -167,6 +167,7 @@ class Client:
             has_key=self.has_key,
             keep=transport.keep,
             record=self._recorder,
+            cuts=transport.cut_lengths,
         )
         self._watcher = Watcher(
             transport.call,
