@@ -19,7 +19,9 @@ DAY: Final = 86_400.0
 MB_PER_GB: Final = 1000.0
 
 How = Literal[
-    "as if its GPUs were billed since it was created", "with its disk only before that", ""
+    "as if its GPUs had been billed since it was created",
+    "as if only its disk had been billed before",
+    "",
 ]
 
 
@@ -187,9 +189,9 @@ class Ledger:
         how: How = ""
         if hours > 0.05:
             how = (
-                "as if its GPUs were billed since it was created"
+                "as if its GPUs had been billed since it was created"
                 if rates.gpu
-                else "with its disk only before that"
+                else "as if only its disk had been billed before"
             )
         first_today = traffic if start >= self._day else 0.0
         return _Account(

@@ -49,7 +49,7 @@ f!* dph_total [$/h] price while it runs, disk included
 f* dph_base [$/h] price of the GPUs; the bid of an interruptible instance
 f!* storage_total_cost [$/h] price of the disk, billed while stopped too
 f dph_now [$/h] what is charged now, without traffic; from instance
-f* min_bid [$/h] least bid that runs
+f* min_bid [$/h] lowest bid that runs
 b!* is_bid [] whether it is interruptible
 f* inet_down_cost [$/GB] traffic to the machine
 f* inet_up_cost [$/GB] traffic from the machine

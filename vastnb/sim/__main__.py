@@ -1,4 +1,4 @@
-"""``python -m vastnb.sim``: the simulated Vast as a program of its own."""
+"""``python -m vastnb.sim``: run the simulated Vast.ai as a server."""
 
 from __future__ import annotations
 

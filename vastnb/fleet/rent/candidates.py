@@ -54,7 +54,7 @@ class Offer:
     storage_gb : float or None
         GB that the price which the user has seen includes.
     disk_space : float or None
-        The largest disk that can be had, GB.
+        The largest disk available, GB.
     """
 
     id: int
@@ -217,7 +217,7 @@ _BID: Final = re.compile(r"min(?:\s*\+\s*(\d+(?:\.\d+)?)\s*(%?))?")
 
 
 def bid_for(offer: Offer, bid: float | str) -> float | None:
-    """Return what to bid for an offer, $/h; None if its least bid is not known.
+    """Return what to bid for an offer, $/h; None if its lowest bid is not known.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ i machine_id [] the machine; stays when offer ids change
 i num_gpus [] GPUs in the offer
 i host_id [] the machine's owner
 f dph_base [$/h] price of the GPUs of the whole offer, without disk
-f min_bid [$/h] least bid for an interruptible rental
+f min_bid [$/h] lowest bid for an interruptible rental
 f storage_cost [$/GB/month] disk, a month being 720 hours
 f inet_down_cost [$/GB] traffic to the machine
 f inet_up_cost [$/GB] traffic from the machine

@@ -71,7 +71,7 @@ f* dph_gpu [$/h per GPU] dph_total for each GPU; from dph_total, num_gpus
 s* rental_type [] on-demand, interruptible or reserved: what the prices are for; from the search
 f* storage_gb [GB] disk that dph_total includes; from the search
 f* dph_base [$/h] price of the GPUs of the whole offer, without disk
-f* min_bid [$/h] least bid for an interruptible rental
+f* min_bid [$/h] lowest bid for an interruptible rental
 f* storage_cost [$/GB/month] disk, a month being 720 hours; billed while stopped too
 f* inet_down_cost [$/GB] traffic to the machine
 f* inet_up_cost [$/GB] traffic from the machine
@@ -88,7 +88,7 @@ f* gpu_mem_bw [GB/s] memory bandwidth of one GPU
 f* gpu_frac [0-1] share of the machine's GPUs that is in this offer
 f* gpu_max_power [W] power limit of one GPU
 f* gpu_max_temp [°C] highest temperature seen
-b* gpu_display_active [] whether a display hangs on the GPU
+b* gpu_display_active [] whether a display is attached to the GPU
 f* bw_nvlink [GB/s] NVLink bandwidth; 0 without
 i* compute_cap [x100] CUDA compute capability; 890 is 8.9
 f* cuda_max_good [] newest CUDA version that the driver supports
@@ -100,7 +100,7 @@ f* cpu_ghz [GHz] CPU clock
 i* cpu_ram [MB] memory of this offer
 f* cpu_ram_gb [GB] memory of this offer, in 1,000 MB as queries count; from cpu_ram
 i* has_avx [] 1 if the CPU has AVX
-f* disk_space [GB] most disk that can be had
+f* disk_space [GB] largest disk available
 f* disk_bw [MB/s] disk reading
 s* disk_name [] disk model, as the host's machine reports it
 f* inet_down [Mbit/s] measured, to the machine
@@ -205,6 +205,12 @@ COLUMNS: Final[dict[str, Column]] = read_table(_TABLE)
 
 UNITS: Final[dict[str, str]] = {name: c.unit for name, c in COLUMNS.items() if c.unit}
 """Units of the columns that have one."""
+
+
+STRANGERS: Final = frozenset(
+    {name for name, c in COLUMNS.items() if c.dtype == "string"} | {"status_msg"}
+) - {"country", "instance", "search"}  # two letters, and names that any frame may have
+"""Columns of offers and instances in which a host, or the service, can write any text."""
 
 
 def shown(columns: Literal["default", "all"]) -> list[Column]:

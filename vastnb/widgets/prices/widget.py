@@ -1,4 +1,4 @@
-"""`prices`: what GPUs cost, in four linked charts, each of which can be had as a frame.
+"""`prices`: what GPUs cost, in four linked charts, each also available as a frame.
 
 `Prices` is a thin shell. `PricesModel` decides, `charts` draws; this module moves settings in from
 the page and pictures out to it, and has a worker do what takes time. Everything is written from

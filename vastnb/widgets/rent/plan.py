@@ -225,6 +225,3 @@ def _number(
     if known is None or not low <= known <= high or (whole and known != int(known)):
         raise wrong
     return int(known) if whole else known
-
-
-__all__ = ["COUNT_MAX", "RUNTYPES", "RentPlan", "read"]
