@@ -37,7 +37,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-features=Translate,OptimizationHints,MediaRouter",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE *.localhost",
     "--force-color-profile=srgb",
 ]
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -227,9 +227,13 @@ class Browser:
         away = []
         for url in self.requests:
             parts = urllib.parse.urlsplit(url)
-            if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname not in _LOOPBACK:
+            if parts.scheme in {"http", "https", "ws", "wss"} and not _is_here(parts.hostname):
                 away.append(url)
         return away
+
+
+def _is_here(host: str | None) -> bool:
+    return host in _LOOPBACK or (host or "").endswith(".localhost")
 
 
 class OpenNotebook:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+import vastnb
+from tests.remote.openssh import free_port
+from vastnb.clock import ManualClock
+
+from .harness import Browser
 
 BEGIN = """
 %load_ext vastnb
@@ -78,3 +86,41 @@ def test_the_monitor_shows_the_load_of_a_machine_with_a_session(open_notebook: A
     nb.evaluate("0", code="box.disconnect()")
     page.wait_for_function("document.querySelector('.vnb-meters').hidden", timeout=20_000)
     assert nb.evaluate("session.generation") == 1
+
+
+ECHO = """
+import http.server, sys
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = ("cookies: " + self.headers.get("Cookie", "none")).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_page_of_a_machine_gets_no_cookie_of_this_computers_servers(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with vastnb.demo(seed=11, speed=1, clock=ManualClock()) as client:
+        assert client.server is not None
+        client.server.world.fleet.expect("cached")
+        with client.rent("num_gpus=1", image="pytorch/pytorch", disk=20) as box:
+            (tmp_path / "echo.py").write_text(ECHO)
+            box.upload(tmp_path / "echo.py", show=False)
+            port = free_port()
+            box.start(f"{sys.executable} echo.py {port}")
+            box.run(f"until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.05; done")
+            with box.forward(port) as link, browser.page() as page:
+                browser.requests.clear()
+                page.goto(link.address)
+                page.evaluate("document.cookie = 'login=hunter2'")
+                page.goto(link.address)
+                assert page.text_content("body") == "cookies: login=hunter2"
+                assert link.page == f"http://box-{box.id}.localhost:{link.port}/"
+                page.goto(link.page)
+                assert page.text_content("body") == "cookies: none"
+                assert browser.left_the_machine() == []

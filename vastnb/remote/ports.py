@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import http.client
 import socket
 import ssl
 import threading
@@ -69,13 +70,24 @@ class Link:
         return f"http://127.0.0.1:{self.port}/"
 
     @property
+    def page(self) -> str:
+        """The address for a browser: with a host name of the machine's own, if its server takes it.
+
+        Cookies are kept for a host name and sent to all of its ports: under ``127.0.0.1`` the
+        machine would get those of the notebook server here, and both would overwrite the other's.
+        Names that end in ``.localhost`` are this computer to Chromium and Firefox, without DNS.
+        """
+        name = f"box-{self._session.instance_id}.localhost:{self.port}"
+        return f"http://{name}/" if _takes(self.port, name) else self.address
+
+    @property
     def url(self) -> str:
-        """The full address; for Jupyter, with its token (a secret)."""
+        """The full address, for programs; for Jupyter, with its token (a secret)."""
         return self.address + (f"?{self._query}" if self._query else "")
 
     def open(self) -> None:
         """Open it in this computer's browser."""
-        webbrowser.open_new_tab(self.url)
+        webbrowser.open_new_tab(self.page + (f"?{self._query}" if self._query else ""))
 
     def close(self) -> None:
         """Close it."""
@@ -97,9 +109,30 @@ class Link:
 
     def _repr_html_(self) -> str:
         # A saved notebook holds this: no token is in it.
-        address = html.escape(self.address)
+        page = self.page
+        shown = _anchor(page)
+        if page != self.address:
+            shown += f" (in Safari: {_anchor(self.address)})"
         more = " (<code>.open()</code> opens it with its token)" if self._query else ""
-        return f'<a href="{address}" target="_blank" rel="noopener">{address}</a>{more}'
+        return f"{shown}{more}"
+
+
+def _anchor(address: str) -> str:
+    address = html.escape(address)
+    return f'<a href="{address}" target="_blank" rel="noopener">{address}</a>'
+
+
+def _takes(port: int, name: str) -> bool:
+    """Say whether a server answers under a host name; Jupyter on its own loopback does not."""
+    try:
+        talk = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            talk.request("GET", "/api", headers={"Host": name})
+            return talk.getresponse().status not in (400, 403, 421)
+        finally:
+            talk.close()
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def forward(
@@ -147,6 +180,8 @@ def forward(
     if not query:
         return Link(session, way, number, port)
     relay = Relay(number) if _speaks_tls(number) else None
+    if relay is not None:
+        session.closers.append(relay.close)
     return Link(session, way, relay.port if relay else number, port, query, relay)
 
 

@@ -278,6 +278,8 @@ class Session:
     ----------
     generation : int
         How many connections there have been.
+    closers : list of callable
+        What is called when it closes for good.
     """
 
     def __init__(
@@ -297,6 +299,7 @@ class Session:
         self._environment: dict[str, str] | None = None
         self._closed = False
         self.generation = 0
+        self.closers: list[Callable[[], None]] = []
         self._begin_anew()
         _all.add(self)
 
@@ -487,6 +490,8 @@ class Session:
         """End the connection for good."""
         self._closed = True
         self._end()
+        while self.closers:
+            self.closers.pop()()
 
     def lost(self, doing: str, pid: int | None = None) -> ConnectionLost:
         """Return the error for a connection that broke meanwhile.

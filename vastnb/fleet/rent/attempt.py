@@ -29,6 +29,7 @@ from vastnb.errors import (
     VastError,
 )
 from vastnb.fleet.env import new_marker
+from vastnb.fleet.listing import record_of
 from vastnb.fleet.rent.candidates import Offer
 from vastnb.fleet.rent.deadline import Limits
 from vastnb.fleet.rent.entry import Entry
@@ -44,6 +45,7 @@ from vastnb.fleet.rent.settle import (
     GATEWAY,
     Case,
     Settler,
+    flying,
     in_flight,
 )
 from vastnb.fleet.rent.spec import Spec
@@ -145,15 +147,20 @@ def outcome(attempt: Attempt, was: AttemptState) -> VastError | None:
             code="proved_absent",
         )
     if case.is_ended and was in (*UNSETTLED, AttemptState.STILLBORN, AttemptState.DESTROYING):
-        return InstanceFailed(
-            f"The machine of {attempt.offer} was created stopped (instance {case.contract}) and "
-            "would have billed its disk: the bid was too low, or its GPUs were just taken. It was "
-            "destroyed. Bid more, or try the next offer.",
-            code="created_stopped",
-        )
+        return created_stopped(attempt)
     if case.state in (AttemptState.DESTROYING, AttemptState.STILLBORN):
         return still_there([case])
     return attempt.error
+
+
+def created_stopped(attempt: Attempt) -> InstanceFailed:
+    """Return the error for a machine that was created stopped, and is destroyed."""
+    return InstanceFailed(
+        f"The machine of {attempt.offer} was created stopped (instance {attempt.instance_id}) and "
+        "would have billed its disk: the bid was too low, or its GPUs were just taken. It was "
+        "destroyed. Bid more, or try the next offer.",
+        code="created_stopped",
+    )
 
 
 def unknown(attempt: Attempt) -> OutcomeUnknown:
@@ -410,15 +417,11 @@ class Sender:
         return self._made_for(replace(spec, price=None), but)
 
     def _settle_first(self, cases: list[Case]) -> None:
+        waiting = (ABSENT_AFTER, "checking what happened to an earlier request")
         try:
-            for case in cases:
-                FLYING[case.marker or ""] = threading.current_thread()
-            waiting = (ABSENT_AFTER, "checking what happened to an earlier request")
-            with self.transport.on_wait("create_instance", *waiting) as tick:
+            with flying(cases), self.transport.on_wait("create_instance", *waiting) as tick:
                 self.settler.settle(cases, BUDGET, tick=tick)
         finally:
-            for case in cases:
-                FLYING.pop(case.marker or "", None)
             self.arm(cases)
         for case in cases:
             if case.state in UNSETTLED:
@@ -440,11 +443,10 @@ class Sender:
     def dph_of(self, case: Case) -> float | None:
         """Return what a machine costs, $/h with its disk; None if that cannot be seen yet."""
         try:
-            data = self.call("show_instance", path={"id": case.contract}, max_wait=10.0).data
+            record = record_of(self.call, case.contract or 0, max_wait=10.0)
         except VastError:
             return None  # the guard looks again
-        record = data.get("instances") if isinstance(data, Mapping) else None
-        return number(record.get("dph_total")) if isinstance(record, Mapping) else None
+        return None if record is None else number(record.get("dph_total"))
 
     def doubted(self, offer_id: int) -> list[Entry]:
         """Return the attempts at an offer that were called absent, and may have rented it.
@@ -484,13 +486,8 @@ class Sender:
         seconds, what = (
             (ABSENT_AFTER, "checking whether a machine was created") if unsettled else CONFIRMING
         )
-        try:
-            if case.marker:
-                FLYING[case.marker] = threading.current_thread()
-            with self.transport.on_wait("create_instance", seconds, what) as tick:
-                self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
-        finally:
-            FLYING.pop(case.marker or "", None)
+        with flying([case]), self.transport.on_wait("create_instance", seconds, what) as tick:
+            self.settler.settle([case], budget if unsettled else DESTROY_BUDGET, tick=tick)
         attempt.error = outcome(attempt, was)
         if case.state not in UNSETTLED:
             self.specs.pop(case.marker or "", None)

@@ -23,7 +23,7 @@ from vastnb.errors import (
     OutcomeUnknown,
     VastError,
 )
-from vastnb.fleet.rent.attempt import Attempt, Sender, still_there
+from vastnb.fleet.rent.attempt import Attempt, Sender, created_stopped, still_there
 from vastnb.fleet.rent.candidates import Candidates, Offer, PassedOver, bid_for
 from vastnb.fleet.rent.deadline import HOUR, Limits, Priced, in_words, repriced
 from vastnb.fleet.rent.events import Kind, Listener, RentEvent, Reporter, warn
@@ -324,10 +324,10 @@ class Rental:
             before = next(
                 (x for x in self.attempts if x.case and x.case.marker == case.marker), None
             )
-            if before is not None:
-                before.case = case  # the next move settles it
             if before is None:
                 self.sender.arm([case])
+            else:
+                before.case = case  # the next move settles it
 
     def _check_price(self, attempt: Attempt) -> None:
         """See what a machine really costs, where a limit depends on it."""
@@ -370,11 +370,8 @@ class Rental:
             self._tell("destroyed", f"instance {number} was created stopped: destroyed", attempt)
 
     def _see_the_stillborn_gone(self) -> None:
-        dying = [
-            one
-            for one in self.attempts
-            if one.state in (AttemptState.DESTROYING, AttemptState.STILLBORN)
-        ]
+        ends = (AttemptState.DESTROYING, AttemptState.STILLBORN)
+        dying = [one for one in self.attempts if one.state in ends]
         cases = [one.case for one in dying if one.case is not None]
         if not cases:
             return
@@ -385,7 +382,7 @@ class Rental:
             if one.case.state is AttemptState.REFUSED:
                 one.error = _named_another(one)
             elif one.case.is_ended or one.case.state is AttemptState.GONE:
-                one.error = one.error or _stillborn(one, one.case)
+                one.error = one.error or created_stopped(one)
                 self._tell("destroyed", one.error.message, one)
             else:
                 one.error = still_there([one.case])
@@ -496,14 +493,6 @@ def _named_another(attempt: Attempt) -> InvalidRequest:
         f"Vast.ai refused {attempt.offer}; {note}. Nothing was rented by this request, and that "
         "machine was left alone.",
         code="refused",
-    )
-
-
-def _stillborn(attempt: Attempt, case: Case) -> InstanceFailed:
-    return InstanceFailed(
-        f"The machine of {attempt.offer} was created stopped (instance {case.contract}) and would "
-        "have billed its disk. It was destroyed.",
-        code="created_stopped",
     )
 
 

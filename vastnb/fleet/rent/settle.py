@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from vastnb.api.progress import Tick
 from vastnb.clock import Clock, Steady
 from vastnb.errors import AuthError, InvalidRequest, JournalError, VastError
 from vastnb.fleet.env import label_of
-from vastnb.fleet.listing import Listing, list_instances
+from vastnb.fleet.listing import Listing, list_instances, record_of
 from vastnb.fleet.rent.entry import CONFIRMED, Entry
 from vastnb.fleet.rent.events import warn
 from vastnb.fleet.rent.journal import Journal
@@ -86,6 +87,18 @@ def in_flight() -> frozenset[str]:
     return frozenset(
         marker for marker, one in tuple(FLYING.items()) if one is not me and one.is_alive()
     )
+
+
+@contextmanager
+def flying(cases: Sequence[Case]) -> Iterator[None]:
+    """Keep others of this process from settling these attempts, inside the block."""
+    markers = [one.marker or "" for one in cases]
+    try:
+        FLYING.update(dict.fromkeys(markers, threading.current_thread()))
+        yield
+    finally:
+        for marker in markers:
+            FLYING.pop(marker, None)
 
 
 @dataclass
@@ -344,7 +357,7 @@ class Settler:
         """Destroy the machine that a refusal has named, if it is ours."""
         assert case.contract is not None
         try:
-            record = self._record(case.contract)
+            record = record_of(self._call, case.contract, ONE_LIST)
         except VastError as error:
             case.error = _trouble("listing your instances", error)
             return
@@ -421,7 +434,7 @@ class Settler:
         looks = case.seen.looks
         try:
             if case.contract is not None:
-                record = self._record(case.contract)
+                record = record_of(self._call, case.contract, ONE_LIST)
                 found = [] if record is None else [case.contract]
             else:
                 found = self._labelled(case)
@@ -435,11 +448,6 @@ class Settler:
         if found:
             case.seen = Sightings(tuple(found), looks=looks)
         return not found
-
-    def _record(self, id: int) -> Mapping[str, Any] | None:
-        data = self._call("show_instance", path={"id": id}, max_wait=ONE_LIST).data
-        record = data.get("instances") if isinstance(data, Mapping) else None
-        return record if isinstance(record, Mapping) and record else None
 
     def _labelled(self, case: Case) -> list[int]:
         """Return the machines with the label that was made from a case's marker."""
@@ -498,7 +506,7 @@ class Settler:
         now = self._clock.time()
         try:
             if alone and len(cases) == 1 and cases[0].state is AttemptState.DESTROYING:
-                record = self._record(cases[0].contract or 0)
+                record = record_of(self._call, cases[0].contract or 0, ONE_LIST)
                 listing = Listing(() if record is None else (record,), now)
             else:
                 listing = list_instances(self._call, self._clock, within=within)

@@ -146,6 +146,11 @@ class Instance:
         """The instance's own key, which its container has: it may destroy itself with it."""
         return f"simulated{mix(self.id, 71):016x}{mix(self.id, 72):016x}"
 
+    @property
+    def jupyter_token(self) -> str:
+        """What lets one into its Jupyter."""
+        return "".join(f"{mix(self.id, part):016x}" for part in range(4))
+
     # -- money
 
     @property
@@ -263,7 +268,7 @@ class Instance:
             "ssh_port": 10_000 + self.id % 30_000,
             "machine_dir_ssh_port": 20_000 + self.id % 9_000,
             "local_ipaddrs": "172.17.0.1 \n",
-            "jupyter_token": "".join(f"{mix(self.id, part):016x}" for part in range(4)),
+            "jupyter_token": self.jupyter_token,
             "template_id": self.template["id"] if self.template else None,
             "template_hash_id": self.template["hash_id"] if self.template else None,
             "template_name": self.template["name"] if self.template else None,

@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncssh
 
@@ -142,9 +147,100 @@ def _began(pid: int) -> str:
     return subprocess.run(line, capture_output=True, text=True, check=False).stdout.strip()
 
 
+class _Jupyter:
+    """What answers at a machine's port 8080 if it was rented with Jupyter: one page, in TLS.
+
+    As on the service its certificate is its own, and it wants the token of the machine's record.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._certificate = place / "jupyter.pem"
+        self._servers: dict[int, asyncio.Server] = {}
+
+    async def port(self, machine: Machine) -> int:
+        """Return where it listens on this computer."""
+        server = self._servers.get(machine.instance.id)
+        if server is None:
+            server = await asyncio.start_server(
+                partial(self._answer, machine.instance.jupyter_token),
+                "127.0.0.1", 0, ssl=self._context(),
+            )  # fmt: skip
+            self._servers[machine.instance.id] = server
+        return int(server.sockets[0].getsockname()[1])
+
+    def _context(self) -> ssl.SSLContext:
+        if not self._certificate.exists():
+            self._certificate.touch(0o600)
+            self._certificate.write_bytes(_own_certificate())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificate)
+        return context
+
+    async def _answer(
+        self, token: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode(errors="replace")
+            asked = parse_qs(urlsplit(head.split(" ")[1]).query).get("token", [""])[0]
+            well = hmac.compare_digest(asked, token) or f"Authorization: token {token}" in head
+            open_to_all = urlsplit(head.split(" ")[1]).path == "/api"
+            status = "200 OK" if well or open_to_all else "403 Forbidden"
+            body = b"This machine is simulated, and its Jupyter is this page." if well else b"{}"
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n"
+                "Content-Type: text/html\r\nConnection: close\r\n\r\n".encode()
+                + body
+            )
+            await writer.drain()
+        writer.close()
+
+
+def _own_certificate() -> bytes:
+    """Return a key and a certificate that nobody else vouches for."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "simulated")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1))
+        .not_valid_after(datetime(2040, 1, 1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return private + made.public_bytes(serialization.Encoding.PEM)
+
+
+async def _join(
+    port: int, reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]
+) -> None:
+    there, back = await asyncio.open_connection("127.0.0.1", port)
+
+    async def pump(source: Any, target: Any) -> None:
+        with contextlib.suppress(OSError, asyncssh.Error):
+            while part := await source.read(1 << 16):
+                target.write(part)
+                await target.drain()
+        target.close()
+
+    await asyncio.gather(pump(reader, back), pump(there, writer))
+
+
 class _Login(asyncssh.SSHServer):
-    def __init__(self, machine: Machine, may_enter: Callable[[Instance, str], bool]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        may_enter: Callable[[Instance, str], bool],
+        jupyter: _Jupyter,
+    ) -> None:
         self._machine = machine
+        self._jupyter = jupyter
         self._may_enter = may_enter
         self._connection: asyncssh.SSHServerConnection | None = None
 
@@ -168,8 +264,20 @@ class _Login(asyncssh.SSHServer):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> bool:
-        return dest_host in ("127.0.0.1", "localhost", "::1")
+    ) -> Any:
+        if dest_host not in ("127.0.0.1", "localhost", "::1"):
+            return False
+        if dest_port != 8080:
+            return True
+        if "jupyter" not in self._machine.instance.runtype:
+            return False
+
+        async def serve(
+            reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]
+        ) -> None:
+            await _join(await self._jupyter.port(self._machine), reader, writer)
+
+        return serve
 
     def unix_connection_requested(self, dest_path: str) -> bool:
         return dest_path.startswith(("/tmp/vnbk-", str(self._machine.base)))
@@ -200,6 +308,7 @@ class SSH:
         self._public = " ".join(key.export_public_key().decode().split()[:2])
         self._keys_of = keys_of
         self._machines: dict[int, Machine] = {}
+        self._jupyter = _Jupyter(self.place)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="vastnb-sim ssh", daemon=True)
         self._thread.start()
@@ -261,7 +370,7 @@ class SSH:
         try:
             await asyncssh.run_server(
                 guest,
-                server_factory=lambda: _Login(machine, self._may_enter),
+                server_factory=lambda: _Login(machine, self._may_enter, self._jupyter),
                 server_host_keys=[machine.key],
                 server_version="simulated",
                 process_factory=lambda process: _run(process, machine),
