@@ -202,7 +202,7 @@ def test_what_was_read_before_the_quota_ended_is_kept(
 
 @pytest.mark.parametrize("cap", [64, 256, 300, 500])
 def test_an_answer_cut_at_an_unlisted_length_is_found_out_by_a_narrower_search(
-    client: vastnb.Client, server: Server, cap: int
+    client: vastnb.Client, server: Server, clock: ManualClock, cap: int
 ) -> None:
     server.world.cap = cap
     wide = client.search_offers()
@@ -215,6 +215,10 @@ def test_an_answer_cut_at_an_unlisted_length_is_found_out_by_a_narrower_search(
     assert again.vast.provenance["from_cache"] and again.vast.provenance["whole"] == "cut"
     few = client.search_offers("gpu_name=RTX_4090 num_gpus=8 dph<2")
     assert len(few) < cap and few.vast.provenance["whole"] == "proved"
+    with vastnb.Client(server.api_key, base_url=server.url, cache="memory", clock=clock) as other:
+        assert other.search_offers().vast.provenance["whole"] == "cut"  # in another kernel
+    with vastnb.Client("another-key", base_url=server.url) as stranger:
+        assert stranger.transport.cut_lengths() == set()
 
 
 def test_a_small_number_of_calls_is_kept_to_and_told_before(

@@ -19,27 +19,11 @@ IMAGES = ROOT / "docs" / "images"
 SETUP = """
 import vastnb
 from vastnb.clock import ManualClock
-from tests.widgets.machines import rent, stop
+from tests.widgets.machines import in_many_states
 
 clock = ManualClock()
 client = vastnb.demo(seed=7, speed=1, limits=None, clock=clock, machines=900)
-server = client.server
-server.world.account.credit = 61.20
-rent(server, label="llama-finetune", gpu="RTX 5090", num_gpus=4, disk=200)
-idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
-clock.advance(6.2 * 3600)
-rent(server, "outbid-running", label="sweep-07", gpu="RTX 4090", bid=1.25)
-rent(server, label="eval-nightly", gpu="H100 SXM", disk=80)
-stop(server, idle)
-clock.advance(3000)
-rent(server, "stuck", label="whisper-batch", gpu="RTX 4090", disk=60)
-for _ in range(46):
-    clock.advance(60)
-    client.watcher.look(at_once=True)
-rent(server, "pull", label="sd-render", gpu="RTX A6000", ours=False)
-for _ in range(2):
-    clock.advance(20)
-    client.watcher.look(at_once=True)
+in_many_states(client, clock, credit=61.20)
 """
 """Machines in many states, and two hours of watching them."""
 

@@ -20,6 +20,7 @@ import vastnb.market.accessor  # noqa: F401  (registers ``df.vast``)
 from vastnb import errors
 from vastnb._version import __version__
 from vastnb.html import show_frames_as_they_are as _show_frames_as_they_are
+from vastnb.market.tables.schema import STRANGERS as _STRANGERS
 
 if TYPE_CHECKING:
     from vastnb import sim
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from vastnb.widgets.rent import rent_form
 
 logging.getLogger("vastnb").addHandler(logging.NullHandler())
-_show_frames_as_they_are()
+_show_frames_as_they_are(_STRANGERS)
 
 _FIRST_USE = {
     "Client": "vastnb.client",

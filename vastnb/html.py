@@ -9,12 +9,15 @@ and labels come from strangers. Styles stand in the elements: GitHub and mails d
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape as escape
 from itertools import chain, repeat
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 NO_MATH = "tex2jax_ignore mathjax_ignore"
 """Classes of an element in which MathJax finds no formulas."""
@@ -72,10 +75,16 @@ def ours(data: pd.DataFrame) -> pd.DataFrame:
     return data
 
 
-def show_frames_as_they_are() -> None:
-    """Let IPython show frames of ours (and what is cut from them) without formulas.
+def show_frames_as_they_are(texts: Collection[str]) -> None:
+    """Let IPython show frames of ours (and what is made of them) without formulas.
 
     Frames of others stay as they are: whoever writes formulas into one wants to see them.
+
+    Parameters
+    ----------
+    texts : collection of str
+        Columns in which strangers write. A frame with one of these is ours, too: pandas drops
+        ``attrs`` when frames are joined, grouped or counted.
     """
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:
@@ -85,6 +94,19 @@ def show_frames_as_they_are() -> None:
 
     def shown(data: pd.DataFrame) -> str | None:
         text: str | None = before(data) if before else data._repr_html_()  # type: ignore[operator]
-        return block(text) if text and _OURS in data.attrs else text
+        return block(text) if text and _is_ours(data, texts) else text
+
+    def styled(style: Styler) -> str | None:
+        text: str | None = style._repr_html_()  # type: ignore[attr-defined]
+        return block(text) if text and _is_ours(style.data, texts) else text  # type: ignore[attr-defined]
 
     formatter.for_type(pd.DataFrame, shown)
+    formatter.for_type_by_name("pandas.io.formats.style", "Styler", styled)
+
+
+def _is_ours(data: pd.DataFrame, texts: Collection[str]) -> bool:
+    labels = [*data.columns, *data.columns.names, *data.index.names]
+    parts = chain.from_iterable(one if isinstance(one, tuple) else (one,) for one in labels)
+    # Joins put _x and _y behind names that both sides have.
+    names = {one.removesuffix("_x").removesuffix("_y") for one in parts if isinstance(one, str)}
+    return _OURS in data.attrs or not names.isdisjoint(texts)

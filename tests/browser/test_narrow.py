@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tools.screenshots import SETUP
+
 from .boxes import clipped
 from .conftest import Opener
 from .harness import OpenNotebook
@@ -23,30 +25,7 @@ import vastnb
 from vastnb.sim import Fault
 client = vastnb.demo(seed=5, speed=60, cap=None, limits=None, machines=400, history_days=3)
 """
-MACHINES = """\
-import vastnb
-from vastnb.clock import ManualClock
-from tests.widgets.machines import rent, stop
-clock = ManualClock()
-client = vastnb.demo(seed=7, speed=1, limits=None, clock=clock, machines=900)
-server = client.server
-server.world.account.credit = 90
-rent(server, label="llama-finetune-with-a-long-name", gpu="RTX 5090", num_gpus=4, disk=200)
-idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
-clock.advance(6.2 * 3600)
-rent(server, "outbid-running", label="sweep-07", gpu="RTX 4090", bid=1.25)
-rent(server, label="eval-nightly", gpu="H100 SXM", disk=80)
-stop(server, idle)
-clock.advance(3000)
-rent(server, "stuck", label="whisper-batch", gpu="RTX 4090", disk=60)
-for _ in range(30):
-    clock.advance(60)
-    client.watcher.look(at_once=True)
-rent(server, "pull", label="sd-render", gpu="RTX A6000", ours=False)
-for _ in range(2):
-    clock.advance(20)
-    client.watcher.look(at_once=True)
-"""
+MACHINES = SETUP.replace("credit=61.20", 'credit=90, label="llama-finetune-with-a-long-name"')
 
 
 def widen(nb: OpenNotebook, width: int) -> None:
@@ -87,6 +66,14 @@ def theme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def check_gone(nb: OpenNotebook, state: str) -> None:
+    """Measure when the kernel has gone."""
+    session = "window.jupyterapp.shell.currentWidget.sessionContext.session"
+    nb.page.evaluate(f"{session}.kernel.restart()")
+    nb.page.wait_for_selector(".vnb-lost > .vnb-saved", timeout=20_000)
+    check(nb, f"{state}-gone")
+
+
 def opened(opener: Opener, theme: str, *cells: str) -> OpenNotebook:
     nb = opener(*cells, width=1900, height=1000)
     nb.command("application:toggle-left-area")
@@ -110,12 +97,14 @@ def test_the_explorer(open_notebook: Opener, theme: str) -> None:
     check(nb, "explorer-filtered")
     page.click(".vnb-bellbox button:has-text('Set alert')")
     page.wait_for_selector(".vnb-bell")
+    check(nb, "explorer-bell")
     nb.evaluate("0", code="explorer.filter(text='', max_price=0.01)")
     check(nb, "explorer-empty")
     page.fill(".vnb-query", "gpu_nam=RTX_4090 reliability>0.99 cuda_vers>=12")
     page.press(".vnb-query", "Enter")
     page.wait_for_selector(".vnb-notice:visible")
     check(nb, "explorer-error")
+    check_gone(nb, "explorer")
     nb.theme("JupyterLab Light")
 
 
@@ -146,13 +135,22 @@ def test_the_rent_form(open_notebook: Opener, theme: str) -> None:
     page.fill("input[aria-label=Disk]", "20")
     page.press("input[aria-label=Disk]", "Enter")
     nb.evaluate("0", code="form.set(bid=None, max_dph=5)")
-    nb.evaluate("0", code="client.server.faults.add(Fault('create_instance','drop-after'))")
+    slow = "Fault('create_instance', 'delay', seconds=12)"
+    nb.evaluate(
+        "0",
+        code=f"client.server.faults.add({slow})\n"
+        "client.server.faults.add(Fault('create_instance', 'drop-after'))",
+    )
     page.click("button:has-text('Review and rent')")
     page.wait_for_selector(".vnb-question:visible")
     page.wait_for_timeout(600)
     page.click(".vnb-rentgo")
+    page.wait_for_selector("text=/Renting, /")
+    check(nb, "form-renting")
     page.wait_for_selector(".vnb-sshrow:visible >> nth=1", timeout=60_000)
     check(nb, "form-rented")
+    page.click("button:text-is('Events')")
+    check(nb, "form-events")
     page.click(".vnb-machine [data-verb=connect] >> nth=0")
     check(nb, "form-connect")
     page.keyboard.press("Escape")
@@ -160,6 +158,7 @@ def test_the_rent_form(open_notebook: Opener, theme: str) -> None:
         destroy(page)
     page.wait_for_selector("text=/no longer billed/", timeout=60_000)
     check(nb, "form-receipt")
+    check_gone(nb, "form")
     nb.theme("JupyterLab Light")
 
 
@@ -194,6 +193,11 @@ def test_the_form_in_the_explorer(open_notebook: Opener, theme: str) -> None:
     page.click("button:has-text('Rent 2…')")
     page.wait_for_selector(".vnb-rentpanel:visible", timeout=20_000)
     check(nb, "drawer")
+    for width in WIDTHS:  # in place of the table, and as high as it must be
+        widen(nb, width)
+        frame = page.locator(".vnb-explorer").bounding_box()
+        form = page.locator(".vnb-rentdrawer .vnb-rent").bounding_box()
+        assert form["height"] > 500 and form["y"] < frame["y"] + 10, width
     nb.theme("JupyterLab Light")
 
 
@@ -219,6 +223,7 @@ def test_the_monitor(open_notebook: Opener, theme: str) -> None:
     page.click(".vnb-dialog .vnb-go")
     page.wait_for_selector(".vnb-said:visible")
     check(nb, "monitor-said")
+    check_gone(nb, "monitor")
     nb.theme("JupyterLab Light")
 
 
@@ -230,4 +235,8 @@ def test_the_prices(open_notebook: Opener, theme: str) -> None:
     check(nb, "prices")
     page.click(".vnb-gpuchips .vnb-link")
     check(nb, "prices-chips")
+    page.click(".vnb-bellbox button:has-text('Set alert')")
+    page.wait_for_selector(".vnb-bell")
+    check(nb, "prices-bell")
+    check_gone(nb, "prices")
     nb.theme("JupyterLab Light")

@@ -11,6 +11,8 @@ from typing import Any
 
 from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
+from vastnb.client import Client
+from vastnb.clock import ManualClock
 from vastnb.fleet.env import MARKER, new_marker
 from vastnb.fleet.rent.entry import Entry
 from vastnb.fleet.rent.journal import Journal
@@ -86,3 +88,30 @@ def stop(server: Server, id: int) -> None:
     with world.lock:
         world.settle()
         world.fleet.stop(world.fleet.instances[id], world.elapsed())
+
+
+def in_many_states(
+    client: Client, clock: ManualClock, *, credit: float, label: str = "llama-finetune"
+) -> None:
+    """Rent machines that are in many states after seven hours, and watch them for one.
+
+    The client is on a market of ``seed=7, speed=1, machines=900`` and on that clock.
+    """
+    server = client.server
+    assert isinstance(server, Server)
+    server.world.account.credit = credit
+    rent(server, label=label, gpu="RTX 5090", num_gpus=4, disk=200)
+    idle = rent(server, label="tokenizer-cache", gpu="RTX 3090", disk=320)
+    clock.advance(6.2 * 3600)
+    rent(server, "outbid-running", label="sweep-07", gpu="RTX 4090", bid=1.25)
+    rent(server, label="eval-nightly", gpu="H100 SXM", disk=80)
+    stop(server, idle)
+    clock.advance(3000)
+    rent(server, "stuck", label="whisper-batch", gpu="RTX 4090", disk=60)
+    for _ in range(46):
+        clock.advance(60)
+        client.watcher.look(at_once=True)
+    rent(server, "pull", label="sd-render", gpu="RTX A6000", ours=False)
+    for _ in range(2):
+        clock.advance(20)
+        client.watcher.look(at_once=True)

@@ -146,3 +146,22 @@ def test_what_a_message_handler_fails_with_is_shown_in_the_widget(client) -> Non
     assert "planted" in watching._picture()["trouble"]
     for widget in (explorer, charts, form, watching):
         widget.close()
+
+
+@pytest.mark.parametrize("entry", VIEWS)
+def test_a_bundle_lacks_only_spaces_that_mean_nothing(
+    entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tight = bundle(entry)
+    with monkeypatch.context() as patch:
+        patch.setattr("vastnb.widgets.kit.bundle._tight", lambda text: text)
+        loose = bundle.__wrapped__(entry)
+    assert len(tight) < 0.93 * len(loose)
+    assert re.sub(r"\s", "", tight) == re.sub(r"\s", "", loose)
+    strings = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"")
+    assert strings.findall(tight) == strings.findall(loose)
+    assert [one for one in loose.splitlines() if "`" in one and one not in tight] == []
+
+
+def test_the_explorers_bundle_is_small() -> None:
+    assert len(bundle("explorer/view")) < 74_500

@@ -24,7 +24,7 @@ from vastnb.api.progress import SHOW_FROM, SLICE, Tick
 from vastnb.api.request import identity_of
 from vastnb.api.secret import Secret
 from vastnb.api.shared import SharedState, file_state
-from vastnb.api.usage import merged_rows
+from vastnb.api.usage import CUTS, merged_cuts, merged_rows
 from vastnb.api.wire import Wire
 from vastnb.clock import Clock
 
@@ -103,6 +103,8 @@ def _merged(key: str, shared: str | None, before: str | None, ours: str | None) 
     """Put together what kernels have learned apart; see `KeptState`."""
     if key.startswith(lane.KEY):
         return lane.merged(lane.Lane.load(shared), lane.Lane.load(ours)).dump()
+    if key.startswith(CUTS):
+        return merged_cuts(shared, ours)
     return merged_rows(shared, before, ours)
 
 

@@ -56,7 +56,7 @@ from vastnb.api.request import (
 from vastnb.api.resources import Cache, Resources, Settings, open_resources
 from vastnb.api.retry import GiveUp, Situation, after, no_turn
 from vastnb.api.secret import Memory, Redactor, Secret, veil
-from vastnb.api.usage import Quota, Traffic, add_rows, quota
+from vastnb.api.usage import Quota, Traffic, add_rows, cut_lengths, quota
 from vastnb.api.wire import Failure, Request, Response
 from vastnb.clock import Clock, SystemClock
 from vastnb.errors import AuthError, InvalidRequest, VastError
@@ -297,6 +297,18 @@ class Transport:
         closed = [resources.pace.closed_until(row) for row in counting]
         latest = max((moment for moment in closed if moment is not None), default=None)
         return quota(resources.state, resources.identity, resources.state.time(), latest)
+
+    def cut_lengths(self, another: int | None = None) -> frozenset[int]:
+        """Return the lengths at which answers to this account were cut, as all kernels know them.
+
+        Parameters
+        ----------
+        another : int, optional
+            One that has just been found.
+        """
+        # An answer that has arrived is judged, even if its client has been closed meanwhile.
+        resources = self._opened if self._opened.pid == os.getpid() else self._resources()
+        return cut_lengths(resources.state, resources.identity, another)
 
     def close(self) -> None:
         """Close connections and files; calls that wait end with an error."""

@@ -1,7 +1,8 @@
 """What was used: rows of today's quota (all kernels), and this client's traffic.
 
 Rows are counted when they arrive from the service, never when they come from the cache. The count
-stands beside the pace, per account and UTC day, so it survives the kernel.
+stands beside the pace, per account and UTC day, so it survives the kernel. So do the lengths at
+which answers to this account were found to be cut.
 """
 
 from __future__ import annotations
@@ -73,6 +74,29 @@ def _key(identity: str, now: float) -> str:
 
 def _count(text: str | None) -> int:
     return int(text) if text and len(text) < 12 and text.isascii() and text.isdigit() else 0
+
+
+CUTS = "cuts "
+MOST_CUTS = 16
+"""Lengths that are remembered; the service has had three."""
+
+
+def cut_lengths(state: SharedState, identity: str, another: int | None = None) -> frozenset[int]:
+    """Return the lengths at which answers to an account were cut, with `another` among them."""
+    more = "" if another is None else str(another)
+
+    def change(text: str | None) -> tuple[str | None, frozenset[int]]:
+        both = merged_cuts(text, more)
+        return both or None, frozenset(map(int, both.split()))
+
+    return state.update(f"{CUTS}{identity}", change)
+
+
+def merged_cuts(one: str | None, other: str | None) -> str:
+    """Return the lengths that two kernels know of, as text."""
+    words = dict.fromkeys(f"{one or ''} {other or ''}".split())
+    known = [word for word in words if word.isascii() and word.isdigit() and len(word) < 7]
+    return " ".join(known[-MOST_CUTS:])
 
 
 COUNTERS = ("calls", "sent", "cache_hits", "stale", "waited_s", "refused", "errors")

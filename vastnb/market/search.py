@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
@@ -113,6 +113,8 @@ class OfferSearch:
         ``keep(answer, name, bytes)`` keeps what was made of an answer beside it.
     record : callable, optional
         Is handed every frame.
+    cuts : callable, optional
+        What all kernels know of the lengths at which answers are cut; see `Caps`.
     """
 
     def __init__(
@@ -124,11 +126,12 @@ class OfferSearch:
         has_key: bool,
         keep: Callable[[Answer, str, bytes], None] | None = None,
         record: Record | None = None,
+        cuts: Callable[[int | None], Collection[int]] | None = None,
     ) -> None:
         self._call = call
         self._quota = quota
         self._source = source
-        self._caps = Caps(has_key)
+        self._caps = Caps(has_key, cuts)
         self._keep = keep
         self._record = record
         self._frames: OrderedDict[Hashable, tuple[pd.DataFrame, int]] = OrderedDict()

@@ -10,6 +10,7 @@ cut gives away a length, and an answer shorter than the longest one seen was not
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 Whole = Literal["proved", "assumed", "cut"]
@@ -50,20 +51,32 @@ class Caps:
     ----------
     has_key : bool, optional
         Whether a key is sent; `None` if that is not known.
+    shared : callable, optional
+        ``shared(length or None)`` tells the user's other kernels of a length, and returns all that
+        they know.
     """
 
-    def __init__(self, has_key: bool | None = None) -> None:
+    def __init__(
+        self,
+        has_key: bool | None = None,
+        shared: Callable[[int | None], Collection[int]] | None = None,
+    ) -> None:
         self._has_key = has_key
+        self._shared = shared
         self._learned: set[int] = set()
+        self._up_to_date = shared is None
         self.longest = 0
 
     def saw(self, rows: int) -> None:
         """Take note of the length of an answer: the cap is no less."""
         self.longest = max(self.longest, rows)
+        self._up_to_date = self._shared is None
 
     def learn(self, rows: int) -> None:
         """Take note that an answer of this length was cut."""
         self._learned.add(rows)
+        if self._shared is not None:
+            self._learned.update(self._shared(rows))
 
     def whole(self, rows: int, limit: int | None = None) -> Whole:
         """Judge an answer by its length.
@@ -75,7 +88,12 @@ class Caps:
         limit : int, optional
             The limit that was asked for.
         """
-        if rows in self._learned or is_truncated(rows, limit, self._has_key):
+        if is_truncated(rows, limit, self._has_key):
+            return "cut"
+        if not self._up_to_date and self._shared is not None and rows >= CAP_WITHOUT_KEY:
+            self._learned.update(self._shared(None))
+            self._up_to_date = True
+        if rows in self._learned:
             return "cut"
         if rows < self.longest:
             return "proved"

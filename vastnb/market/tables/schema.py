@@ -207,6 +207,12 @@ UNITS: Final[dict[str, str]] = {name: c.unit for name, c in COLUMNS.items() if c
 """Units of the columns that have one."""
 
 
+STRANGERS: Final = frozenset(
+    {name for name, c in COLUMNS.items() if c.dtype == "string"} | {"status_msg"}
+) - {"country", "instance", "search"}  # two letters, and names that any frame may have
+"""Columns of offers and instances in which a host, or the service, can write any text."""
+
+
 def shown(columns: Literal["default", "all"]) -> list[Column]:
     """Return the known columns of an ordinary frame, or of one with all columns."""
     return [column for column in COLUMNS.values() if columns == "all" or column.default]

@@ -92,6 +92,3 @@ class Drawer:
         """End the form. A rent that is under way goes on."""
         if self._form is not None:
             self._form.close()
-
-
-__all__ = ["Drawer", "makes_no_widget_of_a_click"]

@@ -67,6 +67,3 @@ def _codes(place: str) -> tuple[str, ...]:
         if low == name.lower():
             return (code,)
     return (place.upper() if len(place) == 2 else place,)
-
-
-__all__ = ["codes_of", "names", "region_of", "regions"]

@@ -74,6 +74,3 @@ class Bells:
             shown.append({"number": number, "text": str(watch), "price": price,
                           "hits": len(hits), "last": last})  # fmt: skip
         return shown
-
-
-__all__ = ["Bells"]

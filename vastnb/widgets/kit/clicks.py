@@ -36,6 +36,3 @@ def too_old(at: Any, now: float) -> str:
     if -AHEAD <= age <= OLDEST:
         return ""
     return words.OLD_CLICK.format(age=seconds(abs(age)))
-
-
-__all__ = ["AHEAD", "OLDEST", "too_old"]

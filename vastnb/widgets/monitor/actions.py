@@ -273,6 +273,3 @@ def readable(log: str) -> str:
     """Return a log without what moves a terminal's cursor or turns the writing direction."""
     text = _ESCAPES.sub("", log.replace("\r\n", "\n").replace("\r", "\n"))
     return _CONTROLS.sub("", text)
-
-
-__all__ = ["DOING", "Click", "Outcome", "carry_out", "read_click", "readable", "refusal_of"]

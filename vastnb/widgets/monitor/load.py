@@ -161,6 +161,3 @@ def loads_of(client: Client) -> Loads:
         transport = client.transport
         found = _LOADS[client.watcher] = Loads(transport.account, transport.clock.time)
     return found
-
-
-__all__ = ["Loads", "in_words", "loads_of"]

@@ -445,6 +445,3 @@ def model_of(watcher: Watcher) -> MonitorModel:
         model = _MODELS[watcher] = MonitorModel()
         model.remember(watcher.events(), watcher.history())
     return model
-
-
-__all__ = ["MonitorModel", "Notice", "model_of"]

@@ -252,6 +252,3 @@ def _load(record: Mapping[str, Any], name: str) -> float | None:
 def _vram(record: Mapping[str, Any]) -> str | None:
     megabytes = number(record.get("gpu_ram"))
     return f"{nominal(megabytes)} GB" if megabytes and megabytes > 0 else None
-
-
-__all__ = ["figures_of", "gpu_of", "row_of", "static_copy", "verbs_of"]

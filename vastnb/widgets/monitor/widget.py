@@ -378,6 +378,3 @@ class Monitor(LiveWidget):
             simulated=self._client.simulated,
             **{"css_class": self.copy_class, **options},
         )
-
-
-__all__ = ["Monitor", "monitor"]

@@ -70,6 +70,3 @@ def _value(value: Any) -> str:
 def _quoted(text: str) -> str:
     plain = text.isprintable() and '"' not in text and "\\" not in text
     return f'"{text}"' if plain else repr(text)
-
-
-__all__ = ["SCRIPT", "code_of"]

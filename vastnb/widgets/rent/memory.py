@@ -67,6 +67,3 @@ def _read() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return kept if isinstance(kept, dict) else {}
-
-
-__all__ = ["remember", "remembered"]

@@ -102,6 +102,3 @@ _HANDLERS: Final[dict[str, Callable[[RentSession, Content], None]]] = {
     "find out": lambda session, _content: session.find_out(),
     "search": lambda session, _content: session.search_again(),
 }
-
-
-__all__ = ["handle", "reveal"]

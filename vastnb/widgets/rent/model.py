@@ -436,6 +436,3 @@ def _round_up(dollars: float) -> float:
     size = 10.0 ** math.floor(math.log10(dollars))
     step = next(one for one in (1, 2, 3, 5, 8, 10, 20) if one * size >= dollars * (1 - 1e-9))
     return max(1.0, step * size)
-
-
-__all__ = ["AHEAD", "STALE", "Accepted", "ClickRefused", "Confirmation", "Phase", "RentModel"]

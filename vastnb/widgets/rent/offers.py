@@ -103,6 +103,3 @@ def _frame(offers: Any) -> pd.DataFrame | None:
     if isinstance(offers, Mapping):
         return pd.DataFrame([dict(offers)])
     return None
-
-
-__all__ = ["OF_A_QUERY", "are_interruptible", "candidates"]

@@ -159,6 +159,3 @@ def fell_short(rented: int, wanted: int, attempts: pd.DataFrame | None) -> Outco
         words.RENT_THE_REST,
         "search",
     )
-
-
-__all__ = ["EVENT_LEVELS", "Action", "Outcome", "fell_short", "outcome_of"]

@@ -226,6 +226,3 @@ def _number(
     if not low <= value <= high or (whole and value != int(value)):
         raise wrong
     return int(value) if whole else float(value)
-
-
-__all__ = ["COUNT_MAX", "RUNTYPES", "RentPlan", "read"]

@@ -263,6 +263,3 @@ def number_of(row: Mapping[Any, Any], name: str) -> float | None:
     """Return a number of a row; None for what is missing, none, or beyond anything that can be."""
     found = number(row.get(name))
     return found if found is not None and abs(found) < MOST else None
-
-
-__all__ = ["Price", "Term", "bids_in", "guard_text", "number_of", "price_of", "priced"]

@@ -118,13 +118,3 @@ def offers_again(client: Client, given: Any, kind: str, disk: float) -> pd.DataF
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-__all__ = [
-    "Found",
-    "Template",
-    "account_of",
-    "offers_again",
-    "settle",
-    "templates_of",
-]

@@ -218,6 +218,3 @@ class _Kept:
 
 
 RUNS: Final = _Kept()
-
-
-__all__ = ["RUNS", "RentRun", "Step"]

@@ -287,6 +287,3 @@ class RentSession:
         self.model.note = (
             (words.OFFER_GONE if gone == 1 else words.OFFERS_GONE.format(n=gone)) if gone else ""
         )
-
-
-__all__ = ["RentSession"]

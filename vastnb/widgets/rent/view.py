@@ -248,6 +248,3 @@ _COPIED: Final = (
     "gpu_name", "num_gpus", "gpu_ram_gb", "dph_total", "reliability", "verification",
     "geolocation", "id",
 )  # fmt: skip
-
-
-__all__ = ["OFFERS_MOST", "name_of", "static_form", "view_of"]

@@ -249,6 +249,3 @@ def _gpu_dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
 def _dph(row: Mapping[Any, Any], plan: RentPlan) -> float | None:
     gpus, disk = _gpu_dph(row, plan), number_of(row, "storage_cost")
     return None if gpus is None or disk is None else gpus + disk * plan.disk / 720
-
-
-__all__ = ["LEVELS", "Account", "Level", "Warning", "warnings_of"]

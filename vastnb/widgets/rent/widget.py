@@ -345,6 +345,3 @@ class RentForm(LiveWidget):
 
 _PAGES = 8
 """Pages whose last message is remembered."""
-
-
-__all__ = ["RentForm", "rent_form"]
