@@ -196,6 +196,52 @@ def test_what_ssh_needs_stays_and_what_is_sent_goes() -> None:
     assert unsent("", given) == given
 
 
+@pytest.mark.slow
+def test_two_notebooks_share_a_machine_and_a_kernel_without_mixing_outputs(
+    openssh: OpenSSH, tmp_path: Path
+) -> None:
+    more = """
+from vastnb.remote.copying import copy
+kernel = RemoteKernel(session, "shared").open()
+print(kernel.pid, flush=True)
+sys.stdin.readline()
+me = sys.argv[1]
+for turn in range(15):
+    heard = []
+    kernel.execute(f"print('{me}', {turn}); last = '{me}'", show=lambda kind, content:
+        heard.append(content["text"]) if kind == "stream" else None)
+    assert "".join(heard) == f"{me} {turn}\\\\n", heard
+    assert run(session, f"echo {me}", show=False).out == f"{me}\\\\n"
+    source = Path("SOURCE") / me
+    source.mkdir(exist_ok=True)
+    (source / str(turn)).write_text(me)
+    copy(session, source, f"from-{me}", up=True, memory=Path("SOURCE") / "copied.json", show=False)
+print("well", flush=True)
+"""
+    text = program(openssh, tmp_path, more.replace("\\\\n", "\\n").replace("SOURCE", str(tmp_path)))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", text, name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    pids = set()
+    for notebook in both:
+        assert notebook.stdout is not None
+        pids.add(notebook.stdout.readline())
+    assert len(pids) == 1
+    for notebook in both:
+        assert notebook.stdin is not None
+        notebook.stdin.write("go\n")
+        notebook.stdin.flush()
+    told = [notebook.communicate(timeout=60) for notebook in both]
+    assert [out for out, _ in told] == ["well\n", "well\n"], told
+    os.kill(int(pids.pop()), signal.SIGKILL)
+    for name in ("one", "two"):
+        assert len(list((openssh.workspace / f"from-{name}").iterdir())) == 15
+
+
 def test_no_traceback_shows_a_token_or_a_variable(
     rent: Rent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
