@@ -92,7 +92,7 @@ def test_a_broken_journal_sends_nothing_and_is_not_thrown_away(
     journal.path.write_bytes(b"no database" * 100)
     fresh = connect()
     offer = fresh.search_offers("num_gpus=1").iloc[0]
-    with pytest.raises(JournalError, match="cannot be used.*is damaged.*then rename it"):
+    with pytest.raises(JournalError, match=r"cannot be used.*is damaged.*then rename it"):
         fresh.create_instance(offer, **ORDER)
     assert server.calls("create_instance") == 0
     assert journal.path.read_bytes().startswith(b"no database")
