@@ -169,13 +169,10 @@ class Client:
             record=self._recorder,
             cuts=transport.cut_lengths,
         )
-        noted = JournalView(transport.account, transport.clock)
         self._watcher = Watcher(
             transport.call,
             transport.clock,
-            deadline_of=noted.deadline,
-            rental_of=noted.rental,
-            is_known=noted.is_known,
+            JournalView(transport.account, transport.clock),
             local=is_local(transport.base_url),
         )
         self.renter = Renter(

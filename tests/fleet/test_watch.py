@@ -6,6 +6,7 @@ import gc
 import itertools
 import threading
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -371,7 +372,10 @@ def test_a_deadline_that_has_passed_is_said(server: Server, clock: ManualClock) 
     with vastnb.Client(server.api_key, base_url=server.url, cache="memory", clock=clock) as client:
         (one,) = machines(server, "cached")
         due = {one.id: clock.time() + 120}
-        watcher = Watcher(transport_of(client).call, clock, deadline_of=due.get)
+        journal: Any = SimpleNamespace(
+            deadline=due.get, rental=lambda marker, at: None, is_known=lambda id: True
+        )
+        watcher = Watcher(transport_of(client).call, clock, journal)
         told: list[Change] = []
         watcher.on_notice(told.append)
         watch(watcher, clock, 600)

@@ -217,7 +217,7 @@ def test_the_direction_comes_from_what_a_formula_measures_and_is_said(formula, b
     assert told["best"] == best, told
     assert told["why"] and told["why"] in told["text"]
     other = frame.vast.rank(formula, ascending=best == "largest first").attrs["vastnb"]["ranking"]
-    assert other["best"] != best and other["why"] == "as asked for"
+    assert other["best"] != best and other["why"] == "as requested"
 
 
 def test_a_price_that_cannot_be_true_is_never_the_best():

@@ -30,7 +30,7 @@ from vastnb.clock import Clock
 from vastnb.errors import AuthError, InvalidRequest, RateLimited, VastError, bare
 from vastnb.fleet.env import marker_of
 from vastnb.fleet.listing import Listing
-from vastnb.fleet.rent.journal import Written
+from vastnb.fleet.rent.journal import JournalView, Written
 from vastnb.fleet.status import Wanted
 from vastnb.fleet.watch.changes import ACTIONS, Change, action
 from vastnb.fleet.watch.eventlog import EventLog
@@ -49,7 +49,7 @@ from vastnb.fleet.watch.tempo import CEILING, QUICK
 
 log = logging.getLogger("vastnb.fleet")
 
-MEANT_KEPT: Final = 1024
+DESIRED_KEPT: Final = 1024
 """Instances of which it is remembered what they are meant to be."""
 
 Subscriber = Callable[[Sequence[Change], Snapshot], None]
@@ -74,16 +74,11 @@ class Watcher:
         Asks the service.
     clock : Clock
         The time.
+    journal : JournalView, optional
+        What is written down of machines: their deadlines, their rentals, and which of them vastnb
+        has rented on this computer; without it, a marker says so.
     local : bool
         Whether the service, and so its machines, are on this computer: what may be probed.
-    deadline_of : callable, optional
-        From an instance's id to when it should end, epoch seconds, or None.
-    rental_of : callable, optional
-        From a marker, and when the list was asked for that shows it, to what is written down of
-        its rental, or None.
-    is_known : callable, optional
-        From an instance's id to whether vastnb has rented it on this computer; without it, a
-        marker says so.
     chance : callable, optional
         Random numbers from 0 to 1.
 
@@ -97,19 +92,15 @@ class Watcher:
         self,
         call: Call,
         clock: Clock,
+        journal: JournalView | None = None,
         *,
         local: bool = False,
-        deadline_of: Callable[[int], float | None] | None = None,
-        rental_of: Callable[[str, float], Written | None] | None = None,
-        is_known: Callable[[int], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.also: Callable[[Listing], object] = lambda listing: None
         self._looker = Looker(call, clock, local=local)
         self._clock = clock
-        self._deadline_of = deadline_of
-        self._rental_of = rental_of
-        self._is_known = is_known
+        self._journal = journal
         self._chance = chance
         self._lock = threading.Lock()  # held for moments, never while anybody is asked or told
         self._taking = threading.RLock()  # one list at a time is taken in, and told of
@@ -242,7 +233,7 @@ class Watcher:
             if before is not None and not acted:
                 return
             others = {n: m for n, m in self._state.desired.items() if n != id}
-            while len(others) >= MEANT_KEPT:
+            while len(others) >= DESIRED_KEPT:
                 del others[next(iter(others))]
             desired = Desired(wanted, now, before.then(now) if before else None)
             self._state = replace(self._state, desired={**others, id: desired})
@@ -303,7 +294,7 @@ class Watcher:
 
     def deadline(self, id: int) -> float | None:
         """Return when an instance should end, epoch seconds; None if nobody has said so."""
-        return self._deadline_of(id) if self._deadline_of else None
+        return self._journal.deadline(id) if self._journal else None
 
     # -- telling -----------------------------------------------------------------------------
 
@@ -488,20 +479,21 @@ class Watcher:
 
     def _noted(self, listing: Listing) -> tuple[dict[int, float], dict[int, Written]]:
         """Return deadlines and rentals of the machines in a list, as far as they are known."""
-        deadlines, rentals = {}, {}
-        for record in listing.records:
+        deadlines: dict[int, float] = {}
+        rentals: dict[int, Written] = {}
+        journal = self._journal
+        for record in listing.records if journal else ():
+            assert journal is not None
             id, mark = int(record["id"]), marker_of(record)
-            if (deadline := self.deadline(id)) is not None:
+            if (deadline := journal.deadline(id)) is not None:
                 deadlines[id] = deadline
-            rental = self._rental_of(mark, listing.asked_at) if mark and self._rental_of else None
-            if rental is not None:
+            if mark and (rental := journal.rental(mark, listing.asked_at)) is not None:
                 rentals[id] = rental
         return deadlines, rentals
 
     def _known_in(self, ids: Sequence[int]) -> frozenset[int] | None:
-        if self._is_known is None:
-            return None
-        return frozenset(id for id in ids if self._is_known(id))
+        journal = self._journal
+        return frozenset(id for id in ids if journal.is_known(id)) if journal else None
 
     def _note_action(self, id: int, text: str, now: float) -> None:
         tracked = self._state.picture.get(id)

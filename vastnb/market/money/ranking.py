@@ -154,7 +154,7 @@ def _direction(
 ) -> tuple[bool, str]:
     """Return whether small scores are good, and what says so."""
     if ascending is not None:
-        return bool(ascending), "as asked for"
+        return bool(ascending), "as requested"
     prices = [name for name in formula.columns if _is_price(name)]
     performances = [name for name in formula.columns if name in PERFORMANCE]
     # Together first; of a ratio of two prices, or of two performances, the first one decides.
@@ -164,7 +164,7 @@ def _direction(
             price_like = names[0] in prices
             what = "more expensive" if price_like else "better"
             way = "higher" if change > 0 else "lower"
-            return (change > 0) == price_like, f"it is {way} for {what} offers"
+            return (change > 0) == price_like, f"{what} offers score {way}"
     if prices:  # no offer has a score
         return True, "it is a price"
     return False, "it holds neither a price nor a known performance"
@@ -217,7 +217,7 @@ def _explained(
         reasons = ", ".join(f"{why}: {count:,}" for why, count in left_out.items())
         where = "at the end without a rank" if keep else "left out"
         parts.append(f"{int(out.sum()):,} offers are {where} ({reasons}).")
-    parts.append("Values that are missing or cannot be true are never replaced by others.")
+    parts.append("Values that are missing or not credible are never filled in.")
     return {
         "by": by,
         "formula": formula.text,

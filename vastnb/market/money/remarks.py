@@ -113,7 +113,7 @@ def on_prices(seen: Among) -> list[Remark]:
             found.append(
                 Remark(
                     "warn" if ratio < 1 else "good",
-                    f"Its benchmark is {percent(abs(1 - ratio))} {way} than is usual for the "
+                    f"Its benchmark is {percent(abs(1 - ratio))} {way} than usual for the "
                     f"{seen.gpu} (DLPerf {mine:.1f} per GPU, median {np.median(others):.1f}).",
                 )
             )
