@@ -214,6 +214,7 @@ def test_without_a_watch_no_file_is_made(past: History, tmp_path: Path) -> None:
         ({"below": 0}, QueryError, "below=0"),
         ({"below": True}, QueryError, "below=True"),
         ({"below": float("nan")}, QueryError, "below=nan"),
+        ({"below": float("inf")}, QueryError, "below=inf"),
         ({"below": 1, "per": "machine"}, QueryError, '"gpu" or "offer"'),
         ({"below": 1, "type": "spot"}, QueryError, "type='spot'"),
         ({"query": "num_gpu=2", "below": 1}, QueryError, "num_gpus"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vastnb.remote.run import run
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target, unsent
 
+from .conftest import Rent
 from .openssh import OpenSSH
 
 PROGRAM = """
@@ -192,3 +194,82 @@ def test_what_ssh_needs_stays_and_what_is_sent_goes() -> None:
     assert unsent(told, given) == {"PATH": "p", "OTHER": "2", "AWS_PROFILE": "4"}
     assert unsent("sendenv *\n", given) == {"PATH": "p"}
     assert unsent("", given) == given
+
+
+@pytest.mark.slow
+def test_two_notebooks_share_a_machine_and_a_kernel_without_mixing_outputs(
+    openssh: OpenSSH, tmp_path: Path
+) -> None:
+    more = """
+from vastnb.remote.copying import copy
+kernel = RemoteKernel(session, "shared").open()
+print(kernel.pid, flush=True)
+sys.stdin.readline()
+me = sys.argv[1]
+for turn in range(15):
+    heard = []
+    kernel.execute(f"print('{me}', {turn}); last = '{me}'", show=lambda kind, content:
+        heard.append(content["text"]) if kind == "stream" else None)
+    assert "".join(heard) == f"{me} {turn}\\\\n", heard
+    assert run(session, f"echo {me}", show=False).out == f"{me}\\\\n"
+    source = Path("SOURCE") / me
+    source.mkdir(exist_ok=True)
+    (source / str(turn)).write_text(me)
+    copy(session, source, f"from-{me}", up=True, memory=Path("SOURCE") / "copied.json", show=False)
+print("well", flush=True)
+"""
+    text = program(openssh, tmp_path, more.replace("\\\\n", "\\n").replace("SOURCE", str(tmp_path)))
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", text, name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    pids = set()
+    for notebook in both:
+        assert notebook.stdout is not None
+        pids.add(notebook.stdout.readline())
+    assert len(pids) == 1
+    for notebook in both:
+        assert notebook.stdin is not None
+        notebook.stdin.write("go\n")
+        notebook.stdin.flush()
+    told = [notebook.communicate(timeout=60) for notebook in both]
+    assert [out for out, _ in told] == ["well\n", "well\n"], told
+    os.kill(int(pids.pop()), signal.SIGKILL)
+    for name in ("one", "two"):
+        assert len(list((openssh.workspace / f"from-{name}").iterdir())) == 15
+
+
+def test_no_traceback_shows_a_token_or_a_variable(
+    rent: Rent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = rent()
+    box.wait(reachable=True)
+    box._record = {**box.record(), "jupyter_token": "hunter2-token"}
+    monkeypatch.setattr("vastnb.fleet.connect.jupyter_url", lambda record: "https://there/")
+    monkeypatch.setattr(Session, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt) as found:
+        box.jupyter()
+    assert "hunter2" not in in_full(found.value)
+
+    monkeypatch.setenv("OTHER_KEY", "hunter2-variable")
+    monkeypatch.setattr("vastnb.remote.session._told", interrupted)
+    target = Target("127.0.0.1", 1, "vast-1", tmp_path / "known")
+    with pytest.raises(KeyboardInterrupt) as found:
+        Session(lambda attempt: [target]).open()
+    assert "hunter2" not in in_full(found.value)
+
+
+def interrupted(*given: object) -> None:
+    raise KeyboardInterrupt
+
+
+def in_full(error: BaseException) -> str:
+    """Return what a verbose traceback prints, but for the test's own frame."""
+    trace = error.__traceback__
+    frames = traceback.TracebackException(
+        type(error), error, trace and trace.tb_next, capture_locals=True
+    )
+    return "".join(frames.format())

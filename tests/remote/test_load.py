@@ -134,3 +134,17 @@ def test_nothing_is_asked_of_a_machine_without_a_connection(
     )
     Loads("nobody", time.time).ask([1, 2, 3], at_once=True)
     assert started == []
+
+
+def test_what_a_machine_has_cost_is_told_while_it_is_there(
+    box: Instance, client: vastnb.Client, market: Server
+) -> None:
+    box.wait()
+    with closing(vastnb.monitor(client)) as watching:
+        watching.refresh()
+        market.world.advance(hours=1)
+        spent = watching.refresh().spent
+        billed = market.world.instances[box.id].billed
+        assert spent.loc[box.id, "usd"] == pytest.approx(billed, rel=0.2)
+        box.destroy()
+        assert watching.refresh().spent.empty

@@ -19,6 +19,7 @@ from vastnb.market.frames.offers import LAST_SECOND
 from vastnb.market.query.spans import days_of, step_of
 from vastnb.market.tables import gpus
 from vastnb.market.tables.schema import Dtype
+from vastnb.values import number
 from vastnb.wording import refusal
 
 Verified = Literal["yes", "no", "all"]
@@ -50,6 +51,7 @@ SUPPLY: Final = (*COUNTS, "total")
 PRICES: Final = tuple(
     f"{side}_{point}" for side in ("rented", "avail") for point in ("p10", "median", "p90")
 )
+
 OVER_TIME: Final[dict[str, Dtype]] = {
     **dict.fromkeys(SUPPLY, "Int64"),
     **dict.fromkeys(PRICES, "Float64"),
@@ -98,15 +100,10 @@ def _moments(parts: Any) -> dict[float, dict[str, Any]]:
         stamps = _listed(series.get("timestamps"))
         for name in names:
             for stamp, value in zip_longest(stamps, _listed(series.get(name))[: len(stamps)]):
-                if _is_moment(stamp):
-                    found.setdefault(float(stamp), {})[name] = value
+                at = number(stamp)
+                if at is not None and 0 <= at <= LAST_SECOND:  # what a column can hold
+                    found.setdefault(at, {})[name] = value
     return found
-
-
-def _is_moment(stamp: Any) -> bool:
-    """Say whether this is a time that a column can hold; anything else is left out."""
-    number = isinstance(stamp, int | float) and not isinstance(stamp, bool)
-    return number and 0 <= stamp <= LAST_SECOND
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from vastnb.api.files import data_dir
+from vastnb.api.secret import veil
 from vastnb.api.text import is_local
 from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
 from vastnb.fleet import connect
@@ -155,7 +156,7 @@ class Places:
         if verdict.state == "gone" or instance._record is None:
             return Standing(
                 "Vast.ai no longer lists this instance: it was destroyed, and it is not billed.",
-                "All that was there is gone, its files included.",
+                "Everything on it is gone, including its files.",
             )
         price = dph_now(instance._record or {})
         money = "an unknown price" if price is None else f"${price:.4f}/h"
@@ -169,7 +170,7 @@ class Places:
         return Standing(
             f"{shown}; its disk is billed {money} until it is destroyed."
             + (f" {advice}." if advice else ""),
-            "All that ran there has ended, kernels and their variables too; its files are kept.",
+            "Everything that ran on it has ended, kernels included; its files are kept.",
         )
 
     def _may(self, host: str, way: str = "direct") -> bool:
@@ -240,13 +241,13 @@ def jupyter(instance: Machine) -> Link:
     from vastnb.remote.ports import forward
 
     session = session_of(instance)
-    token = instance.record().get("jupyter_token")
+    token = veil(instance.record().get("jupyter_token"))  # verbose tracebacks show locals
     if connect.jupyter_url(instance._known()) is None or not isinstance(token, str):
         raise InvalidRequest(
             f"Instance {instance.id} has no Jupyter server. Rent with runtype='jupyter', or use "
             "box.install_kernel(), which needs none."
         )
-    return forward(session, 8080, query=f"token={quote(token, safe='')}")
+    return forward(session, 8080, query=veil(f"token={quote(token, safe='')}"))
 
 
 def forget_host_key(instance: Machine) -> None:

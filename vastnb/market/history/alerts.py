@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from vastnb.api.files import private_file
@@ -28,6 +27,7 @@ from vastnb.market.frames.credible import believed
 from vastnb.market.money.cost import hourly
 from vastnb.market.query.local import column_of, is_local, matches
 from vastnb.market.query.query import QueryLike, parse_query
+from vastnb.values import number
 from vastnb.wording import refusal
 
 log = logging.getLogger("vastnb.history")
@@ -122,7 +122,7 @@ def watch_of(
     InvalidRequest
         If a number makes no sense, or a filter can only be worked out by the service.
     """
-    if isinstance(below, bool) or not isinstance(below, int | float | np.number) or not below > 0:
+    if not (number(below) or 0) > 0:
         raise refusal(f"below={below!r}: give a price in $/h above 0. No alert was set.")
     if per not in ("gpu", "offer"):
         raise refusal(f'per={per!r}: use "gpu" or "offer". No alert was set.')

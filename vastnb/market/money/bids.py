@@ -33,6 +33,7 @@ from vastnb.errors import InvalidRequest
 from vastnb.market.frames.credible import believed
 from vastnb.market.frames.terms import interruptible_rows
 from vastnb.market.money.cost import HOURS_PER_MONTH, Amount, each
+from vastnb.values import number
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ class Interruptions:
 
     def __post_init__(self) -> None:
         for name in ("hours", "setup_hours", "lost_hours", "wait_hours", "again_gb"):
-            value = getattr(self, name)
-            good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-            if not (good and math.isfinite(value) and value >= 0):
+            amount = number(getattr(self, name))
+            if amount is None or amount < 0:
                 raise InvalidRequest(
-                    f"{name}={value!r}: a number of 0 or more is needed. Nothing was rented."
+                    f"{name}={getattr(self, name)!r}: a number of 0 or more is needed. Nothing was "
+                    "rented."
                 )
 
     def count(self, every: float) -> float:

@@ -8,7 +8,6 @@ nothing of it is used.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from pandas.arrays import FloatingArray
 
 from vastnb.errors import InvalidRequest
 from vastnb.market.frames.credible import believed, unknown
+from vastnb.values import number
 
 Amount = float | pd.Series | np.ndarray
 """One number, or one for each offer: a Series on the frame's index, or an array of its length."""
@@ -217,8 +217,9 @@ def _term(frame: pd.DataFrame, column: str, amount: Any) -> Any:
 
 
 def _amount(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+    amount = number(value)
+    if amount is None:
         raise InvalidRequest(f"{name}={value!r}: a number is needed. Nothing was rented.")
-    if not (math.isfinite(value) and value >= 0):
+    if amount < 0:
         raise InvalidRequest(f"{name}={value!r}: it cannot be negative. Nothing was rented.")
-    return float(value)
+    return amount

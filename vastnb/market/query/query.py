@@ -15,7 +15,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from vastnb.market.query.conditions import (
@@ -39,6 +38,7 @@ from vastnb.market.tables.fields import (
     SYMBOLS,
     canonical,
 )
+from vastnb.values import number
 from vastnb.wording import nearest, refusal
 
 if TYPE_CHECKING:
@@ -301,8 +301,8 @@ def parse_type(type: str) -> str:
 
 
 def _is_amount(value: object) -> bool:
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    return real and math.isfinite(value) and value >= 0  # type: ignore[operator,arg-type]
+    amount = number(value)
+    return amount is not None and amount >= 0
 
 
 def _sortable(name: str) -> str:

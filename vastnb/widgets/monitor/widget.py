@@ -159,6 +159,25 @@ class Monitor(LiveWidget):
         return self._client.watcher.history()
 
     @property
+    def spent(self) -> pd.DataFrame:
+        """What each machine that is there has cost so far, estimated: ``usd``, by instance.
+
+        ``assumed`` says what was assumed about the time before the first look. What counts is the
+        invoice in the Vast.ai console.
+        """
+        self.drain()
+        known = self._model.ledger
+        spent = {
+            one: known.spent(one)
+            for one in sorted(
+                known.known() if self._ids is None else known.known() & set(self._ids)
+            )
+        }
+        rows = [(one, what.usd, what.how) for one, what in spent.items() if what is not None]
+        frame = pd.DataFrame(rows, columns=["id", "usd", "assumed"])
+        return frame.astype({"id": "Int64", "usd": "Float64", "assumed": "string"}).set_index("id")
+
+    @property
     def notices(self) -> list[str]:
         """The notices that were not dismissed yet, in words, newest last."""
         self.drain()
@@ -186,7 +205,9 @@ class Monitor(LiveWidget):
         """Also show this instance, in a monitor that shows only some; even before it is listed."""
         if self._ids is not None and id not in self._ids:
             self._ids.append(id)
-            self._model.expect(id, self._now())
+            account = self._client.transport.account
+            known = self._client.renter.journal.of_contract(account, id) is not None
+            self._model.expect(id, self._now(), ours=known)
             self._show()
 
     def rows(self) -> list[dict[str, Any]]:
