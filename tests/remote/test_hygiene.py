@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vastnb.remote.run import run
 from vastnb.remote.session import Session
 from vastnb.remote.ssh import Target, unsent
 
+from .conftest import Rent
 from .openssh import OpenSSH
 
 PROGRAM = """
@@ -238,3 +240,36 @@ print("well", flush=True)
     os.kill(int(pids.pop()), signal.SIGKILL)
     for name in ("one", "two"):
         assert len(list((openssh.workspace / f"from-{name}").iterdir())) == 15
+
+
+def test_no_traceback_shows_a_token_or_a_variable(
+    rent: Rent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = rent()
+    box.wait(reachable=True)
+    box._record = {**box.record(), "jupyter_token": "hunter2-token"}
+    monkeypatch.setattr("vastnb.fleet.connect.jupyter_url", lambda record: "https://there/")
+    monkeypatch.setattr(Session, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt) as found:
+        box.jupyter()
+    assert "hunter2" not in in_full(found.value)
+
+    monkeypatch.setenv("OTHER_KEY", "hunter2-variable")
+    monkeypatch.setattr("vastnb.remote.session._told", interrupted)
+    target = Target("127.0.0.1", 1, "vast-1", tmp_path / "known")
+    with pytest.raises(KeyboardInterrupt) as found:
+        Session(lambda attempt: [target]).open()
+    assert "hunter2" not in in_full(found.value)
+
+
+def interrupted(*given: object) -> None:
+    raise KeyboardInterrupt
+
+
+def in_full(error: BaseException) -> str:
+    """Return what a verbose traceback prints, but for the test's own frame."""
+    trace = error.__traceback__
+    frames = traceback.TracebackException(
+        type(error), error, trace and trace.tb_next, capture_locals=True
+    )
+    return "".join(frames.format())

@@ -18,6 +18,7 @@ from vastnb.errors import InvalidRequest, OutcomeUnknown
 from vastnb.fleet.instance import Fleet
 from vastnb.sim import Fault, Server
 from vastnb.widgets.monitor import monitor
+from vastnb.widgets.rent.run import RentRun
 from vastnb.widgets.rent.widget import RentForm, rent_form
 
 from . import test_monitor
@@ -571,12 +572,31 @@ def test_strange_messages_are_ignored(page: Page, form: RentForm, market: Server
     for content in ({"type": "change"}, {"type": "change", "field": "disk", "value": []},
                     {"type": "env", "rows": [1, {"name": 3}]}, {"type": "offers", "id": "x"},
                     {"type": "confirm"}, {"type": "destroy", "id": 1}, {"type": ["x"]},
-                    {"type": "template", "hash": {}}, {"type": "nothing"}):  # fmt: skip
+                    {"type": "template", "hash": {}}, {"type": "nothing"},
+                    {"type": "change", "field": "disk", "value": 10**400}):  # fmt: skip
         form._on_message(form, content, [])
     form._on_message(form, "text", [])
     assert form.wait(5) and market.calls("create_instance") == 0
     page.say("change", field="disk", value="20")
     assert page.state["acked"] == {"page": page.seq}
+    assert page.state["outcome"] is None
+    page.click(page.review(), at=10**400)
+    assert form.phase == "plan" and "unknown time" in page.state["note"]
+
+
+def test_a_rental_that_cannot_be_started_blocks_no_other(
+    page: Page, form: RentForm, market: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RentRun, "start", no_thread)
+        page.click(page.review())
+    assert form.phase == "plan" and page.state["outcome"] is not None
+    page.rent()
+    assert [one.id for one in form.machines] == [one.id for one in alive(market)]
+
+
+def no_thread(run: RentRun) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_in_a_kernel_what_happens_arrives_without_being_asked_for(

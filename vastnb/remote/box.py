@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from vastnb.api.files import data_dir
+from vastnb.api.secret import veil
 from vastnb.api.text import is_local
 from vastnb.errors import ConnectionLost, InvalidRequest, LoginRefused, VastError
 from vastnb.fleet import connect
@@ -241,13 +242,13 @@ def jupyter(instance: Machine) -> Link:
     from vastnb.remote.ports import forward
 
     session = session_of(instance)
-    token = instance.record().get("jupyter_token")
+    token = veil(instance.record().get("jupyter_token"))  # verbose tracebacks show locals
     if connect.jupyter_url(instance._known()) is None or not isinstance(token, str):
         raise InvalidRequest(
             f"Instance {instance.id} has no Jupyter server. Rent with runtype='jupyter', or use "
             "box.install_kernel(), which needs none."
         )
-    return forward(session, 8080, query=f"token={quote(token, safe='')}")
+    return forward(session, 8080, query=veil(f"token={quote(token, safe='')}"))
 
 
 def forget_host_key(instance: Machine) -> None:

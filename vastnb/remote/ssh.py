@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vastnb.api.secret import veil
 from vastnb.errors import ConnectionLost, HostKeyChanged, LoginRefused, RemoteError
 
 ALIVE: Final = (5, 3)
@@ -138,9 +139,11 @@ def unsent(told: str, given: Mapping[str, str]) -> dict[str, str]:
         if word == "sendenv"
     ]
     sent = re.compile("|".join(patterns) or r"(?!)", re.DOTALL | re.IGNORECASE)
-    return {
+    kept = {
         name: value for name, value in given.items() if name in NEEDED or not sent.fullmatch(name)
     }
+    hidden: dict[str, str] = veil(kept)  # verbose tracebacks show locals
+    return hidden
 
 
 def master(target: Target, control: Path, command: str) -> list[str]:

@@ -6,10 +6,10 @@ means it any more. It is not carried out, in any widget.
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from vastnb.api.text import seconds
+from vastnb.values import number
 from vastnb.widgets.kit import words
 
 OLDEST: Final = 30.0
@@ -29,10 +29,10 @@ def too_old(at: Any, now: float) -> str:
     now : float
         Epoch seconds.
     """
-    known = isinstance(at, int | float) and not isinstance(at, bool) and math.isfinite(at)
-    if not known:
+    made = number(at)
+    if made is None:
         return words.CLICK_WITHOUT_TIME
-    age = now - at
+    age = now - made
     if -AHEAD <= age <= OLDEST:
         return ""
     return words.OLD_CLICK.format(age=seconds(abs(age)))

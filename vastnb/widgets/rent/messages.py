@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from vastnb.errors import VastError
 from vastnb.widgets.rent.model import ClickRefused
+from vastnb.widgets.rent.plan import RentPlan
 from vastnb.widgets.rent.session import RentSession
 
 _log = logging.getLogger("vastnb.widgets")
@@ -64,7 +65,8 @@ def reveal(session: RentSession, content: Content, send: Send) -> None:
 
 def _change(session: RentSession, content: Content) -> None:
     session.model.note = ""
-    session.model.change(str(content.get("field")), content.get("value"))
+    if (field := content.get("field")) in RentPlan.__slots__:  # what the page has a control for
+        session.model.change(field, content.get("value"))
 
 
 def _change_env(session: RentSession, content: Content) -> None:

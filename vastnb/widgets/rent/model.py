@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pandas as pd
 
 from vastnb.errors import InvalidRequest
+from vastnb.values import number
 from vastnb.widgets.rent import words
 from vastnb.widgets.rent.code import code_of
 from vastnb.widgets.rent.offers import are_interruptible
@@ -318,9 +319,8 @@ class RentModel:
         if shown is None or token != shown.token or self.phase != "confirm":
             self.take_back()
             raise ClickRefused(words.FORM_CHANGED)
-        made = click.get("at")
-        known = isinstance(made, int | float) and not isinstance(made, bool)
-        age = now - float(made) if known and math.isfinite(made) else math.inf  # type: ignore[arg-type]
+        made = number(click.get("at"))
+        age = math.inf if made is None else now - made
         if age > STALE:
             self.take_back()
             late = f"{age:.0f} s ago" if math.isfinite(age) else words.AT_AN_UNKNOWN_TIME

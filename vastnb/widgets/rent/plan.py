@@ -8,7 +8,6 @@ repr.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.candidates import Offer, bid_for
 from vastnb.fleet.rent.spec import DISK_MIN, IMAGE_MAX, LABEL_MAX, SCRIPT_MAX, Spec, environment
+from vastnb.values import number
 from vastnb.widgets.rent import words
 from vastnb.wording import nearest
 
@@ -221,8 +221,7 @@ def _number(
         if optional:
             return None
         raise wrong
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    known = number(value)
+    if known is None or not low <= known <= high or (whole and known != int(known)):
         raise wrong
-    if not low <= value <= high or (whole and value != int(value)):
-        raise wrong
-    return int(value) if whole else float(value)
+    return int(known) if whole else known

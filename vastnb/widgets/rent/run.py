@@ -200,8 +200,8 @@ class _Kept:
             runs = self._runs.setdefault(account, [])
             if any(one.busy for one in runs):
                 return False
+            run.start()  # first: one that cannot be started blocks no other
             runs.append(run)
-            run.start()
         return True
 
     def of_interest(self, account: str) -> RentRun | None:

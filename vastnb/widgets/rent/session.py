@@ -186,8 +186,8 @@ class RentSession:
         """
         accepted = self.model.accept(click, time.time())
         run = RentRun(self.client, accepted.offers, accepted.arguments, self.model.plan)
+        self.model.not_begun()  # until it has
         if not RUNS.begin(self._account, run):
-            self.model.not_begun()
             raise ClickRefused(words.ANOTHER_IN_PROGRESS)
         remember(self.client, self.model.plan)
         self._follow(run)
