@@ -79,7 +79,8 @@ def session_of(instance: Machine, timeout: float = 900.0) -> Session:
     if session.is_open:
         return session
     try:
-        session.open()
+        # A machine that is starting is waited for below, with progress.
+        session.open(0.0 if instance._record is None or _is_young(instance) else None)
     except (ConnectionLost, LoginRefused) as refused:
         # After a start the server comes late, and the keys a little later still.
         if isinstance(refused, LoginRefused) and not _is_young(instance):
