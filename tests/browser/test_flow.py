@@ -102,7 +102,7 @@ def test_two_cheap_24_gb_cards_in_the_eu_for_three_hours_and_five_dollars(
     assert sorted(round(b - a) for a, b in zip(before, after, strict=True)) == [0, 3600]
     for _ in range(2):
         destroy(page)
-    page.wait_for_selector("text=/no longer billed/", timeout=60_000)
+    page.wait_for_selector(".vnb-ratenote:has-text('no longer billed')", timeout=60_000)
     assert page.locator(".vnb-reason:has-text('no longer billed')").count() == 2
 
     # The next form knows image and run type; nothing has to be typed again.

@@ -156,7 +156,7 @@ def test_the_rent_form(open_notebook: Opener, theme: str) -> None:
     page.keyboard.press("Escape")
     for _ in range(2):
         destroy(page)
-    page.wait_for_selector("text=/no longer billed/", timeout=60_000)
+    page.wait_for_selector(".vnb-ratenote:has-text('no longer billed')", timeout=60_000)
     check(nb, "form-receipt")
     check_gone(nb, "form")
     nb.theme("JupyterLab Light")

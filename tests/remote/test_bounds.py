@@ -27,6 +27,7 @@ def test_a_command_that_does_not_begin_is_given_up(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.open()
+    monkeypatch.setattr("vastnb.remote.run.GRACE", 0.3)
     call = session.call
 
     def held(script: str, **options: Any) -> Any:  # a login that hangs: no word of a beginning

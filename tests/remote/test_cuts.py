@@ -22,7 +22,7 @@ from vastnb.remote.session import Session
 from .conftest import Machine
 from .cutting import Proxy
 
-CUTS = int(os.environ.get("VASTNB_CUTS", "12"))
+CUTS = int(os.environ.get("VASTNB_CUTS", "6"))
 LONGEST = 60.0
 """Seconds that a call may take in all; more is a hang."""
 

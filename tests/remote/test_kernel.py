@@ -137,13 +137,14 @@ def test_a_cut_loses_outputs_and_nothing_else(
     kernel = start(weak)
     threading.Timer(0.5, proxy.cut).start()
     with pytest.raises(ConnectionLost, match="variables are kept"):
-        kernel.execute("import time\ntime.sleep(1.5); done = True")
+        kernel.execute("import time\ntime.sleep(0.9); done = True")
     assert text_of(kernel, "print(done)") == "True\n"
 
 
 def test_a_kernel_that_dies_is_told_and_replaced_by_the_next_cell(
-    session: Session, start: Callable[..., RemoteKernel]
+    session: Session, start: Callable[..., RemoteKernel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vastnb.remote.kernel._QUIET", 0.3)
     kernel = start(session)
     kernel.execute("x = 1")
     with pytest.raises(KernelDied, match="variables are lost"):

@@ -98,8 +98,8 @@ def test_the_first_picture_has_the_load_for_a_notebook_without_a_page(
 
 def test_a_load_that_is_not_answered_harms_no_other_call(session: Session) -> None:
     session.open()
-    assert session.peek("sleep 2; echo late", timeout=0.2) is None
-    assert session.peek("echo second", timeout=2) is None  # not before the first has ended
+    assert session.peek("sleep 0.8; echo late", timeout=0.2) is None
+    assert session.peek("echo second", timeout=0.5) is None  # not before the first has ended
     assert session.ask("echo there").strip() == "there"
     assert session.generation == 1
 

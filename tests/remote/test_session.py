@@ -164,7 +164,7 @@ def test_a_drop_says_what_is_left_there_and_the_next_call_connects_again(
 def test_a_way_that_falls_silent_is_given_up(
     weak: Session, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vastnb.remote.ssh.ALIVE", (1, 2))
+    monkeypatch.setattr("vastnb.remote.ssh.ALIVE", (1, 1))
     weak.open()
     threading.Timer(0.5, proxy.fall_silent).start()
     begun = time.monotonic()
@@ -181,7 +181,7 @@ def test_a_call_that_had_not_begun_is_sent_again(weak: Session, proxy: Proxy) ->
 
 def test_no_server_yet_is_waited_for(weak: Session, proxy: Proxy) -> None:
     proxy.refuses = True
-    threading.Timer(1.5, setattr, (proxy, "refuses", False)).start()
+    threading.Timer(0.8, setattr, (proxy, "refuses", False)).start()
     with pytest.raises(ConnectionLost, match="broke while it was being made"):
         weak.open(patience=0)
     weak.open(patience=10)

@@ -371,3 +371,22 @@ def test_a_notice_whose_cause_has_passed_asks_for_nothing_any_longer(
     assert as_of_now(outbid, None) == outbid
     late = Change(1.0, id, None, "notice", None, "running", "Past its deadline by 5 min.", "bad")
     assert as_of_now(late, runs) == late
+
+
+def test_what_the_journal_does_not_know_is_destroyed_only_with_its_id_typed(
+    client: Client, market: Any
+) -> None:
+    other = rent(market, ours=False)
+    watching = Monitor(client, ids=(), look=False)
+    page = Page(watching)
+    assert market.calls("show_instances") == 0
+    watching.follow(other)
+    assert page.row(other)["ours"] is False
+    page.clicks("destroy", other)
+    settled(watching)
+    assert market.world.instances[other].alive
+    assert "type" in page.row(other)["said"]["text"]
+    page.clicks("destroy", other, typed=str(other))
+    settled(watching)
+    assert not market.world.instances[other].alive
+    watching.close()

@@ -2,7 +2,7 @@
 // it; `set` shows another value without telling.
 import { W } from "./words.js";
 import { field } from "../kit/fields.js";
-import { freshId, h, setText } from "../kit/dom.js";
+import { clickable, freshId, h, setText } from "../kit/dom.js";
 
 // A slider over sensible stops, and beside its label the value, which can also be typed.
 export function stops(label, { values, any = null, show, read, hint = "any", title }, onChange) {
@@ -143,16 +143,11 @@ export function multiPick(label, { hint, noun }, onChange) {
           "span",
           { class: "vnb-chip" },
           h("span", { text: named(name) }),
-          h("button", {
-            type: "button",
-            text: "×",
-            "aria-label": W.remove(named(name)),
-            onclick: (event) => {
-              event.stopPropagation();
-              remove(name);
-              input.focus();
-            },
-          }),
+          clickable("×", (event) => {
+            event.stopPropagation();
+            remove(name);
+            input.focus();
+          }, { class: null, "aria-label": W.remove(named(name)) }),
         )
       ),
     );

@@ -1,6 +1,6 @@
 // The filter panel: one control for each field of the state that Python calls FilterState.
 import { W } from "./words.js";
-import { h, perFrame } from "../kit/dom.js";
+import { clickable, h, perFrame } from "../kit/dom.js";
 import { multiPick, queryField, stops, toggle } from "./controls.js";
 import { segments } from "../kit/fields.js";
 
@@ -136,13 +136,7 @@ export class FilterPanel {
       ),
     };
     const node = (name) => this.controls[name].node;
-    this.reset = h("button", {
-      type: "button",
-      class: "vnb-link",
-      text: W.reset,
-      hidden: true,
-      onclick: onReset,
-    });
+    this.reset = clickable(W.reset, onReset, { class: "vnb-link", hidden: true });
     host.append(
       h(
         "aside",

@@ -1,6 +1,6 @@
 // What the table is sorted by, in words, and the orders that most people want: one click each.
 import { W } from "./words.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 
 const ORDERS = [
   [W.cheapest, "dph_total", true, W.cheapestOfferThatFits],
@@ -13,7 +13,7 @@ export class OrderBar {
     this.store = store;
     this.says = h("span", { class: "vnb-orderword", role: "status" });
     this.buttons = ORDERS.map(([text, column, ascending, title]) =>
-      h("button", { type: "button", text, title, onclick: () => this.pick(column, ascending) })
+      clickable(text, () => this.pick(column, ascending), { class: null, title })
     );
     this.node = h(
       "div",

@@ -3,7 +3,7 @@ import { W } from "./words.js";
 import { assignColours, boundsOf, frontier, logScale, logTicks, tickLabel } from "./scales.js";
 import { PALETTE } from "../kit/palette.js";
 import { grouped, percent, usd } from "../kit/words.js";
-import { h, perFrame } from "../kit/dom.js";
+import { clickable, h, perFrame } from "../kit/dom.js";
 
 const MARGIN = { left: 46, right: 12, top: 10, bottom: 20 };
 const NEAR = 12;
@@ -35,19 +35,14 @@ export class Scatter {
   build(host) {
     const { signal } = this;
     const mode = (label, perGpu) =>
-      h("button", {
-        type: "button",
-        "aria-pressed": String(perGpu === this.perGpu),
-        text: label,
-        onclick: (event) => {
-          this.perGpu = perGpu;
-          for (const other of event.target.parentElement.children) {
-            other.setAttribute("aria-pressed", String(other === event.target));
-          }
-          this.measure();
-          this.drawDots();
-        },
-      });
+      clickable(label, (event) => {
+        this.perGpu = perGpu;
+        for (const other of event.target.parentElement.children) {
+          other.setAttribute("aria-pressed", String(other === event.target));
+        }
+        this.measure();
+        this.drawDots();
+      }, { class: null, "aria-pressed": String(perGpu === this.perGpu) });
     this.legend = h("div", { class: "vnb-legend" });
     this.dots = h("canvas", { "aria-hidden": "true" });
     this.marks = h("canvas", {

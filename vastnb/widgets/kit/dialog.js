@@ -1,6 +1,6 @@
 // What lies over a widget: a dialog or a menu. One at a time; Escape closes it and gives the focus back.
 import { W } from "./words.js";
-import { freshId, h } from "./dom.js";
+import { clickable, freshId, h } from "./dom.js";
 import { copyText } from "./fields.js";
 
 export class Dialog {
@@ -48,12 +48,7 @@ export class Dialog {
   panel({ title, body, buttons = [], shutText = W.close, opener, focus, wide = false, id = null, onClose }) {
     this.close();
     const name = freshId("dialog");
-    const shut = h("button", {
-      type: "button",
-      class: "vnb-button",
-      text: shutText,
-      onclick: () => this.close(),
-    });
+    const shut = clickable(shutText, () => this.close());
     const box = h(
       "div",
       {
@@ -80,16 +75,10 @@ export class Dialog {
       "div",
       { class: "vnb-menu", role: "menu" },
       ...items.map(({ text, danger, run }) =>
-        h("button", {
-          type: "button",
-          role: "menuitem",
-          class: danger ? "vnb-danger" : null,
-          text,
-          onclick: () => {
-            this.close();
-            run();
-          },
-        })
+        clickable(text, () => {
+          this.close();
+          run();
+        }, { role: "menuitem", class: danger ? "vnb-danger" : null })
       ),
     );
     node.addEventListener("keydown", (event) => {
@@ -116,7 +105,7 @@ export class Dialog {
 
 export function copyable(text) {
   const code = h("code", { text, tabindex: 0 });
-  const button = h("button", { type: "button", class: "vnb-link", text: W.copy });
+  const button = clickable(W.copy, null, { class: "vnb-link" });
   button.addEventListener("click", () => copyText(button, text, code));
   return h("div", { class: "vnb-copyable" }, code, button);
 }

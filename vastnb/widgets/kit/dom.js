@@ -15,6 +15,10 @@ export function h(tag, props = {}, ...children) {
   return node;
 }
 
+// A button that says `text` and does `run`; `more` are its other attributes.
+export const clickable = (text, run = null, more = {}) =>
+  h("button", { type: "button", class: "vnb-button", text, onclick: run, ...more });
+
 // Sets text only when it differs: a text node that is written again is laid out again.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

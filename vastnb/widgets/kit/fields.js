@@ -1,6 +1,6 @@
 // Parts of forms: a labelled field, segments, a button that copies.
 import { W } from "./words.js";
-import { h, setText } from "./dom.js";
+import { clickable, h, setText } from "./dom.js";
 
 export function field(label, control, extra = null) {
   const head = h(
@@ -17,7 +17,7 @@ export function segments(label, choices, onChange) {
   const group = h("div", { class: "vnb-segments", role: "radiogroup" });
   let value;
   const buttons = choices.map(([choice, text, title]) =>
-    h("button", { type: "button", role: "radio", title, text, onclick: () => pick(choice) })
+    clickable(text, () => pick(choice), { class: null, role: "radio", title })
   );
   group.append(...buttons);
   const show = () => {

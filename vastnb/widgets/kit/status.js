@@ -2,7 +2,7 @@
 // code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
 import { W } from "./words.js";
 import { ageText, DASH, grouped, usd } from "./words.js";
-import { announcer, h, setText } from "./dom.js";
+import { announcer, clickable, h, setText } from "./dom.js";
 import { copyText } from "./fields.js";
 /** @import { Status } from "./messages.d.ts" */
 
@@ -38,30 +38,18 @@ export class StatusBars {
     });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.age = h("span", { class: "vnb-age" });
-    this.refresh = h("button", {
-      type: "button",
-      class: "vnb-button",
-      text: W.refresh,
-      title: W.searchAgainNowPast,
-      onclick: onRefresh,
-    });
-    this.bell = h("button", {
-      type: "button",
+    this.refresh = clickable(W.refresh, onRefresh, { title: W.searchAgainNowPast });
+    this.bell = clickable(W.alert, () => this.askBell(this.bellBox.hidden), {
       class: "vnb-button vnb-bellbutton",
-      text: W.alert,
       hidden: !this.onBell,
       title: W.tellMeWhenA,
       "aria-expanded": "false",
-      onclick: () => this.askBell(this.bellBox.hidden),
     });
     this.buildBell();
-    this.rent = h("button", {
-      type: "button",
+    this.rent = clickable(W.rentOne, onRent, {
       class: "vnb-button vnb-rentbutton",
-      text: W.rentOne,
       disabled: true,
       hidden: !onRent,
-      onclick: onRent,
     });
     this.top = h(
       "header",
@@ -81,13 +69,8 @@ export class StatusBars {
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
     this.noticeCode = h("pre");
-    this.retry = h("button", { type: "button", class: "vnb-button", text: W.tryAgain, onclick: onRefresh });
-    this.hide = h("button", {
-      type: "button",
-      class: "vnb-link",
-      text: W.hide,
-      onclick: () => this.hideNotice(),
-    });
+    this.retry = clickable(W.tryAgain, onRefresh);
+    this.hide = clickable(W.hide, () => this.hideNotice(), { class: "vnb-link" });
     this.notice = h(
       "div",
       { class: "vnb-notice", role: "alert", hidden: true },
@@ -99,19 +82,10 @@ export class StatusBars {
     this.line = h("span", { class: "vnb-line" });
     this.announcer = announcer();
     this.picked = h("span", { class: "vnb-picked" });
-    this.clear = h("button", {
-      type: "button",
-      class: "vnb-link",
-      text: W.clear,
-      hidden: true,
-      onclick: onClear,
-    });
+    this.clear = clickable(W.clear, onClear, { class: "vnb-link", hidden: true });
     this.code = h("code", { class: "vnb-code", tabindex: 0, title: W.thisCodeGivesThe });
-    this.copy = h("button", {
-      type: "button",
+    this.copy = clickable(W.copy, () => copyText(this.copy, this.code.textContent, this.code), {
       class: "vnb-link",
-      text: W.copy,
-      onclick: () => copyText(this.copy, this.code.textContent, this.code),
     });
     this.foot = h(
       "footer",
@@ -155,8 +129,8 @@ export class StatusBars {
       h("span", { text: W.tellMeWhenASearch }),
       this.below,
       h("span", { text: "/h" }),
-      h("button", { type: "button", class: "vnb-button", text: W.setAlert, onclick: set }),
-      h("button", { type: "button", class: "vnb-link", text: W.cancel, onclick: () => this.askBell(false) }),
+      clickable(W.setAlert, set),
+      clickable(W.cancel, () => this.askBell(false), { class: "vnb-link" }),
     );
     this.bells = h("div", { class: "vnb-bells", hidden: true });
   }
@@ -186,12 +160,9 @@ export class StatusBars {
           h("span", {
             text: hits ? W.alertBelowFoundLast(price, hits, last) : W.alertSetBelow(price),
           }),
-          h("button", {
-            type: "button",
+          clickable(W.stop, () => this.onBell({ stop: number }), {
             class: "vnb-link",
-            text: W.stop,
             "aria-label": W.stopTheAlertFor(text),
-            onclick: () => this.onBell({ stop: number }),
           }),
         )
       ),

@@ -2,7 +2,7 @@
 // click, stamped with the kernel's time and the price that was shown.
 import { W } from "./words.js";
 import { copyable, entry } from "../kit/dialog.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 import { hourly } from "../kit/words.js";
 import { menuText, nameOf } from "./verbs.js";
 import { question } from "./questions.js";
@@ -61,10 +61,8 @@ export class Actions {
   confirm(row, verb, opener) {
     const asked = question(row, verb, this.hooks.now());
     const act = asked.verb ?? verb;
-    const go = h("button", {
-      type: "button",
+    const go = clickable(asked.go, null, {
       class: asked.danger ? "vnb-button vnb-go vnb-dangerous" : "vnb-button vnb-go",
-      text: asked.go,
     });
     const body = [...asked.body];
     let typed = null;
@@ -102,7 +100,7 @@ export class Actions {
     const field = bid
       ? entry(W.bidForTheGPUs, row.bid === null ? "" : String(row.bid), { mono: true })
       : entry(W.label, row.label ?? "", { hint: W.none });
-    const go = h("button", { type: "button", class: "vnb-button vnb-go", text: bid ? W.bid : W.rename });
+    const go = clickable(bid ? W.bid : W.rename, null, { class: "vnb-button vnb-go" });
     const notes = [];
     if (bid) {
       const least = row.min_bid === null ? "" : W.theMinimumBidIs(hourly(row.min_bid));
@@ -159,7 +157,7 @@ export class Actions {
   // The address holds a token: it is asked for on the click, lives in this link, and goes with it.
   jupyterLink(row) {
     const place = h("div", { class: "vnb-jupyter" });
-    const get = h("button", { type: "button", class: "vnb-button", text: W.getTheLink });
+    const get = clickable(W.getTheLink);
     get.addEventListener("click", () => {
       get.disabled = true;
       setText(get, W.fetching);
@@ -192,7 +190,7 @@ export class Actions {
 
   openLog(row, opener) {
     const text = h("pre", { class: "vnb-log", tabindex: 0 });
-    const again = h("button", { type: "button", class: "vnb-button", text: W.refresh });
+    const again = clickable(W.refresh);
     const load = () => {
       again.disabled = true;
       setText(text, text.textContent || W.fetchingTheLogThis);

@@ -1,7 +1,7 @@
 // Around the machines: what they cost above, what should be read, what has happened below.
 import { W } from "./words.js";
 import { clockTime, DASH, dollars, hourly, span } from "../kit/words.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 
 const MARKS = { bad: "!", warn: "!", good: "✓", info: "·" };
 
@@ -34,8 +34,8 @@ export class MoneyBar {
     });
     this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
     this.fresh = h("span", { class: "vnb-age" });
-    this.pause = h("button", { type: "button", class: "vnb-button", text: W.pause, onclick: onPause });
-    this.now = h("button", { type: "button", class: "vnb-button", text: W.refresh, onclick: onNow });
+    this.pause = clickable(W.pause, onPause);
+    this.now = clickable(W.refresh, onNow);
     this.node = h(
       "header",
       { class: "vnb-top" },
@@ -82,13 +82,7 @@ export class Notices {
   constructor({ onDismiss, onShow }) {
     this.hooks = { onDismiss, onShow };
     this.list = h("div", { class: "vnb-noticelist" });
-    this.all = h("button", {
-      type: "button",
-      class: "vnb-link",
-      text: W.dismissAll,
-      hidden: true,
-      onclick: () => onDismiss({ key: null }),
-    });
+    this.all = clickable(W.dismissAll, () => onDismiss({ key: null }), { class: "vnb-link", hidden: true });
     this.node = h("div", { class: "vnb-notices", role: "alert", hidden: true }, this.list, this.all);
     this.shown = "";
   }
@@ -111,12 +105,9 @@ export class Notices {
   line(notice, what, alive) {
     const { onDismiss, onShow } = this.hooks;
     const name = notice.label ? `${notice.label} #${notice.id}` : `#${notice.id}`;
-    const whom = notice.id === null ? null : h("button", {
-      type: "button",
+    const whom = notice.id === null ? null : clickable(name, () => onShow(notice.id), {
       class: "vnb-link vnb-whom",
-      text: name,
       disabled: !alive.has(notice.id),
-      onclick: () => onShow(notice.id),
     });
     return h(
       "div",
@@ -124,13 +115,7 @@ export class Notices {
       h("i", { class: "vnb-mark", text: MARKS[notice.level] ?? "·", "aria-hidden": "true" }),
       h("span", { class: "vnb-notetext", title: notice.text }, whom, h("span", { text: notice.text })),
       h("time", { text: notice.at === null ? "" : clockTime(notice.at) }),
-      h("button", {
-        type: "button",
-        class: "vnb-button vnb-shut",
-        text: "×",
-        "aria-label": W.dismiss,
-        onclick: () => onDismiss(what),
-      }),
+      clickable("×", () => onDismiss(what), { class: "vnb-button vnb-shut", "aria-label": W.dismiss }),
     );
   }
 }
@@ -154,12 +139,11 @@ export class EventLog {
           { "data-level": one.level },
           h("time", { text: one.at === null ? "" : clockTime(one.at) }),
           h("i", { class: "vnb-mark", text: MARKS[one.level] ?? "·", "aria-hidden": "true" }),
-          one.id === null ? null : h("button", {
-            type: "button",
-            class: "vnb-link",
-            text: one.label ? `${one.label} #${one.id}` : `#${one.id}`,
-            onclick: () => this.onShow(one.id),
-          }),
+          one.id === null
+            ? null
+            : clickable(one.label ? `${one.label} #${one.id}` : `#${one.id}`, () => this.onShow(one.id), {
+              class: "vnb-link",
+            }),
           h("span", { text: one.text }),
         )
       ),

@@ -6,7 +6,7 @@ import { copyText } from "../kit/fields.js";
 import { DASH, dollars, hourly, receipt, span } from "../kit/words.js";
 import { LiveLoad } from "./load.js";
 import { firstVerbs, nameOf, VERB_WORDS } from "./verbs.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SPARK = { width: 72, height: 20 };
@@ -96,24 +96,18 @@ export class MachineView {
       "div",
       { class: "vnb-said", hidden: true },
       h("span"),
-      h("button", { type: "button", class: "vnb-link", text: W.ok, onclick: () => hush(this.row) }),
+      clickable(W.ok, () => hush(this.row), { class: "vnb-link" }),
     );
     this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": W.starting }, h("i"));
     this.ssh = h("code", { tabindex: 0, "aria-label": W.sshCommand });
-    const copy = h("button", {
-      type: "button",
+    const copy = clickable(W.copy, () => copyText(copy, this.row.ssh, this.ssh), {
       class: "vnb-button vnb-copyssh",
-      text: W.copy,
-      onclick: () => copyText(copy, this.row.ssh, this.ssh),
     });
     this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, copy);
     this.buttons = h("div", { class: "vnb-acts" });
-    this.dots = h("button", {
-      type: "button",
+    this.dots = clickable("⋯", () => menu(this.row, this.dots), {
       class: "vnb-button vnb-dots",
-      text: "⋯",
       "aria-haspopup": "menu",
-      onclick: () => menu(this.row, this.dots),
     });
     this.act = act;
     this.node = h(
@@ -210,12 +204,8 @@ export class MachineView {
     if (!before || firstVerbs(before, this.few).join() !== verbs.join()) {
       this.buttons.replaceChildren(
         ...verbs.map((verb) =>
-          h("button", {
-            type: "button",
-            class: "vnb-button",
+          clickable(VERB_WORDS[verb], (event) => this.act(this.row, verb, event.currentTarget), {
             "data-verb": verb,
-            text: VERB_WORDS[verb],
-            onclick: (event) => this.act(this.row, verb, event.currentTarget),
           })
         ),
       );

@@ -135,13 +135,23 @@ class MonitorModel:
             return
         self._count_money(snapshot, snapshot.asked_at)
 
-    def expect(self, id: int, now: float) -> None:
-        """Show a machine that was just rented, until a look has brought it."""
+    def expect(self, id: int, now: float, *, ours: bool) -> None:
+        """Show a machine that was just rented, until a look has brought it.
+
+        Parameters
+        ----------
+        id : int
+            The instance.
+        now : float
+            Epoch seconds.
+        ours : bool
+            Whether the journal knows it: then nothing has to be typed to destroy it.
+        """
         from vastnb.fleet.watch.picture import Watched
 
         if self._watched(id) is None and id not in self.ended:
             verdict = Verdict("starting", words.JUST_RENTED, "wait", settled=False)
-            self._new[id] = Watched(id, {"intended_status": "running"}, verdict, now, ours=True)
+            self._new[id] = Watched(id, {"intended_status": "running"}, verdict, now, ours)
 
     def remember(self, events: pd.DataFrame, history: pd.DataFrame) -> None:
         """Catch up with what was seen before the first monitor was opened.

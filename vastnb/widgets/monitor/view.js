@@ -9,7 +9,7 @@ import { MachineList } from "./machines.js";
 import { Pace } from "../kit/pace.js";
 import { clockTime, span } from "../kit/words.js";
 import { rootIn } from "../kit/page.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
@@ -118,17 +118,12 @@ class MonitorView {
     this.looks = [
       ["cards", W.cards],
       ["rows", W.rows],
-    ].map(([name, text]) =>
-      h("button", { type: "button", text, "data-look": name, onclick: () => this.setLayout(name) })
-    );
+    ].map(([name, text]) => clickable(text, () => this.setLayout(name), { class: null, "data-look": name }));
     this.line = h("span", { class: "vnb-line" });
     this.warn = h("span", { class: "vnb-warn", role: "status" });
-    this.toggle = h("button", {
-      type: "button",
+    this.toggle = clickable(W.events, () => this.showEvents(), {
       class: "vnb-link",
-      text: W.events,
       "aria-expanded": "false",
-      onclick: () => this.showEvents(),
     });
     const tools = h(
       "div",

@@ -205,7 +205,9 @@ class Monitor(LiveWidget):
         """Also show this instance, in a monitor that shows only some; even before it is listed."""
         if self._ids is not None and id not in self._ids:
             self._ids.append(id)
-            self._model.expect(id, self._now())
+            account = self._client.transport.account
+            known = self._client.renter.journal.of_contract(account, id) is not None
+            self._model.expect(id, self._now(), ours=known)
             self._show()
 
     def rows(self) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import { Chart } from "./scene.js";
 import { StatusBars } from "../kit/status.js";
 import { grouped } from "../kit/words.js";
 import { noteAnswer, rendered, rootIn } from "../kit/page.js";
-import { h } from "../kit/dom.js";
+import { clickable, h } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
@@ -79,7 +79,7 @@ class PricesView {
 
   choice(name, options, label) {
     const buttons = options.map(([value, text]) =>
-      h("button", { type: "button", text, onclick: () => this.set({ [name]: value }) })
+      clickable(text, () => this.set({ [name]: value }), { class: null })
     );
     this.segments[name] = { buttons, values: options.map(([value]) => value) };
     return h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": label }, ...buttons);
@@ -169,22 +169,11 @@ class PricesView {
         h("span", { text: name }),
       );
     };
-    const all = h("button", {
-      type: "button",
-      class: "vnb-gpuchip vnb-all",
-      text: W.allGpus,
-      onclick: () => this.set({ gpu: [] }),
-    });
-    const more = h("button", {
-      type: "button",
-      class: "vnb-link",
-      text: this.wide ? "fewer" : W.more(hidden),
-      hidden: !this.wide && hidden === 0,
-      onclick: () => {
-        this.wide = !this.wide;
-        this.showChips(this.chips);
-      },
-    });
+    const all = clickable(W.allGpus, () => this.set({ gpu: [] }), { class: "vnb-gpuchip vnb-all" });
+    const more = clickable(this.wide ? "fewer" : W.more(hidden), () => {
+      this.wide = !this.wide;
+      this.showChips(this.chips);
+    }, { class: "vnb-link", hidden: !this.wide && hidden === 0 });
     this.chipRow.replaceChildren(all, ...shown.map(chipOf), more);
     if (focused) [...this.chipRow.children].find((chip) => chip.dataset.name === focused)?.focus();
     this.showSettings();

@@ -2,7 +2,7 @@
 // control only shows a value, tells when somebody changes it, and stands by while it is typed in.
 import { W } from "./words.js";
 import { field, segments } from "../kit/fields.js";
-import { freshId, h, setText } from "../kit/dom.js";
+import { clickable, freshId, h, setText } from "../kit/dom.js";
 
 const PAUSE_MS = 250;
 
@@ -81,15 +81,10 @@ export function entry(label, { unit = "", hint = "", mono = false, title = null,
       key = JSON.stringify(values);
       offers.replaceChildren(
         ...values.map((value) =>
-          h("button", {
-            type: "button",
-            class: "vnb-chipbutton",
-            text: show(value),
-            onclick: () => {
-              state.shown(String(value));
-              onChange(String(value));
-            },
-          })
+          clickable(show(value), () => {
+            state.shown(String(value));
+            onChange(String(value));
+          }, { class: "vnb-chipbutton" })
         ),
       );
     },
@@ -131,10 +126,8 @@ export function single(label, { hint }, onChange) {
     "aria-controls": listId,
     "aria-autocomplete": "list",
   });
-  const clear = h("button", {
-    type: "button",
+  const clear = clickable("×", null, {
     class: "vnb-clear",
-    text: "×",
     hidden: true,
     "aria-label": W.noneOf(label.toLowerCase()),
   });
@@ -252,12 +245,9 @@ export function secrets(label, { onChange, onReveal }) {
   let rows = [];
   let off = false;
   const list = h("div", { class: "vnb-secrets" });
-  const add = h("button", {
-    type: "button",
+  const add = clickable(W.addOne, () => addRow("", false, true), {
     class: "vnb-link",
-    text: W.addOne,
     "aria-label": W.addAVariable,
-    onclick: () => addRow("", false, true),
   });
   const node = h(
     "div",
@@ -267,12 +257,7 @@ export function secrets(label, { onChange, onReveal }) {
   );
   const wrong = h("span", { class: "vnb-wrong", role: "alert" });
   node.append(wrong);
-  const empty = h("button", {
-    type: "button",
-    class: "vnb-ghost",
-    text: W.noVariablesAddOne,
-    onclick: () => addRow("", false, true),
-  });
+  const empty = clickable(W.noVariablesAddOne, () => addRow("", false, true), { class: "vnb-ghost" });
   const tell = () =>
     onChange(
       rows.map(({ name, value, was, touched }) => ({
@@ -301,18 +286,8 @@ export function secrets(label, { onChange, onReveal }) {
       "data-1p-ignore": true,
       "data-lpignore": true,
     });
-    const eye = h("button", {
-      type: "button",
-      class: "vnb-link vnb-eye",
-      text: W.show,
-      "aria-pressed": "false",
-    });
-    const gone = h("button", {
-      type: "button",
-      class: "vnb-clear",
-      text: "×",
-      "aria-label": W.removeTheVariable,
-    });
+    const eye = clickable(W.show, null, { class: "vnb-link vnb-eye", "aria-pressed": "false" });
+    const gone = clickable("×", null, { class: "vnb-clear", "aria-label": W.removeTheVariable });
     const row = { name, value, eye, gone, was: text, touched: fresh };
     row.node = h(
       "div",
@@ -397,13 +372,7 @@ export function script(label, { hint, onChange, onReveal }) {
     spellcheck: "false",
     autocomplete: "off",
   });
-  const eye = h("button", {
-    type: "button",
-    class: "vnb-link",
-    text: W.show,
-    hidden: true,
-    "aria-pressed": "false",
-  });
+  const eye = clickable(W.show, null, { class: "vnb-link", hidden: true, "aria-pressed": "false" });
   const wrong = h("span", { class: "vnb-wrong", role: "alert" });
   const node = h(
     "div",

@@ -1,7 +1,7 @@
 // The left half of the rent form while it is filled in: candidates, what runs, how and for how long.
 import { W } from "./words.js";
 import { choice, entry, script, secrets, single } from "./controls.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 import { exact, percent, plural } from "../kit/words.js";
 
 const RUNS = [
@@ -241,22 +241,12 @@ export class RentFields {
       "span",
       { class: "vnb-candbuttons" },
       at > 0
-        ? h("button", {
-          type: "button",
-          class: "vnb-link",
-          text: W.tryFirst,
-          disabled: off,
-          title: W.tryThisOfferFirst,
-          onclick: send(false),
-        })
+        ? clickable(W.tryFirst, send(false), { class: "vnb-link", disabled: off, title: W.tryThisOfferFirst })
         : null,
-      h("button", {
-        type: "button",
+      clickable("×", send(true), {
         class: "vnb-clear",
-        text: "×",
         disabled: off,
         "aria-label": W.removeOffer(offer.id),
-        onclick: send(true),
       }),
     );
   }

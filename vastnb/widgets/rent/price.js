@@ -1,7 +1,7 @@
 // The right half of the rent form: what it costs, term by term, what to know, and the confirmation.
 import { W } from "./words.js";
 import { dollars, exact, span } from "../kit/words.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 
 // A click on 'Rent' counts only when somebody can have read what it does.
 const ARMED_MS = 450;
@@ -20,23 +20,15 @@ export class RentPanel {
     this.guard = h("div", { class: "vnb-most" });
     this.warnings = h("ul", { class: "vnb-warnings", "aria-label": W.warnings });
     this.note = h("div", { class: "vnb-rentnote", role: "status" });
-    this.review = h("button", {
-      type: "button",
+    this.review = clickable(W.reviewAndRent, () => this.goToWrong() || this.say({ type: "review" }), {
       class: "vnb-primary",
-      text: W.reviewAndRent,
-      onclick: () => this.goToWrong() || this.say({ type: "review" }),
     });
     this.rent = h("button", {
       type: "button",
       class: "vnb-primary vnb-rentgo",
       onclick: () => this.confirm(),
     });
-    this.back = h("button", {
-      type: "button",
-      class: "vnb-button",
-      text: W.back,
-      onclick: () => this.say({ type: "back" }),
-    });
+    this.back = clickable(W.back, () => this.say({ type: "back" }));
     this.asked = h("ul", { class: "vnb-asked" });
     this.question = h(
       "div",
@@ -240,8 +232,7 @@ export class RentPanel {
     const key = `${phase} ${there} ${open}`;
     if (key === this.moreKey) return;
     this.moreKey = key;
-    const button = (text, type) =>
-      h("button", { type: "button", class: "vnb-button", text, onclick: () => this.say({ type }) });
+    const button = (text, type) => clickable(text, () => this.say({ type }));
     const parts = [];
     if (phase === "rented" && !open) {
       parts.push(button(machines.length ? W.rentAnother : W.changeAndTryAgain, "back"));

@@ -8,7 +8,7 @@ import { RentPanel } from "./price.js";
 import { RentProgress } from "./progress.js";
 import { copyText } from "../kit/fields.js";
 import { rendered, rootIn } from "../kit/page.js";
-import { h, setText } from "../kit/dom.js";
+import { clickable, h, setText } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
@@ -51,12 +51,7 @@ class RentView {
       title: W.simulatedMarketNothingIs,
     });
     this.credit = h("span", { class: "vnb-credit" });
-    this.back = h("button", {
-      type: "button",
-      class: "vnb-button vnb-tooffers",
-      text: W.offers,
-      onclick: () => this.leave(),
-    });
+    this.back = clickable(W.offers, () => this.leave(), { class: "vnb-button vnb-tooffers" });
     this.noticeTitle = h("strong");
     this.noticeText = h("span");
     this.noticeHint = h("span", { class: "vnb-noticehint" });
@@ -72,7 +67,7 @@ class RentView {
       "div",
       { class: "vnb-found", role: "status", hidden: true },
       this.foundText,
-      h("button", { type: "button", class: "vnb-link", text: W.hide, onclick: () => this.hideFound() }),
+      clickable(W.hide, () => this.hideFound(), { class: "vnb-link" }),
     );
     this.empty = h(
       "div",
@@ -85,11 +80,8 @@ class RentView {
       h("code", { text: W.codeOfAFrame }),
     );
     this.code = h("code", { class: "vnb-code", tabindex: 0 });
-    this.copy = h("button", {
-      type: "button",
+    this.copy = clickable(W.copyAsCode, () => copyText(this.copy, this.state?.code ?? ""), {
       class: "vnb-link",
-      text: W.copyAsCode,
-      onclick: () => copyText(this.copy, this.state?.code ?? ""),
     });
     this.left = h(
       "div",

@@ -3,7 +3,7 @@
 import { W } from "./words.js";
 import { DASH } from "../kit/words.js";
 import { formatCell } from "./store.js";
-import { freshId, h, perFrame, setText } from "../kit/dom.js";
+import { clickable, freshId, h, perFrame, setText } from "../kit/dom.js";
 
 const ROW = 28;
 // On a phone a row is a card of two lines.
@@ -44,7 +44,7 @@ export class Grid {
       this.emptyTitle = h("strong", { text: W.noOfferMatches }),
       this.emptyText = h("span", { text: W.nothingInThisAnswer }),
       onReset &&
-        h("button", { class: "vnb-button", type: "button", text: W.resetFilters, onclick: onReset }),
+        clickable(W.resetFilters, onReset),
     );
     this.canvas = h(
       "div",
