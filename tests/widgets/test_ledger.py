@@ -41,7 +41,7 @@ def test_the_time_before_the_first_look_is_an_estimate_and_says_which() -> None:
     runs, stands, unknown = (ledger.spent(one) for one in (1, 2, 3))
     assert runs and stands and unknown
     assert math.isclose(runs.usd, 1.0) and "since it was created" in runs.how
-    assert math.isclose(stands.usd, 0.1) and "disk only" in stands.how
+    assert math.isclose(stands.usd, 0.1) and "only its disk" in stands.how
     assert unknown.usd == 0
     assert ledger.spent(4) is None
 
