@@ -91,10 +91,14 @@ def test_a_broken_journal_sends_nothing_and_is_not_thrown_away(
     journal.path.parent.mkdir(parents=True)
     journal.path.write_bytes(b"no database" * 100)
     fresh = connect()
-    with pytest.raises(JournalError, match="cannot be used"):
-        fresh.create_instance(fresh.search_offers("num_gpus=1").iloc[0], **ORDER)
+    offer = fresh.search_offers("num_gpus=1").iloc[0]
+    with pytest.raises(JournalError, match=r"cannot be used.*is damaged.*then rename it"):
+        fresh.create_instance(offer, **ORDER)
     assert server.calls("create_instance") == 0
     assert journal.path.read_bytes().startswith(b"no database")
+    journal.path.rename(journal.path.with_suffix(".old"))
+    fresh.create_instance(offer, **ORDER)
+    assert len(alive(server)) == 1
 
 
 def test_looking_works_without_a_journal(connect: MakeClient, journal: Journal) -> None:

@@ -16,8 +16,8 @@ from vastnb.sim import Server
 
 from .conftest import Rent
 
-KEPT = "All that ran there has ended, kernels and their variables too; its files are kept."
-GONE = "All that was there is gone, its files included."
+KEPT = "Everything that ran on it has ended, kernels included; its files are kept."
+GONE = "Everything on it is gone, including its files."
 SAID = {
     "stopped": (KEPT, "its disk is billed $"),
     "outbid": (KEPT, "Vast.ai shows it as outbid"),

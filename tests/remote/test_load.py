@@ -13,6 +13,7 @@ import pytest
 import vastnb
 from tests.widgets.test_monitor import Page
 from vastnb.fleet.instance import Instance
+from vastnb.remote import load
 from vastnb.remote import session as session_module
 from vastnb.remote.session import Session
 from vastnb.sim import Server
@@ -120,7 +121,27 @@ def test_a_load_waits_for_no_slot_and_makes_no_connection(session: Session) -> N
 def test_what_a_machine_does_not_say_is_left_out() -> None:
     live = {"at": 0.0, "util": None, "vram_used": None, "vram": 24.0, "disk_used": 1.0, "disk": 9.0}
     assert in_words(live) == "disk 1.0 of 9.0 GB at 00:00:00 UTC"
-    assert in_words(None) == ""
+    assert in_words(None) == in_words(dict.fromkeys(live, None) | {"at": 0.0}) == ""
+
+
+def test_a_machine_that_says_nothing_or_nonsense_is_shown_without_a_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vastnb.widgets.monitor.load.is_connected", lambda account, number: True)
+    loads = Loads("me", lambda: 0.0)
+    for told in ("", "\x1b[2J<script>", "gpu,x,-5,-5,nan,1e999,1\ndisk,-1,-1\n", "\n" * 65_536):
+        answer = load.peek(Told(told.encode()), 1.0)  # type: ignore[arg-type]
+        if answer is not None:
+            loads._known[1] = (0.0, answer)
+        assert loads.shown(1) is None
+
+
+class Told:
+    def __init__(self, told: bytes) -> None:
+        self.told = told
+
+    def peek(self, command: str, *, timeout: float) -> bytes:
+        return self.told
 
 
 def test_nothing_is_asked_of_a_machine_without_a_connection(

@@ -157,7 +157,7 @@ class Places:
         if verdict.state == "gone" or instance._record is None:
             return Standing(
                 "Vast.ai no longer lists this instance: it was destroyed, and it is not billed.",
-                "All that was there is gone, its files included.",
+                "Everything on it is gone, including its files.",
             )
         price = dph_now(instance._record or {})
         money = "an unknown price" if price is None else f"${price:.4f}/h"
@@ -171,7 +171,7 @@ class Places:
         return Standing(
             f"{shown}; its disk is billed {money} until it is destroyed."
             + (f" {advice}." if advice else ""),
-            "All that ran there has ended, kernels and their variables too; its files are kept.",
+            "Everything that ran on it has ended, kernels included; its files are kept.",
         )
 
     def _may(self, host: str, way: str = "direct") -> bool:

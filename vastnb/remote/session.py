@@ -651,8 +651,8 @@ class Session:
                 out, err = call.exchange(data, most)
             except OverflowError:
                 raise RemoteError(
-                    f"Instance {self.instance_id} answered more than {most:,} bytes, which is more "
-                    f"than was asked for. Nothing of it was used. {self._about().words}".rstrip(),
+                    f"Instance {self.instance_id} sent more than {most:,} bytes, more than "
+                    f"was requested. They were discarded. {self._about().words}".rstrip(),
                     instance_id=self.instance_id,
                 ) from None
             except (EOFError, OSError, ValueError):

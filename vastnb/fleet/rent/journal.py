@@ -22,7 +22,7 @@ from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from vastnb.api.files import data_dir, private_file
+from vastnb.api.files import damaged, data_dir, private_file
 from vastnb.clock import Clock
 from vastnb.errors import JournalError
 from vastnb.fleet.rent.deadline import LATEST
@@ -275,10 +275,15 @@ class Journal:
             connection.execute("COMMIT")
             return result
         except (sqlite3.Error, OSError) as error:
+            advice = (
+                "The file is damaged: check client.show_instances() for machines that it no longer "
+                "tells of, then rename it."
+                if damaged(error)
+                else "Free space on the disk, fix the permissions of the directory, or set "
+                "VASTNB_DATA_DIR to a writable one."
+            )
             raise JournalError(
-                f"The rental journal {self.path} cannot be used ({error}). {so_far} Free space on "
-                "the disk, fix the permissions of the directory, or set VASTNB_DATA_DIR to a "
-                "writable one.",
+                f"The rental journal {self.path} cannot be used ({error}). {so_far} {advice}",
                 code="journal",
             ) from None
         finally:

@@ -102,7 +102,7 @@ class Loads:
             thread.join(max(0.0, begun + wait - self._monotonic()))
 
     def shown(self, number: int) -> dict[str, Any] | None:
-        """Return what is shown of a machine; None without a connection, or before any answer."""
+        """Return what is shown of a machine; None without a connection, or if it says nothing."""
         with self._lock:
             known = self._known.get(number)
             if known is not None and not is_connected(self._account, number):
@@ -111,14 +111,15 @@ class Loads:
         if known is None:
             return None
         at, load = known
-        return {
-            "at": at,
+        figures = {
             "util": _rounded(load.gpu_util, 0),
             "vram_used": _rounded(load.vram_used_gb),
             "vram": _rounded(load.vram_gb),
             "disk_used": _rounded(load.disk_used_gb),
             "disk": _rounded(load.disk_gb),
         }
+        told = any(one is not None for one in figures.values())
+        return {"at": at, **figures} if told else None
 
     def _ask(self, number: int, arrived: Callable[[], None]) -> None:
         load = None
@@ -144,6 +145,8 @@ def in_words(live: Mapping[str, Any] | None) -> str:
         used, whole = live[f"{name}_used"], live[name]
         if used is not None and whole is not None:
             parts.append(f"{word} {used:.1f} of {whole:.1f} GB")
+    if not parts:
+        return ""
     return f"{', '.join(parts)} at {pd.Timestamp(live['at'], unit='s'):%H:%M:%S} UTC"
 
 
