@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -265,34 +264,6 @@ def test_a_connection_of_its_own_for_each_call_works_too(
         copy(alone, tmp_path / "file", engine, up=True, memory=tmp_path / "m", engine=engine)
         assert (machine.workspace / engine).read_text() == "text"
         (machine.workspace / engine).unlink()
-
-
-@pytest.mark.slow
-def test_a_kernel_that_is_killed_leaves_no_connection_behind(
-    openssh: OpenSSH, tmp_path: Path
-) -> None:
-    program = f"""
-import time
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-from vastnb.remote.session import Session
-from vastnb.remote.ssh import Target
-target = Target("127.0.0.1", {openssh.port}, "vast-1", Path({str(tmp_path / "k")!r}),
-    {openssh.user!r}, Path({str(openssh.key)!r}))
-session = Session(lambda attempt: [target])
-session.open()
-print(session._process.pid, flush=True)
-time.sleep(60)
-"""
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as kernel:
-        assert kernel.stdout is not None
-        pid = int(kernel.stdout.readline())
-        kernel.kill()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_the_users_own_configuration_is_read_and_agents_stay_at_home(tmp_path: Path) -> None:
