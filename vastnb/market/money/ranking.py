@@ -162,9 +162,9 @@ def _direction(
         change = _change(formula, values, names)
         if change and names[0] in {*prices, *performances}:
             price_like = names[0] in prices
-            what = "more expensive" if price_like else "better"
-            way = "higher" if change > 0 else "lower"
-            return (change > 0) == price_like, f"{what} offers score {way}"
+            what = "a higher price" if price_like else "better performance"
+            way = "raises" if change > 0 else "lowers"
+            return (change > 0) == price_like, f"{what} {way} the score"
     if prices:  # no offer has a score
         return True, "it is a price"
     return False, "it holds neither a price nor a known performance"
