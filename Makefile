@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Two at a time, a file's tests together: each keeps its own servers, files and clocks.
-WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Half of the time tests wait for browsers, kernels and servers, so four share two cores. A file's
+# tests stay together: each file keeps its own servers, files and clocks.
+WORKERS := -n 4 --dist loadfile --no-loadscope-reorder
 # Checks the JavaScript as it is, without a build (deno.json says how).
 DENO   := DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 

@@ -73,7 +73,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_FIRST_USE, "sim"})
+    return sorted(__all__)
 
 
 __all__ = [

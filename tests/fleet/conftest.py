@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,6 +26,21 @@ Terminal = Callable[[], AbstractContextManager[io.StringIO]]
 @pytest.fixture(autouse=True)
 def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path / "data"))
+
+
+_before: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _own_threads() -> None:
+    """Know which threads are none of this test's: a market of others may still be open."""
+    _before.clear()
+    _before.update(threading.enumerate())
+
+
+def threads_since() -> set[threading.Thread]:
+    """Return the threads that have begun since the test has."""
+    return set(threading.enumerate()) - _before
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import vastnb
 from vastnb.clock import ManualClock
 from vastnb.fleet.instance import Instance
 
+from .conftest import threads_since
 from .inside import guard_of
 
 ORDER: dict[str, Any] = {"image": "pytorch/pytorch", "disk": 20}
@@ -42,7 +43,8 @@ def finish(client: vastnb.Client, clock: ManualClock) -> None:
 
 
 def threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "vastnb-guard"]
+    """Return the guards' threads that this test has started."""
+    return [one for one in threads_since() if one.name == "vastnb-guard"]
 
 
 def rent(client: vastnb.Client, **options: Any) -> Instance:

@@ -13,7 +13,7 @@ from vastnb.clock import ManualClock
 from vastnb.errors import AuthError, InstanceFailed, InvalidRequest, WaitTimeout
 from vastnb.sim import Fault, Server
 
-from .conftest import MakeClient, Terminal
+from .conftest import MakeClient, Terminal, threads_since
 from .watching import machines
 
 
@@ -21,10 +21,10 @@ def lists(server: Server) -> int:
     return server.calls("show_instances")
 
 
-def no_thread_is_left(before: set[threading.Thread]) -> bool:
+def no_thread_is_left() -> bool:
     """Say whether no thread of a wait lives on; the last one may be about to end."""
     for _ in range(500):
-        names = {thread.name for thread in set(threading.enumerate()) - before}
+        names = {thread.name for thread in threads_since()}
         if not any(name == "vastnb look" or "asyncio" in name for name in names):
             return True
         threading.Event().wait(0.02)
@@ -173,7 +173,6 @@ def test_an_awaited_wait_leaves_the_loop_free_and_no_thread_behind(
 ) -> None:
     (one,) = machines(server, "cached")
     server.faults.add(Fault("show_instances", "delay", seconds=0.15))
-    before = set(threading.enumerate())
 
     async def main() -> int:
         ticks = 0
@@ -192,7 +191,7 @@ def test_an_awaited_wait_leaves_the_loop_free_and_no_thread_behind(
 
     ticks = asyncio.run(main())
     assert ticks >= 5 * lists(server)
-    assert no_thread_is_left(before)
+    assert no_thread_is_left()
 
 
 @pytest.mark.slow
@@ -209,7 +208,7 @@ def test_an_awaited_wait_can_be_cancelled_at_any_moment(
             await client.wait_async(one.id, timeout=7200)
 
     asyncio.run(main())
-    assert no_thread_is_left(set())
+    assert no_thread_is_left()
 
 
 def test_errors_of_an_awaited_wait_are_those_of_a_wait(

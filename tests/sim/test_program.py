@@ -54,7 +54,7 @@ def test_it_says_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     assert "Simulated" in said["text"] and "simulated" in said["key"]
     assert f"export VAST_URL={said['url']} VAST_API_KEY={said['key']}" in said["text"]
     assert f'vastnb.Client("{said["key"]}", base_url="{said["url"]}")' in said["text"]
-    assert "has ended" in rest and "Traceback" not in rest
+    assert "has stopped" in rest and "Traceback" not in rest
 
 
 def test_what_it_prints_can_be_pasted(tmp_path: Path) -> None:
