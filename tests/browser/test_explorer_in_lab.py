@@ -327,6 +327,7 @@ explorer"""
 
 def test_a_wait_for_the_services_pace_is_counted_down(open_notebook) -> None:
     nb = opened(open_notebook)
+    nb.evaluate("len(client.search_offers('num_gpus=8'))")  # the next search waits for this one
     nb.page.click(".vnb-toggle >> nth=0")
     nb.page.wait_for_selector("text=/waiting \\d s for Vast.ai's rate limit/", timeout=5_000)
     nb.page.wait_for_selector("[data-mood=good], [data-mood=warn]", timeout=20_000)
