@@ -39,7 +39,7 @@ test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(DENO) test -q --no-check tests/js
 	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-quick: $(VENV)/.test ## Run what takes under a minute
+test-quick: $(VENV)/.test ## Run what is quick, in under two minutes
 	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)
 
 lint: $(VENV)/.test ## Check style and formatting, also of the JavaScript
