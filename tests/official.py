@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 SERVE = """
-import contextlib, json, os, sys, tempfile
+import json, os, sys, tempfile
 from vastai.cli.main import main
 
 def run(words):

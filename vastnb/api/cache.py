@@ -417,7 +417,7 @@ class _Table(SQLiteDict):
         if not self._lock.acquire(timeout=2 * PATIENCE):
             raise sqlite3.OperationalError("another thread holds the file")
         try:
-            with sound(Path(self.db_path), lambda: self._inodes if self._connection else ()):
+            with sound(self._path, lambda: self._inodes if self._connection else ()):
                 connection = self._open()
                 if not commit or self._active_transaction:
                     yield connection

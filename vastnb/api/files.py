@@ -7,7 +7,6 @@ mode of an existing directory is its owner's business.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sqlite3
@@ -15,7 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -122,7 +121,7 @@ def private_file(path: Path) -> Path:
         index.unlink(missing_ok=True)
     # Only a file that is new is opened here: closing any descriptor of a file takes away the locks
     # that SQLite holds on it in this process, and then two kernels write at once.
-    with contextlib.suppress(FileExistsError):
+    with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for one in (path, wal, index):
         _tighten(one, 0o600)
@@ -196,7 +195,7 @@ def damaged(error: BaseException | None) -> bool:
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-@contextlib.contextmanager
+@contextmanager
 def sound(path: Path, opened: Callable[[], Inodes]) -> Iterator[None]:
     """Set a file of ours aside when it turns out to be damaged: whoever opens it makes a new one.
 
