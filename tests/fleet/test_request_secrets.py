@@ -147,15 +147,20 @@ def test_a_journal_that_cannot_be_written_shows_no_secret(
     assert server.calls("create_instance") == 0
 
 
+VERBS: list[tuple[str, Any]] = [
+    ("manage_instance", lambda c, i: c.stop_instance(i)),
+    ("manage_instance", lambda c, i: c.label_instance(i, "x")),
+    ("manage_instance", lambda c, i: c.start_instance(i)),
+    ("change_bid", lambda c, i: c.change_bid(i, 0.5)),
+    ("reboot_instance", lambda c, i: c.reboot_instance(i)),
+    ("destroy_instance", lambda c, i: c.destroy_instance(i)),
+]
+
+
 @pytest.mark.parametrize(
     ("endpoint", "act"),
     [
-        ("manage_instance", lambda c, i: c.stop_instance(i)),
-        ("manage_instance", lambda c, i: c.label_instance(i, "x")),
-        ("manage_instance", lambda c, i: c.start_instance(i)),
-        ("change_bid", lambda c, i: c.change_bid(i, 0.5)),
-        ("reboot_instance", lambda c, i: c.reboot_instance(i)),
-        ("destroy_instance", lambda c, i: c.destroy_instance(i)),
+        *VERBS,
         ("create_instance", lambda c, i: c.create_instance(5, image="a")),
     ],
 )
@@ -179,12 +184,7 @@ def test_no_verb_repeats_the_key(
 @pytest.mark.parametrize(
     ("endpoint", "act"),
     [
-        ("manage_instance", lambda c, i: c.stop_instance(i)),
-        ("manage_instance", lambda c, i: c.label_instance(i, "x")),
-        ("manage_instance", lambda c, i: c.start_instance(i)),
-        ("change_bid", lambda c, i: c.change_bid(i, 0.5)),
-        ("reboot_instance", lambda c, i: c.reboot_instance(i)),
-        ("destroy_instance", lambda c, i: c.destroy_instance(i)),
+        *VERBS,
         ("show_instance", lambda c, i: c.show_instance(i)),
     ],
 )

@@ -278,14 +278,19 @@ def test_another_key_of_the_account_takes_up_what_the_old_one_has_rented(
         assert box.id in [one.id for one in guard_of(second).guarded]
 
 
-def test_whoever_only_looks_takes_up_what_is_overdue(
-    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal
-) -> None:
+def after_a_deadline(connect: MakeClient, clock: ManualClock, journal: Journal) -> vastnb.Client:
+    """A client that begins when the machine of a dead one is overdue."""
     first = connect()
     rent(first, max_hours=1)
     dies(first, journal)
     clock.advance(2 * HOUR)
-    second = connect()
+    return connect()
+
+
+def test_whoever_only_looks_takes_up_what_is_overdue(
+    connect: MakeClient, server: Server, clock: ManualClock, journal: Journal
+) -> None:
+    second = after_a_deadline(connect, clock, journal)
     second.watcher.look(at_once=True)
     finish(second, clock)
     assert alive(server) == []
@@ -294,11 +299,7 @@ def test_whoever_only_looks_takes_up_what_is_overdue(
 def test_an_explorer_alone_takes_up_what_is_overdue(
     connect: MakeClient, server: Server, clock: ManualClock, journal: Journal
 ) -> None:
-    first = connect()
-    rent(first, max_hours=1)
-    dies(first, journal)
-    clock.advance(2 * HOUR)
-    second = connect()
+    second = after_a_deadline(connect, clock, journal)
     explorer = explore(second, "num_gpus=1")
     finish(second, clock)
     explorer.close()
