@@ -148,13 +148,6 @@ class FilterState:
         state["text"] = Query(tuple(rest), dropped).text
         return cls().changed({**state, **others})
 
-    @property
-    def limits(self) -> int:
-        """How many filters limit the market."""
-        plain = type(self)(type=self.type, disk=self.disk)
-        mine, none = asdict(self), asdict(plain)
-        return sum(mine[name] != none[name] for name in mine)
-
 
 def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
     """Return which control shows this comparison, and its value; `None` if none does."""

@@ -5,6 +5,7 @@ Pure functions of an `ExplorerModel`; each returns small JSON-able values or HTM
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +14,10 @@ from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.table.saved import static_table
 
 
-def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
+def beside_rows(model: ExplorerModel) -> dict[str, Any]:
     """Return what goes to the page with every set of rows.
 
-    Parameters
-    ----------
-    model : ExplorerModel
-        The state.
-    now : float
-        The kernel's time (epoch seconds): the page's own clock may differ.
+    The kernel's time (epoch seconds) is part of it: the page's own clock may differ.
     """
     title, empty = words.NO_OFFERS_MATCH, words.NONE_PASSES
     if model.waiting is not None:
@@ -31,7 +27,7 @@ def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
     elif len(model.frame) == 0:
         empty = words.NO_SUCH_OFFER
     return {
-        "now": now,
+        "now": time.time(),
         "facets": model.facets(),
         "notes": {"disk": model.state.disk, "title": title, "empty": empty},
     }

@@ -53,7 +53,7 @@ class MainThread:
 
 class _Piece(NamedTuple):
     work: Callable[[], Any]
-    take: Callable[[Any], None]
+    take: Callable[[Any], object]
     failed: Callable[[BaseException], None]
     due: float
 
@@ -85,7 +85,7 @@ class Work:
         self._arrived = arrived
         self._name = name
         self._debounce = debounce
-        self._results: deque[Callable[[], None]] = deque()
+        self._results: deque[Callable[[], object]] = deque()
         self._running = 0
         self._next: dict[str, _Piece | None] = {}  # the slots that have a thread
         self._change = threading.Condition()
@@ -94,7 +94,7 @@ class Work:
     def do(
         self,
         work: Callable[[], Any],
-        take: Callable[[Any], None],
+        take: Callable[[Any], object],
         failed: Callable[[BaseException], None],
         *,
         slot: str = "",
@@ -185,7 +185,7 @@ class Work:
             return None
 
     def _go(self, piece: _Piece) -> None:
-        deliver: Callable[[], None]
+        deliver: Callable[[], object]
         try:
             with waits_shown_by(silent):
                 result = piece.work()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from vastnb.errors import QueryError, VastError
+from vastnb.errors import QueryError
 from vastnb.widgets.kit.search import answer
 from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.model import TREND_LINES, Load, Loaded
@@ -20,30 +20,16 @@ _log = logging.getLogger("vastnb.widgets")
 
 def load(client: Client, job: Load) -> Loaded:
     """Fetch what a `Load` asks for; what goes wrong is part of the result."""
-    frame: pd.DataFrame | VastError | None = None
-    if job.request is not None:
-        frame = answer(client, job.request)
+    frame = None if job.request is None else answer(client, job.request)
     gpus = list(job.gpus)
     if not gpus and isinstance(frame, pd.DataFrame):
         gpus = list(frames.by_machines(frame))[:TREND_LINES]
-    trend, note = past(client, gpus, job.days, job.type)
+    trend, note = _past(client, gpus, job.state.days, job.state.type)
     return Loaded(frame, trend, note)
 
 
-def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.DataFrame, str]:
-    """Return the trend of some models, and in words why it is empty.
-
-    Parameters
-    ----------
-    client : Client
-        Whose ``history`` to ask.
-    gpus : list of str
-        Models, in the service's spelling.
-    days : float
-        How far to look back.
-    kind : str
-        Of rental.
-    """
+def _past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.DataFrame, str]:
+    """Return the trend of some models, and in words why it is empty."""
     nothing = frames.empty_trend()
     if not gpus:
         return nothing, words.NO_OFFERS_NO_HISTORY
@@ -59,9 +45,9 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
     found = found[found["gpu_name"].isin(gpus)]
     spans = found["at"].nunique()
     if spans == 0:
-        return nothing, (words.NOT_SEEN_LATELY.format(days=days))
+        return nothing, words.NOT_SEEN_LATELY.format(days=days)
     if spans == 1:
-        return nothing, (words.ONE_POINT_SO_FAR)
+        return nothing, words.ONE_POINT_SO_FAR
     found = found.reset_index(drop=True)
     found.attrs = told
     return found, ""

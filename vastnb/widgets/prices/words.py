@@ -76,6 +76,3 @@ MORE_MODELS_LEFT_OUT = "; {left} more models are not part of this copy"
 SEARCHING = "Searching"
 WAITING = "Waiting for Vast.ai."
 SEARCH_FAILED = "The search failed; the message below says why."
-
-# widget
-NO_ALERT_SET = "No alert was set."
