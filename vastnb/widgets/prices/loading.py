@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -41,15 +42,12 @@ def _past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.D
     except Exception as error:  # noqa: BLE001  (the other charts must not suffer from a damaged file)
         _log.exception("the price history could not be read")
         return nothing, words.HISTORY_NOT_READ.format(kind=type(error).__name__, error=error)
-    told = dict(found.attrs)
-    found = found[found["gpu_name"].isin(gpus)]
+    found = frames.of_models(found, gpus)
     spans = found["at"].nunique()
     if spans == 0:
         return nothing, words.NOT_SEEN_LATELY.format(days=days)
     if spans == 1:
         return nothing, words.ONE_POINT_SO_FAR
-    found = found.reset_index(drop=True)
-    found.attrs = told
     return found, ""
 
 
@@ -57,14 +55,12 @@ def _asked(history: Any, gpus: list[str], **options: Any) -> pd.DataFrame:
     try:
         return cast(pd.DataFrame, history.trend(gpus, **options))
     except QueryError:  # one of them is a name that nobody knows: ask for each by itself
-        parts = []
+        parts: list[pd.DataFrame] = []
         for gpu in gpus:
-            try:
+            with suppress(QueryError):
                 parts.append(history.trend(gpu, **options))
-            except QueryError:
-                continue
         if not parts:
             raise
-        joined: pd.DataFrame = pd.concat(parts, ignore_index=True)
+        joined = pd.concat(parts, ignore_index=True)
         joined.attrs.update(parts[0].attrs)
         return joined

@@ -33,30 +33,11 @@ TITLES: Final = {
 def scenes(
     model: PricesModel, width: float, names: Iterable[str] = TITLES, *, tips: bool = True
 ) -> dict[str, Scene]:
-    """Return the charts, or some of them.
-
-    Parameters
-    ----------
-    model : PricesModel
-        The state.
-    width : float
-        px of one chart.
-    names : iterable of str
-        ``distribution``, ``performance``, ``trend``, ``countries``.
-    tips : bool
-        Whether dots tell what they are (in the page).
-
-    Returns
-    -------
-    dict
-        By their names.
-    """
+    """Return the charts (or those of `names`) by name, `width` px wide; `tips` are for the page."""
     width = min(max(width, NARROWEST), WIDEST)
     if said := _nothing_yet(model):
         return {name: empty(TITLES[name], *said, width) for name in names}
-    shown, colours, per = model.shown, model.colours, model.state.per
-    one = len(set(model.state.gpu)) == 1
-    note = model.trend_note or None
+    shown, colours, per, days = model.shown, model.colours, model.state.per, model.state.days
     draw: dict[str, Callable[[], Scene]] = {
         "distribution": lambda: charts.distribution(
             frames.distribution(shown, per), colours, width, per
@@ -64,8 +45,10 @@ def scenes(
         "performance": lambda: charts.performance(
             frames.performance(shown, per), colours, width, per, tips=tips
         ),
-        "trend": lambda: trend(model.trend, colours, width, model.state.days, note, tips=tips),
-        "countries": lambda: charts.countries(frames.countries(shown), width, one_model=one),
+        "trend": lambda: trend(model.trend, colours, width, days, model.trend_note, tips=tips),
+        "countries": lambda: charts.countries(
+            frames.countries(shown), width, one_model=len(model.state.gpu) == 1
+        ),
     }
     return {name: draw[name]() for name in names}
 

@@ -18,12 +18,12 @@ AGAINST_ITS_MODEL = "median of each machine's price relative to its model's medi
 THAN_THE_SAME_GPUS = "{share:.0f} % {how} than the same GPUs"
 MORE_MODELS = "; {others} more model{s} with fewer {what}s"
 DLPERF_PER = "DLPerf per {unit}"
-UNBEATEN = "{title}: {best} of {all} are best value"
+UNBEATEN = "{best} of {all} are best value"
 OF_A_COUNTRY = (
     "{country}\n{against}\n{machines:,} machines with {gpus:,} GPUs, median {median}/h per GPU"
 )
 MORE_COUNTRIES = "; {others} more countr{s}"
-COUNTRIES = "{title}: {n} countries against the market"
+COUNTRIES = "{n} countries against the market"
 SAME_PRICE_AS_ELSEWHERE = "same price as elsewhere"
 MORE_EXPENSIVE = "more expensive"
 NO_PRICES_TO_SHOW = "No prices to show"
