@@ -286,9 +286,8 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     def _send_everything(self) -> int:
         model = self._model
         self._sent = (model.answers, model.state.disk)
-        return self._send_offers(
-            model.frame, EXPLORER_COLUMNS, positions=model.positions, **beside_rows(model)
-        )
+        extra = beside_rows(model)
+        return self._send_offers(model.frame, EXPLORER_COLUMNS, model.positions, **extra)
 
     def _copy(self) -> str:
         return static_copy(self._model, self.order, css_class=self.copy_class)

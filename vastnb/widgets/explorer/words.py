@@ -20,10 +20,9 @@ ZERO_OR_MORE = "0 or more"
 WHOLE_NUMBER = "a whole number from 1"
 
 # view
-CAPTION = "{made_up}{count:,} GPU offers from {what}"
+CAPTION = "{count:,} GPU offers from {what}"
 NO_OFFERS_MATCH = "No offers match"
 NONE_PASSES = "No offer in this result passes all filters."
-SIMULATED_MARKET = "SIMULATED MARKET: "
 THE_WHOLE_MARKET = "the whole market"
 SEARCHING = "Searching"
 NONE_PASSES_YET = "No loaded offer passes the filters; asking Vast.ai."

@@ -109,7 +109,7 @@ def answer(client: Client, request: Request) -> pd.DataFrame | VastError:
     except VastError as error:
         return error
     except Exception as error:  # noqa: BLE001  (a worker would die silently; the page shows this)
-        _log.exception("a search of the explorer failed")
+        _log.exception("a search failed")
         return VastError(words.RESULTS_KEPT.format(error=unexpected(error)))
 
 

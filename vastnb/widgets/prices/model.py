@@ -65,13 +65,7 @@ class PricesState:
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
     def search(self) -> Query:
-        """Return the query for the chosen GPUs.
-
-        Raises
-        ------
-        QueryError
-            If it cannot be understood.
-        """
+        """Return the query for the chosen GPUs."""
         chosen = {"gpu_name": {"in": list(self.gpu)}} if self.gpu else {}
         return parse_query(self.query or None, **chosen)
 

@@ -17,7 +17,7 @@ from vastnb.widgets.prices.axes import empty
 from vastnb.widgets.prices.model import PricesModel
 from vastnb.widgets.prices.scene import Scene, to_image
 from vastnb.widgets.prices.trend import trend
-from vastnb.widgets.table.saved import code_block
+from vastnb.widgets.table.saved import code_block, dated
 from vastnb.wording import usd
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
@@ -69,14 +69,8 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
 
     Some places (GitHub among them) drop the pictures; the table stays.
     """
-    source = model.provenance
-    made_up = words.SIMULATED_MARKET if source.get("simulated") else ""
-    when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
     figures = model.figures()
-    title = words.CAPTION.format(
-        made_up=made_up, machines=figures["machines"], models=figures["models"]
-    )
-    title += f", {when} UTC" if when else ""
+    what = words.CAPTION.format(machines=figures["machines"], models=figures["models"])
     pictures = "".join(
         f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_image(scene)}</div>'
         for scene in scenes(model, COPY_WIDTH, tips=False).values()
@@ -84,7 +78,7 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
     note = words.COPY_NOTE.format(problem=problem)
     return block(
-        f"<p><b>{escape(title)}</b></p>",
+        f"<p><b>{escape(dated(what, model.provenance))}</b></p>",
         f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>',
         _table(model.shown),
         f"<p>{escape(note)}</p>",

@@ -67,11 +67,10 @@ NO_PRICE_HISTORY_YET = "No price history yet"
 
 # view
 MEDIAN_PRICE = "Median price"
-CAPTION = "{made_up}prices of {machines:,} machines, {models} GPU models"
+CAPTION = "prices of {machines:,} machines, {models} GPU models"
 COPY_NOTE = "{problem}As it was when the cell ran. Run the cell for the live charts. As code:"
 NO_OFFERS = "No offers"
 NOT_SEARCHED_YET = "Nothing has been searched yet."
-SIMULATED_MARKET = "SIMULATED MARKET: "
 MORE_MODELS_LEFT_OUT = "; {left} more models are not part of this copy"
 SEARCHING = "Searching"
 WAITING = "Waiting for Vast.ai."
