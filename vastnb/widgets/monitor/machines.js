@@ -5,7 +5,7 @@ import { W } from "./words.js";
 import { copyText } from "../kit/fields.js";
 import { DASH, dollars, hourly, receipt, span } from "../kit/words.js";
 import { LiveLoad } from "./load.js";
-import { firstVerbs, nameOf, VERB_WORDS } from "./verbs.js";
+import { firstVerbs, nameOf, VERBS } from "./verbs.js";
 import { clickable, h, setText } from "../kit/dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -204,7 +204,7 @@ export class MachineView {
     if (!before || firstVerbs(before, this.few).join() !== verbs.join()) {
       this.buttons.replaceChildren(
         ...verbs.map((verb) =>
-          clickable(VERB_WORDS[verb], (event) => this.act(this.row, verb, event.currentTarget), {
+          clickable(VERBS[verb].text, (event) => this.act(this.row, verb, event.currentTarget), {
             "data-verb": verb,
           })
         ),
