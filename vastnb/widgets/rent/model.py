@@ -29,7 +29,7 @@ from vastnb.widgets.rent.plan import RentPlan, read
 from vastnb.widgets.rent.price import Price, price_of
 from vastnb.widgets.rent.questions import Found, Template
 from vastnb.widgets.rent.run import RentRun
-from vastnb.widgets.rent.warnings import LEVELS, Account, Warning, warnings_of
+from vastnb.widgets.rent.warnings import Account, Warning, warnings_of, worst_first
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance
@@ -157,8 +157,7 @@ class RentModel:
                 s="s" * (price.count > 1),
             )
             found.insert(0, Warning("bad" if not price.within else "warn", text))
-            found.sort(key=lambda one: LEVELS.index(one.level))
-        return found
+        return worst_first(found)
 
     def code(self) -> str:
         """Return the code that does what the form would do."""
