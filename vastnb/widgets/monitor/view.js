@@ -2,7 +2,7 @@
 // the kernel decides; everything that is shown comes as one message, the picture.
 import { W } from "./words.js";
 import { Actions } from "./actions.js";
-import { Alive } from "../kit/alive.js";
+import { watchKernel } from "../kit/alive.js";
 import { Dialog } from "../kit/dialog.js";
 import { EventLog, MoneyBar, Notices } from "./bars.js";
 import { MachineList, passes } from "./machines.js";
@@ -82,7 +82,7 @@ class MonitorView {
       onLost: () => this.alive?.lose(),
       onTick: () => this.tick(),
     });
-    this.alive = new Alive(model, this.root, this.shell, {
+    this.alive = watchKernel(model, this.root, this.shell, {
       signal,
       name: W.theMonitor,
       more: W.machinesKeepRunningAnd,
