@@ -1,8 +1,8 @@
 // Prices: four linked charts, drawn from scenes that the kernel makes for the width at hand.
 import { W } from "./words.js";
-import { Alive } from "../kit/alive.js";
+import { watchKernel } from "../kit/alive.js";
 import { Chart } from "./scene.js";
-import { StatusBars } from "../kit/status.js";
+import { statusBars } from "../kit/status.js";
 import { grouped } from "../kit/words.js";
 import { noteAnswer, rendered, rootIn } from "../kit/page.js";
 import { clickable, h } from "../kit/dom.js";
@@ -31,8 +31,9 @@ class PricesView {
     this.model = model;
     this.signal = signal;
     this.chips = [];
+    this.ahead = 0;
     this.root = rootIn(el, signal);
-    this.bars = new StatusBars({
+    this.bars = statusBars({
       signal,
       title: W.gpuPrices,
       figures: FIGURES,
@@ -67,7 +68,7 @@ class PricesView {
       this.bars.foot,
     );
     this.root.append(this.shell);
-    this.alive = new Alive(model, this.root, this.shell, {
+    this.alive = watchKernel(model, this.root, this.shell, {
       signal,
       name: W.thePriceCharts,
       code: () => model.get("status")?.code ?? "",
@@ -93,14 +94,14 @@ class PricesView {
     const onMessage = (message) => {
       noteAnswer(model, message);
       if (message.type !== "scenes") return;
-      this.bars.offset = Date.now() / 1000 - message.now;
+      this.ahead = Date.now() / 1000 - message.now;
       for (const [name, scene] of Object.entries(message.scenes)) this.charts[name].draw(scene);
       this.showChips(message.chips);
     };
     const onStatus = () => {
       const status = model.get("status");
       this.offerDays(status.days ?? []);
-      this.bars.show(status);
+      this.bars.show(status, this.ahead);
       this.shell.classList.toggle("vnb-searching", Boolean(status.busy));
       this.showSettings();
     };

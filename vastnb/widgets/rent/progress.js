@@ -1,6 +1,6 @@
 // The left half of the rent form once it rents: what has happened, and the monitor of what came of it.
 import { W } from "./words.js";
-import { Child } from "../kit/child.js";
+import { child } from "../kit/child.js";
 import { h, setText } from "../kit/dom.js";
 import { stopwatch } from "../kit/words.js";
 
@@ -13,7 +13,7 @@ export class RentProgress {
     this.steps = h("ol", { class: "vnb-steps", "aria-label": W.logOfThisRental, "aria-live": "polite" });
     this.waiting = h("div", { class: "vnb-stepwait" });
     this.machines = h("div", { class: "vnb-rentedlist" });
-    this.child = new Child(model, host, "monitoring", this.machines, { signal });
+    child(model, host, "monitoring", this.machines, { signal });
     this.details = h(
       "details",
       { class: "vnb-history", open: true },

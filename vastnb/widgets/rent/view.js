@@ -2,7 +2,7 @@
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
 import { W } from "./words.js";
-import { Alive } from "../kit/alive.js";
+import { watchKernel } from "../kit/alive.js";
 import { RentFields } from "./fields.js";
 import { RentPanel } from "./price.js";
 import { RentProgress } from "./progress.js";
@@ -118,7 +118,7 @@ class RentView {
   begin() {
     const { model, signal } = this;
     this.root.classList.add("vnb-unborn");
-    this.alive = new Alive(model, this.root, this.shell, {
+    this.alive = watchKernel(model, this.root, this.shell, {
       signal,
       name: W.theRentForm,
       more: W.aMachineThatWas,
