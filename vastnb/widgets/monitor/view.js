@@ -5,7 +5,7 @@ import { Actions } from "./actions.js";
 import { watchKernel } from "../kit/alive.js";
 import { Dialog } from "../kit/dialog.js";
 import { EventLog, MoneyBar, Notices } from "./bars.js";
-import { MachineList } from "./machines.js";
+import { MachineList, passes } from "./machines.js";
 import { Pace } from "../kit/pace.js";
 import { clockTime, span } from "../kit/words.js";
 import { rootIn } from "../kit/page.js";
@@ -21,6 +21,10 @@ const FILTERS = [
   ["starting", W.starting],
   ["running", W.running],
   ["stopped", W.stopped],
+];
+const LOOKS = [
+  ["cards", W.cards],
+  ["rows", W.rows],
 ];
 
 function monitorWidget() {
@@ -38,9 +42,7 @@ function monitorWidget() {
       } catch {
         // Without a kernel nothing comes, and the view says so.
       }
-      return () => {
-        model.off("msg:custom", onMessage);
-      };
+      return () => model.off("msg:custom", onMessage);
     },
     render({ model, el }) {
       const stop = new AbortController();
@@ -101,55 +103,34 @@ class MonitorView {
       hush: (row) => this.send({ type: "dismiss", id: row.id }),
     });
     this.filters = FILTERS.map(([name, text]) => {
-      const count = h("span", { class: "vnb-count" });
-      const button = h(
-        "button",
-        {
-          type: "button",
-          "aria-pressed": "false",
-          "data-filter": name,
-          onclick: () => this.setFilter(name),
-        },
-        h("span", { text }),
-        count,
-      );
-      return { name, button, count };
+      const button = clickable(text, () => this.setFilter(name), { class: null, "data-filter": name });
+      button.append(h("span", { class: "vnb-count" }));
+      return button;
     });
-    this.looks = [
-      ["cards", W.cards],
-      ["rows", W.rows],
-    ].map(([name, text]) => clickable(text, () => this.setLayout(name), { class: null, "data-look": name }));
+    this.looks = LOOKS.map(([name, text]) =>
+      clickable(text, () => this.setLayout(name), { class: null, "data-look": name })
+    );
     this.line = h("span", { class: "vnb-line" });
     this.warn = h("span", { class: "vnb-warn", role: "status" });
     this.toggle = clickable(W.events, () => this.showEvents(), {
       class: "vnb-link",
       "aria-expanded": "false",
     });
-    const tools = h(
-      "div",
-      { class: "vnb-tools" },
-      h("div", { class: "vnb-tabs" }, ...this.filters.map(({ button }) => button)),
-      h("div", { class: "vnb-tabs vnb-look" }, ...this.looks),
-    );
+    const foot = [this.warn, this.line, h("span", { class: "vnb-selection" }, this.toggle)];
     this.shell = h(
       "div",
       { class: "vnb-monitor" },
       this.bar.node,
       this.notices.node,
-      tools,
+      h(
+        "div",
+        { class: "vnb-tools" },
+        h("div", { class: "vnb-tabs" }, ...this.filters),
+        h("div", { class: "vnb-tabs vnb-look" }, ...this.looks),
+      ),
       this.machines.node,
       this.events.node,
-      h(
-        "footer",
-        { class: "vnb-foot" },
-        h(
-          "div",
-          { class: "vnb-footline" },
-          this.warn,
-          this.line,
-          h("span", { class: "vnb-selection" }, this.toggle),
-        ),
-      ),
+      h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, ...foot)),
     );
     this.dialog = new Dialog(this.shell, signal);
     this.actions = new Actions(this.dialog, {
@@ -198,11 +179,11 @@ class MonitorView {
     const layout = this.layout ?? "cards";
     this.shell.dataset.layout = layout;
     for (const look of this.looks) look.setAttribute("aria-pressed", String(look.dataset.look === layout));
-    const counts = { all: rows.length, trouble: rows.filter((row) => row.rank === 0).length };
-    for (const row of rows) counts[row.state] = (counts[row.state] ?? 0) + 1;
-    for (const { name, button, count } of this.filters) {
-      setText(count, String(counts[name] ?? 0));
-      button.classList.toggle("vnb-alarm", name === "trouble" && counts.trouble > 0);
+    for (const button of this.filters) {
+      const { filter } = button.dataset;
+      const count = rows.filter((row) => passes(row, filter)).length;
+      setText(button.lastChild, String(count));
+      button.classList.toggle("vnb-alarm", filter === "trouble" && count > 0);
     }
     this.machines.show(rows, (row) => ({
       pending: this.actions.pending.get(row.id),
@@ -215,15 +196,10 @@ class MonitorView {
 
   sayEmpty() {
     const { picture, machines } = this;
-    const none = machines.rows.length === 0;
-    if (!none) {
-      machines.say(
-        machines.rows.some((row) => machines.passes(row)) ? "" : W.noMachinesHere,
-        W.allMachinesAreIn,
-      );
-    } else if (picture.asked_at === null) {
-      machines.say(W.loadingMachines, picture.error || W.waitingForVastAi);
-    } else machines.say(W.noMachines, W.nothingIsRentedSo);
+    if (machines.seen) machines.say("", "");
+    else if (machines.rows.length) machines.say(W.noMachinesHere, W.allMachinesAreIn);
+    else if (picture.asked_at !== null) machines.say(W.noMachines, W.nothingIsRentedSo);
+    else machines.say(W.loadingMachines, picture.error || W.waitingForVastAi);
   }
 
   // -- time
@@ -233,53 +209,41 @@ class MonitorView {
   }
 
   tick() {
-    const { picture, pace, bar } = this;
+    const { picture, pace, bar, lost } = this;
     if (!picture || !pace) return;
     const now = this.now();
-    if (!this.lost) this.machines.tick(now);
+    if (!lost) this.machines.tick(now);
     const { asked_at: askedAt } = picture;
-    const ago = askedAt === null
-      ? W.noDataYet
-      : now - askedAt < 2
-      ? W.updatedJustNow
-      : W.updatedAgo(span(now - askedAt));
-    let text = ago;
-    let mood = this.troubled || picture.doubted ? "bad" : "good";
-    let line = "";
-    if (this.lost) {
-      text = askedAt === null ? W.noData : W.asOf(clockTime(askedAt));
-      mood = "bad";
-    } else if (this.waited > 0) {
-      mood = "warn";
-      line = W.theKernelIsBusy(span(this.waited));
-    } else if (pace.asking) {
-      mood = "busy";
-      text = W.updating(ago);
-    } else if (pace.paused) {
-      mood = "warn";
-      text = W.paused(ago);
-    } else text = W.nextIn(ago, span(pace.left));
-    setText(bar.fresh, text);
+    const passed = now - askedAt;
+    const updated = passed < 2 ? W.updatedJustNow : W.updatedAgo(span(passed));
+    const ago = askedAt === null ? W.noDataYet : updated;
+    const trouble = this.troubled || picture.doubted;
+    const [mood, text, warning = trouble] = lost
+      ? ["bad", askedAt === null ? W.noData : W.asOf(clockTime(askedAt)), ""]
+      : this.waited > 0
+      ? ["warn", ago, W.theKernelIsBusy(span(this.waited))]
+      : pace.asking
+      ? ["busy", W.updating(ago)]
+      : pace.paused
+      ? ["warn", W.paused(ago)]
+      : [trouble ? "bad" : "good", W.nextIn(ago, span(pace.left))];
     bar.dot.dataset.mood = mood;
+    setText(bar.fresh, text);
     setText(bar.pause, pace.paused ? W.resume : W.pause);
-    bar.pause.disabled = this.lost;
-    bar.now.disabled = this.lost || pace.pending !== null;
-    const trouble = this.lost ? "" : this.troubled || picture.doubted;
-    setText(this.warn, line || trouble);
-    this.warn.title = this.warn.textContent;
+    bar.pause.disabled = lost;
+    bar.now.disabled = lost || pace.pending !== null;
+    setText(this.warn, warning);
+    this.warn.title = warning;
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
-    setText(
-      this.line,
-      line || trouble || picture.few ? "" : W.machinesAsFrames(machines),
-    );
+    setText(this.line, warning || picture.few ? "" : W.machinesAsFrames(machines));
   }
 
   // -- for the user
 
   setFilter(name) {
     this.machines.filter = name;
-    for (const filter of this.filters) {
-      filter.button.setAttribute("aria-pressed", String(filter.name === name));
+    for (const button of this.filters) {
+      button.setAttribute("aria-pressed", String(button.dataset.filter === name));
     }
     this.machines.arrange();
     if (this.picture) this.sayEmpty();
@@ -327,7 +291,6 @@ class MonitorView {
     this.pace.lose();
     this.dialog.close();
     this.draw();
-    this.tick();
   }
 
   // It was there all the same, busy.
