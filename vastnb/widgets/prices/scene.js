@@ -1,5 +1,5 @@
 // Draws scenes: small trees of [tag, attributes, children or text] that the kernel has made. Only
-// tags and attributes of these lists become elements, and a text only ever becomes textContent.
+// tags and attributes of these lists become elements, and a text only ever becomes a text node.
 import { h } from "../kit/dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -44,11 +44,8 @@ function sceneNode([tag, attributes, children]) {
     if (SCENE_ATTRIBUTES.has(name)) node.setAttribute(name, value);
     else if (name === "tip" || name === "gpu") node.dataset[name] = value;
   }
-  if (typeof children === "string") node.textContent = children;
-  else {for (const child of children) {
-      const made = sceneNode(child);
-      if (made) node.append(made);
-    }}
+  const parts = typeof children === "string" ? [children] : children.map(sceneNode).filter(Boolean);
+  node.append(...parts);
   return node;
 }
 

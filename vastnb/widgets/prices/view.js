@@ -41,7 +41,6 @@ class PricesView {
       onBell: (what) => model.send({ type: "bell", ...what }),
     });
     this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": W.gpuModels });
-    this.segments = {};
     const controls = h(
       "div",
       { class: "vnb-pricebar" },
@@ -80,9 +79,12 @@ class PricesView {
 
   choice(name, options, label) {
     const buttons = options.map(([value, text]) =>
-      clickable(text, () => this.set({ [name]: value }), { class: null })
+      clickable(text, () => this.set({ [name]: value }), {
+        class: null,
+        "data-setting": name,
+        "data-value": value,
+      })
     );
-    this.segments[name] = { buttons, values: options.map(([value]) => value) };
     return h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": label }, ...buttons);
   }
 
@@ -103,20 +105,20 @@ class PricesView {
       this.shell.classList.toggle("vnb-searching", Boolean(status.busy));
       this.showSettings();
     };
-    const onSettings = () => this.showSettings();
-    model.on("msg:custom", onMessage);
-    model.on("change:status", onStatus);
-    model.on("change:settings", onSettings);
-    signal.addEventListener("abort", () => {
-      model.off("msg:custom", onMessage);
-      model.off("change:status", onStatus);
-      model.off("change:settings", onSettings);
-    });
+    const heard = {
+      "msg:custom": onMessage,
+      "change:status": onStatus,
+      "change:settings": () => this.showSettings(),
+    };
+    for (const [type, work] of Object.entries(heard)) {
+      model.on(type, work);
+      signal.addEventListener("abort", () => model.off(type, work));
+    }
     onStatus();
   }
 
   offerDays(days) {
-    if (this.segments.days || !days.length) return;
+    if (!days.length || !this.daysHost.parentNode) return;
     this.daysHost.replaceWith(this.choice("days", days.map((n) => [n, `${n} d`]), W.daysOfTheTrend));
   }
 
@@ -137,16 +139,15 @@ class PricesView {
 
   showSettings() {
     const settings = this.model.get("settings") ?? {};
-    for (const [name, { buttons, values }] of Object.entries(this.segments)) {
-      buttons.forEach((button, i) =>
-        button.setAttribute("aria-pressed", String(values[i] === settings[name]))
-      );
+    const press = (node, on) => node.setAttribute("aria-pressed", String(on));
+    for (const button of this.shell.querySelectorAll("[data-setting]")) {
+      press(button, String(settings[button.dataset.setting]) === button.dataset.value);
     }
-    const chosen = new Set(settings.gpu ?? []);
-    for (const chip of this.chipRow.querySelectorAll("[data-name]")) {
-      chip.setAttribute("aria-pressed", String(chosen.has(chip.dataset.name)));
+    const chosen = settings.gpu ?? [];
+    for (const chip of this.chipRow.querySelectorAll(".vnb-gpuchip")) {
+      const all = chip.matches(".vnb-all");
+      press(chip, all ? chosen.length === 0 : chosen.includes(chip.dataset.name));
     }
-    this.chipRow.querySelector(".vnb-all")?.setAttribute("aria-pressed", String(chosen.size === 0));
   }
 
   showChips(chips) {
@@ -157,18 +158,13 @@ class PricesView {
     const chipOf = ({ name, machines, colour }) => {
       const dot = h("i", { class: "vnb-dot" });
       if (colour) dot.style.background = colour;
-      return h(
-        "button",
-        {
-          type: "button",
-          class: "vnb-gpuchip",
-          "data-name": name,
-          title: W.machinesClickToShow(name, grouped(machines, 0)),
-          onclick: () => this.toggle(name, true),
-        },
-        dot,
-        h("span", { text: name }),
-      );
+      const chip = clickable("", () => this.toggle(name, true), {
+        class: "vnb-gpuchip",
+        "data-name": name,
+        title: W.machinesClickToShow(name, grouped(machines, 0)),
+      });
+      chip.append(dot, h("span", { text: name }));
+      return chip;
     };
     const all = clickable(W.allGpus, () => this.set({ gpu: [] }), { class: "vnb-gpuchip vnb-all" });
     const more = clickable(this.wide ? "fewer" : W.more(hidden), () => {
