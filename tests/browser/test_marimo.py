@@ -119,7 +119,7 @@ def test_the_widgets_live_in_marimo_in_its_own_theme(
         shown = page.text_content(".vnb-figure b").replace(",", "").rstrip("+")
         page.wait_for_selector(f"text=/cell sees {shown} of num_gpus=2/", timeout=15_000)
 
-        # What is typed lists what it fits, also in a shadow root, which hides the focus from the page.
+        # What is typed lists what it fits, also where a shadow root hides the focus from the page.
         picker = page.locator(".vnb-filters [role=combobox]").first
         picker.fill("409")
         picker.press("ArrowDown")
