@@ -96,9 +96,7 @@ class Monitor(LiveWidget):
     """
 
     _esm = bundle("monitor/view")
-    _css = styles(
-        "kit/theme", "kit/status", "monitor/view", "monitor/machines", "monitor/load", "kit/dialog"
-    )
+    _css = styles("kit/theme", "kit/status", "monitor/view", "monitor/machines", "kit/dialog")
 
     def __init__(
         self,
