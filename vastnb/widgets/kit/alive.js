@@ -4,7 +4,7 @@
 // changed it asks (`ping`); without an answer it says so, and nothing in it can be pressed.
 import { clockTime, W } from "./words.js";
 import { h } from "./dom.js";
-import { hideCopy, listen } from "./page.js";
+import { hideCopy, listen, sent } from "./page.js";
 
 // How long to wait for the first word: the kernel may be busy, or there is none.
 const SILENT_MS = 2500;
@@ -55,11 +55,7 @@ export function watchKernel(
     if (state !== "alive") return;
     clearTimeout(timer);
     timer = setTimeout(lose, DOUBT_MS);
-    try {
-      model.send({ type: "ping" });
-    } catch {
-      lose();
-    }
+    if (!sent(model, { type: "ping" })) lose();
   };
 
   const lose = () => {

@@ -163,6 +163,16 @@ export function share(model, name, value) {
   model.save_changes();
 }
 
+// Sends a message and says whether it could be sent: without a kernel (a saved notebook) it cannot.
+export function sent(model, message) {
+  try {
+    model.send(message);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // Writes down that an answer to the page has come: marimo then runs the cells that use it.
 export function noteAnswer(model, message) {
   if (message.type === "answered") share(model, "heard", (model.get("heard") ?? 0) + 1);

@@ -1,7 +1,6 @@
 // The lines above and below: headline numbers, how old and from where, what went wrong, and the
 // code that gives the same. Ages and waits tick in the page; the kernel is not asked for them.
-import { W } from "./words.js";
-import { ageText, DASH, grouped, usd } from "./words.js";
+import { ageText, DASH, grouped, usd, W } from "./words.js";
 import { announcer, clickable, h, setText, textInput } from "./dom.js";
 import { copyText } from "./fields.js";
 /** @import { Status } from "./messages.d.ts" */

@@ -7,12 +7,11 @@ import { nameOf, VERBS } from "./verbs.js";
 
 function factsOf(row) {
   const facts = [row.gpu, row.vram, row.place, `#${row.id}`].filter(Boolean).join(" · ");
-  return h("p", { class: "vnb-facts", text: facts });
+  return h("p.vnb-facts", facts);
 }
 
 // A line of a question: every second part is what matters most.
-const line = (text) =>
-  h("p", {}, ...text.split("**").map((part, i) => h(i % 2 ? "b" : "span", { text: part })));
+const line = (text) => h("p", ...text.split("**").map((part, i) => h(i % 2 ? "b" : "span", { text: part })));
 
 export class Actions {
   // `send(message)` reaches the kernel, `now()` is its time, `onClick()` is called after a click.
@@ -110,13 +109,13 @@ export class Actions {
   }
 
   openConnect(row, opener) {
-    const over = (text) => h("p", { class: "vnb-over", text });
+    const over = (text) => h("p.vnb-over", { text });
     this.open(row, opener, {
       title: W.connectTo(nameOf(row)),
       body: [
         factsOf(row),
         over(W.sshInATerminal),
-        row.ssh ? copyable(row.ssh) : h("p", { text: W.noSshAddressYet }),
+        row.ssh ? copyable(row.ssh) : h("p", W.noSshAddressYet),
         ...(row.config ? [over(W.forSshConfig), copyable(row.config)] : []),
         over(W.fromPython),
         copyable(`client.show_instance(${row.id})`),
@@ -140,17 +139,17 @@ export class Actions {
             class: "vnb-button",
             text: W.openJupyter,
           })
-          : h("span", { text: failed });
-        place.replaceChildren(link, h("span", { class: "vnb-hint", text: ok ? W.itContainsAToken : "" }));
+          : h("span", failed);
+        place.replaceChildren(link, h("span.vnb-hint", ok ? W.itContainsAToken : ""));
         link.focus();
       });
     });
-    const place = h("div", { class: "vnb-jupyter" }, get);
+    const place = h(".vnb-jupyter", get);
     return place;
   }
 
   openLog(row, opener) {
-    const text = h("pre", { class: "vnb-log", tabindex: 0 });
+    const text = h("pre.vnb-log", { tabindex: 0 });
     const load = () => {
       again.disabled = true;
       setText(text, text.textContent || W.fetchingTheLogThis);

@@ -5,10 +5,9 @@ import { clickable, h, setText } from "../kit/dom.js";
 
 const MARKS = { bad: "!", warn: "!", good: "✓", info: "·" };
 
-const mark = (level) =>
-  h("i", { class: "vnb-mark", text: MARKS[level] ?? MARKS.info, "aria-hidden": "true" });
+const mark = (level) => h("i.vnb-mark", { text: MARKS[level] ?? MARKS.info, "aria-hidden": "true" });
 
-const time = (at) => h("time", { text: at === null ? "" : clockTime(at) });
+const time = (at) => h("time", at === null ? "" : clockTime(at));
 
 // The machine that something is about, and a click on it; nothing where it is about none.
 function whom({ id, label }, onShow, more) {
@@ -19,38 +18,29 @@ function whom({ id, label }, onShow, more) {
 export class MoneyBar {
   constructor({ onPause, onNow }) {
     const figure = (label, title) => {
-      const value = h("b", { text: DASH });
-      const note = h("span", { text: label });
-      return { node: h("div", { class: "vnb-figure", title }, value, note), value, note };
+      const value = h("b", DASH);
+      const note = h("span", label);
+      return { node: h(".vnb-figure", { title }, value, note), value, note };
     };
     this.burn = figure(W.spendingNow, W.whatAllMachinesCost);
     this.idle = figure("", W.stoppedMachinesAreBilled);
     this.idle.node.classList.add("vnb-idle");
     this.today = figure(W.todayEstimated, W.sinceMidnightUTCEstimated);
     this.credit = figure(W.credit, W.whatIsLeftOn);
-    this.simulated = h("span", {
-      class: "vnb-badge",
+    this.simulated = h("span.vnb-badge", {
       text: W.simulated,
       hidden: true,
       title: W.simulatedMarketNoMachine,
     });
-    this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
-    this.fresh = h("span", { class: "vnb-age" });
+    this.dot = h("i.vnb-live", { "aria-hidden": "true" });
+    this.fresh = h("span.vnb-age");
     this.pause = clickable(W.pause, onPause);
     this.now = clickable(W.refresh, onNow);
     this.node = h(
-      "header",
-      { class: "vnb-top" },
-      h("strong", { class: "vnb-title", text: W.machines }),
+      "header.vnb-top",
+      h("strong.vnb-title", W.machines),
       ...[this.burn, this.idle, this.today, this.credit].map(({ node }) => node),
-      h(
-        "div",
-        { class: "vnb-fresh" },
-        this.simulated,
-        h("span", { class: "vnb-freshtext" }, this.dot, this.fresh),
-        this.pause,
-        this.now,
-      ),
+      h(".vnb-fresh", this.simulated, h("span.vnb-freshtext", this.dot, this.fresh), this.pause, this.now),
     );
   }
 
@@ -76,9 +66,9 @@ export class MoneyBar {
 export class Notices {
   constructor({ onDismiss, onShow }) {
     this.hooks = { onDismiss, onShow };
-    this.list = h("div", { class: "vnb-noticelist" });
+    this.list = h(".vnb-noticelist");
     this.all = clickable(W.dismissAll, () => onDismiss({ key: null }), { class: "vnb-link", hidden: true });
-    this.node = h("div", { class: "vnb-notices", role: "alert", hidden: true }, this.list, this.all);
+    this.node = h(".vnb-notices", { role: "alert", hidden: true }, this.list, this.all);
     this.shown = "";
   }
 
@@ -98,10 +88,10 @@ export class Notices {
     const { id, key, level, text, at } = notice;
     const machine = whom(notice, onShow, { class: "vnb-link vnb-whom", disabled: !alive.has(id) });
     return h(
-      "div",
-      { class: "vnb-note", "data-level": level },
+      ".vnb-note",
+      { "data-level": level },
       mark(level),
-      h("span", { class: "vnb-notetext", title: text }, machine, h("span", { text })),
+      h("span.vnb-notetext", { title: text }, machine, h("span", { text })),
       time(at),
       clickable("×", () => onDismiss({ key }), { class: "vnb-button vnb-shut", "aria-label": W.dismiss }),
     );
@@ -111,8 +101,8 @@ export class Notices {
 export class EventLog {
   constructor({ onShow }) {
     this.onShow = onShow;
-    this.list = h("ol", { class: "vnb-events", tabindex: 0, "aria-label": W.eventsNewestFirst });
-    this.node = h("section", { class: "vnb-eventbox", hidden: true }, this.list);
+    this.list = h("ol.vnb-events", { tabindex: 0, "aria-label": W.eventsNewestFirst });
+    this.node = h("section.vnb-eventbox", { hidden: true }, this.list);
     this.shown = null;
   }
 
@@ -129,7 +119,7 @@ export class EventLog {
           time(one.at),
           mark(one.level),
           whom(one, this.onShow, { class: "vnb-link" }),
-          h("span", { text: one.text }),
+          h("span", one.text),
         )
       ),
     );

@@ -46,7 +46,7 @@ export class MachineView {
     this.act = (verb) => (event) => act(this.row, verb, event.currentTarget);
     this.word = h("b");
     this.since = part("since", { title: W.inThisStateFor });
-    this.name = h("strong", { class: "vnb-name" });
+    this.name = h("strong.vnb-name");
     this.id = part("mid");
     this.foreign = part("chip2", { text: W.notByVastnb, title: W.rentedBySomethingOther });
     this.ends = clickable("", this.act("extend"), {
@@ -65,28 +65,28 @@ export class MachineView {
     this.price = h("b");
     this.runPrice = part("runprice");
     this.spent = part("spent");
-    this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": W.starting }, h("i"));
+    this.bar = h(".vnb-loading", { role: "progressbar", "aria-label": W.starting }, h("i"));
     this.why = h("span");
     this.advice = part("advice");
-    this.reason = h("div", { class: "vnb-reason" }, this.why, this.advice);
+    this.reason = h(".vnb-reason", this.why, this.advice);
     this.ssh = h("code", { tabindex: 0, "aria-label": W.sshCommand });
     const copy = clickable(W.copy, () => copyText(copy, this.row.ssh, this.ssh), {
       class: "vnb-button vnb-copyssh",
     });
-    this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, copy);
+    this.sshRow = h(".vnb-sshrow", { hidden: true }, this.ssh, copy);
     this.saidText = h("span");
     this.ok = clickable(W.ok, () => hush(this.row), { class: "vnb-link" });
-    this.said = h("div", { class: "vnb-said", hidden: true }, this.saidText, this.ok);
-    this.buttons = h("div", { class: "vnb-acts" });
+    this.said = h(".vnb-said", { hidden: true }, this.saidText, this.ok);
+    this.buttons = h(".vnb-acts");
     this.dots = clickable("⋯", () => menu(this.row, this.dots), {
       class: "vnb-button vnb-dots",
       "aria-haspopup": "menu",
     });
     const group = (name, ...parts) => h("div", { class: `vnb-${name}` }, ...parts);
     this.node = h(
-      "article",
-      { class: "vnb-machine", role: "listitem" },
-      group("mstate", h("i", { class: "vnb-shape", "aria-hidden": "true" }), this.word, this.since),
+      "article.vnb-machine",
+      { role: "listitem" },
+      group("mstate", h("i.vnb-shape", { "aria-hidden": "true" }), this.word, this.since),
       group("mname", this.name, this.id, this.foreign, this.ends),
       group("mgpu", this.gpu, this.bid, this.more),
       this.age,
@@ -109,7 +109,7 @@ export class MachineView {
     const gone = row.state === "gone";
     node.dataset.tone = row.tone;
     node.dataset.id = row.id;
-    node.setAttribute("aria-label", `${nameOf(row)}: ${row.state}`);
+    node.ariaLabel = `${nameOf(row)}: ${row.state}`;
     setText(this.word, row.state);
     this.word.title = row.reason;
     setText(this.name, nameOf(row));
@@ -151,7 +151,7 @@ export class MachineView {
     this.bar.hidden = row.state !== "starting";
     this.bar.classList.toggle("vnb-endless", !layers);
     this.bar.style.setProperty("--vnb-share", `${share}%`);
-    if (layers) this.bar.setAttribute("aria-valuenow", String(Math.round(share)));
+    if (layers) this.bar.ariaValueNow = String(Math.round(share));
     else this.bar.removeAttribute("aria-valuenow");
     setText(this.ssh, row.ssh ?? "");
     this.sshRow.hidden = !row.ssh || !row.verbs.includes("connect");
@@ -177,7 +177,7 @@ export class MachineView {
     for (const button of [...this.buttons.children, this.dots]) button.disabled = disabled;
     this.ends.disabled = disabled || !row.verbs.includes("extend");
     this.dots.hidden = row.verbs.length === 0;
-    this.dots.setAttribute("aria-label", W.moreFor(nameOf(row)));
+    this.dots.ariaLabel = W.moreFor(nameOf(row));
   }
 
   // What changes with the time alone.
@@ -209,17 +209,17 @@ export class MachineList {
     this.seen = 0;
     this.hover = false;
     this.head = h(
-      "div",
-      { class: "vnb-mhead", "aria-hidden": "true" },
+      ".vnb-mhead",
+      { "aria-hidden": "true" },
       ...[W.state, W.machine, W.gpu, W.age, W.gpuLoad, W.price, W.soFar, ""].map((text) =>
         h("span", { text })
       ),
     );
-    this.list = h("div", { class: "vnb-list", role: "list" });
-    this.empty = h("div", { class: "vnb-nothing", hidden: true }, h("strong"), h("span"));
+    this.list = h(".vnb-list", { role: "list" });
+    this.empty = h(".vnb-nothing", { hidden: true }, h("strong"), h("span"));
     this.node = h(
-      "div",
-      { class: "vnb-machines", tabindex: 0, role: "group", "aria-label": W.machines },
+      ".vnb-machines",
+      { tabindex: 0, role: "group", "aria-label": W.machines },
       this.head,
       this.list,
       this.empty,

@@ -8,7 +8,7 @@ import { EventLog, MoneyBar, Notices } from "./bars.js";
 import { MachineList, passes } from "./machines.js";
 import { Pace } from "../kit/pace.js";
 import { clockTime, span } from "../kit/words.js";
-import { rootIn } from "../kit/page.js";
+import { rootIn, sent } from "../kit/page.js";
 import { clickable, h, setText } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
@@ -37,11 +37,7 @@ function monitorWidget() {
         for (const view of views) view.take(message);
       };
       model.on("msg:custom", onMessage);
-      try {
-        model.send({ type: "ready" });
-      } catch {
-        // Without a kernel nothing comes, and the view says so.
-      }
+      sent(model, { type: "ready" });
       return () => model.off("msg:custom", onMessage);
     },
     render({ model, el }) {
@@ -104,33 +100,27 @@ class MonitorView {
     });
     this.filters = FILTERS.map(([name, text]) => {
       const button = clickable(text, () => this.setFilter(name), { class: null, "data-filter": name });
-      button.append(h("span", { class: "vnb-count" }));
+      button.append(h("span.vnb-count"));
       return button;
     });
     this.looks = LOOKS.map(([name, text]) =>
       clickable(text, () => this.setLayout(name), { class: null, "data-look": name })
     );
-    this.line = h("span", { class: "vnb-line" });
-    this.warn = h("span", { class: "vnb-warn", role: "status" });
+    this.line = h("span.vnb-line");
+    this.warn = h("span.vnb-warn", { role: "status" });
     this.toggle = clickable(W.events, () => this.showEvents(), {
       class: "vnb-link",
       "aria-expanded": "false",
     });
-    const foot = [this.warn, this.line, h("span", { class: "vnb-selection" }, this.toggle)];
+    const foot = [this.warn, this.line, h("span.vnb-selection", this.toggle)];
     this.shell = h(
-      "div",
-      { class: "vnb-monitor" },
+      ".vnb-monitor",
       this.bar.node,
       this.notices.node,
-      h(
-        "div",
-        { class: "vnb-tools" },
-        h("div", { class: "vnb-tabs" }, ...this.filters),
-        h("div", { class: "vnb-tabs vnb-look" }, ...this.looks),
-      ),
+      h(".vnb-tools", h(".vnb-tabs", ...this.filters), h(".vnb-tabs.vnb-look", ...this.looks)),
       this.machines.node,
       this.events.node,
-      h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, ...foot)),
+      h("footer.vnb-foot", h(".vnb-footline", ...foot)),
     );
     this.dialog = new Dialog(this.shell, signal);
     this.actions = new Actions(this.dialog, {
@@ -178,7 +168,7 @@ class MonitorView {
     const { rows } = picture;
     const layout = this.layout ?? "cards";
     this.shell.dataset.layout = layout;
-    for (const look of this.looks) look.setAttribute("aria-pressed", String(look.dataset.look === layout));
+    for (const look of this.looks) look.ariaPressed = String(look.dataset.look === layout);
     for (const button of this.filters) {
       const { filter } = button.dataset;
       const count = rows.filter((row) => passes(row, filter)).length;
@@ -243,7 +233,7 @@ class MonitorView {
   setFilter(name) {
     this.machines.filter = name;
     for (const button of this.filters) {
-      button.setAttribute("aria-pressed", String(button.dataset.filter === name));
+      button.ariaPressed = String(button.dataset.filter === name);
     }
     this.machines.arrange();
     if (this.picture) this.sayEmpty();
@@ -256,7 +246,7 @@ class MonitorView {
 
   showEvents() {
     const open = this.events.toggle(this.picture?.news ?? []);
-    this.toggle.setAttribute("aria-expanded", String(open));
+    this.toggle.ariaExpanded = String(open);
     setText(this.toggle, open ? W.hideEvents : W.events);
   }
 
@@ -274,11 +264,7 @@ class MonitorView {
 
   /** @param {ToKernel} message */
   send(message) {
-    try {
-      this.model.send(message);
-    } catch {
-      this.pace.lose();
-    }
+    if (!sent(this.model, message)) this.pace.lose();
   }
 
   // -- without a kernel

@@ -25,7 +25,11 @@ export function offerGrid(host, store, { signal, label, onReset = null }) {
 
   const box = () => h("span.vnb-check", { "aria-hidden": "true" });
   const head = h(".vnb-row.vnb-head", { role: "row", "aria-rowindex": 1 });
-  const pickAll = h(".vnb-cell.vnb-pick", { role: "columnheader", "aria-label": W.selectAllShown }, box());
+  const pickAll = h(".vnb-cell.vnb-pick", {
+    role: "columnheader",
+    "aria-colindex": 1,
+    "aria-label": W.selectAllShown,
+  }, box());
   const body = h(".vnb-rows", {
     role: "rowgroup",
     onmousemove: ({ target }) => store.hover(store.view[rowOf(target)?.at] ?? null),
@@ -67,7 +71,6 @@ export function offerGrid(host, store, { signal, label, onReset = null }) {
     scroll.style.setProperty("--vnb-columns", `${PICK_WIDTH}px ${widths.join(" ")}`);
     canvas.style.minWidth = `${looks.reduce((sum, { width }) => sum + width, PICK_WIDTH)}px`;
     scroll.ariaColCount = String(looks.length + 1);
-    pickAll.ariaColIndex = "1";
     const heads = looks.map(({ name, label, title, unit, form }, i) => {
       const cell = h(
         "div",

@@ -1,6 +1,6 @@
 // Ties a store to its widget model: rows come as custom messages (never as synced traits, which a
 // notebook would save), small state as traits. `connect` runs once per model, not per view.
-import { listen, noteAnswer, share } from "../kit/page.js";
+import { listen, noteAnswer, sent, share } from "../kit/page.js";
 /** @import { FromKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
@@ -32,12 +32,7 @@ export function connect(model, store, signal) {
     share(model, "order", store.order ? [store.order.column, store.order.ascending] : []);
   }, signal);
   pull();
-  // Answered by the kernel with the offers. Without one (a saved notebook) nothing comes back.
-  try {
-    model.send({ type: "ready" });
-  } catch {
-    // The view says so.
-  }
+  sent(model, { type: "ready" }); // answered with the offers
 }
 
 function orderOf(pair) {

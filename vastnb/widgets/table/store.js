@@ -85,6 +85,7 @@ export class OfferStore extends EventTarget {
     this.order = null;
     this.selected = new Set();
     this.hovered = null;
+    this.idColumn = "";
     this.ids = null;
     this.places = new Map();
     this.loaded = false;
@@ -104,22 +105,23 @@ export class OfferStore extends EventTarget {
   // A whole answer: columns, how they look, and which rows are shown.
   /** @type {(message: Offers, buffers: DataView[]) => void} */
   load(message, buffers) {
-    const bytes = aligned(buffers[0]);
     this.count = message.count;
     this.looks = message.looks;
-    this.columns = new Map(
-      message.columns.map((spec) => [spec.name, new Column(spec, bytes, message.count)]),
-    );
-    const ids = this.columns.get(message.id_column);
-    this.ids = new Float64Array(this.count);
-    this.places = new Map();
-    for (let row = 0; row < this.count; row++) {
-      const id = ids ? ids.number(row) : row;
-      this.ids[row] = id;
-      this.places.set(id, row);
-    }
+    this.idColumn = message.id_column;
+    this.columns = new Map();
     this.loaded = true;
     this.hovered = null;
+    this.replace(message, buffers);
+  }
+
+  // Columns that changed for the same rows (prices after another disk size).
+  /** @type {(message: Offers | Columns, buffers: DataView[]) => void} */
+  replace(message, buffers) {
+    const bytes = aligned(buffers[0]);
+    for (const spec of message.columns) this.columns.set(spec.name, new Column(spec, bytes, this.count));
+    const ids = this.columns.get(this.idColumn);
+    this.ids = Float64Array.from({ length: this.count }, (_, row) => ids ? ids.number(row) : row);
+    this.places = new Map(Array.from(this.ids, (id, row) => [id, row]));
     this.tell("load");
     this.show(message, buffers[1]);
   }
@@ -135,17 +137,6 @@ export class OfferStore extends EventTarget {
       this.rows = Uint32Array.from({ length: this.count }, (_, i) => i);
     }
     this.arrange();
-  }
-
-  // Columns that changed for the same rows (prices after another disk size).
-  /** @type {(message: Columns, buffers: DataView[]) => void} */
-  replace(message, buffers) {
-    const bytes = aligned(buffers[0]);
-    for (const spec of message.columns) {
-      this.columns.set(spec.name, new Column(spec, bytes, this.count));
-    }
-    this.tell("load");
-    this.show(message, buffers[1]);
   }
 
   arrange() {
