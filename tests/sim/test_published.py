@@ -15,6 +15,8 @@ from vastnb.sim import Server
 from .conftest import Api
 from .reference import CORRECTIONS, UNPUBLISHED, Heard, Reference, Wiretap
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def path(recorded_dir: Path) -> Path:
@@ -151,13 +153,11 @@ def said_by_clients(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
     return tap.heard
 
 
-@pytest.mark.slow
 def test_clients_speak_as_published(said_by_clients: list[Heard], reference: Reference) -> None:
     assert complaints(reference, said_by_clients) == []
     assert len(said_by_clients) > 35
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", CORRECTIONS)
 def test_the_reference_is_corrected_only_where_it_is_wrong(
     place: str, said_by_clients: list[Heard], path: Path
