@@ -119,6 +119,13 @@ def test_the_widgets_live_in_marimo_in_its_own_theme(
         shown = page.text_content(".vnb-figure b").replace(",", "").rstrip("+")
         page.wait_for_selector(f"text=/cell sees {shown} of num_gpus=2/", timeout=15_000)
 
+        # What is typed lists what it fits, also where a shadow root hides the focus from the page.
+        picker = page.locator(".vnb-filters [role=combobox]").first
+        picker.fill("409")
+        picker.press("ArrowDown")
+        page.wait_for_selector(".vnb-filters .vnb-options:visible >> text=/4090/", timeout=5000)
+        picker.press("Escape")
+
         # What the form rents is shown by its monitor, a widget inside a widget.
         page.click("button:has-text('Review and rent')")
         page.wait_for_timeout(700)

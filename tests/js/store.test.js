@@ -57,7 +57,7 @@ Deno.test("what is missing sorts last whichever the direction, and a third click
 Deno.test("a filter sends rows only; sorting holds, and so does what is selected", () => {
   const store = answer(new OfferStore());
   store.sortBy("price");
-  store.select([8], "page");
+  store.select([8]);
   store.show({ type: "rows", rev: 2, shown: 2 }, new DataView(new Uint32Array([0, 2]).buffer));
   assert.deepEqual([...store.view], [2, 0]);
   assert.ok(store.selected.has(8));

@@ -262,3 +262,17 @@ def test_without_a_past_the_explorer_has_no_such_column(client) -> None:
     explorer = vastnb.explore(client)
     assert "percentile" not in explorer.df and "assign" not in explorer.to_code()
     explorer.close()
+
+
+def test_a_fetch_that_fails_unexpectedly_is_shown_and_no_longer_waited_for(client) -> None:
+    charts = prices(client)
+
+    def fails(_job: Any) -> None:
+        raise RuntimeError("planted")
+
+    charts._fetch = fails  # type: ignore[method-assign]
+    page_says(charts, type="bid")
+    assert charts.wait(20)
+    assert "planted" in charts.status["problem"]["text"]
+    assert charts.status["busy"] is None
+    charts.close()

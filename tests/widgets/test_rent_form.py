@@ -16,6 +16,7 @@ from vastnb.client import Client
 from vastnb.clock import ManualClock
 from vastnb.errors import InvalidRequest, OutcomeUnknown
 from vastnb.fleet.instance import Fleet
+from vastnb.market.query.query import parse_query
 from vastnb.sim import Fault, Server
 from vastnb.widgets.monitor import monitor
 from vastnb.widgets.rent.run import RentRun
@@ -565,6 +566,18 @@ def test_a_service_that_fails_is_shown_and_asked_again(client: Client, market: S
     page.say("search")
     assert form.wait(30)
     assert page.state["outcome"] is None and len(page.state["offers"]) > 0
+    form.close()
+
+
+def test_a_query_is_searched_again_as_a_query(client: Client) -> None:
+    form = rent_form(client, parse_query(QUERY), image="a/b")
+    page = Page(form)
+    ids = [one["id"] for one in page.state["offers"]]
+    page.say("offers", id=ids[0], drop=True)
+    assert [one["id"] for one in page.state["offers"]] == ids[1:]
+    page.say("search")
+    assert form.wait(30)
+    assert [one["id"] for one in page.state["offers"]] == ids
     form.close()
 
 

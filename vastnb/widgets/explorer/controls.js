@@ -2,49 +2,55 @@
 // it; `set` shows another value without telling.
 import { W } from "./words.js";
 import { field } from "../kit/fields.js";
-import { clickable, freshId, h, setText } from "../kit/dom.js";
+import { clickable, h, setText, textInput } from "../kit/dom.js";
+import { combobox } from "../kit/combobox.js";
 
-// A slider over sensible stops, and beside its label the value, which can also be typed.
-export function stops(label, { values, any = null, show, read, hint = "any", title }, onChange) {
+// A slider over sensible stops, and beside its label the value, which can also be typed. Its first
+// or last stop may mean any value (`any` is "low" or "high").
+export function stops(label, { values, any, show, read, hint, title }, onChange) {
   const ends = any === "low" ? [null, ...values] : any === "high" ? [...values, null] : values;
   let value = null;
-  const input = h("input", {
-    type: "text",
+  const input = textInput({
     class: "vnb-value",
     inputmode: "decimal",
     placeholder: hint,
-    autocomplete: "off",
-    spellcheck: "false",
     "aria-label": label,
+    onfocus: () => input.select(),
+    onchange: () => commit(),
+    onkeydown: ({ key }) => {
+      if (key === "Enter") commit();
+      if (key === "Escape") write();
+    },
   });
-  const slider = h("input", { type: "range", min: 0, max: ends.length - 1, step: 1, title });
+  const oninput = () => {
+    value = ends[Number(slider.value)];
+    write();
+    onChange(value);
+  };
+  const slider = h("input", { type: "range", min: 0, max: ends.length - 1, step: 1, title, oninput });
+  const written = () => value === null ? "" : show(value);
   const nearest = () => {
-    if (value === null) return ends.indexOf(null);
-    let best = 0;
-    ends.forEach((end, i) => {
-      const off = (stop) => (stop === null ? Infinity : Math.abs(Math.log((stop + 1e-9) / (value + 1e-9))));
-      if (off(end) < off(ends[best])) best = i;
-    });
-    return best;
+    const off = (end) => end === null ? Infinity : Math.abs(Math.log((end + 1e-9) / (value + 1e-9)));
+    return value === null
+      ? ends.indexOf(null)
+      : ends.reduce((best, end, i) => off(end) < off(ends[best]) ? i : best, 0);
   };
   const paint = () => {
     slider.value = String(nearest());
     slider.style.setProperty("--vnb-fill", `${(100 * Number(slider.value)) / (ends.length - 1)}%`);
     slider.dataset.side = value === null || !any ? "none" : any;
-    slider.setAttribute("aria-valuetext", value === null ? hint : show(value));
+    slider.ariaValueText = written() || hint;
     input.classList.remove("vnb-invalid");
+  };
+  const write = () => {
+    input.value = written();
+    paint();
   };
   const set = (next) => {
     value = next ?? null;
-    if (document.activeElement !== input) input.value = value === null ? "" : show(value);
-    paint();
+    if (input.matches(":focus")) paint();
+    else write();
   };
-  slider.addEventListener("input", () => {
-    value = ends[Number(slider.value)];
-    input.value = value === null ? "" : show(value);
-    paint();
-    onChange(value);
-  });
   const commit = () => {
     const text = input.value.trim();
     const next = text === "" || text === hint ? (any ? null : values[0]) : read(text);
@@ -52,219 +58,103 @@ export function stops(label, { values, any = null, show, read, hint = "any", tit
       input.classList.add("vnb-invalid");
       return;
     }
-    if (next !== value) {
-      value = next;
-      onChange(value);
-    }
-    input.value = value === null ? "" : show(value);
-    paint();
+    const changed = next !== value;
+    value = next;
+    write();
+    if (changed) onChange(value);
   };
-  input.addEventListener("change", commit);
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") commit();
-    if (event.key === "Escape") set(value);
-  });
-  input.addEventListener("focus", () => input.select());
-  set(null);
+  write();
   return { node: field(label, slider, input), set };
 }
 
 export function toggle(label, title, onChange) {
-  const button = h(
-    "button",
-    { type: "button", class: "vnb-toggle", role: "switch", title },
-    h("i", { "aria-hidden": "true" }),
-    h("span", { text: label }),
-  );
-  const set = (on) => button.setAttribute("aria-checked", String(Boolean(on)));
-  button.addEventListener("click", () => {
-    const on = button.getAttribute("aria-checked") !== "true";
+  const onclick = () => {
+    const on = button.ariaChecked !== "true";
     set(on);
     onChange(on);
-  });
+  };
+  const attributes = { type: "button", role: "switch", title, onclick };
+  const button = h("button.vnb-toggle", attributes, h("i", { "aria-hidden": "true" }), h("span", label));
+  const set = (on) => button.ariaChecked = String(Boolean(on));
   set(false);
   return { node: button, set };
 }
 
-function squash(text) {
-  return text.toLowerCase().replace(/[^a-z0-9]/g, "");
+const squash = (text) => text.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+// What of the options (`[value, offers, name]`; without a name the value is shown) fits a text, best
+// first; then all of them at once, or the text itself where nothing fits.
+function matching(options, text) {
+  const wanted = squash(text);
+  const item = ([value, count, name = value]) => ({
+    values: [value],
+    text: name,
+    note: String(count),
+    title: count ? null : W.noneInThisResult,
+  });
+  if (!wanted) return options.filter(([, count]) => count > 0).slice(0, 60).map(item);
+  const exact = ([value]) => squash(value) === wanted;
+  const starts = ([value, , name = value]) =>
+    [value, name].map(squash).some((word) =>
+      word.startsWith(wanted) || word.replace(/^(rtx|gtx)/, "").startsWith(wanted)
+    );
+  const rank = (option) => 4 * Number(exact(option)) + 2 * Number(option[1] > 0) + Number(starts(option));
+  const hits = options.filter(([value, , name = ""]) => squash(`${value} ${name}`).includes(wanted));
+  hits.sort((a, b) => rank(b) - rank(a) || b[1] - a[1]);
+  const listed = hits.slice(0, 60).map(item);
+  const present = hits.filter(([, count]) => count > 0);
+  if (present.length > 1 && !present.some(exact)) {
+    const values = present.map(([value]) => value);
+    const note = String(present.reduce((sum, [, count]) => sum + count, 0));
+    listed.push({ values, text: W.allMatching(present.length), note, kind: "vnb-all" });
+  }
+  return listed.length ? listed : [{ values: [text], text: W.searchFor(text), note: "" }];
 }
 
 // Several out of many, by typing: the choices with how many offers each would show.
 export function multiPick(label, { hint, noun }, onChange) {
   let options = [];
   let chosen = [];
-  let listed = [];
-  let at = 0;
-  const listId = freshId("list");
-  const chips = h("span", { class: "vnb-chips" });
-  const input = h("input", {
-    type: "text",
-    role: "combobox",
-    placeholder: hint,
-    autocomplete: "off",
-    spellcheck: "false",
-    "aria-expanded": "false",
-    "aria-controls": listId,
-    "aria-autocomplete": "list",
-    "aria-label": label,
+  const { input, list, open, refresh } = combobox(label, {
+    hint,
+    find: (text) => matching(options.filter(([value]) => !chosen.includes(value)), text),
+    onPick: ({ values }) => choose([...new Set([...chosen, ...values])]),
+    onClose: () => input.value = "",
   });
-  const list = h("ul", {
-    class: "vnb-options",
-    role: "listbox",
-    id: listId,
-    hidden: true,
-    tabindex: -1,
-    "aria-label": label,
-  });
-  const box = h("div", { class: "vnb-multipick" }, h("div", { class: "vnb-picks" }, chips, input), list);
-
-  // An option is `[value, offers, name]`; without a name the value is shown.
+  const chips = h("span.vnb-chips");
+  const onpointerdown = (event) => {
+    if (event.target.closest("button, input, ul")) return;
+    event.preventDefault();
+    input.focus();
+  };
+  const box = h(".vnb-multipick", { onpointerdown }, h(".vnb-picks", chips, input), list);
+  const extra = h("span.vnb-fieldnote");
   const named = (value) => options.find(([other]) => other === value)?.[2] ?? value;
-  const tell = () => {
-    showChips();
-    onChange([...chosen]);
-  };
-  const add = (names) => {
-    chosen = [...new Set([...chosen, ...names])];
-    input.value = "";
-    tell();
-    close();
-  };
-  const remove = (name) => {
-    chosen = chosen.filter((other) => other !== name);
-    tell();
-    if (!list.hidden) open();
+  const chip = (value) => {
+    const drop = (event) => {
+      event.stopPropagation();
+      remove(value);
+      input.focus();
+    };
+    const cross = clickable("×", drop, { class: null, "aria-label": W.remove(named(value)) });
+    return h("span.vnb-chip", h("span", named(value)), cross);
   };
   const showChips = () => {
-    chips.replaceChildren(
-      ...chosen.map((name) =>
-        h(
-          "span",
-          { class: "vnb-chip" },
-          h("span", { text: named(name) }),
-          clickable("×", (event) => {
-            event.stopPropagation();
-            remove(name);
-            input.focus();
-          }, { class: null, "aria-label": W.remove(named(name)) }),
-        )
-      ),
-    );
+    chips.replaceChildren(...chosen.map(chip));
     input.placeholder = chosen.length ? "" : hint;
     box.classList.toggle("vnb-filled", chosen.length > 0);
   };
-  const open = () => {
-    const wanted = squash(input.value);
-    const free = options.filter(([name]) => !chosen.includes(name));
-    const hits = free.filter((
-      [value, count, name = ""],
-    ) => (wanted ? squash(`${value} ${name}`).includes(wanted) : count > 0));
-    const starts = ([value, , name = value]) =>
-      [value, name].some((text) =>
-        squash(text).replace(/^(rtx|gtx)/, "").startsWith(wanted) || squash(text).startsWith(wanted)
-      );
-    const exact = ([value]) => squash(value) === wanted;
-    const rank = (option) => (exact(option) ? 4 : 0) + (option[1] > 0 ? 2 : 0) + (starts(option) ? 1 : 0);
-    if (wanted) hits.sort((a, b) => rank(b) - rank(a) || b[1] - a[1]);
-    listed = hits.slice(0, 60).map(([value, count, name = value]) => ({
-      names: [value],
-      text: name,
-      count,
-      all: false,
-    }));
-    const present = hits.filter(([, count]) => count > 0);
-    if (wanted && present.length > 1 && !present.some(exact)) {
-      const count = present.reduce((sum, [, n]) => sum + n, 0);
-      listed.push({
-        names: present.map(([name]) => name),
-        text: W.allMatching(present.length),
-        count,
-        all: true,
-      });
-    }
-    if (wanted && listed.length === 0) {
-      listed = [{
-        names: [input.value.trim()],
-        text: W.searchFor(input.value.trim()),
-        count: null,
-        all: false,
-      }];
-    }
-    at = Math.min(at, Math.max(0, listed.length - 1));
-    list.replaceChildren(
-      ...listed.map((item, i) => {
-        const row = h(
-          "li",
-          {
-            role: "option",
-            id: `${listId}-${i}`,
-            "aria-selected": String(i === at),
-            class: item.all ? "vnb-all" : null,
-          },
-          h("span", { text: item.text }),
-          h("span", {
-            class: "vnb-count",
-            text: item.count === null ? "" : String(item.count),
-            title: item.count === 0 ? W.noneInThisResult : null,
-          }),
-        );
-        row.addEventListener("pointerdown", (event) => {
-          event.preventDefault();
-          add(item.names);
-        });
-        return row;
-      }),
-    );
-    list.hidden = listed.length === 0 || document.activeElement !== input;
-    input.setAttribute("aria-expanded", String(!list.hidden));
-    point();
+  const choose = (values) => {
+    chosen = values;
+    showChips();
+    onChange([...chosen]);
+    refresh();
   };
-  const point = () => {
-    [...list.children].forEach((row, i) => row.setAttribute("aria-selected", String(i === at)));
-    list.children[at]?.scrollIntoView({ block: "nearest" });
-    if (list.hidden) input.removeAttribute("aria-activedescendant");
-    else input.setAttribute("aria-activedescendant", `${listId}-${at}`);
-  };
-  const close = () => {
-    list.hidden = true;
-    input.setAttribute("aria-expanded", "false");
-    at = 0;
-  };
-  box.addEventListener("pointerdown", (event) => {
-    if (!event.target.closest("button, input, ul")) {
-      event.preventDefault();
-      input.focus();
-    }
-  });
+  const remove = (value) => choose(chosen.filter((other) => other !== value));
   input.addEventListener("focus", open);
-  input.addEventListener("click", open);
-  input.addEventListener("input", () => {
-    at = 0;
-    open();
+  input.addEventListener("keydown", ({ key }) => {
+    if (key === "Backspace" && input.value === "" && chosen.length) remove(chosen.at(-1));
   });
-  input.addEventListener("blur", () => {
-    input.value = "";
-    close();
-  });
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      if (list.hidden) open();
-      else at = (at + (event.key === "ArrowDown" ? 1 : -1) + listed.length) % listed.length;
-      point();
-    } else if (event.key === "Enter") {
-      if (!list.hidden && listed[at]) add(listed[at].names);
-    } else if (event.key === "Escape") {
-      input.value = "";
-      close();
-    } else if (event.key === "Backspace" && input.value === "" && chosen.length) {
-      remove(chosen[chosen.length - 1]);
-    } else {
-      return;
-    }
-    event.preventDefault();
-  });
-  const extra = h("span", { class: "vnb-fieldnote" });
   return {
     node: field(label, box, extra),
     set(next) {
@@ -276,33 +166,26 @@ export function multiPick(label, { hint, noun }, onChange) {
       showChips();
       const present = next.filter(([, count]) => count > 0).length;
       setText(extra, present ? `${present} ${present === 1 ? noun[0] : noun[1]}` : "");
-      if (!list.hidden) open();
+      refresh();
     },
   };
 }
 
 export function queryField(label, { hint, title }, onChange) {
-  const input = h("input", {
-    type: "text",
-    class: "vnb-query vnb-mono",
-    placeholder: hint,
-    title,
-    spellcheck: "false",
-    autocomplete: "off",
-  });
   let sent = "";
   const commit = () => {
     if (input.value.trim() === sent) return;
     sent = input.value.trim();
     onChange(sent);
   };
-  input.addEventListener("change", commit);
-  input.addEventListener("keydown", (event) => event.key === "Enter" && commit());
+  const onkeydown = ({ key }) => key === "Enter" && commit();
+  const attributes = { class: "vnb-query vnb-mono", placeholder: hint, title, onchange: commit, onkeydown };
+  const input = textInput(attributes);
   return {
     node: field(label, input),
     set(text) {
       sent = text;
-      if (document.activeElement !== input) input.value = text;
+      if (!input.matches(":focus")) input.value = text;
     },
     mark(wrong) {
       input.classList.toggle("vnb-invalid", wrong);

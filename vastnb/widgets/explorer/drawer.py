@@ -24,35 +24,18 @@ def makes_no_widget_of_a_click() -> bool:
 
 
 class Drawer:
-    """Holds the explorer's rent form.
-
-    Parameters
-    ----------
-    client : Client
-        Who rents.
-    """
+    """Holds the explorer's rent form, if there is one."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._form: RentForm | None = None
+        self.form: RentForm | None = None
         self._given: list[int] = []
-
-    @property
-    def form(self) -> RentForm | None:
-        """The form, if there is one."""
-        return self._form
 
     def open(self, offers: pd.DataFrame, *, type: str, disk: float) -> RentForm:
         """Return the form, with these offers unless it rents just now.
 
-        Parameters
-        ----------
-        offers : DataFrame
-            Candidates. If there are none, or the same as last time, the form stays as it is.
-        type : str
-            Kind of rental that the explorer shows.
-        disk : float
-            GB that the explorer's prices include.
+        If there are none, or the same as last time, it stays as it is. `type` is the kind of
+        rental that the explorer shows, `disk` the GB that its prices include.
 
         Raises
         ------
@@ -68,19 +51,19 @@ class Drawer:
         disk = max(DISK_MIN, disk)
         ids = [int(one) for one in offers["id"]] if len(offers) else []
         count = min(max(1, len(ids)), COUNT_MAX)
-        if self._form is None:
+        if self.form is None:
             # A disk that somebody has chosen is part of every price that was shown.
             given: dict[str, Any] = {"count": count}
             if disk != DEFAULT_DISK_GB:
                 given["disk"] = disk
             plan = RentPlan(disk=disk).changed({**remembered(self._client, given), **given})
-            self._form = RentForm(self._client, offers, plan, type=type)
+            self.form = RentForm(self._client, offers, plan, type=type)
             self._given = ids
-            self._form.take_up()
-        elif ids and ids != self._given and self._form.phase != "renting":
-            self._form.take_offers(offers, disk=disk, count=count)
+            self.form.take_up()
+        elif ids and ids != self._given and self.form.phase != "renting":
+            self.form.take_offers(offers, disk=disk, count=count)
             self._given = ids
-        return self._form
+        return self.form
 
     def left_open(self) -> bool:
         """Say whether there is a rent whose form was closed before anybody saw it end."""
@@ -90,5 +73,5 @@ class Drawer:
 
     def close(self) -> None:
         """End the form. A rent that is under way goes on."""
-        if self._form is not None:
-            self._form.close()
+        if self.form is not None:
+            self.form.close()

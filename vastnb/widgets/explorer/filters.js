@@ -35,160 +35,92 @@ const TRUST = [0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
 const SPEEDS = [50, 100, 200, 500, 1000, 2000, 5000];
 const DISKS = [10, 16, 20, 32, 50, 64, 80, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000];
 
-const plain = (text) => Number(text.replace(/[$,%\s]|gb|\/h/gi, ""));
+const plain = (text) => Number(text.replace(/[$,%\s]|gb|mbit\/s|mbps|\/h/gi, ""));
+const gigabytes = (v) => `${v} GB`;
 
-export class FilterPanel {
-  constructor(host, { signal, onChange, onReset }) {
-    this.state = {};
-    const tell = perFrame(() => onChange({ ...this.state }));
-    signal.addEventListener("abort", () => tell.cancel());
-    const changes = (name) => (value) => {
-      this.state = { ...this.state, [name]: value };
-      this.showReset();
-      tell();
-    };
-    this.controls = {
-      gpu_name: multiPick(
-        W.gpuModel,
-        { hint: W.anyTypeToAdd, noun: ["model", "models"] },
-        changes("gpu_name"),
-      ),
-      num_gpus: segments(
-        W.gpus,
-        [[null, W.any], ...[1, 2, 4, 8].map((count) => [count, String(count), W.exactly(count)])],
-        changes("num_gpus"),
-      ),
-      type: segments(
-        W.rental,
-        [
-          ["on-demand", W.onDemand, W.fixedPriceYoursUntil],
-          ["bid", W.bid, W.interruptibleCheaperButA],
-          ["reserved", W.reserved, W.prepaidForAFixed],
-        ],
-        changes("type"),
-      ),
-      max_price: stops(
-        W.maxPrice,
-        {
-          values: PRICES,
-          any: "high",
-          show: (v) => `$${v}`,
-          read: plain,
-          title: W.maxPriceTitle,
-        },
-        changes("max_price"),
-      ),
-      min_vram: stops(
-        W.minVRAM,
-        {
-          values: VRAM,
-          any: "low",
-          show: (v) => `${v} GB`,
-          read: plain,
-          title: W.ofOneGPUAs,
-        },
-        changes("min_vram"),
-      ),
-      min_reliability: stops(
-        W.reliability,
-        {
-          values: TRUST,
-          any: "low",
-          show: (v) => `${Number((v * 100).toFixed(3))} %`,
-          read: (text) => Number((plain(text) / 100).toFixed(6)),
-          title: W.atLeast,
-        },
-        changes("min_reliability"),
-      ),
-      disk: stops(
-        W.disk,
-        {
-          values: DISKS,
-          show: (v) => `${v} GB`,
-          read: plain,
-          hint: W.diskHint,
-          title: W.everyPriceIncludesThis,
-        },
-        changes("disk"),
-      ),
-      min_down: stops(
-        W.minSpeed,
-        {
-          values: SPEEDS,
-          any: "low",
-          show: String,
-          read: (text) => plain(text.replace(/mbit\/s|mbps/i, "")),
-          title: W.measuredDownloadSpeedAt,
-        },
-        changes("min_down"),
-      ),
-      country: multiPick(
-        W.regionOrCountry,
-        { hint: W.anywhereEuropeGermany, noun: ["place", "places"] },
-        changes("country"),
-      ),
-      verified: toggle(W.verified, W.onlyMachinesThatVast, changes("verified")),
-      datacenter: toggle(W.datacenter, W.onlyMachinesInDatacenters, changes("datacenter")),
-      text: queryField(
-        W.moreAsAQuery,
-        { hint: W.queryHint, title: W.anythingElseInVast },
-        changes("text"),
-      ),
-    };
-    const node = (name) => this.controls[name].node;
-    this.reset = clickable(W.reset, onReset, { class: "vnb-link", hidden: true });
-    host.append(
-      h(
-        "aside",
-        { class: "vnb-panel vnb-filters", "aria-label": W.filters },
-        h("div", { class: "vnb-filterhead" }, h("strong", { text: W.filters }), this.reset),
-        node("gpu_name"),
-        node("num_gpus"),
-        node("type"),
-        h("div", { class: "vnb-pair" }, node("max_price"), node("disk")),
-        h("div", { class: "vnb-pair" }, node("min_vram"), node("min_down")),
-        h(
-          "div",
-          { class: "vnb-pair" },
-          node("min_reliability"),
-          h("div", { class: "vnb-toggles" }, node("verified"), node("datacenter")),
-        ),
-        node("country"),
-        node("text"),
-      ),
-    );
-  }
+export function filterPanel({ signal, onChange, onReset }) {
+  let state = {};
+  const tell = perFrame(signal, () => onChange(state));
+  const change = (name, value) => {
+    state = { ...state, [name]: value };
+    showReset();
+    tell();
+  };
+  const control = (name, make, label, options) => make(label, options, (value) => change(name, value));
+  const reliability = {
+    values: TRUST,
+    any: "low",
+    show: (v) => `${Number((v * 100).toFixed(3))} %`,
+    read: (text) => Number((plain(text) / 100).toFixed(6)),
+    title: W.atLeast,
+  };
+  const of = (values, any, show, title, hint = "any") => ({ values, any, show, read: plain, title, hint });
+  const disk = of(DISKS, null, gigabytes, W.everyPriceIncludesThis, W.diskHint);
+  const controls = Object.fromEntries(
+    [
+      ["gpu_name", multiPick, W.gpuModel, { hint: W.anyTypeToAdd, noun: ["model", "models"] }],
+      ["num_gpus", segments, W.gpus, [
+        [null, W.any],
+        ...[1, 2, 4, 8].map((n) => [n, String(n), W.exactly(n)]),
+      ]],
+      ["type", segments, W.rental, [
+        ["on-demand", W.onDemand, W.fixedPriceYoursUntil],
+        ["bid", W.bid, W.interruptibleCheaperButA],
+        ["reserved", W.reserved, W.prepaidForAFixed],
+      ]],
+      ["max_price", stops, W.maxPrice, of(PRICES, "high", (v) => `$${v}`, W.maxPriceTitle)],
+      ["min_vram", stops, W.minVRAM, of(VRAM, "low", gigabytes, W.ofOneGPUAs)],
+      ["min_reliability", stops, W.reliability, reliability],
+      ["disk", stops, W.disk, disk],
+      ["min_down", stops, W.minSpeed, of(SPEEDS, "low", String, W.measuredDownloadSpeedAt)],
+      ["country", multiPick, W.regionOrCountry, { hint: W.anywhereEuropeGermany, noun: ["place", "places"] }],
+      ["verified", toggle, W.verified, W.onlyMachinesThatVast],
+      ["datacenter", toggle, W.datacenter, W.onlyMachinesInDatacenters],
+      ["text", queryField, W.moreAsAQuery, { hint: W.queryHint, title: W.anythingElseInVast }],
+    ].map(([name, ...rest]) => [name, control(name, ...rest)]),
+  );
+  const at = (name) => controls[name].node;
+  const reset = clickable(W.reset, onReset, { class: "vnb-link", hidden: true });
+  const node = h(
+    "aside.vnb-panel.vnb-filters",
+    { "aria-label": W.filters },
+    h(".vnb-filterhead", h("strong", W.filters), reset),
+    at("gpu_name"),
+    at("num_gpus"),
+    at("type"),
+    h(".vnb-pair", at("max_price"), at("disk")),
+    h(".vnb-pair", at("min_vram"), at("min_down")),
+    h(".vnb-pair", at("min_reliability"), h(".vnb-toggles", at("verified"), at("datacenter"))),
+    at("country"),
+    at("text"),
+  );
 
-  set(state) {
-    this.state = { ...state };
-    for (const [name, control] of Object.entries(this.controls)) {
-      if (name in state) control.set(state[name]);
-    }
-    this.showReset();
-  }
+  const showReset = () => {
+    const { gpu_name: gpus, country, text, datacenter, verified } = state;
+    const limits = ["num_gpus", "min_vram", "max_price", "min_reliability", "min_down"];
+    reset.hidden = !(gpus?.length || country?.length || text || datacenter || verified === false ||
+      limits.some((name) => typeof state[name] === "number"));
+  };
 
-  showReset() {
-    const { state } = this;
-    const limited = state.gpu_name?.length || state.country?.length || state.text || state.datacenter ||
-      state.verified === false;
-    const bounds = ["num_gpus", "min_vram", "max_price", "min_reliability", "min_down"].some((name) =>
-      state[name] !== null && state[name] !== undefined
-    );
-    this.reset.hidden = !(limited || bounds);
-  }
+  const set = (next) => {
+    if (JSON.stringify(next) === JSON.stringify(state)) return;
+    state = { ...next };
+    for (const [name, value] of Object.entries(next)) controls[name]?.set(value);
+    showReset();
+  };
 
-  offer(facets) {
-    this.controls.gpu_name.offer(facets.gpus ?? []);
-    this.controls.country.offer(facets.countries ?? []);
-  }
+  const offer = ({ gpus = [], countries = [] }) => {
+    controls.gpu_name.offer(gpus);
+    controls.country.offer(countries);
+  };
 
-  toggleGpu(name) {
-    const chosen = this.state.gpu_name ?? [];
+  const toggleGpu = (name) => {
+    const chosen = state.gpu_name ?? [];
     const next = chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name];
-    return { ...this.state, gpu_name: next };
-  }
+    controls.gpu_name.set(next);
+    change("gpu_name", next);
+  };
 
-  markQuery(wrong) {
-    this.controls.text.mark(wrong);
-  }
+  const markQuery = (wrong) => controls.text.mark(wrong && Boolean(state.text));
+  return { node, set, offer, toggleGpu, markQuery };
 }

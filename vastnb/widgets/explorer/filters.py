@@ -7,18 +7,28 @@ its text field, in the query language.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from vastnb.errors import QueryError
+from vastnb.market.query.conditions import Condition
 from vastnb.market.query.query import Query, parse_query, parse_type
 from vastnb.market.tables.vram import SIZES, at_least
+from vastnb.values import number
 from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.regions import codes_of, region_of
 
 DEFAULT_DISK_GB = 10.0
+_NUMBERS: Final = {
+    "num_gpus": ("num_gpus", "eq"),
+    "min_vram": ("gpu_ram_gb", "gte"),
+    "max_price": ("dph_total", "lte"),
+    "min_reliability": ("reliability", "gte"),
+    "min_down": ("inet_down", "gte"),
+}
+"""Controls that hold a number: the field that each compares, and how."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,8 @@ class FilterState:
 
     def page(self) -> dict[str, Any]:
         """Return the state as JSON for the page."""
-        state = asdict(self)
-        return {**state, "gpu_name": list(self.gpu_name), "country": list(self.country)}
+        lists = {"gpu_name": list(self.gpu_name), "country": list(self.country)}
+        return {**asdict(self), **lists}
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the state with `changes`, each checked.
@@ -105,21 +115,13 @@ class FilterState:
         spoken = {*written.filters, *written.dropped}
         wanted: dict[str, Any] = {}
         if self.gpu_name:
-            names = list(self.gpu_name)
-            wanted["gpu_name"] = names if len(names) > 1 else names[0]
-        if self.num_gpus is not None:
-            wanted["num_gpus"] = self.num_gpus
-        if self.min_vram is not None:
-            wanted["gpu_ram_gb"] = (self.min_vram, None)
-        if self.max_price is not None:
-            wanted["dph_total"] = (None, self.max_price)
-        if self.min_reliability is not None:
-            wanted["reliability"] = (self.min_reliability, None)
-        if self.min_down is not None:
-            wanted["inet_down"] = (self.min_down, None)
+            wanted["gpu_name"] = _one_or_any(self.gpu_name)
+        for name, (field, op) in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None:
+                wanted[field] = {"eq": value, "gte": (value, None), "lte": (None, value)}[op]
         if self.country:
-            codes = codes_of(self.country)
-            wanted["geolocation"] = codes if len(codes) > 1 else codes[0]
+            wanted["geolocation"] = _one_or_any(codes_of(self.country))
         if self.datacenter:
             wanted["datacenter"] = True
         if not self.verified and "verified" not in spoken:
@@ -131,57 +133,42 @@ class FilterState:
         """Return the panel of `query`; `others` sets what a query does not hold (type, disk)."""
         state: dict[str, Any] = {}
         rest = []
-        counts: dict[str, int] = {}
+        counts = Counter(condition.field for condition in query.conditions)
         for condition in query.conditions:
-            counts[condition.field] = counts.get(condition.field, 0) + 1
-        for condition in query.conditions:
-            found = None
-            if counts[condition.field] == 1:
-                found = _panel_field(condition.field, condition.op, condition.value)
-            if found is None:
+            found = _control(condition) if counts[condition.field] == 1 else {}
+            state |= found
+            if not found:
                 rest.append(condition)
-            else:
-                state[found[0]] = found[1]
         dropped = tuple(field for field in query.dropped if field != "verified")
         if "verified" in query.dropped:
             state["verified"] = False
         state["text"] = Query(tuple(rest), dropped).text
         return cls().changed({**state, **others})
 
-    @property
-    def limits(self) -> int:
-        """How many filters limit the market."""
-        plain = type(self)(type=self.type, disk=self.disk)
-        mine, none = asdict(self), asdict(plain)
-        return sum(mine[name] != none[name] for name in mine)
 
-
-def _panel_field(field: str, op: str, value: Any) -> tuple[str, Any] | None:
-    """Return which control shows this comparison, and its value; `None` if none does."""
-    many = isinstance(value, (tuple, list))
+def _control(condition: Condition) -> dict[str, Any]:
+    """Return which control shows a comparison, and its value; nothing if none does."""
+    field, op, value = condition.field, condition.op, condition.value
     if field in ("gpu_name", "geolocation") and op in ("eq", "in"):
-        given = tuple(value) if many else (value,)
-        if all(isinstance(word, str) for word in given):
-            if field == "gpu_name":
-                return "gpu_name", given
-            region = region_of(given)
-            return "country", given if region is None else (region,)
-    if many or isinstance(value, str):
-        return None
-    if field == "num_gpus" and op == "eq":
-        return "num_gpus", int(value)
+        many = value if isinstance(value, (tuple, list)) else (value,)
+        names = [word for word in many if isinstance(word, str)]
+        if len(names) < len(many):
+            return {}
+        if field == "gpu_name":
+            return {"gpu_name": names}
+        region = region_of(names)
+        return {"country": names if region is None else [region]}
     if field == "gpu_ram" and op == "gte":
         sizes = [size for size in SIZES if at_least(size) * 1000 == value]
-        return ("min_vram", float(sizes[0])) if sizes else None
-    if field == "dph_total" and op == "lte":
-        return "max_price", float(value)
-    if field == "reliability" and op == "gte":
-        return "min_reliability", float(value)
-    if field == "inet_down" and op == "gte":
-        return "min_down", float(value)
+        return {"min_vram": sizes[0]} if sizes else {}
     if field == "datacenter" and op == "eq" and value is True:
-        return "datacenter", True
-    return None
+        return {"datacenter": True}
+    shown = {pair: name for name, pair in _NUMBERS.items()}.get((field, op))
+    return {shown: value} if shown and number(value) is not None else {}
+
+
+def _one_or_any(names: Sequence[str]) -> Any:
+    return list(names) if len(names) > 1 else names[0]
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -201,15 +188,16 @@ def _checked(name: str, value: Any) -> Any:
         return str(value or "")
     if value is None and name != "disk":
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    known = number(value)
+    if known is None:
         raise _wrong(name, value, "a number")
-    if value < 0 or (name == "min_reliability" and value > 1):
+    if known < 0 or (name == "min_reliability" and known > 1):
         raise _wrong(name, value, "0 to 1" if name == "min_reliability" else words.ZERO_OR_MORE)
-    if name == "num_gpus":
-        if value != int(value) or value < 1:
-            raise _wrong(name, value, words.WHOLE_NUMBER)
-        return int(value)
-    return float(value)
+    if name != "num_gpus":
+        return known
+    if known < 1 or known != int(known):
+        raise _wrong(name, value, words.WHOLE_NUMBER)
+    return int(known)
 
 
 def _wrong(name: str, value: Any, needed: str) -> QueryError:

@@ -8,44 +8,24 @@ const ORDERS = [
   [W.bestValue, "dlperf_per_dphtotal", false, W.mostDLPerfPerDollar],
 ];
 
-export class OrderBar {
-  constructor(host, store, signal) {
-    this.store = store;
-    this.says = h("span", { class: "vnb-orderword", role: "status" });
-    this.buttons = ORDERS.map(([text, column, ascending, title]) =>
-      clickable(text, () => this.pick(column, ascending), { class: null, title })
-    );
-    this.node = h(
-      "div",
-      { class: "vnb-orderbar" },
-      h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": W.order }, ...this.buttons),
-      this.says,
-    );
-    host.append(this.node);
-    for (const event of ["load", "view", "order"]) store.on(event, () => this.show(), signal);
-    this.show();
-  }
-
-  pick(column, ascending) {
-    const { store } = this;
-    const same = store.order?.column === column && store.order.ascending === ascending;
-    store.order = same ? null : { column, ascending };
-    store.arrange();
+export function orderBar(store, signal) {
+  const is = (column, ascending) => store.order?.column === column && store.order.ascending === ascending;
+  const pick = (column, ascending) => {
+    store.setOrder(is(column, ascending) ? null : { column, ascending });
     store.tell("order");
-  }
-
-  show() {
-    const { order, looks } = this.store;
-    ORDERS.forEach(([, column, ascending], i) => {
-      this.buttons[i].setAttribute(
-        "aria-pressed",
-        String(order?.column === column && order.ascending === ascending),
-      );
-    });
+  };
+  const buttons = ORDERS.map(([text, column, ascending, title]) =>
+    clickable(text, () => pick(column, ascending), { class: null, title })
+  );
+  const says = h("span.vnb-orderword", { role: "status" });
+  const show = () => {
+    const { order, looks } = store;
+    ORDERS.forEach(([, column, ascending], i) => buttons[i].ariaPressed = String(is(column, ascending)));
     const label = order && (looks.find((look) => look.name === order.column)?.label ?? order.column);
-    setText(
-      this.says,
-      order ? `${label} ${order.ascending ? "↑ lowest first" : "↓ highest first"}` : W.vastAisOwnOrder,
-    );
-  }
+    setText(says, order ? W.orderedBy(label, order.ascending) : W.vastAisOwnOrder);
+  };
+  for (const event of ["load", "view", "order"]) store.on(event, show, signal);
+  show();
+  const group = h(".vnb-segments.vnb-small", { role: "group", "aria-label": W.order }, ...buttons);
+  return h(".vnb-orderbar", group, says);
 }

@@ -23,19 +23,9 @@ _log = logging.getLogger("vastnb.widgets")
 def compared(client: Client, frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame` with a column that says how its prices stand in the last 14 days.
 
-    Parameters
-    ----------
-    client : Client
-        Whose ``history`` to ask.
-    frame : DataFrame
-        Offers; not changed.
-
-    Returns
-    -------
-    DataFrame
-        With ``percentile``, % of the earlier prices for the same GPU that were higher
-        (``client.history.percentiles``); or the frame as it is, if none of those days was seen:
-        today's prices say nothing about today.
+    ``percentile`` is the % of the earlier prices for the same GPU that were higher
+    (``client.history.percentiles``). If none of those days was seen, there is no such column:
+    today's prices say nothing about today.
     """
     if len(frame) == 0:
         return frame

@@ -1,15 +1,15 @@
 // The explorer: filters, table and chart around one store, and the lines that say where it is from.
 import { W } from "./words.js";
-import { Alive } from "../kit/alive.js";
-import { Drawer } from "../kit/child.js";
-import { FilterPanel } from "./filters.js";
-import { Grid } from "../table/grid.js";
+import { watchKernel } from "../kit/alive.js";
+import { drawer } from "../kit/child.js";
+import { filterPanel } from "./filters.js";
+import { offerGrid } from "../table/grid.js";
 import { OfferStore } from "../table/store.js";
-import { OrderBar } from "./orders.js";
-import { Scatter } from "./scatter.js";
-import { StatusBars } from "../kit/status.js";
+import { orderBar } from "./orders.js";
+import { scatterPlot } from "./scatter.js";
+import { statusBars } from "../kit/status.js";
 import { connect } from "../table/link.js";
-import { rendered, rootIn } from "../kit/page.js";
+import { listen, rendered, rootIn, share } from "../kit/page.js";
 import { h } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
@@ -26,126 +26,78 @@ function explorer() {
   const store = new OfferStore();
   return {
     initialize({ model }) {
+      const stop = new AbortController();
       /** @type {(message: FromKernel) => void} */
-      const watch = (message) => {
-        if (message.now) store.offset = Date.now() / 1000 - message.now;
+      const onMessage = (message) => {
+        if (message.now) store.ahead = Date.now() / 1000 - message.now;
         if (message.facets) {
           store.facets = message.facets;
           store.tell("facets");
         }
       };
-      model.on("msg:custom", watch);
-      const disconnect = connect(model, store);
-      return () => {
-        model.off("msg:custom", watch);
-        disconnect();
-      };
+      listen(model, stop.signal, { "msg:custom": onMessage });
+      connect(model, store, stop.signal);
+      return () => stop.abort();
     },
-    render: rendered((model, el, signal, host) => new ExplorerView(model, el, store, signal, host)),
+    render: rendered((model, el, signal, host) => explorerView(model, el, store, signal, host)),
   };
 }
 
-class ExplorerView {
-  /**
-   * @param {Model<ToKernel>} model
-   * @param {HTMLElement} el
-   * @param {OfferStore} store
-   * @param {AbortSignal} signal
-   * @param {any} host
-   */
-  constructor(model, el, store, signal, host) {
-    this.model = model;
-    this.store = store;
-    this.signal = signal;
-    this.root = rootIn(el, signal, { onTheme: () => this.scatter?.theme() });
-    const shell = h("div", { class: "vnb-explorer" });
-    this.shell = shell;
-    const main = h("div", { class: "vnb-main" });
-    const body = h("div", { class: "vnb-body" });
-    const reset = () => this.setFilters(null);
-    this.bars = new StatusBars({
-      signal,
-      title: W.gpuOffers,
-      figures: FIGURES,
-      onRefresh: () => model.send({ type: "refresh" }),
-      onClear: () => store.select([], this),
-      onRent: () => model.send({ type: "rent" }),
-      onBell: (what) => model.send({ type: "bell", ...what }),
-    });
-    this.panel = new FilterPanel(body, {
-      signal,
-      onChange: (state) => this.setFilters(state),
-      onReset: reset,
-    });
-    body.append(main);
-    this.orders = new OrderBar(main, store, signal);
-    shell.append(this.bars.top, this.bars.bellBox, this.bars.bells, body, this.bars.notice, this.bars.foot);
-    this.drawer = new Drawer(model, host, shell, { signal, onClose: () => this.bars.rent.focus() });
-    this.root.append(shell);
-    this.grid = new Grid(main, store, { signal, label: W.gpuOffers, onReset: reset });
-    this.scatter = new Scatter(main, store, {
-      signal,
-      onPick: (name) => {
-        const next = this.panel.toggleGpu(name);
-        this.panel.set(next);
-        this.setFilters(next);
-      },
-      onReveal: (row) => this.grid.revealRow(row),
-    });
-    this.follow();
-    this.alive = new Alive(model, this.root, shell, {
-      signal,
-      name: W.theExplorer,
-      code: () => model.get("status")?.code ?? "",
-    });
-    if (store.loaded) this.alive.heard();
-  }
+/**
+ * @param {Model<ToKernel>} model
+ * @param {HTMLElement} el
+ * @param {OfferStore} store
+ * @param {AbortSignal} signal
+ * @param {any} host
+ */
+function explorerView(model, el, store, signal, host) {
+  const root = rootIn(el, signal, { onTheme: () => scatter.theme() });
+  const onReset = () => model.send({ type: "reset" });
+  const onFilters = (filters) => share(model, "filters", filters);
+  const bars = statusBars({
+    signal,
+    title: W.gpuOffers,
+    figures: FIGURES,
+    onRefresh: () => model.send({ type: "refresh" }),
+    onClear: () => store.select([]),
+    onRent: () => model.send({ type: "rent" }),
+    onBell: (what) => model.send({ type: "bell", ...what }),
+  });
+  const panel = filterPanel({ signal, onChange: onFilters, onReset });
+  const main = h(".vnb-main", orderBar(store, signal));
+  const body = h(".vnb-body", panel.node, main);
+  const shell = h(".vnb-explorer", bars.top, bars.bellBox, bars.bells, body, bars.notice, bars.foot);
+  root.append(shell);
+  const grid = offerGrid(main, store, { signal, label: W.gpuOffers, onReset });
+  const scatter = scatterPlot(main, store, {
+    signal,
+    onPick: panel.toggleGpu,
+    onReveal: grid.revealRow,
+  });
+  drawer(model, host, shell, { signal, onClose: () => bars.rent.focus() });
 
-  follow() {
-    const { model, store, signal } = this;
-    const onFilters = () => {
-      const state = model.get("filters");
-      if (JSON.stringify(state) !== JSON.stringify(this.panel.state)) this.panel.set(state);
-    };
-    const onStatus = () => {
-      this.bars.offset = store.offset;
-      const status = model.get("status");
-      this.bars.show(status);
-      this.panel.markQuery(status.problem?.kind === "QueryError" && Boolean(this.panel.state.text));
-      this.shell.classList.toggle("vnb-searching", Boolean(status.busy));
-      this.countSelection();
-    };
-    model.on("change:filters", onFilters);
-    model.on("change:status", onStatus);
-    signal.addEventListener("abort", () => {
-      model.off("change:filters", onFilters);
-      model.off("change:status", onStatus);
-    });
-    store.on("facets", () => this.panel.offer(store.facets), signal);
-    store.on("select", () => this.countSelection(), signal);
-    store.on("view", () => this.countSelection(), signal);
-    onFilters();
-    onStatus();
-    if (store.facets) this.panel.offer(store.facets);
-  }
-
-  setFilters(state) {
-    if (state === null) {
-      this.model.send({ type: "reset" });
-      return;
-    }
-    this.model.set("filters", state);
-    this.model.save_changes();
-  }
-
-  countSelection() {
-    const { store } = this;
-    let seen = 0;
-    if (store.selected.size) {
-      for (const row of store.view) if (store.selected.has(store.ids[row])) seen += 1;
-    }
-    this.bars.selection(store.selected.size, store.selected.size - seen);
-  }
+  const showFilters = () => panel.set(model.get("filters"));
+  const showStatus = () => {
+    const status = model.get("status");
+    bars.show(status, store.ahead);
+    panel.markQuery(status.problem?.kind === "QueryError");
+    shell.classList.toggle("vnb-searching", Boolean(status.busy));
+  };
+  const showFacets = () => panel.offer(store.facets ?? {});
+  const countSelection = () => {
+    const { selected, view, ids } = store;
+    const seen = view.reduce((sum, row) => sum + Number(selected.has(ids[row])), 0);
+    bars.selection(selected.size, selected.size - seen);
+  };
+  listen(model, signal, { "change:filters": showFilters, "change:status": showStatus });
+  store.on("facets", showFacets, signal);
+  store.on("select", countSelection, signal);
+  store.on("view", countSelection, signal);
+  for (const show of [showFilters, showStatus, showFacets, countSelection]) show();
+  const code = () => model.get("status")?.code ?? "";
+  const kernel = watchKernel(model, root, shell, { signal, name: W.theExplorer, code });
+  if (store.loaded) kernel.heard();
+  return { root };
 }
 
 export default explorer;

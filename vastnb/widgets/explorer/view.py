@@ -5,23 +5,19 @@ Pure functions of an `ExplorerModel`; each returns small JSON-able values or HTM
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from vastnb.widgets.explorer import words
 from vastnb.widgets.explorer.model import ExplorerModel
-from vastnb.widgets.table.saved import static_table
+from vastnb.widgets.table.saved import dated, static_table
 
 
-def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
+def beside_rows(model: ExplorerModel) -> dict[str, Any]:
     """Return what goes to the page with every set of rows.
 
-    Parameters
-    ----------
-    model : ExplorerModel
-        The state.
-    now : float
-        The kernel's time (epoch seconds): the page's own clock may differ.
+    The kernel's time (epoch seconds) is part of it: the page's own clock may differ.
     """
     title, empty = words.NO_OFFERS_MATCH, words.NONE_PASSES
     if model.waiting is not None:
@@ -31,7 +27,7 @@ def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
     elif len(model.frame) == 0:
         empty = words.NO_SUCH_OFFER
     return {
-        "now": now,
+        "now": time.time(),
         "facets": model.facets(),
         "notes": {"disk": model.state.disk, "title": title, "empty": empty},
     }
@@ -39,15 +35,13 @@ def beside_rows(model: ExplorerModel, now: float) -> dict[str, Any]:
 
 def static_copy(model: ExplorerModel, order: Sequence[Any], *, css_class: str) -> str:
     """Return the HTML that is left of the explorer without a kernel."""
-    source = model.provenance
-    made_up = words.SIMULATED_MARKET if source.get("simulated") else ""
-    what = model.query.text or words.THE_WHOLE_MARKET
-    when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
-    caption = words.CAPTION.format(made_up=made_up, count=model.figures()["shown"], what=what)
+    what = words.CAPTION.format(
+        count=model.figures()["shown"], what=model.query.text or words.THE_WHOLE_MARKET
+    )
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
     return static_table(
         model.shown(order),
-        caption=f"{caption}, {when} UTC" if when else caption,
+        caption=dated(what, model.provenance),
         note=words.COPY_NOTE.format(problem=problem),
         css_class=css_class,
         code=model.code(order),

@@ -11,14 +11,13 @@ may run in others (that varies with the kernel), and searches always do, so both
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import traitlets
 
-from vastnb.errors import QueryError, VastError
+from vastnb.errors import VastError
 from vastnb.market.narrow import REPRICED
 from vastnb.market.query.query import Query, parse_query
 from vastnb.widgets.explorer import words
@@ -27,9 +26,8 @@ from vastnb.widgets.explorer.filters import FilterState
 from vastnb.widgets.explorer.model import ExplorerModel
 from vastnb.widgets.explorer.past import compared
 from vastnb.widgets.explorer.view import beside_rows, static_copy
-from vastnb.widgets.kit.bells import Bells
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.search import SLOT, Fetching, Problem, Request, answer
+from vastnb.widgets.kit.search import Fetching, Problem, Request, answer
 from vastnb.widgets.kit.widget import one_a_place
 from vastnb.widgets.table.columns import EXPLORER_COLUMNS
 from vastnb.widgets.table.widget import RowsWidget
@@ -124,25 +122,18 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         "kit/theme", "table/view", "kit/fields", "kit/status", "explorer/controls", "explorer/view"
     )
     filters = traitlets.Dict().tag(sync=True)
-    status = traitlets.Dict().tag(sync=True)
-    _model: ExplorerModel
     renting = traitlets.Unicode().tag(sync=True)
+    _controls = "filters"
+    _model: ExplorerModel
 
     def __init__(self, client: Client, state: FilterState, *, limit: int | None = None) -> None:
-        model = ExplorerModel(state, limit=limit)
-        super().__init__(filters=state.page())
-        self._set_up(client)
+        super().__init__(client, ExplorerModel(state, limit=limit))
         client.renter.look_after()
         self._drawer = Drawer(client)
-        self._bells = Bells(client)
-        self._model = model
-        self._priced: tuple[int, float] | None = None
-        self._loaded = 0
-        self._answers = 0
-        self.observe(self._on_filters, "filters")
-        self.observe(self._on_order, "order")
+        self._sent = (0, 0.0)
+        self.observe(lambda _: self._on_main(self._tell), "order")
         with self._closed_on_error():
-            self._fetch_now(model.change(state).request)
+            self._fetch_now(self._model.change(state))
 
     # -- for the user -------------------------------------------------------------------------
 
@@ -195,6 +186,9 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
     def to_code(self) -> str:
         """Return the line of code that returns the same offers as a DataFrame."""
         self._drain()
+        return self._code()
+
+    def _code(self) -> str:
         return self._model.code(self.order)
 
     def filter(self, **changes: Any) -> Self:
@@ -216,23 +210,12 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         QueryError
             For a filter that does not exist or a value that it cannot have.
         """
-        self._drain()
-        state = self._model.state.changed(changes)
-        self._work.cancel(SLOT)
-        plan = self._model.change(state)
-        self.filters = state.page()
-        self._fetch_now(plan.request)
-        return self
-
-    def refresh(self) -> Self:
-        """Search again, bypassing the cache, and wait for the result."""
-        self._drain()
-        self._fetch_now(self._model.refresh().request)
+        self._change(changes)
         return self
 
     def _end(self) -> None:
-        """End its searches and its rent form; the frames stay readable."""
-        self._end_fetching()
+        """End its searches and its rent form."""
+        super()._end()
         if "_drawer" in self.__dict__:
             self._drawer.close()
 
@@ -246,36 +229,10 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
 
     def _heard(self, content: Mapping[str, Any]) -> None:
         super()._heard(content)
-        kind = content.get("type")
-        if kind == "refresh":
-            self._on_main(lambda: self._fetch_later(self._model.refresh().request, at_once=True))
-        elif kind == "reset":
+        if content.get("type") == "reset":
             self._on_main(self._reset)
-        elif kind == "rent":
+        elif content.get("type") == "rent":
             self._on_main(self._open_form)
-        elif kind == "bell":
-            self._on_main(lambda: self._take_bell(content))
-
-    def _show_error(self, error: Exception) -> None:
-        self._model.problem = Problem.of(error)
-        self._tell()
-
-    def _on_filters(self, _change: Any) -> None:
-        self._on_main(self._take_filters)
-
-    def _on_order(self, _change: Any) -> None:
-        self._on_main(self._tell)
-
-    def _take_filters(self) -> None:
-        self._drain()
-        try:
-            state = self._model.state.changed(self.filters)
-        except QueryError as error:
-            self._model.problem = Problem.of(error)
-            self._tell()
-            return
-        if state != self._model.state:
-            self._fetch_later(self._model.change(state).request)
 
     def _form_for_selection(self) -> RentForm:
         state = self._model.state
@@ -296,22 +253,12 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
             self._model.problem = Problem.of(error, words.CANNOT_BE_RENTED)
         self._tell()
 
-    def _take_bell(self, content: Mapping[str, Any]) -> None:
-        state = self._model.state
-        try:
-            self._bells.take(
-                content, self._model.query, per="offer", type=state.type, storage=state.disk
-            )
-        except VastError as error:
-            self._model.problem = Problem.of(error, words.NO_ALERT_SET)
-        self._tell()
-
     def _reset(self) -> None:
         kept = self._model.state
         state = FilterState(type=kept.type, disk=kept.disk)
-        plan = self._model.change(state)
+        request = self._model.change(state)
         self.filters = state.page()
-        self._fetch_later(plan.request)
+        self._fetch_later(request)
 
     # -- searches -----------------------------------------------------------------------------
 
@@ -319,48 +266,28 @@ class Explorer(Fetching[Request, "pd.DataFrame | VastError"], RowsWidget):
         result = answer(self._client, job)
         return result if isinstance(result, VastError) else compared(self._client, result)
 
-    def _take(self, job: Request, result: pd.DataFrame | VastError) -> None:
-        if isinstance(result, VastError):
-            self._model.fail(job, result)
-        elif self._model.accept(job, result):
-            self._answers += 1
-
-    def _waits(self) -> bool:
-        return self._model.waiting is not None
-
     # -- to the page --------------------------------------------------------------------------
 
     def _show(self) -> None:
         """Send the page what has changed: all rows, prices, or only which rows are shown."""
         if self._closed:
             return
-        model = self._model
-        extra = beside_rows(self._model, time.time())
-        if self._loaded != self._answers:
+        model, now = self._model, (self._model.answers, self._model.state.disk)
+        if now[0] != self._sent[0]:
             self._send_everything()
-        elif self._priced != self._price_key():
-            columns = [name for name in REPRICED if name in model.frame.columns]
-            shown = [name for name in columns if name in EXPLORER_COLUMNS]
-            self._send_columns(model.frame, shown, model.positions, **extra)
+        elif now != self._sent:
+            priced = [name for name in REPRICED if name in model.frame and name in EXPLORER_COLUMNS]
+            self._send_columns(model.frame, priced, model.positions, **beside_rows(model))
         else:
-            self._send_rows(model.positions, **extra)
-        self._priced = self._price_key()
+            self._send_rows(model.positions, **beside_rows(model))
+        self._sent = now
         self._tell()
 
     def _send_everything(self) -> int:
         model = self._model
-        self._loaded = self._answers
-        self._priced = self._price_key()
-        extra = beside_rows(model, time.time())
-        return self._send_offers(model.frame, EXPLORER_COLUMNS, positions=model.positions, **extra)
-
-    def _price_key(self) -> tuple[int, float]:
-        return self._answers, self._model.state.disk
-
-    def _tell(self) -> None:
-        """Set the status line."""
-        if not self._closed:
-            self.status = self._status(self._model.figures(), self._model.code(self.order))
+        self._sent = (model.answers, model.state.disk)
+        extra = beside_rows(model)
+        return self._send_offers(model.frame, EXPLORER_COLUMNS, model.positions, **extra)
 
     def _copy(self) -> str:
         return static_copy(self._model, self.order, css_class=self.copy_class)

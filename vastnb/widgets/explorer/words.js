@@ -49,6 +49,7 @@ export const W = {
   bestValue: "Best value",
   mostDLPerfPerDollar: "Most DLPerf per dollar first",
   order: "Order",
+  orderedBy: (label, ascending) => `${label} ${ascending ? "↑ lowest first" : "↓ highest first"}`,
   vastAisOwnOrder: "Vast.ai's own order (score)",
   // scatter
   priceAnHourAgainst:

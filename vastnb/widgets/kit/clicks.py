@@ -22,12 +22,7 @@ AHEAD: Final = 10.0
 def too_old(at: Any, now: float) -> str:
     """Say why a click is not carried out because of its time; empty if it is.
 
-    Parameters
-    ----------
-    at : Any
-        When the page says that it was made, by the kernel's clock, epoch seconds.
-    now : float
-        Epoch seconds.
+    It was made `at`, as the page says, by the kernel's clock; both are epoch seconds.
     """
     made = number(at)
     if made is None:

@@ -1,6 +1,6 @@
 // What lies over a widget: a dialog or a menu. One at a time; Escape closes it and gives the focus back.
 import { W } from "./words.js";
-import { clickable, freshId, h } from "./dom.js";
+import { clickable, freshId, h, textInput } from "./dom.js";
 import { copyText } from "./fields.js";
 
 export class Dialog {
@@ -58,10 +58,10 @@ export class Dialog {
         "aria-labelledby": name,
       },
       h("h3", { id: name, text: title }),
-      h("div", { class: "vnb-dialogbody" }, ...body),
-      h("div", { class: "vnb-dialogfoot" }, shut, ...buttons),
+      h(".vnb-dialogbody", ...body),
+      h(".vnb-dialogfoot", shut, ...buttons),
     );
-    const veil = h("div", { class: "vnb-veil" }, box);
+    const veil = h(".vnb-veil", box);
     veil.addEventListener("pointerdown", (event) => event.target === veil && this.close());
     this.shell.append(veil);
     this.open = { node: veil, opener, id, onClose };
@@ -72,8 +72,8 @@ export class Dialog {
   menu(items, opener) {
     this.close();
     const node = h(
-      "div",
-      { class: "vnb-menu", role: "menu" },
+      ".vnb-menu",
+      { role: "menu" },
       ...items.map(({ text, danger, run }) =>
         clickable(text, () => {
           this.close();
@@ -107,20 +107,12 @@ export function copyable(text) {
   const code = h("code", { text, tabindex: 0 });
   const button = clickable(W.copy, null, { class: "vnb-link" });
   button.addEventListener("click", () => copyText(button, text, code));
-  return h("div", { class: "vnb-copyable" }, code, button);
+  return h(".vnb-copyable", code, button);
 }
 
 // A field in a dialog, with its label above.
 export function entry(label, value, { hint = "", mono = false } = {}) {
   const id = freshId("entry");
-  const input = h("input", {
-    type: "text",
-    id,
-    value,
-    placeholder: hint,
-    autocomplete: "off",
-    spellcheck: "false",
-    class: mono ? "vnb-mono" : null,
-  });
-  return { input, node: h("div", { class: "vnb-entry" }, h("label", { for: id, text: label }), input) };
+  const input = textInput({ id, value, placeholder: hint, class: mono ? "vnb-mono" : null });
+  return { input, node: h(".vnb-entry", h("label", { for: id, text: label }), input) };
 }

@@ -1,8 +1,13 @@
 // Small helpers around the DOM. Text from the service only ever becomes textContent: nothing here
 // takes markup.
 
-export function h(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
+// An element: `h("span.vnb-unit", { title }, "$/h")`; a div unless the tag says otherwise. Children
+// are nodes or texts; null is left out.
+export function h(tag, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const node = document.createElement(name || "div");
+  if (classes.length) node.className = classes.join(" ");
+  const props = children[0]?.constructor === Object ? children.shift() : {};
   for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
     if (key === "class") node.className = value;
@@ -11,13 +16,17 @@ export function h(tag, props = {}, ...children) {
     else if (key === "value" || key === "checked") node[key] = value;
     else node.setAttribute(key, value === true ? "" : String(value));
   }
-  for (const child of children) if (child !== null && child !== undefined) node.append(child);
+  node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
 
 // A button that says `text` and does `run`; `more` are its other attributes.
 export const clickable = (text, run = null, more = {}) =>
   h("button", { type: "button", class: "vnb-button", text, onclick: run, ...more });
+
+// A line to type in, which no browser fills in or corrects.
+export const textInput = (more) =>
+  h("input", { type: "text", autocomplete: "off", spellcheck: "false", ...more });
 
 // Sets text only when it differs: a text node that is written again is laid out again.
 export function setText(node, text) {
@@ -34,7 +43,7 @@ export function freshId(prefix) {
 
 // A place from which a screen reader reads what is said: once things are quiet, and not again.
 export function announcer() {
-  const node = h("div", { class: "vnb-hidden", role: "status" });
+  const node = h(".vnb-hidden", { role: "status" });
   let timer = 0;
   let next = "";
   const say = (text) => {
@@ -46,16 +55,22 @@ export function announcer() {
   return { node, say };
 }
 
-// Runs `work` at most once a frame, however often it is asked for.
-export function perFrame(work) {
+// Runs `work` at most once a frame, however often it is asked for, until the signal aborts.
+export function perFrame(signal, work) {
   let asked = 0;
   const run = () => {
     asked = 0;
     work();
   };
-  const ask = () => {
-    if (!asked) asked = requestAnimationFrame(run);
+  signal.addEventListener("abort", () => cancelAnimationFrame(asked));
+  return () => {
+    if (!asked && !signal.aborted) asked = requestAnimationFrame(run);
   };
-  ask.cancel = () => cancelAnimationFrame(asked);
-  return ask;
+}
+
+// Calls `work` now and whenever the node has another size.
+export function onResize(signal, node, work) {
+  const observer = new ResizeObserver(() => work());
+  observer.observe(node);
+  signal.addEventListener("abort", () => observer.disconnect());
 }

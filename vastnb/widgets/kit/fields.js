@@ -3,18 +3,13 @@ import { W } from "./words.js";
 import { clickable, h, setText } from "./dom.js";
 
 export function field(label, control, extra = null) {
-  const head = h(
-    "div",
-    { class: "vnb-fieldhead" },
-    h("span", { class: "vnb-fieldlabel", text: label }),
-    extra,
-  );
+  const head = h(".vnb-fieldhead", h("span.vnb-fieldlabel", label), extra);
   if (control.matches("input, textarea, [role]")) control.setAttribute("aria-label", label);
-  return h("div", { class: "vnb-field" }, head, control);
+  return h(".vnb-field", head, control);
 }
 
 export function segments(label, choices, onChange) {
-  const group = h("div", { class: "vnb-segments", role: "radiogroup" });
+  const group = h(".vnb-segments", { role: "radiogroup" });
   let value;
   const buttons = choices.map(([choice, text, title]) =>
     clickable(text, () => pick(choice), { class: null, role: "radio", title })

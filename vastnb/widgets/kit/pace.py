@@ -39,19 +39,9 @@ _log = logging.getLogger("vastnb.widgets")
 class Poller:
     """Between one widget and the client's watcher.
 
-    Parameters
-    ----------
-    watcher : Watcher
-        Who looks. One for each client.
-    main : MainThread
-        Where results are handed over.
-    on_look : callable
-        ``on_look(snapshot, changes)`` takes what looks have brought, whoever began them; on the
-        main thread only.
-    tell : callable
-        ``tell(message)`` sends a small dict to the page; on the main thread only. Its fields:
-        ``type`` ("pace"), ``asking`` (whether a look is under way), ``next_in`` (seconds until it
-        is worth while to ask again), ``paused``, ``error`` (why the last look failed, or "").
+    On the main thread only, `on_look` takes what looks have brought, whoever began them, and `tell`
+    sends a message to the page: ``asking`` (whether a look is under way), ``next_in`` (seconds
+    until it is worth while to ask again), ``paused``, ``error`` (why the last look failed, or "").
     """
 
     def __init__(
@@ -79,12 +69,8 @@ class Poller:
     def asked(self, *, at_once: bool = False, needed: bool = True) -> None:
         """Answer a page that asks for a fresh picture. Returns at once, in any thread.
 
-        Parameters
-        ----------
-        at_once : bool
-            Look even if none is due, and while paused: somebody has pressed a button.
-        needed : bool
-            Whether there is anything to look at.
+        A button (`at_once`) looks even if no look is due, and while paused; else it must be
+        `needed`: there is something to look at.
         """
         if self._closed:
             return
@@ -92,10 +78,9 @@ class Poller:
         if not due:
             self._answer()
             return
-        if not self._looking.acquire(blocking=False):
-            self._answer(asking=True)
-            return
         self._answer(asking=True)
+        if not self._looking.acquire(blocking=False):
+            return
         try:
             threading.Thread(target=self._look, args=(at_once,), name=THREAD, daemon=True).start()
         except RuntimeError as error:  # no more threads: the page will ask again
@@ -106,16 +91,6 @@ class Poller:
         """Look in this thread, if a look is due, and hand over what there is.
 
         For the first picture: a notebook that runs without a page makes one request, and ends.
-
-        Parameters
-        ----------
-        at_once : bool
-            Look even if none is due.
-
-        Returns
-        -------
-        Snapshot
-            The picture, new or not.
         """
         snapshot = self._watcher.look(at_once=at_once)
         self.drain()

@@ -149,11 +149,33 @@ export function watchTheme(root, tell, signal) {
   requestAnimationFrame(() => !signal.aborted && update());
 }
 
+// Hears what a model tells, `{ event: listener }`, until the signal aborts.
+export function listen(model, signal, listeners) {
+  for (const [event, listener] of Object.entries(listeners)) {
+    model.on(event, listener);
+    signal.addEventListener("abort", () => model.off(event, listener));
+  }
+}
+
+// Changes a part of the state that page and kernel share.
+export function share(model, name, value) {
+  model.set(name, value);
+  model.save_changes();
+}
+
+// Sends a message and says whether it could be sent: without a kernel (a saved notebook) it cannot.
+export function sent(model, message) {
+  try {
+    model.send(message);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // Writes down that an answer to the page has come: marimo then runs the cells that use it.
 export function noteAnswer(model, message) {
-  if (message.type !== "answered") return;
-  model.set("heard", (model.get("heard") ?? 0) + 1);
-  model.save_changes();
+  if (message.type === "answered") share(model, "heard", (model.get("heard") ?? 0) + 1);
 }
 
 // The static copy of a saved notebook stands beside the live widget: hidden while it lives.

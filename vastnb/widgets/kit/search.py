@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 import pandas as pd
+import traitlets
 
 from vastnb.api.progress import Tick, WaitHook, waits_shown_by
 from vastnb.errors import (
@@ -31,7 +32,8 @@ from vastnb.errors import (
 from vastnb.market.query.query import OfferType, Query
 from vastnb.widgets.kit import words
 from vastnb.widgets.kit.bells import Bells
-from vastnb.widgets.kit.work import MainThread, Work
+from vastnb.widgets.kit.widget import LiveWidget
+from vastnb.widgets.kit.work import Work
 
 if TYPE_CHECKING:
     from vastnb.client import Client
@@ -54,23 +56,22 @@ class Request:
 
     Parameters
     ----------
-    number : int
-        Counts up; an answer to an older number is out of date.
     query, type, storage, limit
         As for ``Client.search_offers``.
-    body : dict
-        The JSON that it becomes, to compare searches by.
     refresh : bool
         Whether a cached answer will not do.
     """
 
-    number: int
     query: Query
     type: str
     storage: float
-    limit: int | None
-    body: Mapping[str, Any]
+    limit: int | None = None
     refresh: bool = False
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The JSON that it becomes, to compare searches by."""
+        return self.query.body(type=self.type, limit=self.limit, storage=self.storage)
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,14 @@ def answer(client: Client, request: Request) -> pd.DataFrame | VastError:
     except VastError as error:
         return error
     except Exception as error:  # noqa: BLE001  (a worker would die silently; the page shows this)
-        _log.exception("a search of the explorer failed")
+        _log.exception("a search failed")
         return VastError(words.RESULTS_KEPT.format(error=unexpected(error)))
+
+
+def quoted(text: str) -> str:
+    """Return a text as Python writes it, in double quotes where that is plain."""
+    plain = '"' not in text and "\\" not in text and text.isprintable()
+    return f'"{text}"' if plain else repr(text)
 
 
 def unexpected(error: BaseException) -> str:
@@ -141,38 +148,40 @@ SLOT: Final = "search"
 """Searches of a widget are made one at a time, and the newest wins."""
 
 
-class Searched(Protocol):
-    """What the model of a widget that searches has."""
+class _Model(Protocol[Job]):
+    """What decides: it says what must be fetched, if anything, and takes what came."""
 
+    state: Any
     problem: Problem | None
+    waiting: Any
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        """Where the answer at hand is from."""
+    def provenance(self) -> dict[str, Any]: ...
+    def figures(self) -> dict[str, Any]: ...
+    def watched(self) -> dict[str, Any]: ...
+    def change(self, state: Any) -> Job | None: ...
+    def refresh(self) -> Job | None: ...
+    def accept(self, job: Job, result: Any) -> bool: ...
 
 
-class Fetching(Generic[Job, Result]):
-    """A part of a widget: its worker, and what comes back from it.
+class Fetching(LiveWidget, Generic[Job, Result]):
+    """A widget that searches: its controls, its worker, and what comes back from it.
 
-    A widget says how something is fetched (`_fetch`), what becomes of it (`_take`), whether more
-    is to come (`_waits`), and how it shows what it has (`_show`, `_tell`).
+    A widget says which trait its controls are (`_controls`), how something is fetched (`_fetch`;
+    what goes wrong is part of the result), and how it shows what it has (`_show`, `_code`).
     """
 
-    _client: Client
-    _closed: bool
-    send: Callable[..., None]
-    if TYPE_CHECKING:  # the widget's own
-        _main: MainThread
-        _model: Searched
-        _bells: Bells
+    status = traitlets.Dict().tag(sync=True)
+    _controls: str
 
-        def _on_main(self, work: Callable[[], None]) -> None: ...
-
-    def _set_up(self, client: Client) -> None:
-        """Make the parts; in the kernel's main thread."""
+    def __init__(self, client: Client, model: _Model[Job]) -> None:
+        super().__init__(**{self._controls: model.state.page()})
         self._client = client
+        self._model = model
+        self._bells = Bells(client)
         self._busy: dict[str, Any] | None = None
         self._work = Work(self._main, lambda: self._on_main(self._drain))
+        self.observe(lambda _: self._on_main(self._take_controls), self._controls)
 
     def wait(self, timeout: float = 60) -> bool:
         """Wait for what the page has asked for; return False after `timeout` seconds."""
@@ -180,29 +189,67 @@ class Fetching(Generic[Job, Result]):
         self._drain()
         return done
 
+    def refresh(self) -> Self:
+        """Search again, bypassing the cache, and wait for the result."""
+        self._drain()
+        self._fetch_now(self._model.refresh())
+        return self
+
     # -- what a widget says ----------------------------------------------------------------------
 
     def _fetch(self, job: Job) -> Result:
-        """Fetch; what goes wrong is part of the result."""
-        raise NotImplementedError
-
-    def _take(self, job: Job, result: Result) -> None:
-        """Take a result in."""
-        raise NotImplementedError
-
-    def _waits(self) -> bool:
-        """Say whether more is to come."""
         raise NotImplementedError
 
     def _show(self) -> None:
-        """Show what there is."""
         raise NotImplementedError
 
-    def _tell(self) -> None:
-        """Set the status line."""
+    def _code(self) -> str:
         raise NotImplementedError
 
-    # -- what it is given ------------------------------------------------------------------------
+    def _is_quick(self, _job: Job) -> bool:
+        """Say whether fetching takes no time, so that the status line need not speak of it."""
+        return False
+
+    # -- from the page ---------------------------------------------------------------------------
+
+    def _heard(self, content: Mapping[str, Any]) -> None:
+        super()._heard(content)
+        if content.get("type") == "refresh":
+            self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
+        elif content.get("type") == "bell":
+            self._on_main(lambda: self._take_bell(content))
+
+    def _show_error(self, error: Exception) -> None:
+        self._model.problem = Problem.of(error)
+        self._tell()
+
+    def _take_bell(self, content: Mapping[str, Any]) -> None:
+        try:
+            self._bells.take(content, **self._model.watched())
+        except VastError as error:
+            self._model.problem = Problem.of(error, words.NO_ALERT_SET)
+        self._tell()
+
+    def _take_controls(self) -> None:
+        self._drain()
+        try:
+            state = self._model.state.changed(getattr(self, self._controls))
+        except QueryError as error:
+            self._show_error(error)
+            return
+        if state != self._model.state:
+            self._fetch_later(self._model.change(state))
+
+    # -- searches --------------------------------------------------------------------------------
+
+    def _change(self, changes: Mapping[str, Any]) -> None:
+        """Change controls as the page would, and wait for the result."""
+        self._drain()
+        state = self._model.state.changed(changes)
+        self._work.cancel(SLOT)
+        job = self._model.change(state)
+        setattr(self, self._controls, state.page())
+        self._fetch_now(job)
 
     def _fetch_now(self, job: Job | None) -> None:
         """Fetch in this thread, if there is anything to fetch, and show."""
@@ -213,32 +260,25 @@ class Fetching(Generic[Job, Result]):
                 result = self._fetch(job)
             finally:
                 self._busy = None
-            self._take(job, result)
+            self._model.accept(job, result)
         self._show()
 
-    def _fetch_later(self, job: Job | None, *, at_once: bool = False, seen: bool = True) -> None:
-        """Show what can be shown now; fetch in a while.
+    def _fetch_later(self, job: Job | None, *, at_once: bool = False) -> None:
+        """Show what can be shown now; fetch in a while, or `at_once`, without time to think.
 
-        Parameters
-        ----------
-        job : Job or None
-            None is nothing to fetch: what was to be fetched is not wanted any longer.
-        at_once : bool
-            Without the pause in which another may come.
-        seen : bool
-            Whether the status line says so.
+        Without a job, what was to be fetched is not wanted any longer.
         """
+        quick = job is not None and self._is_quick(job)
+        self._busy = None if job is None or quick else {"since": time.time()}
         if job is None:
             self._work.cancel(SLOT)
-            self._busy = None
         else:
-            self._busy = {"since": time.time()} if seen else None
             self._work.do(
                 partial(self._fetch_aside, job),
-                partial(self._take, job),
+                partial(self._model.accept, job),
                 self._failed,
                 slot=SLOT,
-                at_once=at_once,
+                at_once=at_once or quick,
             )
         self._show()
 
@@ -246,18 +286,25 @@ class Fetching(Generic[Job, Result]):
         """Take what has come; on the main thread only."""
         if not self._main.here or not self._work.take():
             return
-        if not self._waits():
+        if not self._model.waiting:
             self._busy = None
         self._show()
         if not self._closed:
             self.send({"type": "answered"})
 
-    def _end_fetching(self) -> None:
-        """Fetch nothing more, and drop what comes."""
+    def _end(self) -> None:
+        """Fetch nothing more, and drop what comes; the frames stay readable."""
         if "_work" in self.__dict__:  # else it was never made whole
             self._work.close()
 
-    def _status(self, figures: Mapping[str, Any], code: str) -> dict[str, Any]:
+    # -- the status line -------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """Set the status line."""
+        if not self._closed:
+            self.status = self._status()
+
+    def _status(self) -> dict[str, Any]:
         """Return what the lines above and below say: small, JSON-able, times as epoch seconds.
 
         The page lets times tick: ``busy`` has ``since``, and ``until`` while a search waits its
@@ -265,8 +312,8 @@ class Fetching(Generic[Job, Result]):
         """
         model, source = self._model, self._model.provenance
         status: dict[str, Any] = {
-            "figures": dict(figures),
-            "code": code,
+            "figures": model.figures(),
+            "code": self._code(),
             "busy": self._busy,
             "problem": asdict(model.problem) if model.problem else None,
             "quota": self._quota(),
@@ -298,5 +345,6 @@ class Fetching(Generic[Job, Result]):
             self._tell()
 
     def _failed(self, error: BaseException) -> None:
-        """Show what `_fetch` did not foresee."""
+        """Show what `_fetch` did not foresee; nothing more comes of it."""
+        self._model.waiting = None
         self._model.problem = Problem("unexpected", words.UNEXPECTED_ERROR, unexpected(error), True)

@@ -16,7 +16,7 @@ export function usd(value) {
 
 const formats = new Map();
 
-export function grouped(value, places) {
+export function grouped(value, places = 0) {
   if (!formats.has(places)) {
     const options = { minimumFractionDigits: places, maximumFractionDigits: places };
     formats.set(places, new Intl.NumberFormat("en-US", options));
@@ -130,5 +130,9 @@ export const W = {
   fromTheWholeMarket: "from the whole market",
   noOffersYet: "no offers yet",
   waiting: (left) => `waiting ${left} s for Vast.ai's rate limit`,
-  searchingFor: (passed) => `searching, ${passed} s`,
+  searchingFor: (passed) => passed >= 2 ? `searching, ${passed} s` : "searching",
+  onlyPart: "Vast.ai returned only part of the offers: narrow the filters to see them all",
+  stale: (reason) => `Stale: ${reason || "Vast.ai could not be reached"}`,
+  fromTheCache: "from the cache",
+  quotaUsed: (used, limit) => `${used} of ${limit} rows of today's quota used`,
 };

@@ -53,24 +53,16 @@ class MainThread:
 
 class _Piece(NamedTuple):
     work: Callable[[], Any]
-    take: Callable[[Any], None]
+    take: Callable[[Any], object]
     failed: Callable[[BaseException], None]
     due: float
 
 
 class Work:
-    """What one widget does beside the main thread.
+    """What one widget does beside the main thread, on which `arrived` says that a result waits.
 
-    Parameters
-    ----------
-    main : MainThread
-        Where results are taken.
-    arrived : callable
-        Called on the main thread when a result waits to be taken.
-    name : str
-        Of its threads: ``"vastnb-form"``; those of a slot have the slot's.
-    debounce : float
-        Seconds for which newer work in a slot may replace what has not begun.
+    Threads are named after the slot, or else ``vastnb-<name>``. For `debounce` seconds newer work
+    in a slot may replace what has not begun.
     """
 
     def __init__(
@@ -85,7 +77,7 @@ class Work:
         self._arrived = arrived
         self._name = name
         self._debounce = debounce
-        self._results: deque[Callable[[], None]] = deque()
+        self._results: deque[Callable[[], object]] = deque()
         self._running = 0
         self._next: dict[str, _Piece | None] = {}  # the slots that have a thread
         self._change = threading.Condition()
@@ -94,7 +86,7 @@ class Work:
     def do(
         self,
         work: Callable[[], Any],
-        take: Callable[[Any], None],
+        take: Callable[[Any], object],
         failed: Callable[[BaseException], None],
         *,
         slot: str = "",
@@ -102,14 +94,8 @@ class Work:
     ) -> None:
         """Do `work` in a thread; its result goes to `take`, what it raises to `failed`.
 
-        Parameters
-        ----------
-        work, take, failed : callable
-            The last two are called on the main thread.
-        slot : str
-            One at a time, instead of what waits there; without one, at once.
-        at_once : bool
-            Whether it does without the pause in which newer work may come.
+        These are called on the main thread. In a `slot` it waits its turn, instead of what waits
+        there, and unless `at_once` for newer work.
         """
         due = time.monotonic() + (0.0 if at_once else self._debounce)
         piece = _Piece(work, take, failed, due)
@@ -185,7 +171,7 @@ class Work:
             return None
 
     def _go(self, piece: _Piece) -> None:
-        deliver: Callable[[], None]
+        deliver: Callable[[], object]
         try:
             with waits_shown_by(silent):
                 result = piece.work()

@@ -3,9 +3,15 @@
 import { W } from "./words.js";
 import { copyable, entry } from "../kit/dialog.js";
 import { clickable, h, setText } from "../kit/dom.js";
-import { hourly } from "../kit/words.js";
-import { menuText, nameOf } from "./verbs.js";
-import { question } from "./questions.js";
+import { nameOf, VERBS } from "./verbs.js";
+
+function factsOf(row) {
+  const facts = [row.gpu, row.vram, row.place, `#${row.id}`].filter(Boolean).join(" · ");
+  return h("p.vnb-facts", facts);
+}
+
+// A line of a question: every second part is what matters most.
+const line = (text) => h("p", ...text.split("**").map((part, i) => h(i % 2 ? "b" : "span", { text: part })));
 
 export class Actions {
   // `send(message)` reaches the kernel, `now()` is its time, `onClick()` is called after a click.
@@ -23,23 +29,21 @@ export class Actions {
   }
 
   menu(row, opener) {
-    const items = row.verbs.map((verb) => ({
-      text: menuText(verb),
-      danger: verb === "destroy" || verb === "next",
-      run: () => this.act(row, verb, opener),
-    }));
+    const items = row.verbs.map((verb) => {
+      const { text, ask, danger } = VERBS[verb];
+      return { text: ask ? `${text}…` : text, danger, run: () => this.act(row, verb, opener) };
+    });
     this.dialog.menu(items, opener);
   }
 
-  // What a button does: most ask first.
+  // What a button does.
   act(row, verb, opener) {
-    if (verb === "connect") this.openConnect(row, opener);
-    else if (verb === "logs") this.openLog(row, opener);
-    else if (verb === "label" || verb === "bid") this.openEntry(row, verb, opener);
-    else this.confirm(row, verb, opener);
+    if (VERBS[verb].ask) this.ask(row, verb, opener);
+    else if (verb === "connect") this.openConnect(row, opener);
+    else this.openLog(row, opener);
   }
 
-  // Sends a click, stamped with the kernel's time and the price that was shown.
+  // Sends a click; what asks first changes something, and waits to be heard.
   click(row, verb, more = {}) {
     const key = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 12)}`;
     this.hooks.send({
@@ -51,167 +55,112 @@ export class Actions {
       shown: verb === "next" ? row.again?.max_dph : row.dph_run,
       ...more,
     });
-    if (verb !== "logs" && verb !== "jupyter") {
+    if (VERBS[verb]?.ask) {
       this.pending.set(row.id, key);
       this.hooks.onClick();
     }
     return key;
   }
 
-  confirm(row, verb, opener) {
-    const asked = question(row, verb, this.hooks.now());
-    const act = asked.verb ?? verb;
-    const go = clickable(asked.go, null, {
-      class: asked.danger ? "vnb-button vnb-go vnb-dangerous" : "vnb-button vnb-go",
-    });
-    const body = [...asked.body];
-    let typed = null;
-    if ((act === "destroy" || act === "next") && !row.ours) {
-      typed = entry(W.vastnbDidNotRent(row.id), "", { mono: true });
-      body.push(typed.node);
-      go.disabled = true;
-      typed.input.addEventListener(
-        "input",
-        () => (go.disabled = typed.input.value.trim() !== String(row.id)),
-      );
-    }
-    const run = () => {
-      if (go.disabled) return;
-      go.disabled = true;
-      const what = typed ? { typed: typed.input.value.trim() } : {};
-      this.dialog.close();
-      this.click(row, act, what);
-    };
-    go.addEventListener("click", run);
-    typed?.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
-    this.dialog.panel({
-      title: asked.title,
-      body,
-      buttons: [go],
-      shutText: W.cancel,
-      opener,
-      focus: typed?.input,
-      id: row.id,
-    });
+  // Asks the kernel for what only an open panel is to show.
+  request(row, verb, take) {
+    const key = this.click(row, verb);
+    this.answer = (message) => message.key === key && take(message);
   }
 
-  openEntry(row, verb, opener) {
-    const bid = verb === "bid";
-    const field = bid
-      ? entry(W.bidForTheGPUs, row.bid === null ? "" : String(row.bid), { mono: true })
-      : entry(W.label, row.label ?? "", { hint: W.none });
-    const go = clickable(bid ? W.bid : W.rename, null, { class: "vnb-button vnb-go" });
-    const notes = [];
-    if (bid) {
-      const least = row.min_bid === null ? "" : W.theMinimumBidIs(hourly(row.min_bid));
-      notes.push(
-        h("p", {
-          text: W.whileItRunsYou(least),
-        }),
-      );
-    }
+  // A panel about a machine.
+  open(row, opener, panel) {
+    this.dialog.panel({ opener, id: row.id, onClose: () => (this.answer = null), ...panel });
+  }
+
+  ask(row, verb, opener) {
+    const { title, body, go: text, does = verb, ...asked } = VERBS[verb].ask(row, this.hooks.now());
+    const { danger } = VERBS[does];
+    const foreign = danger && !row.ours;
+    const field = foreign ? entry(W.vastnbDidNotRent(row.id), "", { mono: true }) : asked.field;
+    const read = foreign ? (typed) => (typed === String(row.id) ? { typed } : null) : asked.read;
+    const typed = () => field ? read(field.input.value.trim()) : {};
     const run = () => {
-      const price = Number(field.input.value.trim().replace("$", ""));
-      if (bid && !(price > 0 && Number.isFinite(price))) {
+      if (go.disabled) return;
+      const more = typed();
+      if (!more) {
         field.input.classList.add("vnb-invalid");
         return;
       }
-      const value = field.input.value.trim();
+      go.disabled = true;
       this.dialog.close();
-      this.click(row, verb, bid ? { price } : { label: value });
+      this.click(row, does, more);
     };
-    go.addEventListener("click", run);
-    field.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
-    const title = bid ? W.changeTheBidFor(nameOf(row)) : W.renameOf(nameOf(row));
-    this.dialog.panel({
+    const go = clickable(text, run, {
+      class: danger ? "vnb-button vnb-go vnb-dangerous" : "vnb-button vnb-go",
+      disabled: foreign,
+    });
+    if (foreign) field.input.addEventListener("input", () => (go.disabled = !typed()));
+    field?.input.addEventListener("keydown", (event) => event.key === "Enter" && run());
+    const parts = body.map((part) => typeof part === "string" ? line(part) : part);
+    this.open(row, opener, {
       title,
-      body: [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` }), ...notes, field.node],
+      body: [factsOf(row), ...parts, field?.node].filter(Boolean),
       buttons: [go],
       shutText: W.cancel,
-      opener,
-      focus: field.input,
-      id: row.id,
+      focus: field?.input,
     });
-    field.input.select();
+    field?.input.select();
   }
 
   openConnect(row, opener) {
-    const body = [h("p", { class: "vnb-facts", text: `${row.gpu} · #${row.id}` })];
-    body.push(h("p", { class: "vnb-over", text: W.sshInATerminal }));
-    body.push(row.ssh ? copyable(row.ssh) : h("p", { text: W.noSshAddressYet }));
-    if (row.config) body.push(h("p", { class: "vnb-over", text: W.forSshConfig }), copyable(row.config));
-    body.push(
-      h("p", { class: "vnb-over", text: W.fromPython }),
-      copyable(`client.show_instance(${row.id})`),
-    );
-    if (row.jupyter) body.push(h("p", { class: "vnb-over", text: W.jupyter }), this.jupyterLink(row));
-    this.dialog.panel({
+    const over = (text) => h("p.vnb-over", { text });
+    this.open(row, opener, {
       title: W.connectTo(nameOf(row)),
-      body,
-      opener,
-      id: row.id,
-      onClose: () => (this.answer = null),
+      body: [
+        factsOf(row),
+        over(W.sshInATerminal),
+        row.ssh ? copyable(row.ssh) : h("p", W.noSshAddressYet),
+        ...(row.config ? [over(W.forSshConfig), copyable(row.config)] : []),
+        over(W.fromPython),
+        copyable(`client.show_instance(${row.id})`),
+        ...(row.jupyter ? [over(W.jupyter), this.jupyterLink(row)] : []),
+      ],
     });
   }
 
   // The address holds a token: it is asked for on the click, lives in this link, and goes with it.
   jupyterLink(row) {
-    const place = h("div", { class: "vnb-jupyter" });
-    const get = clickable(W.getTheLink);
-    get.addEventListener("click", () => {
+    const get = clickable(W.getTheLink, () => {
       get.disabled = true;
       setText(get, W.fetching);
-      const key = this.click(row, "jupyter");
-      this.answer = (message) => {
-        if (message.key !== key) return;
-        const ok = message.url && /^https:\/\//.test(message.url);
+      this.request(row, "jupyter", ({ url = "", failed = W.noJupyterLinkYet }) => {
+        const ok = /^https:\/\//.test(url);
         const link = ok
           ? h("a", {
-            href: message.url,
+            href: url,
             target: "_blank",
             rel: "noopener noreferrer",
             class: "vnb-button",
             text: W.openJupyter,
           })
-          : h("span", { text: message.failed ?? W.noJupyterLinkYet });
-        place.replaceChildren(
-          link,
-          h("span", {
-            class: "vnb-hint",
-            text: ok ? W.itContainsAToken : "",
-          }),
-        );
-        link.focus?.();
-      };
+          : h("span", failed);
+        place.replaceChildren(link, h("span.vnb-hint", ok ? W.itContainsAToken : ""));
+        link.focus();
+      });
     });
-    place.append(get);
+    const place = h(".vnb-jupyter", get);
     return place;
   }
 
   openLog(row, opener) {
-    const text = h("pre", { class: "vnb-log", tabindex: 0 });
-    const again = clickable(W.refresh);
+    const text = h("pre.vnb-log", { tabindex: 0 });
     const load = () => {
       again.disabled = true;
       setText(text, text.textContent || W.fetchingTheLogThis);
-      const key = this.click(row, "logs");
-      this.answer = (message) => {
-        if (message.key !== key) return;
+      this.request(row, "logs", (message) => {
         again.disabled = false;
         setText(text, message.failed ?? (message.text || W.theLogIsEmpty));
         text.scrollTop = text.scrollHeight;
-      };
+      });
     };
-    again.addEventListener("click", load);
-    this.dialog.panel({
-      title: W.logOf(nameOf(row)),
-      body: [text],
-      buttons: [again],
-      opener,
-      wide: true,
-      id: row.id,
-      onClose: () => (this.answer = null),
-    });
+    const again = clickable(W.refresh, load);
+    this.open(row, opener, { title: W.logOf(nameOf(row)), body: [text], buttons: [again], wide: true });
     load();
   }
 }

@@ -13,10 +13,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from vastnb.errors import VastError
-from vastnb.values import number
+from vastnb.fleet.status import Level
+from vastnb.values import number, text, whole
 from vastnb.widgets.kit.clicks import too_old
 from vastnb.widgets.kit.search import unexpected
 from vastnb.widgets.monitor import words
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 LOG_LINES: Final = 400
 LOG_CHARACTERS: Final = 120_000
-
-Level = Literal["info", "good", "warn", "bad"]
 
 DOING: Final = {
     "stop": words.STOPPING,
@@ -55,78 +54,47 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One click, as the page has sent it.
-
-    Parameters
-    ----------
-    key : str
-        Names this click; the page may send it twice.
-    verb : str
-        One of `DOING`.
-    id : int
-        The instance.
-    at : float
-        When it was made, by the kernel's clock, epoch seconds.
-    shown : float or None
-        $/h that the page gave as the machine's price.
-    label : str or None
-        The new label.
-    price : float or None
-        The new bid, $/h.
-    typed : str
-        What was typed to confirm.
-    """
+    """One click, as the page has sent it; `messages.d.ts` says what is what (``Act``)."""
 
     key: str
     verb: str
     id: int
     at: float
     shown: float | None = None
-    label: str | None = None
+    label: str = ""
     price: float | None = None
     typed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a click.
+    """What came of a click, in words, and how good or bad that is.
 
-    Parameters
-    ----------
-    text : str
-        In words.
-    level : str
-        ``"good"``, ``"info"``, ``"warn"`` or ``"bad"``.
-    answer : dict
-        What only the place of the click is shown: a log, an address. It may be secret, and is
-        kept nowhere.
-    rented : int, optional
-        Another machine that was rented instead.
+    The ``answer`` (a log, an address) is shown only at the place of the click. It may be secret,
+    and is kept nowhere. ``rented`` is another machine that was rented instead.
     """
 
     text: str
-    level: Level
+    level: Level = "good"
     answer: dict[str, Any] = field(default_factory=dict, repr=False)
     rented: int | None = None
 
 
 def read_click(content: Mapping[str, Any]) -> Click | None:
     """Return the click in a message of the page; None if it is none."""
-    verb, key, id_, at = (content.get(name) for name in ("verb", "key", "id", "at"))
-    when, label, typed = number(at), content.get("label"), content.get("typed")
-    if not (isinstance(verb, str) and verb in DOING and isinstance(key, str) and when is not None):
-        return None
-    if not isinstance(id_, int) or isinstance(id_, bool) or id_ <= 0 or len(key) > 64:
+    key, verb = text(content.get("key")), text(content.get("verb"))
+    id, at = whole(content.get("id")), number(content.get("at"))
+    if not 0 < len(key) <= 64 or verb not in DOING or id is None or id <= 0 or at is None:
         return None
     return Click(
         key,
         verb,
-        id_,
-        when,
-        number(content.get("shown")),
-        label if isinstance(label, str) else None,
-        number(content.get("price")),
-        typed.strip() if isinstance(typed, str) else "",
+        id,
+        at,
+        shown=number(content.get("shown")),
+        label=text(content.get("label")),
+        price=number(content.get("price")),
+        typed=text(content.get("typed")).strip(),
     )
 
 
@@ -177,99 +145,59 @@ def carry_out(client: Client, click: Click, record: Mapping[str, Any]) -> Outcom
         What was last seen of the machine.
     """
     try:
-        if click.verb == "next":
-            return _next(client, click, record)
-        return _DO[click.verb](client, click)
+        return _carried_out(client, click, record)
     except VastError as error:
         return Outcome(" ".join([error.message, *getattr(error, "__notes__", ())]), "bad")
     except Exception as error:  # noqa: BLE001  (the thread would die silently; the page shows this)
         _log.exception("an action of the monitor failed")
-        return Outcome(
-            words.MAY_HAVE_WORKED.format(error=unexpected(error)),
-            "bad",
-        )
+        return Outcome(words.MAY_HAVE_WORKED.format(error=unexpected(error)), "bad")
 
 
-def _stop(client: Client, click: Click) -> Outcome:
-    client.stop_instance(click.id)
-    return Outcome(words.STOPPED_AND_BILLED, "good")
+def _carried_out(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
+    id = click.id
+    if click.verb in ("destroy", "next"):
+        # Said before: its end is no surprise to whoever looks meanwhile.
+        client.watcher.expect(id, "gone", acted=False)
+    match click.verb:
+        case "stop":
+            client.stop_instance(id)
+            return Outcome(words.STOPPED_AND_BILLED)
+        case "start":
+            client.start_instance(id)
+            return Outcome(words.STARTED)
+        case "reboot":
+            client.reboot_instance(id)
+            return Outcome(words.REBOOTED)
+        case "label":
+            client.label_instance(id, click.label or None)
+            return Outcome(words.RENAMED if click.label else words.LABEL_REMOVED)
+        case "bid":
+            assert click.price is not None
+            client.change_bid(id, click.price)
+            return Outcome(words.BID_CHANGED.format(price=click.price))
+        case "extend":
+            moment = client.renter.extend(id, 1.0)
+            when = f" to {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+            return Outcome(words.EXTENDED.format(when=when))
+        case "destroy":
+            client.destroy_instance(id)
+            return Outcome(words.DESTROYED.format(id=id))
+        case "next":
+            from vastnb.fleet.instance import one_of
 
-
-def _start(client: Client, click: Click) -> Outcome:
-    client.start_instance(click.id)
-    return Outcome(words.STARTED, "good")
-
-
-def _reboot(client: Client, click: Click) -> Outcome:
-    client.reboot_instance(click.id)
-    return Outcome(words.REBOOTED, "good")
-
-
-def _label(client: Client, click: Click) -> Outcome:
-    client.label_instance(click.id, click.label or None)
-    return Outcome(words.RENAMED if click.label else words.LABEL_REMOVED, "good")
-
-
-def _bid(client: Client, click: Click) -> Outcome:
-    assert click.price is not None
-    client.change_bid(click.id, click.price)
-    return Outcome(words.BID_CHANGED.format(price=click.price), "good")
-
-
-def _extend(client: Client, click: Click) -> Outcome:
-    moment = client.renter.extend(click.id, 1.0)
-    when = f" to {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
-    return Outcome(words.EXTENDED.format(when=when), "good")
-
-
-def _destroy(client: Client, click: Click) -> Outcome:
-    # Said before: its end is no surprise to whoever looks meanwhile.
-    client.watcher.expect(click.id, "gone", acted=False)
-    client.destroy_instance(click.id)
-    return Outcome(
-        words.DESTROYED.format(id=click.id),
-        "good",
-    )
-
-
-def _next(client: Client, click: Click, record: Mapping[str, Any]) -> Outcome:
-    from vastnb.fleet.instance import one_of
-
-    client.watcher.expect(click.id, "gone", acted=False)
-    box = client.renter.replace(click.id, record, partial(one_of, client), max_dph=click.shown)
-    return Outcome(
-        words.REPLACED.format(id=click.id, next=box.id),
-        "good",
-        rented=box.id,
-    )
-
-
-def _logs(client: Client, click: Click) -> Outcome:
-    text = readable(client.logs(click.id, LOG_LINES))
-    return Outcome("", "info", {"text": text[-LOG_CHARACTERS:]})
-
-
-def _jupyter(client: Client, click: Click) -> Outcome:
-    url = client.show_instance(click.id).jupyter_url
-    if url is None:
-        return Outcome(words.NO_JUPYTER_LINK, "warn")
-    return Outcome("", "info", {"url": url})
-
-
-_DO: Final = {
-    "stop": _stop,
-    "start": _start,
-    "reboot": _reboot,
-    "label": _label,
-    "bid": _bid,
-    "extend": _extend,
-    "destroy": _destroy,
-    "logs": _logs,
-    "jupyter": _jupyter,
-}
+            box = client.renter.replace(id, record, partial(one_of, client), max_dph=click.shown)
+            return Outcome(words.REPLACED.format(id=id, next=box.id), rented=box.id)
+        case "logs":
+            log = readable(client.logs(id, LOG_LINES))
+            return Outcome("", "info", {"text": log[-LOG_CHARACTERS:]})
+        case "jupyter":
+            url = client.show_instance(id).jupyter_url
+            return (
+                Outcome("", "info", {"url": url}) if url else Outcome(words.NO_JUPYTER_LINK, "warn")
+            )
+    raise AssertionError(click.verb)  # `read_click` lets no other verb pass
 
 
 def readable(log: str) -> str:
     """Return a log without what moves a terminal's cursor or turns the writing direction."""
-    text = _ESCAPES.sub("", log.replace("\r\n", "\n").replace("\r", "\n"))
-    return _CONTROLS.sub("", text)
+    return _CONTROLS.sub("", _ESCAPES.sub("", log.replace("\r\n", "\n").replace("\r", "\n")))

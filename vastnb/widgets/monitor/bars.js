@@ -5,53 +5,42 @@ import { clickable, h, setText } from "../kit/dom.js";
 
 const MARKS = { bad: "!", warn: "!", good: "✓", info: "·" };
 
+const mark = (level) => h("i.vnb-mark", { text: MARKS[level] ?? MARKS.info, "aria-hidden": "true" });
+
+const time = (at) => h("time", at === null ? "" : clockTime(at));
+
+// The machine that something is about, and a click on it; nothing where it is about none.
+function whom({ id, label }, onShow, more) {
+  if (id === null) return null;
+  return clickable(label ? `${label} #${id}` : `#${id}`, () => onShow(id), more);
+}
+
 export class MoneyBar {
   constructor({ onPause, onNow }) {
     const figure = (label, title) => {
-      const value = h("b", { text: DASH });
-      const note = h("span", { text: label });
-      return { node: h("div", { class: "vnb-figure", title }, value, note), value, note };
+      const value = h("b", DASH);
+      const note = h("span", label);
+      return { node: h(".vnb-figure", { title }, value, note), value, note };
     };
-    this.burn = figure(
-      W.spendingNow,
-      W.whatAllMachinesCost,
-    );
+    this.burn = figure(W.spendingNow, W.whatAllMachinesCost);
     this.idle = figure("", W.stoppedMachinesAreBilled);
     this.idle.node.classList.add("vnb-idle");
-    this.today = figure(
-      W.todayEstimated,
-      W.sinceMidnightUTCEstimated,
-    );
-    this.credit = figure(
-      "credit",
-      W.whatIsLeftOn,
-    );
-    this.simulated = h("span", {
-      class: "vnb-badge",
+    this.today = figure(W.todayEstimated, W.sinceMidnightUTCEstimated);
+    this.credit = figure(W.credit, W.whatIsLeftOn);
+    this.simulated = h("span.vnb-badge", {
       text: W.simulated,
       hidden: true,
       title: W.simulatedMarketNoMachine,
     });
-    this.dot = h("i", { class: "vnb-live", "aria-hidden": "true" });
-    this.fresh = h("span", { class: "vnb-age" });
+    this.dot = h("i.vnb-live", { "aria-hidden": "true" });
+    this.fresh = h("span.vnb-age");
     this.pause = clickable(W.pause, onPause);
     this.now = clickable(W.refresh, onNow);
     this.node = h(
-      "header",
-      { class: "vnb-top" },
-      h("strong", { class: "vnb-title", text: W.machines }),
-      this.burn.node,
-      this.idle.node,
-      this.today.node,
-      this.credit.node,
-      h(
-        "div",
-        { class: "vnb-fresh" },
-        this.simulated,
-        h("span", { class: "vnb-freshtext" }, this.dot, this.fresh),
-        this.pause,
-        this.now,
-      ),
+      "header.vnb-top",
+      h("strong.vnb-title", W.machines),
+      ...[this.burn, this.idle, this.today, this.credit].map(({ node }) => node),
+      h(".vnb-fresh", this.simulated, h("span.vnb-freshtext", this.dot, this.fresh), this.pause, this.now),
     );
   }
 
@@ -66,13 +55,9 @@ export class MoneyBar {
     setText(this.today.value, known ? dollars(figures.today) : DASH);
     this.credit.node.hidden = figures.credit === null;
     setText(this.credit.value, dollars(figures.credit));
-    const { runway_hours: hours } = figures;
-    setText(this.credit.note, hours === null ? "credit" : W.creditFor(span(hours * 3600)));
-    this.credit.node.dataset.level = hours !== null && hours < 1
-      ? "bad"
-      : hours !== null && hours < 6
-      ? "warn"
-      : "";
+    const hours = figures.runway_hours ?? Infinity;
+    setText(this.credit.note, hours === Infinity ? W.credit : W.creditFor(span(hours * 3600)));
+    this.credit.node.dataset.level = hours < 1 ? "bad" : hours < 6 ? "warn" : "";
     this.simulated.hidden = !simulated;
   }
 }
@@ -81,9 +66,9 @@ export class MoneyBar {
 export class Notices {
   constructor({ onDismiss, onShow }) {
     this.hooks = { onDismiss, onShow };
-    this.list = h("div", { class: "vnb-noticelist" });
+    this.list = h(".vnb-noticelist");
     this.all = clickable(W.dismissAll, () => onDismiss({ key: null }), { class: "vnb-link", hidden: true });
-    this.node = h("div", { class: "vnb-notices", role: "alert", hidden: true }, this.list, this.all);
+    this.node = h(".vnb-notices", { role: "alert", hidden: true }, this.list, this.all);
     this.shown = "";
   }
 
@@ -91,31 +76,24 @@ export class Notices {
     const key = JSON.stringify([notices.map((one) => [one.key, one.text]), trouble]);
     if (key === this.shown) return;
     this.shown = key;
-    const lines = notices.map((one) => this.line(one, { key: one.key }, alive));
-    if (trouble) {
-      lines.unshift(
-        this.line({ level: "bad", text: trouble, at: null, id: null }, { key: "callback" }, alive),
-      );
-    }
-    this.list.replaceChildren(...lines);
+    const own = { key: "callback", level: "bad", text: trouble, at: null, id: null };
+    const lines = trouble ? [own, ...notices] : notices;
+    this.list.replaceChildren(...lines.map((one) => this.line(one, alive)));
     this.node.hidden = lines.length === 0;
     this.all.hidden = notices.length < 3;
   }
 
-  line(notice, what, alive) {
+  line(notice, alive) {
     const { onDismiss, onShow } = this.hooks;
-    const name = notice.label ? `${notice.label} #${notice.id}` : `#${notice.id}`;
-    const whom = notice.id === null ? null : clickable(name, () => onShow(notice.id), {
-      class: "vnb-link vnb-whom",
-      disabled: !alive.has(notice.id),
-    });
+    const { id, key, level, text, at } = notice;
+    const machine = whom(notice, onShow, { class: "vnb-link vnb-whom", disabled: !alive.has(id) });
     return h(
-      "div",
-      { class: "vnb-note", "data-level": notice.level },
-      h("i", { class: "vnb-mark", text: MARKS[notice.level] ?? "·", "aria-hidden": "true" }),
-      h("span", { class: "vnb-notetext", title: notice.text }, whom, h("span", { text: notice.text })),
-      h("time", { text: notice.at === null ? "" : clockTime(notice.at) }),
-      clickable("×", () => onDismiss(what), { class: "vnb-button vnb-shut", "aria-label": W.dismiss }),
+      ".vnb-note",
+      { "data-level": level },
+      mark(level),
+      h("span.vnb-notetext", { title: text }, machine, h("span", { text })),
+      time(at),
+      clickable("×", () => onDismiss({ key }), { class: "vnb-button vnb-shut", "aria-label": W.dismiss }),
     );
   }
 }
@@ -123,8 +101,8 @@ export class Notices {
 export class EventLog {
   constructor({ onShow }) {
     this.onShow = onShow;
-    this.list = h("ol", { class: "vnb-events", tabindex: 0, "aria-label": W.eventsNewestFirst });
-    this.node = h("section", { class: "vnb-eventbox", hidden: true }, this.list);
+    this.list = h("ol.vnb-events", { tabindex: 0, "aria-label": W.eventsNewestFirst });
+    this.node = h("section.vnb-eventbox", { hidden: true }, this.list);
     this.shown = null;
   }
 
@@ -132,19 +110,16 @@ export class EventLog {
     const key = JSON.stringify(news);
     if (this.node.hidden || key === this.shown) return;
     this.shown = key;
+    const none = { at: null, id: null, level: "info", text: W.noEventsYet };
     this.list.replaceChildren(
-      ...(news.length ? news : [{ at: null, id: null, level: "info", text: W.noEventsYet }]).map((one) =>
+      ...(news.length ? news : [none]).map((one) =>
         h(
           "li",
           { "data-level": one.level },
-          h("time", { text: one.at === null ? "" : clockTime(one.at) }),
-          h("i", { class: "vnb-mark", text: MARKS[one.level] ?? "·", "aria-hidden": "true" }),
-          one.id === null
-            ? null
-            : clickable(one.label ? `${one.label} #${one.id}` : `#${one.id}`, () => this.onShow(one.id), {
-              class: "vnb-link",
-            }),
-          h("span", { text: one.text }),
+          time(one.at),
+          mark(one.level),
+          whom(one, this.onShow, { class: "vnb-link" }),
+          h("span", one.text),
         )
       ),
     );

@@ -20,22 +20,17 @@ export class LiveLoad {
       const value = h("b");
       const bar = h("i");
       const node = h(
-        "span",
-        { class: "vnb-meter", title },
-        h("span", { text: name }),
+        "span.vnb-meter",
+        { title },
+        h("span", name),
         value,
-        h("i", { class: "vnb-meterbar", "aria-hidden": "true" }, bar),
+        h("i.vnb-meterbar", { "aria-hidden": "true" }, bar),
       );
       return { node, value, bar, read };
     });
-    this.age = h("span", { class: "vnb-liveage" });
+    this.age = h("span.vnb-liveage");
     this.age.title = W.askedOverYourSSH;
-    this.node = h(
-      "div",
-      { class: "vnb-meters", hidden: true },
-      ...this.parts.map(({ node }) => node),
-      this.age,
-    );
+    this.node = h(".vnb-meters", { hidden: true }, ...this.parts.map(({ node }) => node), this.age);
   }
 
   // `lost`: there is no kernel any more, so its age is not known.

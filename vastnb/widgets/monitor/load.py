@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -20,8 +20,6 @@ from vastnb.fleet.watch import tempo
 from vastnb.remote.verbs import is_connected, peek
 
 if TYPE_CHECKING:
-    from vastnb.client import Client
-    from vastnb.fleet.watch.watcher import Watcher
     from vastnb.remote.load import Load
 
 ANSWER: Final = 10.0
@@ -80,22 +78,21 @@ class Loads:
         wait : float
             Seconds to wait for the answers.
         """
-        begun, threads = self._monotonic(), []
+        begun = self._monotonic()
         with self._lock:
-            for number in ids:
-                last = self._asked.get(number)
-                due = at_once or last is None or begun - last >= tempo.QUICK - _EARLY
-                if due and number not in self._asking and is_connected(self._account, number):
-                    self._asked[number] = begun
-                    self._asking.add(number)
-                    threads.append(
-                        threading.Thread(
-                            target=self._ask,
-                            args=(number, arrived),
-                            name="vastnb-load",
-                            daemon=True,
-                        )
-                    )
+            due = [
+                number
+                for number in ids
+                if number not in self._asking
+                and (at_once or begun - self._asked.get(number, -inf) >= tempo.QUICK - _EARLY)
+                and is_connected(self._account, number)
+            ]
+            self._asked |= dict.fromkeys(due, begun)
+            self._asking |= set(due)
+        threads = [
+            threading.Thread(target=self._ask, args=(one, arrived), name="vastnb-load", daemon=True)
+            for one in due
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -112,14 +109,13 @@ class Loads:
             return None
         at, load = known
         figures = {
-            "util": _rounded(load.gpu_util, 0),
-            "vram_used": _rounded(load.vram_used_gb),
-            "vram": _rounded(load.vram_gb),
-            "disk_used": _rounded(load.disk_used_gb),
-            "disk": _rounded(load.disk_gb),
+            "util": rounded(load.gpu_util, 0),
+            "vram_used": rounded(load.vram_used_gb),
+            "vram": rounded(load.vram_gb),
+            "disk_used": rounded(load.disk_used_gb),
+            "disk": rounded(load.disk_gb),
         }
-        told = any(one is not None for one in figures.values())
-        return {"at": at, **figures} if told else None
+        return None if set(figures.values()) == {None} else {"at": at, **figures}
 
     def _ask(self, number: int, arrived: Callable[[], None]) -> None:
         load = None
@@ -150,17 +146,6 @@ def in_words(live: Mapping[str, Any] | None) -> str:
     return f"{', '.join(parts)} at {pd.Timestamp(live['at'], unit='s'):%H:%M:%S} UTC"
 
 
-def _rounded(value: float | None, digits: int = 1) -> float | None:
+def rounded(value: float | None, digits: int = 1) -> float | None:
+    """Return a number with fewer digits, where there is one."""
     return None if value is None else round(value, digits)
-
-
-_LOADS: weakref.WeakKeyDictionary[Watcher, Loads] = weakref.WeakKeyDictionary()
-
-
-def loads_of(client: Client) -> Loads:
-    """Return what all monitors of a client share."""
-    found = _LOADS.get(client.watcher)
-    if found is None:
-        transport = client.transport
-        found = _LOADS[client.watcher] = Loads(transport.account, transport.clock.time)
-    return found

@@ -5,138 +5,111 @@ import { W } from "./words.js";
 import { copyText } from "../kit/fields.js";
 import { DASH, dollars, hourly, receipt, span } from "../kit/words.js";
 import { LiveLoad } from "./load.js";
-import { firstVerbs, nameOf, VERB_WORDS } from "./verbs.js";
+import { firstVerbs, nameOf, VERBS } from "./verbs.js";
 import { clickable, h, setText } from "../kit/dom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const SPARK = { width: 72, height: 20 };
+const WIDTH = 72;
+const HEIGHT = 20;
 
-function sparkline() {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${SPARK.width} ${SPARK.height}`);
-  svg.setAttribute("class", "vnb-spark");
-  svg.setAttribute("aria-hidden", "true");
-  const area = document.createElementNS(SVG, "path");
-  area.setAttribute("class", "vnb-area");
-  const line = document.createElementNS(SVG, "path");
-  line.setAttribute("class", "vnb-trace");
-  svg.append(area, line);
-  let shown = "";
-  const draw = (values) => {
-    const key = values.join(",");
-    if (key === shown) return;
-    shown = key;
-    const step = SPARK.width / Math.max(11, values.length - 1);
-    const start = SPARK.width - step * (values.length - 1);
-    const y = (value) => SPARK.height - 1.5 - (Math.min(100, Math.max(0, value)) / 100) * (SPARK.height - 3);
-    let path = "";
-    let filled = "";
-    let run = [];
-    const flush = () => {
-      if (run.length > 1) {
-        const points = run.map(([px, py]) => `${px.toFixed(1)} ${py.toFixed(1)}`).join("L");
-        path += `M${points}`;
-        filled += `M${run[0][0].toFixed(1)} ${SPARK.height}L${points}L${
-          run[run.length - 1][0].toFixed(1)
-        } ${SPARK.height}Z`;
-      }
-      run = [];
-    };
-    values.forEach((value, i) => {
-      if (value === null) flush();
-      else run.push([start + i * step, y(value)]);
-    });
-    flush();
-    line.setAttribute("d", path);
-    area.setAttribute("d", filled);
-  };
-  return { node: svg, draw };
+function shape(tag, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
 }
+
+// How busy the GPUs were at the last looks, as a line and the area below; a gap where nothing is known.
+function sparkline() {
+  const node = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "vnb-spark", "aria-hidden": "true" });
+  const area = shape("path", { class: "vnb-area" });
+  const line = shape("path", { class: "vnb-trace" });
+  node.append(area, line);
+  const draw = (values) => {
+    const step = WIDTH / Math.max(11, values.length - 1);
+    const known = (i) => (values[i] ?? null) !== null;
+    const x = (i) => (WIDTH - step * (values.length - 1 - i)).toFixed(1);
+    const y = (i) => (HEIGHT - 1.5 - (Math.min(100, Math.max(0, values[i])) / 100) * (HEIGHT - 3)).toFixed(1);
+    const at = [...values.keys()].filter(known);
+    line.setAttribute("d", at.map((i) => `${known(i - 1) ? "L" : "M"}${x(i)} ${y(i)}`).join(""));
+    const foot = (i) => known(i - 1) ? "" : `M${x(i)} ${HEIGHT}`;
+    const end = (i) => known(i + 1) ? "" : `V${HEIGHT}Z`;
+    area.setAttribute("d", at.map((i) => `${foot(i)}L${x(i)} ${y(i)}${end(i)}`).join(""));
+  };
+  return { node, draw };
+}
+
+const part = (name, more = {}) => h("span", { class: `vnb-${name}`, ...more });
 
 export class MachineView {
   // `act(row, verb, button)` is called for a button, `menu(row, button)` for the dots.
   constructor({ act, menu, hush }) {
     this.row = null;
-    this.shape = h("i", { class: "vnb-shape", "aria-hidden": "true" });
+    this.act = (verb) => (event) => act(this.row, verb, event.currentTarget);
     this.word = h("b");
-    this.since = h("span", { class: "vnb-since" });
-    this.name = h("strong", { class: "vnb-name" });
-    this.id = h("span", { class: "vnb-mid" });
-    this.foreign = h("span", {
-      class: "vnb-chip2",
-      text: W.notByVastnb,
-      title: W.rentedBySomethingOther,
-    });
-    this.ends = h("button", {
-      type: "button",
+    this.since = part("since", { title: W.inThisStateFor });
+    this.name = h("strong.vnb-name");
+    this.id = part("mid");
+    this.foreign = part("chip2", { text: W.notByVastnb, title: W.rentedBySomethingOther });
+    this.ends = clickable("", this.act("extend"), {
       class: "vnb-chip2 vnb-endchip",
       hidden: true,
       title: W.itsDeadlineItIs,
-      onclick: (event) => this.act(this.row, "extend", event.currentTarget),
     });
-    this.gpu = h("span", { class: "vnb-gpu" });
-    this.more = h("span", { class: "vnb-more2" });
-    this.bid = h("span", {
-      class: "vnb-chip2",
-      text: W.bidChip,
-      title: W.interruptibleItRunsWhile,
-    });
-    this.age = h("span", { class: "vnb-mage" });
+    this.gpu = part("gpu");
+    this.bid = part("chip2", { text: W.bidChip, title: W.interruptibleItRunsWhile });
+    this.more = part("more2");
+    this.age = part("mage", { title: W.sinceItWasCreated });
     this.spark = sparkline();
-    this.util = h("span", { class: "vnb-util" });
-    this.temp = h("span", { class: "vnb-temp" });
+    this.util = part("util", { title: W.gpuUtilization });
+    this.temp = part("temp", { title: W.gpuTemperature });
     this.live = new LiveLoad();
     this.price = h("b");
-    this.runPrice = h("span", { class: "vnb-runprice" });
-    this.spent = h("span", { class: "vnb-spent" });
+    this.runPrice = part("runprice");
+    this.spent = part("spent");
+    this.bar = h(".vnb-loading", { role: "progressbar", "aria-label": W.starting }, h("i"));
     this.why = h("span");
-    this.advice = h("span", { class: "vnb-advice" });
-    this.reason = h("div", { class: "vnb-reason" }, this.why, this.advice);
-    this.said = h(
-      "div",
-      { class: "vnb-said", hidden: true },
-      h("span"),
-      clickable(W.ok, () => hush(this.row), { class: "vnb-link" }),
-    );
-    this.bar = h("div", { class: "vnb-loading", role: "progressbar", "aria-label": W.starting }, h("i"));
+    this.advice = part("advice");
+    this.reason = h(".vnb-reason", this.why, this.advice);
     this.ssh = h("code", { tabindex: 0, "aria-label": W.sshCommand });
     const copy = clickable(W.copy, () => copyText(copy, this.row.ssh, this.ssh), {
       class: "vnb-button vnb-copyssh",
     });
-    this.sshRow = h("div", { class: "vnb-sshrow", hidden: true }, this.ssh, copy);
-    this.buttons = h("div", { class: "vnb-acts" });
+    this.sshRow = h(".vnb-sshrow", { hidden: true }, this.ssh, copy);
+    this.saidText = h("span");
+    this.ok = clickable(W.ok, () => hush(this.row), { class: "vnb-link" });
+    this.said = h(".vnb-said", { hidden: true }, this.saidText, this.ok);
+    this.buttons = h(".vnb-acts");
     this.dots = clickable("⋯", () => menu(this.row, this.dots), {
       class: "vnb-button vnb-dots",
       "aria-haspopup": "menu",
     });
-    this.act = act;
+    const group = (name, ...parts) => h("div", { class: `vnb-${name}` }, ...parts);
     this.node = h(
-      "article",
-      { class: "vnb-machine" },
-      h("div", { class: "vnb-mstate" }, this.shape, this.word, this.since),
-      h("div", { class: "vnb-mname" }, this.name, this.id, this.foreign, this.ends),
-      h("div", { class: "vnb-mgpu" }, this.gpu, this.bid, this.more),
+      "article.vnb-machine",
+      { role: "listitem" },
+      group("mstate", h("i.vnb-shape", { "aria-hidden": "true" }), this.word, this.since),
+      group("mname", this.name, this.id, this.foreign, this.ends),
+      group("mgpu", this.gpu, this.bid, this.more),
       this.age,
-      h("div", { class: "vnb-load" }, this.spark.node, this.util, this.temp),
+      group("load", this.spark.node, this.util, this.temp),
       this.live.node,
-      h("div", { class: "vnb-mprice" }, this.price),
+      group("mprice", this.price),
       this.runPrice,
       this.spent,
       this.bar,
       this.reason,
       this.sshRow,
       this.said,
-      h("div", { class: "vnb-mfoot" }, this.buttons, this.dots),
+      group("mfoot", this.buttons, this.dots),
     );
   }
 
   update(row, { pending, disabled, few }) {
-    const before = this.row;
     this.row = row;
     const { node } = this;
+    const gone = row.state === "gone";
     node.dataset.tone = row.tone;
     node.dataset.id = row.id;
-    node.setAttribute("aria-label", `${nameOf(row)}: ${row.state}`);
+    node.ariaLabel = `${nameOf(row)}: ${row.state}`;
     setText(this.word, row.state);
     this.word.title = row.reason;
     setText(this.name, nameOf(row));
@@ -152,12 +125,10 @@ export class MachineView {
     // The service's figure is minutes old: the machine's own takes its place.
     const told = row.util !== null && (row.live?.util ?? null) === null;
     setText(this.util, told ? `${Math.round(row.util)} %` : "");
-    this.util.title = W.gpuUtilization;
     setText(this.temp, row.temp === null ? "" : `${Math.round(row.temp)} °C`);
-    this.temp.title = W.gpuTemperature;
     this.live.show(row.live, disabled);
-    setText(this.price, row.state === "gone" ? DASH : hourly(row.dph));
-    const idle = row.state !== "gone" && row.dph > 0 && row.dph_run > row.dph * 1.01;
+    setText(this.price, gone ? DASH : hourly(row.dph));
+    const idle = !gone && row.dph > 0 && row.dph_run > row.dph * 1.01;
     this.price.title = idle ? W.billedNowWithoutTraffic : "";
     setText(this.runPrice, idle ? W.whenRunning(hourly(row.dph_run)) : "");
     this.bid.hidden = !row.is_bid;
@@ -166,72 +137,66 @@ export class MachineView {
     this.spent.title = W.soFarEstimated(row.spent_how);
     this.showReason(row);
     this.showSaid(row, pending);
-    this.few = few;
-    this.showButtons(row, before, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
+    this.showButtons(row, few, disabled || Boolean(pending) || Boolean(row.busy) || row.unseen);
   }
 
   showReason(row) {
     const why = row.reason === row.state ? "" : row.reason;
     setText(this.why, row.receipt && row.state === "gone" ? receipt(row.receipt) : why);
     setText(this.advice, row.advice_text);
+    this.reason.hidden = !this.reason.textContent;
+    this.reason.title = [row.reason, row.advice_text].filter(Boolean).join(": ");
     const layers = /(\d+) of (?:at least )?(\d+) layer/.exec(row.reason);
     const share = layers ? Math.min(100, (100 * Number(layers[1])) / Math.max(1, Number(layers[2]))) : 0;
     this.bar.hidden = row.state !== "starting";
     this.bar.classList.toggle("vnb-endless", !layers);
     this.bar.style.setProperty("--vnb-share", `${share}%`);
-    if (layers) this.bar.setAttribute("aria-valuenow", String(Math.round(share)));
+    if (layers) this.bar.ariaValueNow = String(Math.round(share));
     else this.bar.removeAttribute("aria-valuenow");
     setText(this.ssh, row.ssh ?? "");
     this.sshRow.hidden = !row.ssh || !row.verbs.includes("connect");
-    this.reason.hidden = !this.reason.textContent;
-    this.reason.title = [row.reason, this.advice.textContent].filter(Boolean).join(": ");
   }
 
-  showSaid(row, pending) {
-    const { said, busy } = row;
-    const text = pending ? W.sentWaitingForThe : busy ? busy.text : (said?.text ?? "");
+  showSaid({ busy, said }, pending) {
+    this.doing = pending ? { text: W.sentWaitingForThe, since: null } : busy;
+    const { text = "", level = "" } = this.doing ?? said ?? {};
     this.said.hidden = text === "";
-    this.said.dataset.level = pending || busy ? "busy" : (said?.level ?? "");
-    this.said.lastChild.hidden = Boolean(pending || busy);
-    this.busySince = pending || !busy ? null : busy.since;
-    this.saidText = text;
-    setText(this.said.firstChild, text);
-    this.said.firstChild.title = text;
+    this.said.dataset.level = this.doing ? "busy" : level;
+    this.ok.hidden = Boolean(this.doing);
+    setText(this.saidText, text);
+    this.saidText.title = text;
   }
 
-  showButtons(row, before, disabled) {
-    const verbs = firstVerbs(row, this.few);
-    if (!before || firstVerbs(before, this.few).join() !== verbs.join()) {
+  showButtons(row, few, disabled) {
+    const verbs = firstVerbs(row, few);
+    if (verbs.join() !== [...this.buttons.children].map((button) => button.dataset.verb).join()) {
       this.buttons.replaceChildren(
-        ...verbs.map((verb) =>
-          clickable(VERB_WORDS[verb], (event) => this.act(this.row, verb, event.currentTarget), {
-            "data-verb": verb,
-          })
-        ),
+        ...verbs.map((verb) => clickable(VERBS[verb].text, this.act(verb), { "data-verb": verb })),
       );
     }
     for (const button of [...this.buttons.children, this.dots]) button.disabled = disabled;
     this.ends.disabled = disabled || !row.verbs.includes("extend");
     this.dots.hidden = row.verbs.length === 0;
-    this.dots.setAttribute("aria-label", W.moreFor(nameOf(row)));
+    this.dots.ariaLabel = W.moreFor(nameOf(row));
   }
 
   // What changes with the time alone.
   tick(now) {
-    const { row } = this;
-    setText(this.since, row.state === "gone" ? "" : span(now - row.since));
-    this.since.title = W.inThisStateFor;
+    const { row, doing } = this;
+    const gone = row.state === "gone";
+    setText(this.since, gone ? "" : span(now - row.since));
     setText(this.age, row.started ? span(now - row.started) : DASH);
-    this.age.title = W.sinceItWasCreated;
     this.live.tick(now);
-    this.ends.hidden = row.deadline === null || row.state === "gone";
+    this.ends.hidden = row.deadline === null || gone;
     const left = (row.deadline ?? 0) - now;
     setText(this.ends, left > 0 ? W.endsIn(span(left)) : W.pastItsDeadlineBy(span(-left)));
     this.ends.classList.toggle("vnb-late", left <= 0);
-    if (this.busySince !== null) {
-      setText(this.said.firstChild, `${this.saidText} · ${span(now - this.busySince)}`);
-    }
+    if (doing?.since) setText(this.saidText, `${doing.text} · ${span(now - doing.since)}`);
   }
+}
+
+export function passes(row, filter) {
+  return filter === "all" || (filter === "trouble" ? row.rank === 0 : row.state === filter);
 }
 
 export class MachineList {
@@ -241,19 +206,20 @@ export class MachineList {
     this.order = [];
     this.rows = [];
     this.filter = "all";
+    this.seen = 0;
     this.hover = false;
     this.head = h(
-      "div",
-      { class: "vnb-mhead", "aria-hidden": "true" },
+      ".vnb-mhead",
+      { "aria-hidden": "true" },
       ...[W.state, W.machine, W.gpu, W.age, W.gpuLoad, W.price, W.soFar, ""].map((text) =>
         h("span", { text })
       ),
     );
-    this.list = h("div", { class: "vnb-list", role: "list" });
-    this.empty = h("div", { class: "vnb-nothing", hidden: true }, h("strong"), h("span"));
+    this.list = h(".vnb-list", { role: "list" });
+    this.empty = h(".vnb-nothing", { hidden: true }, h("strong"), h("span"));
     this.node = h(
-      "div",
-      { class: "vnb-machines", tabindex: 0, role: "group", "aria-label": W.machines },
+      ".vnb-machines",
+      { tabindex: 0, role: "group", "aria-label": W.machines },
       this.head,
       this.list,
       this.empty,
@@ -278,7 +244,6 @@ export class MachineList {
       let view = this.views.get(row.id);
       if (!view) {
         view = new MachineView(this.hooks);
-        view.node.setAttribute("role", "listitem");
         this.views.set(row.id, view);
       }
       view.update(row, state(row));
@@ -294,20 +259,10 @@ export class MachineList {
     nodes.forEach((node, i) => {
       if (this.list.children[i] !== node) this.list.insertBefore(node, this.list.children[i] ?? null);
     });
-    let seen = 0;
-    for (const row of this.rows) {
-      const show = this.passes(row);
-      this.views.get(row.id).node.hidden = !show;
-      if (show) seen += 1;
-    }
-    this.head.hidden = seen === 0;
-    this.node.classList.toggle("vnb-void", seen === 0);
-    return seen;
-  }
-
-  passes(row) {
-    if (this.filter === "all") return true;
-    return this.filter === "trouble" ? row.rank === 0 : row.state === this.filter;
+    for (const row of this.rows) this.views.get(row.id).node.hidden = !passes(row, this.filter);
+    this.seen = nodes.filter((node) => !node.hidden).length;
+    this.head.hidden = this.seen === 0;
+    this.node.classList.toggle("vnb-void", this.seen === 0);
   }
 
   say(title, text) {

@@ -8,27 +8,29 @@ the main thread only; the time is passed in.
 from __future__ import annotations
 
 import math
+import time
 import weakref
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
 from vastnb.api.text import plain
 from vastnb.fleet.ledger import Ledger, age_of
 from vastnb.fleet.status import MEANINGS, TO_DO, Verdict
+from vastnb.fleet.watch.changes import Change
+from vastnb.fleet.watch.picture import Watched
+from vastnb.fleet.watch.state import Snapshot
 from vastnb.values import number
 from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.actions import DOING, QUIET, Click, Outcome, read_click, refusal_of
+from vastnb.widgets.monitor.load import Loads
 from vastnb.widgets.monitor.view import code_of, figures_of, row_of
 
 if TYPE_CHECKING:
     from vastnb.client import Client
-    from vastnb.fleet.watch.changes import Change
-    from vastnb.fleet.watch.picture import Watched
-    from vastnb.fleet.watch.state import Snapshot
     from vastnb.fleet.watch.watcher import Watcher
 
 TREND: Final = 48
@@ -46,54 +48,33 @@ PASSING: Final = frozenset(one for one, meaning in MEANINGS.items() if meaning.a
 """States that a notice tells of, and that may pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something that costs money and that somebody should read.
-
-    Parameters
-    ----------
-    key : int
-        By which it is put away.
-    change : Change
-        What was seen.
-    """
+class Notice(NamedTuple):
+    """Something that costs money and that somebody should read; it is put away by its key."""
 
     key: int
     change: Change
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a machine that has ended has come to.
-
-    Parameters
-    ----------
-    watched : Watched
-        As it was seen last.
-    seconds, usd : float or None
-        How long it was there, and what it has cost, estimated.
-    """
+class Receipt(NamedTuple):
+    """A machine that has ended, as last seen; how long it was there, and what it has cost."""
 
     watched: Watched
     seconds: float | None
     usd: float | None
 
-    def page(self) -> dict[str, float | None]:
-        """Return it as JSON."""
-        return {"seconds": self.seconds, "usd": self.usd}
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    at: float
-    outcome: Outcome
-
 
 class MonitorModel:
-    """All that the monitors of one client know. Made by `model_of`."""
+    """All that the monitors of one client know. Made by `model_of`.
 
-    def __init__(self) -> None:
-        self.snapshot: Snapshot | None = None
+    Parameters
+    ----------
+    loads : Loads, optional
+        What machines say of themselves; by default nothing.
+    """
+
+    def __init__(self, loads: Loads | None = None) -> None:
+        self.loads = loads or Loads("", time.time)
+        self.snapshot = Snapshot()
         self.ledger = Ledger()
         self.trends: dict[int, deque[float | None]] = {}
         self.notices: deque[Notice] = deque(maxlen=NOTICES)
@@ -102,7 +83,7 @@ class MonitorModel:
         self.ended: dict[int, Receipt] = {}
         self._new: dict[int, Watched] = {}
         self._last: dict[int, Watched] = {}
-        self._said: dict[int, _Said] = {}
+        self._said: dict[int, tuple[float, Outcome]] = {}
         self._unseen: dict[int, int] = {}
         self._keys: deque[str] = deque(maxlen=500)
         self._heard: deque[Change] = deque(maxlen=500)
@@ -111,15 +92,7 @@ class MonitorModel:
     # -- what was seen ----------------------------------------------------------------------------
 
     def see(self, snapshot: Snapshot, changes: Sequence[Change] = ()) -> None:
-        """Take what the watcher has seen. Several monitors may tell of the same look.
-
-        Parameters
-        ----------
-        snapshot : Snapshot
-            The picture.
-        changes : sequence of Change
-            What was new in it.
-        """
+        """Take a look of the watcher, and what was new in it; several monitors may tell of it."""
         for change in changes:
             if not any(change is known for known in self._heard):
                 self._heard.append(change)
@@ -131,47 +104,24 @@ class MonitorModel:
         # What an action has led to shows with the first look that was made after it.
         for one in [one for one, looks in self._unseen.items() if snapshot.looks > looks]:
             del self._unseen[one]
-        if snapshot.asked_at is None or (before and before.asked_at == snapshot.asked_at):
-            return
-        self._count_money(snapshot, snapshot.asked_at)
+        if snapshot.asked_at is not None and snapshot.asked_at != before.asked_at:
+            self._count_money(snapshot, snapshot.asked_at)
 
     def expect(self, id: int, now: float, *, ours: bool) -> None:
         """Show a machine that was just rented, until a look has brought it.
 
-        Parameters
-        ----------
-        id : int
-            The instance.
-        now : float
-            Epoch seconds.
-        ours : bool
-            Whether the journal knows it: then nothing has to be typed to destroy it.
+        `ours` says whether the journal knows it: then nothing has to be typed to destroy it.
         """
-        from vastnb.fleet.watch.picture import Watched
-
         if self._watched(id) is None and id not in self.ended:
             verdict = Verdict("starting", words.JUST_RENTED, "wait", settled=False)
             self._new[id] = Watched(id, {"intended_status": "running"}, verdict, now, ours)
 
     def remember(self, events: pd.DataFrame, history: pd.DataFrame) -> None:
-        """Catch up with what was seen before the first monitor was opened.
-
-        Parameters
-        ----------
-        events, history : DataFrame
-            As from the watcher.
-        """
-        from vastnb.fleet.watch.changes import Change
-
-        for row in events.tail(NEWS).to_dict("records"):
-            known: dict[str, Any] = {
-                str(name): None if pd.isna(value) else value for name, value in row.items()
-            }
-            self._hear(Change(**{**known, "at": known["at"].timestamp()}))
-        for one, loads in history.groupby("id"):
-            values = loads["gpu_util"].tail(TREND).astype("Float64").tolist()
-            trend = [None if pd.isna(load) else float(load) for load in values]
-            self.trends[int(str(one))] = deque(trend, maxlen=TREND)
+        """Catch up with what the watcher has seen before the first monitor was opened."""
+        for row in _plain(events.tail(NEWS)).to_dict("records"):
+            self._hear(Change(**{**row, "at": row["at"].timestamp()}))
+        for one, samples in history.groupby("id"):
+            self.trends[int(str(one))] = deque(_plain(samples["gpu_util"]), maxlen=TREND)
 
     def dismiss(self, key: int | None, ids: Collection[int] | None = None) -> None:
         """Put a notice away; None puts all away, or all of these machines."""
@@ -189,13 +139,6 @@ class MonitorModel:
 
         What is refused is said where the machine is shown, and returned in words if the click has
         opened a place of its own for the answer.
-
-        Parameters
-        ----------
-        content : mapping
-            The page's message.
-        now : float
-            Epoch seconds.
         """
         click = read_click(content)
         if click is None or click.key in self._keys:
@@ -208,7 +151,7 @@ class MonitorModel:
         if why and click.verb in QUIET:
             return why
         if why:
-            self._said[click.id] = _Said(now, Outcome(why, "warn"))
+            self._said[click.id] = (now, Outcome(why, "warn"))
             return None
         if click.verb not in QUIET:
             self.busy[click.id] = (click, now)
@@ -217,16 +160,17 @@ class MonitorModel:
 
     def done(self, click: Click, outcome: Outcome, now: float) -> None:
         """Take what came of a click."""
+        if click.verb in QUIET:
+            return
         if self.busy.get(click.id, (None,))[0] is click:
             del self.busy[click.id]
-        if click.verb not in QUIET:
-            self._unseen[click.id] = self.snapshot.looks if self.snapshot else 0
+        self._unseen[click.id] = self.snapshot.looks
         if click.verb in ("destroy", "next") and outcome.level == "good":
             self._end(click.id, now)
-        if outcome.text and click.verb not in QUIET:
-            self._said[click.id] = _Said(now, outcome)
-            if self._watched(click.id) is None:  # no card is left to say it on
-                self._hear_outcome(click, outcome, now)
+        self._said[click.id] = (now, outcome)
+        if self._watched(click.id) is None:  # no card is left to say it on
+            text = plain(outcome.text, 600)
+            self._hear(Change(now, click.id, None, "action", None, None, text, outcome.level))
 
     def hush(self, id: int) -> None:
         """Forget what the last action of a machine has led to: it was read."""
@@ -237,7 +181,7 @@ class MonitorModel:
     def picture(
         self, now: float, *, client: Client | None = None, ids: Collection[int] | None = None
     ) -> dict[str, Any]:
-        """Return everything that a page shows.
+        """Return everything that a page shows: JSON-able, and nothing secret.
 
         Parameters
         ----------
@@ -247,11 +191,6 @@ class MonitorModel:
             Who has rented, and may rent another machine in the place of one.
         ids : collection of int, optional
             Only these machines, also when they have ended.
-
-        Returns
-        -------
-        dict
-            JSON-able, about 600 bytes for a machine. Nothing secret is in it.
         """
         snapshot = self.snapshot
         rows = self.rows(now, ids)
@@ -264,15 +203,15 @@ class MonitorModel:
         return {
             "type": "picture",
             "now": now,
-            "asked_at": snapshot.asked_at if snapshot else None,
-            "error": plain(snapshot.error, 600) if snapshot else "",
-            "doubted": snapshot.doubted if snapshot else "",
+            "asked_at": snapshot.asked_at,
+            "error": plain(snapshot.error, 600),
+            "doubted": snapshot.doubted,
             "figures": self.figures(now, ids),
             "rows": rows,
             "notices": [
-                {"key": one.key, **_news(as_of_now(one.change, self._watched_now(one.change)))}
-                for one in sorted(self.notices, key=_urgent)
-                if ids is None or one.change.id in ids
+                {"key": key, **_news(as_of_now(change, self._watched(change.id)))}
+                for key, change in sorted(self.notices, key=_urgent)
+                if ids is None or change.id in ids
             ],
             "news": [
                 _news(change) for change in reversed(self.news) if ids is None or change.id in ids
@@ -291,31 +230,27 @@ class MonitorModel:
             row["busy"] = click and {"verb": click.verb, "text": DOING[click.verb], "since": since}
             row["unseen"] = watched.id in self._unseen
             receipt = self.ended.get(watched.id)
-            row["receipt"] = receipt and receipt.page()
-            said = self._said.get(watched.id)
-            fresh = said and (said.outcome.level in ("warn", "bad") or now - said.at < SAID_FOR)
-            row["said"] = (
-                {"text": plain(said.outcome.text, 600), "level": said.outcome.level}
-                if said and fresh
-                else None
-            )
+            row["receipt"] = receipt and {"seconds": receipt.seconds, "usd": receipt.usd}
+            at, said = self._said.get(watched.id, (now, None))
+            fresh = said and (said.level in ("warn", "bad") or now - at < SAID_FOR)
+            told = said and {"text": plain(said.text, 600), "level": said.level}
+            row["said"] = told if fresh else None
+            row["live"] = self.loads.shown(watched.id)
             rows.append(row)
         return sorted(rows, key=lambda row: (row["rank"], -row["id"]))
 
     def machines(self, ids: Collection[int] | None = None) -> list[Watched]:
         """Return all machines, or these: also those that no look has shown yet, or any more."""
-        there = list(self.snapshot.instances) if self.snapshot else []
         if ids is None:
-            return there
-        found = {one.id: one for one in there}
+            return list(self.snapshot.instances)
+        found = {one.id: one for one in self.snapshot.instances}
         known = {**self._new, **found, **{id: one.watched for id, one in self.ended.items()}}
         return [known[id] for id in ids if id in known]
 
     def figures(self, now: float, ids: Collection[int] | None = None) -> dict[str, Any]:
         """Return the headline numbers, see `vastnb.widgets.monitor.view.figures_of`."""
-        known = self.snapshot is not None and self.snapshot.asked_at is not None
-        credit = self.snapshot.credit if self.snapshot else None
-        return figures_of(self.machines(ids), credit, self.ledger.today(now) if known else None)
+        today = None if self.snapshot.asked_at is None else self.ledger.today(now)
+        return figures_of(self.machines(ids), self.snapshot.credit, today)
 
     def _again(self, id: int, client: Client | None) -> dict[str, Any]:
         """Return what the next offer may cost, or the code by which the user may rent another."""
@@ -329,41 +264,24 @@ class MonitorModel:
         most = math.ceil(found.max_dph * 1e4 - 1e-6) / 1e4
         return {"again": {"left": found.left, "max_dph": most}}
 
-    def _watched(self, id: int) -> Watched | None:
-        found = self.snapshot.of(id) if self.snapshot else None
-        return found or self._new.get(id)
-
     # -- in private -------------------------------------------------------------------------------
 
-    def _watched_now(self, change: Change) -> Watched | None:
-        return None if change.id is None else self._watched(change.id)
+    def _watched(self, id: int | None) -> Watched | None:
+        return None if id is None else self.snapshot.of(id) or self._new.get(id)
 
     def _hear(self, change: Change) -> None:
         last = next((one for one in reversed(self.news) if one.id == change.id), None)
         if last is not None and last.kind == change.kind == "action" and last.text == change.text:
             return  # asked for twice, by a click and by what carries it out: one thing
         self.news.append(change)
-        if change.kind == "notice":
-            self._count += 1
-            self.notices.append(Notice(self._count, change))
-
-    def _hear_outcome(self, click: Click, outcome: Outcome, now: float) -> None:
-        from vastnb.fleet.watch.changes import Change
-
-        change = Change(
-            now, click.id, None, "action", None, None, plain(outcome.text, 600), outcome.level
-        )
-        self.news.append(change)
-        if outcome.level in ("warn", "bad"):
+        failed = change.kind == "action" and change.level in ("warn", "bad")
+        if change.kind == "notice" or failed:
             self._count += 1
             self.notices.append(Notice(self._count, change))
 
     def _count_money(self, snapshot: Snapshot, now: float) -> None:
-        there = set()
-        for watched in snapshot.instances:
-            if watched.verdict.state == "gone":
-                continue
-            there.add(watched.id)
+        there = {one.id: one for one in snapshot.instances if one.verdict.state != "gone"}
+        for watched in there.values():
             self._new.pop(watched.id, None)
             self.ended.pop(watched.id, None)
             self._last[watched.id] = watched
@@ -371,13 +289,10 @@ class MonitorModel:
             trend = self.trends.setdefault(watched.id, deque(maxlen=TREND))
             runs = watched.verdict.state == "running"
             trend.append(number(watched.record.get("gpu_util")) if runs else None)
-        for gone in self.ledger.known() - there:
+        for gone in self.ledger.known() - there.keys():
             self._end(gone, now)
-        for gone in [one for one in self.trends if one not in there]:
-            del self.trends[gone]
-        shown = {one.id for one in snapshot.instances}
-        for gone in [one for one in self._said if one not in shown]:
-            del self._said[gone]
+        self.trends = {id: trend for id, trend in self.trends.items() if id in there}
+        self._said = {id: said for id, said in self._said.items() if snapshot.of(id)}
 
     def _end(self, id: int, now: float) -> None:
         """Close a machine's account, and keep what it came to."""
@@ -386,15 +301,12 @@ class MonitorModel:
         self._new.pop(id, None)
         if last is None or id in self.ended:
             return
-        found = self.snapshot.of(id) if self.snapshot else None
+        found = self.snapshot.of(id)
         gone = found is not None and found.verdict.state == "gone"
         verdict = found.verdict if found and gone else Verdict("gone", "destroyed")
-        self.ended[id] = Receipt(
-            replace(last, verdict=verdict, since=now),
-            age_of(last.record, now),
-            None if spent is None else spent.usd,
-        )
-        while len(self.ended) > ENDED:
+        ended = replace(last, verdict=verdict, since=now)
+        self.ended[id] = Receipt(ended, age_of(last.record, now), spent.usd if spent else None)
+        if len(self.ended) > ENDED:
             del self.ended[next(iter(self.ended))]
 
 
@@ -409,15 +321,7 @@ def _deadline(client: Client | None, id: int, *, fresh: bool) -> float | None:
 
 
 def as_of_now(change: Change, watched: Watched | None) -> Change:
-    """Return a notice as it is to be read now: what has passed asks for nothing any longer.
-
-    Parameters
-    ----------
-    change : Change
-        What was said then.
-    watched : Watched or None
-        The machine now, if it is about one.
-    """
+    """Return a notice as it is to be read now: what has passed asks for nothing any longer."""
     if change.kind != "notice" or watched is None or change.after not in PASSING:
         return change
     now = watched.verdict.state
@@ -445,13 +349,20 @@ def _urgent(notice: Notice) -> tuple[bool, float]:
     return notice.change.level != "bad", -notice.change.at
 
 
+def _plain(values: Any) -> Any:
+    """Return a frame or a column with None for what is missing."""
+    return values.astype(object).where(values.notna(), None)
+
+
 _MODELS: weakref.WeakKeyDictionary[Watcher, MonitorModel] = weakref.WeakKeyDictionary()
 
 
-def model_of(watcher: Watcher) -> MonitorModel:
+def model_of(client: Client) -> MonitorModel:
     """Return the model of a client's monitors; it lives as long as the client's watcher."""
+    watcher, transport = client.watcher, client.transport
     model = _MODELS.get(watcher)
     if model is None:
-        model = _MODELS[watcher] = MonitorModel()
+        model = MonitorModel(Loads(transport.account, transport.clock.time))
         model.remember(watcher.events(), watcher.history())
+        _MODELS[watcher] = model
     return model

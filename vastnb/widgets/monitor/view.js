@@ -2,13 +2,13 @@
 // the kernel decides; everything that is shown comes as one message, the picture.
 import { W } from "./words.js";
 import { Actions } from "./actions.js";
-import { Alive } from "../kit/alive.js";
+import { watchKernel } from "../kit/alive.js";
 import { Dialog } from "../kit/dialog.js";
 import { EventLog, MoneyBar, Notices } from "./bars.js";
-import { MachineList } from "./machines.js";
+import { MachineList, passes } from "./machines.js";
 import { Pace } from "../kit/pace.js";
 import { clockTime, span } from "../kit/words.js";
-import { rootIn } from "../kit/page.js";
+import { rootIn, sent } from "../kit/page.js";
 import { clickable, h, setText } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
@@ -22,6 +22,10 @@ const FILTERS = [
   ["running", W.running],
   ["stopped", W.stopped],
 ];
+const LOOKS = [
+  ["cards", W.cards],
+  ["rows", W.rows],
+];
 
 function monitorWidget() {
   const views = new Set();
@@ -33,14 +37,8 @@ function monitorWidget() {
         for (const view of views) view.take(message);
       };
       model.on("msg:custom", onMessage);
-      try {
-        model.send({ type: "ready" });
-      } catch {
-        // Without a kernel nothing comes, and the view says so.
-      }
-      return () => {
-        model.off("msg:custom", onMessage);
-      };
+      sent(model, { type: "ready" });
+      return () => model.off("msg:custom", onMessage);
     },
     render({ model, el }) {
       const stop = new AbortController();
@@ -80,7 +78,7 @@ class MonitorView {
       onLost: () => this.alive?.lose(),
       onTick: () => this.tick(),
     });
-    this.alive = new Alive(model, this.root, this.shell, {
+    this.alive = watchKernel(model, this.root, this.shell, {
       signal,
       name: W.theMonitor,
       more: W.machinesKeepRunningAnd,
@@ -101,55 +99,28 @@ class MonitorView {
       hush: (row) => this.send({ type: "dismiss", id: row.id }),
     });
     this.filters = FILTERS.map(([name, text]) => {
-      const count = h("span", { class: "vnb-count" });
-      const button = h(
-        "button",
-        {
-          type: "button",
-          "aria-pressed": "false",
-          "data-filter": name,
-          onclick: () => this.setFilter(name),
-        },
-        h("span", { text }),
-        count,
-      );
-      return { name, button, count };
+      const button = clickable(text, () => this.setFilter(name), { class: null, "data-filter": name });
+      button.append(h("span.vnb-count"));
+      return button;
     });
-    this.looks = [
-      ["cards", W.cards],
-      ["rows", W.rows],
-    ].map(([name, text]) => clickable(text, () => this.setLayout(name), { class: null, "data-look": name }));
-    this.line = h("span", { class: "vnb-line" });
-    this.warn = h("span", { class: "vnb-warn", role: "status" });
+    this.looks = LOOKS.map(([name, text]) =>
+      clickable(text, () => this.setLayout(name), { class: null, "data-look": name })
+    );
+    this.line = h("span.vnb-line");
+    this.warn = h("span.vnb-warn", { role: "status" });
     this.toggle = clickable(W.events, () => this.showEvents(), {
       class: "vnb-link",
       "aria-expanded": "false",
     });
-    const tools = h(
-      "div",
-      { class: "vnb-tools" },
-      h("div", { class: "vnb-tabs" }, ...this.filters.map(({ button }) => button)),
-      h("div", { class: "vnb-tabs vnb-look" }, ...this.looks),
-    );
+    const foot = [this.warn, this.line, h("span.vnb-selection", this.toggle)];
     this.shell = h(
-      "div",
-      { class: "vnb-monitor" },
+      ".vnb-monitor",
       this.bar.node,
       this.notices.node,
-      tools,
+      h(".vnb-tools", h(".vnb-tabs", ...this.filters), h(".vnb-tabs.vnb-look", ...this.looks)),
       this.machines.node,
       this.events.node,
-      h(
-        "footer",
-        { class: "vnb-foot" },
-        h(
-          "div",
-          { class: "vnb-footline" },
-          this.warn,
-          this.line,
-          h("span", { class: "vnb-selection" }, this.toggle),
-        ),
-      ),
+      h("footer.vnb-foot", h(".vnb-footline", ...foot)),
     );
     this.dialog = new Dialog(this.shell, signal);
     this.actions = new Actions(this.dialog, {
@@ -197,12 +168,12 @@ class MonitorView {
     const { rows } = picture;
     const layout = this.layout ?? "cards";
     this.shell.dataset.layout = layout;
-    for (const look of this.looks) look.setAttribute("aria-pressed", String(look.dataset.look === layout));
-    const counts = { all: rows.length, trouble: rows.filter((row) => row.rank === 0).length };
-    for (const row of rows) counts[row.state] = (counts[row.state] ?? 0) + 1;
-    for (const { name, button, count } of this.filters) {
-      setText(count, String(counts[name] ?? 0));
-      button.classList.toggle("vnb-alarm", name === "trouble" && counts.trouble > 0);
+    for (const look of this.looks) look.ariaPressed = String(look.dataset.look === layout);
+    for (const button of this.filters) {
+      const { filter } = button.dataset;
+      const count = rows.filter((row) => passes(row, filter)).length;
+      setText(button.lastChild, String(count));
+      button.classList.toggle("vnb-alarm", filter === "trouble" && count > 0);
     }
     this.machines.show(rows, (row) => ({
       pending: this.actions.pending.get(row.id),
@@ -215,15 +186,10 @@ class MonitorView {
 
   sayEmpty() {
     const { picture, machines } = this;
-    const none = machines.rows.length === 0;
-    if (!none) {
-      machines.say(
-        machines.rows.some((row) => machines.passes(row)) ? "" : W.noMachinesHere,
-        W.allMachinesAreIn,
-      );
-    } else if (picture.asked_at === null) {
-      machines.say(W.loadingMachines, picture.error || W.waitingForVastAi);
-    } else machines.say(W.noMachines, W.nothingIsRentedSo);
+    if (machines.seen) machines.say("", "");
+    else if (machines.rows.length) machines.say(W.noMachinesHere, W.allMachinesAreIn);
+    else if (picture.asked_at !== null) machines.say(W.noMachines, W.nothingIsRentedSo);
+    else machines.say(W.loadingMachines, picture.error || W.waitingForVastAi);
   }
 
   // -- time
@@ -233,53 +199,41 @@ class MonitorView {
   }
 
   tick() {
-    const { picture, pace, bar } = this;
+    const { picture, pace, bar, lost } = this;
     if (!picture || !pace) return;
     const now = this.now();
-    if (!this.lost) this.machines.tick(now);
+    if (!lost) this.machines.tick(now);
     const { asked_at: askedAt } = picture;
-    const ago = askedAt === null
-      ? W.noDataYet
-      : now - askedAt < 2
-      ? W.updatedJustNow
-      : W.updatedAgo(span(now - askedAt));
-    let text = ago;
-    let mood = this.troubled || picture.doubted ? "bad" : "good";
-    let line = "";
-    if (this.lost) {
-      text = askedAt === null ? W.noData : W.asOf(clockTime(askedAt));
-      mood = "bad";
-    } else if (this.waited > 0) {
-      mood = "warn";
-      line = W.theKernelIsBusy(span(this.waited));
-    } else if (pace.asking) {
-      mood = "busy";
-      text = W.updating(ago);
-    } else if (pace.paused) {
-      mood = "warn";
-      text = W.paused(ago);
-    } else text = W.nextIn(ago, span(pace.left));
-    setText(bar.fresh, text);
+    const passed = now - askedAt;
+    const updated = passed < 2 ? W.updatedJustNow : W.updatedAgo(span(passed));
+    const ago = askedAt === null ? W.noDataYet : updated;
+    const trouble = this.troubled || picture.doubted;
+    const [mood, text, warning = trouble] = lost
+      ? ["bad", askedAt === null ? W.noData : W.asOf(clockTime(askedAt)), ""]
+      : this.waited > 0
+      ? ["warn", ago, W.theKernelIsBusy(span(this.waited))]
+      : pace.asking
+      ? ["busy", W.updating(ago)]
+      : pace.paused
+      ? ["warn", W.paused(ago)]
+      : [trouble ? "bad" : "good", W.nextIn(ago, span(pace.left))];
     bar.dot.dataset.mood = mood;
+    setText(bar.fresh, text);
     setText(bar.pause, pace.paused ? W.resume : W.pause);
-    bar.pause.disabled = this.lost;
-    bar.now.disabled = this.lost || pace.pending !== null;
-    const trouble = this.lost ? "" : this.troubled || picture.doubted;
-    setText(this.warn, line || trouble);
-    this.warn.title = this.warn.textContent;
+    bar.pause.disabled = lost;
+    bar.now.disabled = lost || pace.pending !== null;
+    setText(this.warn, warning);
+    this.warn.title = warning;
     const machines = picture.rows.filter((row) => row.state !== "gone").length;
-    setText(
-      this.line,
-      line || trouble || picture.few ? "" : W.machinesAsFrames(machines),
-    );
+    setText(this.line, warning || picture.few ? "" : W.machinesAsFrames(machines));
   }
 
   // -- for the user
 
   setFilter(name) {
     this.machines.filter = name;
-    for (const filter of this.filters) {
-      filter.button.setAttribute("aria-pressed", String(filter.name === name));
+    for (const button of this.filters) {
+      button.ariaPressed = String(button.dataset.filter === name);
     }
     this.machines.arrange();
     if (this.picture) this.sayEmpty();
@@ -292,7 +246,7 @@ class MonitorView {
 
   showEvents() {
     const open = this.events.toggle(this.picture?.news ?? []);
-    this.toggle.setAttribute("aria-expanded", String(open));
+    this.toggle.ariaExpanded = String(open);
     setText(this.toggle, open ? W.hideEvents : W.events);
   }
 
@@ -310,11 +264,7 @@ class MonitorView {
 
   /** @param {ToKernel} message */
   send(message) {
-    try {
-      this.model.send(message);
-    } catch {
-      this.pace.lose();
-    }
+    if (!sent(this.model, message)) this.pace.lose();
   }
 
   // -- without a kernel
@@ -327,7 +277,6 @@ class MonitorView {
     this.pace.lose();
     this.dialog.close();
     this.draw();
-    this.tick();
   }
 
   // It was there all the same, busy.

@@ -6,8 +6,9 @@ records hold no token, no start script and no value of an environment.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,15 +20,11 @@ from vastnb.fleet.status import MEANINGS, TO_DO
 from vastnb.market.tables.vram import nominal
 from vastnb.values import number
 from vastnb.widgets.monitor import words
-from vastnb.widgets.monitor.load import in_words
+from vastnb.widgets.monitor.load import in_words, rounded
 from vastnb.widgets.table.saved import static_table
 
 if TYPE_CHECKING:
     from vastnb.fleet.watch.picture import Watched
-
-TIMES: Final = "\N{MULTIPLICATION SIGN}"
-TEXT: Final = 300
-"""Characters of a text from elsewhere that are sent to the page."""
 
 
 def verbs_of(watched: Watched) -> list[str]:
@@ -73,15 +70,14 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
     record, verdict = watched.record, watched.verdict
     rates = rates_of(record, verdict.state)
     shown = {} if verdict.state == "gone" else record
-    disk = number(record.get("storage_total_cost")) or rates.disk
-    when_running = number(record.get("dph_total")) or 0.0
+    interruptible = record.get("is_bid") is True
     return {
         "id": watched.id,
         "ours": watched.ours,
         "state": verdict.state,
         "tone": MEANINGS[verdict.state].tone,
         "rank": MEANINGS[verdict.state].rank,
-        "reason": plain(verdict.reason, TEXT),
+        "reason": plain(verdict.reason, 300),
         "advice": verdict.advice,
         "advice_text": TO_DO[verdict.advice],
         "settled": verdict.settled,
@@ -96,14 +92,14 @@ def row_of(watched: Watched, spent: Spent | None, trend: Sequence[float | None])
         "temp": _load(shown, "gpu_temp"),
         "trend": [None if value is None else round(value) for value in trend],
         "dph": round(rates.total, 6),
-        "dph_run": round(when_running, 6),
-        "dph_disk": round(disk, 6),
+        "dph_run": round(number(record.get("dph_total")) or 0.0, 6),
+        "dph_disk": round(number(record.get("storage_total_cost")) or rates.disk, 6),
         "disk": number(record.get("disk_space")),
         "spent": None if spent is None else round(spent.usd, 4),
         "spent_how": "" if spent is None else spent.how,
-        "is_bid": record.get("is_bid") is True,
-        "bid": _price(record.get("dph_base")) if record.get("is_bid") is True else None,
-        "min_bid": _price(record.get("min_bid")) if record.get("is_bid") is True else None,
+        "is_bid": interruptible,
+        "bid": rounded(number(record.get("dph_base")), 6) if interruptible else None,
+        "min_bid": rounded(number(record.get("min_bid")), 6) if interruptible else None,
         "ssh": ssh_command(record),
         "config": ssh_config(record),
         "jupyter": "jupyter" in str(record.get("image_runtype")),
@@ -115,7 +111,7 @@ def gpu_of(record: Mapping[str, Any]) -> str:
     """Return ``"2x RTX 4090"``, with a proper sign for times."""
     name = _text(record.get("gpu_name"), 60) or words.GPU_NOT_KNOWN
     count = number(record.get("num_gpus"))
-    return f"{count:.0f}{TIMES} {name}" if count and count != 1 else name
+    return f"{count:.0f}\N{MULTIPLICATION SIGN} {name}" if count and count != 1 else name
 
 
 def code_of(record: Mapping[str, Any]) -> str:
@@ -160,31 +156,27 @@ def figures_of(
         all that are meant to run do so, as in `Client.burn`; ``runway_hours`` is how long the
         ``credit`` lasts then. ``today``; ``counts`` of states.
     """
-    per_hour = idle_per_hour = full = 0.0
-    idle = 0
-    counts: dict[str, int] = {}
+    per_hour = full = 0.0
+    idle = []
     for one in machines:
-        counts[one.verdict.state] = counts.get(one.verdict.state, 0) + 1
         if one.verdict.state == "gone":
             continue
         total = rates_of(one.record, one.verdict.state).total
         per_hour += total
-        meant = one.record.get("intended_status") != "stopped"
-        price = number(one.record.get("dph_total"))
-        full += price if meant and price is not None else total
-        if one.record.get("intended_status") != "running" and total > 0:
-            idle_per_hour += total
-            idle += 1
+        meant, price = one.record.get("intended_status"), number(one.record.get("dph_total"))
+        full += total if meant == "stopped" or price is None else price
+        if meant != "running" and total > 0:
+            idle.append(total)
     lasts = max(0.0, credit) / full if credit is not None and full > 0 else None
     return {
         "per_hour": round(per_hour, 6),
         "full_per_hour": round(full, 6),
-        "idle_per_hour": round(idle_per_hour, 6),
-        "idle": idle,
-        "today": None if today is None else round(today, 4),
-        "credit": None if credit is None else round(credit, 2),
-        "runway_hours": None if lasts is None else round(lasts, 2),
-        "counts": counts,
+        "idle_per_hour": round(sum(idle), 6),
+        "idle": len(idle),
+        "today": rounded(today, 4),
+        "credit": rounded(credit, 2),
+        "runway_hours": rounded(lasts, 2),
+        "counts": dict(Counter(one.verdict.state for one in machines)),
     }
 
 
@@ -238,15 +230,9 @@ def _text(value: Any, limit: int = 120) -> str | None:
     return (plain(value, limit) or None) if isinstance(value, str) else None
 
 
-def _price(value: Any) -> float | None:
-    found = number(value)
-    return None if found is None else round(found, 6)
-
-
 def _load(record: Mapping[str, Any], name: str) -> float | None:
     """Return a reading of the GPUs, of a machine that is shown as running."""
-    found = number(record.get(name)) if record.get("actual_status") == "running" else None
-    return None if found is None else round(found, 1)
+    return rounded(number(record.get(name))) if record.get("actual_status") == "running" else None
 
 
 def _vram(record: Mapping[str, Any]) -> str | None:

@@ -26,8 +26,8 @@ from vastnb.widgets.kit.widget import LiveWidget, one_a_place
 from vastnb.widgets.kit.work import Work
 from vastnb.widgets.monitor import words
 from vastnb.widgets.monitor.actions import QUIET, Click, Outcome, carry_out
-from vastnb.widgets.monitor.load import FIRST, loads_of
-from vastnb.widgets.monitor.model import MonitorModel, model_of
+from vastnb.widgets.monitor.load import FIRST
+from vastnb.widgets.monitor.model import model_of
 from vastnb.widgets.monitor.view import static_copy
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ class Monitor(LiveWidget):
     """
 
     _esm = bundle("monitor/view")
-    _css = styles(
-        "kit/theme", "kit/status", "monitor/view", "monitor/machines", "monitor/load", "kit/dialog"
-    )
+    _css = styles("kit/theme", "kit/status", "monitor/view", "monitor/machines", "kit/dialog")
 
     def __init__(
         self,
@@ -119,10 +117,9 @@ class Monitor(LiveWidget):
         self._work = Work(
             self._main, lambda: self._guarded(self._take_results, always=True), name="act"
         )
-        watcher = client.watcher
-        self._model: MonitorModel = model_of(watcher)
-        self._loads = loads_of(client)
-        self._poller = Poller(watcher, self._main, self._on_look, self._tell)
+        self._model = model_of(client)
+        self._loads = self._model.loads
+        self._poller = Poller(client.watcher, self._main, self._on_look, self._tell)
         with self._closed_on_error():
             if look:
                 self._poller.look_now()
@@ -138,9 +135,8 @@ class Monitor(LiveWidget):
         """
         self.drain()
         snapshot = self._client.watcher.snapshot
-        there = [one for one in snapshot.instances if one.verdict.state != "gone"]
-        if self._ids is not None:
-            there = [one for one in there if one.id in self._ids]
+        listed = [one for one in snapshot.instances if one.verdict.state != "gone"]
+        there = [one for one in listed if self._shows(one.id)]
         return frame_of_instances(
             [one.record for one in there],
             now=snapshot.asked_at or self._now(),
@@ -166,14 +162,9 @@ class Monitor(LiveWidget):
         invoice in the Vast.ai console.
         """
         self.drain()
-        known = self._model.ledger
-        spent = {
-            one: known.spent(one)
-            for one in sorted(
-                known.known() if self._ids is None else known.known() & set(self._ids)
-            )
-        }
-        rows = [(one, what.usd, what.how) for one, what in spent.items() if what is not None]
+        ledger = self._model.ledger
+        ids = sorted(id for id in ledger.known() if self._shows(id))
+        rows = [(id, spent.usd, spent.how) for id in ids if (spent := ledger.spent(id))]
         frame = pd.DataFrame(rows, columns=["id", "usd", "assumed"])
         return frame.astype({"id": "Int64", "usd": "Float64", "assumed": "string"}).set_index("id")
 
@@ -184,7 +175,7 @@ class Monitor(LiveWidget):
         return [
             f"{one.change.id}: {one.change.text}" if one.change.id else one.change.text
             for one in self._model.notices
-            if self._shows(one.change)
+            if self._shows(one.change.id)
         ]
 
     @property
@@ -315,21 +306,16 @@ class Monitor(LiveWidget):
 
     def _on_look(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         self._model.see(snapshot, changes)
-        if self._on_notice is not None:
-            for change in changes:
-                if change.kind == "notice" and self._shows(change):
-                    self._tell_user(change)
+        for change in changes:
+            if self._on_notice is None or change.kind != "notice" or not self._shows(change.id):
+                continue
+            try:
+                self._on_notice(change)
+            except Exception as error:  # noqa: BLE001  (the user's own code; the monitor goes on)
+                _log.exception("on_notice failed")
+                kind = error.__class__.__name__
+                self._notice_trouble = words.ON_NOTICE_FAILED.format(kind=kind, error=error)
         self._show()
-
-    def _tell_user(self, change: Change) -> None:
-        assert self._on_notice is not None
-        try:
-            self._on_notice(change)
-        except Exception as error:  # noqa: BLE001  (the user's own code; the monitor goes on)
-            _log.exception("on_notice failed")
-            self._notice_trouble = words.ON_NOTICE_FAILED.format(
-                kind=error.__class__.__name__, error=error
-            )
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Send a page something, if one has said that it listens."""
@@ -341,19 +327,16 @@ class Monitor(LiveWidget):
         if not self._closed:
             self._on_show()
 
-    def _shows(self, change: Change) -> bool:
-        return self._ids is None or change.id in self._ids
+    def _shows(self, id: int | None) -> bool:
+        return self._ids is None or id in self._ids
 
     def _has_some(self) -> bool:
         """Say whether a look may show something: not of machines that have all ended."""
         return self._ids is None or not self._model.ended.keys() >= set(self._ids)
 
     def _picture(self) -> dict[str, Any]:
-        picture = self._model.picture(self._now(), client=self._client, ids=self._ids)
-        for row in picture["rows"]:
-            row["live"] = self._loads.shown(row["id"])
         return {
-            **picture,
+            **self._model.picture(self._now(), client=self._client, ids=self._ids),
             "simulated": self._client.simulated,
             "trouble": self._notice_trouble,
         }
@@ -370,10 +353,7 @@ class Monitor(LiveWidget):
         now = self._now()
         snapshot = self._client.watcher.snapshot
         return static_copy(
-            [
-                {**row, "live": self._loads.shown(row["id"])}
-                for row in self._model.rows(now, self._ids)
-            ],
+            self._model.rows(now, self._ids),
             self._model.figures(now, self._ids),
             asked_at=snapshot.asked_at,
             trouble=snapshot.error or snapshot.doubted,

@@ -38,6 +38,7 @@ export const W = {
   todayEstimated: "today, estimated",
   sinceMidnightUTCEstimated:
     "Since midnight UTC, estimated. Machines destroyed before this monitor saw them are not included",
+  credit: "credit",
   whatIsLeftOn: "What the account has left, and how long it lasts once all machines run",
   simulated: "SIMULATED",
   simulatedMarketNoMachine: "Simulated market: no machine is real and nothing costs money",

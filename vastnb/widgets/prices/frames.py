@@ -1,8 +1,8 @@
 """The frames behind the charts of prices, one function each.
 
 What a chart shows can always be had: these frames are what it is drawn from. Prices are read
-through `market.sane`, so that nonsense is in none of them; counted per GPU, a machine appears once
-for each of its GPU models, however many overlapping slices of it are offered.
+through `market.frames.credible`, so that nonsense is in none of them; counted per GPU, a machine
+appears once for each of its GPU models, however many overlapping slices of it are offered.
 """
 
 from __future__ import annotations
@@ -19,9 +19,17 @@ from vastnb.market.money.formula import measured
 from vastnb.market.money.pareto import unbeaten
 
 NEEDED: Final = frozenset({"gpu_name", "num_gpus", "dph_total", "dlperf", "machine_id"})
-_BESIDE: Final = ("id", "machine_id", "host_id", "num_gpus", "gpu_ram_gb", "country",
-                  "verification")  # fmt: skip
-_TREND: Final = ("low", "q10", "q25", "median", "q75", "q90", "high")
+_BESIDE: Final = ["id", "machine_id", "host_id", "num_gpus", "gpu_ram_gb", "country",
+                  "verification"]  # fmt: skip
+_TREND: Final[dict[str, Any]] = {
+    "at": "datetime64[us, UTC]",
+    "gpu_name": pd.StringDtype("python"),
+    "gpu_ram_gb": "Int64",
+    **dict.fromkeys(("low", "q10", "q25", "median", "q75", "q90", "high"), "Float64"),
+    **dict.fromkeys(("machines", "offers", "snapshots"), "Int64"),
+    "matched_index": "Float64",
+    "matched": "Int64",
+}
 
 
 def distribution(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
@@ -35,13 +43,12 @@ def distribution(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
         ``verification``. Models with more machines first, cheapest first within a model.
     """
     frame = _offers(frame)
-    rows, price = _priced(frame, per)
-    out = _picked(frame, rows)
-    out.insert(1, "price", pd.array(price[rows], dtype="Float64"))
-    ranks = {name: at for at, name in enumerate(by_machines(frame))}
-    order = pd.DataFrame({"at": out["gpu_name"].map(ranks), "price": out["price"]})
-    order = order.sort_values(["at", "price"], kind="stable")
-    return _attrs(out.iloc[order.index].reset_index(drop=True), frame)
+    out = _priced(frame, per)
+    machines = _counted(out if per == "gpu" else _priced(frame, "gpu"))
+    ranks = {name: at for at, name in enumerate(machines)}
+    out = out.assign(rank=out["gpu_name"].map(ranks))
+    out = out.sort_values(["rank", "price"], kind="stable", ignore_index=True)
+    return _attrs(out.drop(columns="rank"), frame)
 
 
 def performance(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
@@ -55,14 +62,10 @@ def performance(frame: pd.DataFrame, per: str = "gpu") -> pd.DataFrame:
         What has no credible DLPerf is left out.
     """
     frame = _offers(frame)
-    rows, price = _priced(frame, per)
     speed = measured(frame, "dlperf / num_gpus" if per == "gpu" else "dlperf")
-    rows = rows[~np.isnan(speed[rows])]
-    out = _picked(frame, rows)
-    out.insert(1, "price", pd.array(price[rows], dtype="Float64"))
-    out.insert(2, "dlperf", pd.array(speed[rows], dtype="Float64"))
-    front = pd.Series(unbeaten(price[rows], speed[rows]), dtype="boolean")
-    out.insert(3, "pareto", front)
+    out = _priced(frame, per, dlperf=speed).dropna(subset="dlperf")
+    front = unbeaten(*(out[name].to_numpy(dtype="float64") for name in ("price", "dlperf")))
+    out.insert(3, "pareto", pd.Series(front, out.index, dtype="boolean"))
     out = out.sort_values(["price", "dlperf"], kind="stable", ignore_index=True)
     return _attrs(out, frame)
 
@@ -79,13 +82,7 @@ def countries(frame: pd.DataFrame) -> pd.DataFrame:
         GPU, the median). Machines without a known country are left out.
     """
     frame = _offers(frame)
-    rows, price = _priced(frame, "gpu")
-    facts = pd.DataFrame({
-        "country": frame["country"].array[rows] if "country" in frame else pd.NA,
-        "gpu_name": frame["gpu_name"].array[rows],
-        "gpus": believed(frame, "num_gpus").values[rows],
-        "price": price[rows],
-    })  # fmt: skip
+    facts = _priced(frame, "gpu", gpus=believed(frame, "num_gpus").values)
     facts["against"] = facts["price"] / facts.groupby("gpu_name")["price"].transform("median")
     groups = facts.groupby("country", sort=True)
     out = pd.DataFrame({
@@ -102,25 +99,12 @@ def countries(frame: pd.DataFrame) -> pd.DataFrame:
 
 def by_machines(frame: pd.DataFrame) -> dict[str, int]:
     """Return how many machines each GPU model of a frame has, those with most first."""
-    frame = _offers(frame)
-    rows, _ = _priced(frame, "gpu")
-    counts = pd.Series(frame["gpu_name"].array[rows]).dropna().value_counts()
-    pairs = [(str(name), int(count)) for name, count in counts.items()]
-    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
+    return _counted(_priced(_offers(frame), "gpu"))
 
 
 def empty_trend() -> pd.DataFrame:
     """Return a trend without points, with the columns of ``client.history.trend``."""
-    columns: dict[str, Any] = {
-        "at": pd.Series(dtype="datetime64[us, UTC]"),
-        "gpu_name": pd.Series(dtype=pd.StringDtype("python")),
-        "gpu_ram_gb": pd.Series(dtype="Int64"),
-        **{name: pd.Series(dtype="Float64") for name in _TREND},
-        **{name: pd.Series(dtype="Int64") for name in ("machines", "offers", "snapshots")},
-        "matched_index": pd.Series(dtype="Float64"),
-        "matched": pd.Series(dtype="Int64"),
-    }
-    return pd.DataFrame(columns)
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in _TREND.items()})
 
 
 def of_models(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -130,24 +114,29 @@ def of_models(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame[frame["gpu_name"].isin(list(names))].reset_index(drop=True)
 
 
-def _priced(frame: pd.DataFrame, per: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows to show, and the price of every row."""
+def _priced(frame: pd.DataFrame, per: str, **more: np.ndarray) -> pd.DataFrame:
+    """Return the rows to show: GPU model, price, the values of `more`, and what identifies them."""
     if per == "offer":
         price = believed(frame, "dph_total").values
-        return np.flatnonzero(~np.isnan(price)), price
-    price = measured(frame, "dph_total / num_gpus")
-    return once_a_machine(frame, price), price
+        rows = np.flatnonzero(~np.isnan(price))
+    else:
+        price = measured(frame, "dph_total / num_gpus")
+        rows = once_a_machine(frame, price)
+    out = frame.reindex(columns=["gpu_name", *_BESIDE]).iloc[rows].reset_index(drop=True)
+    for at, (name, values) in enumerate({"price": price, **more}.items(), 1):
+        out.insert(at, name, pd.Series(values[rows], dtype="Float64"))
+    return out
+
+
+def _counted(priced: pd.DataFrame) -> dict[str, int]:
+    counts = priced["gpu_name"].value_counts()
+    pairs = [(str(name), int(count)) for name, count in counts.items()]
+    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
 
 def _offers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame`, or an empty answer if it is none (nothing has been answered yet)."""
     return frame if set(frame.columns) >= NEEDED else frame_of_offers([])
-
-
-def _picked(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    names = ["gpu_name", *(name for name in _BESIDE if name in frame.columns)]
-    picked: pd.DataFrame = frame[names].iloc[rows].reset_index(drop=True)
-    return picked
 
 
 def _attrs(out: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from vastnb.errors import QueryError, VastError
+from vastnb.errors import QueryError
 from vastnb.widgets.kit.search import answer
 from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.model import TREND_LINES, Load, Loaded
@@ -20,30 +21,16 @@ _log = logging.getLogger("vastnb.widgets")
 
 def load(client: Client, job: Load) -> Loaded:
     """Fetch what a `Load` asks for; what goes wrong is part of the result."""
-    frame: pd.DataFrame | VastError | None = None
-    if job.request is not None:
-        frame = answer(client, job.request)
+    frame = None if job.request is None else answer(client, job.request)
     gpus = list(job.gpus)
     if not gpus and isinstance(frame, pd.DataFrame):
         gpus = list(frames.by_machines(frame))[:TREND_LINES]
-    trend, note = past(client, gpus, job.days, job.type)
+    trend, note = _past(client, gpus, job.state.days, job.state.type)
     return Loaded(frame, trend, note)
 
 
-def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.DataFrame, str]:
-    """Return the trend of some models, and in words why it is empty.
-
-    Parameters
-    ----------
-    client : Client
-        Whose ``history`` to ask.
-    gpus : list of str
-        Models, in the service's spelling.
-    days : float
-        How far to look back.
-    kind : str
-        Of rental.
-    """
+def _past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.DataFrame, str]:
+    """Return the trend of some models, and in words why it is empty."""
     nothing = frames.empty_trend()
     if not gpus:
         return nothing, words.NO_OFFERS_NO_HISTORY
@@ -55,15 +42,12 @@ def past(client: Client, gpus: list[str], days: float, kind: str) -> tuple[pd.Da
     except Exception as error:  # noqa: BLE001  (the other charts must not suffer from a damaged file)
         _log.exception("the price history could not be read")
         return nothing, words.HISTORY_NOT_READ.format(kind=type(error).__name__, error=error)
-    told = dict(found.attrs)
-    found = found[found["gpu_name"].isin(gpus)]
+    found = frames.of_models(found, gpus)
     spans = found["at"].nunique()
     if spans == 0:
-        return nothing, (words.NOT_SEEN_LATELY.format(days=days))
+        return nothing, words.NOT_SEEN_LATELY.format(days=days)
     if spans == 1:
-        return nothing, (words.ONE_POINT_SO_FAR)
-    found = found.reset_index(drop=True)
-    found.attrs = told
+        return nothing, words.ONE_POINT_SO_FAR
     return found, ""
 
 
@@ -71,14 +55,12 @@ def _asked(history: Any, gpus: list[str], **options: Any) -> pd.DataFrame:
     try:
         return cast(pd.DataFrame, history.trend(gpus, **options))
     except QueryError:  # one of them is a name that nobody knows: ask for each by itself
-        parts = []
+        parts: list[pd.DataFrame] = []
         for gpu in gpus:
-            try:
+            with suppress(QueryError):
                 parts.append(history.trend(gpu, **options))
-            except QueryError:
-                continue
         if not parts:
             raise
-        joined: pd.DataFrame = pd.concat(parts, ignore_index=True)
+        joined = pd.concat(parts, ignore_index=True)
         joined.attrs.update(parts[0].attrs)
         return joined

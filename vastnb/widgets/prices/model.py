@@ -10,17 +10,17 @@ Nothing here waits, sends or draws.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 import pandas as pd
 
 from vastnb.errors import QueryError, VastError
 from vastnb.market.frames.credible import unknown
 from vastnb.market.query.query import Query, parse_query, parse_type
-from vastnb.widgets.kit.search import Problem, Request
+from vastnb.values import number
+from vastnb.widgets.kit.search import Problem, Request, quoted
 from vastnb.widgets.prices import frames, words
 from vastnb.widgets.prices.scene import palette
 
@@ -33,30 +33,18 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True)
 class PricesState:
-    """What the controls say.
-
-    Parameters
-    ----------
-    gpu : tuple of str
-        GPU models, in the service's spelling; empty is all.
-    type : str
-        ``on-demand``, ``bid`` or ``reserved``.
-    storage : float
-        GB of disk that prices include.
-    per : str
-        ``gpu`` (a machine is a dot) or ``offer`` (an offer is).
-    days : float
-        How far the trend looks back.
-    query : str
-        What every search asks besides, in the query language; without ``gpu_name``.
-    """
+    """What the controls say."""
 
     gpu: tuple[str, ...] = ()
+    """GPU models, in the service's spelling; empty is all."""
     type: str = "on-demand"
     storage: float = 10.0
     per: str = "gpu"
+    """``gpu`` (a machine is a dot) or ``offer`` (an offer is)."""
     days: float = 14.0
+    """How far the trend looks back."""
     query: str = ""
+    """What every search asks besides, in the query language; without ``gpu_name``."""
 
     def page(self) -> dict[str, Any]:
         """Return the state as JSON for the page."""
@@ -76,17 +64,10 @@ class PricesState:
                 raise unknown("option", name, known)
         return replace(self, **{name: _checked(name, value) for name, value in changes.items()})
 
-    def search(self, *, market: bool = False) -> Query:
-        """Return the query for the chosen GPUs, or (`market`) for all of them.
-
-        Raises
-        ------
-        QueryError
-            If it cannot be understood.
-        """
-        if market or not self.gpu:
-            return parse_query(self.query or None)
-        return parse_query(self.query or None, gpu_name={"in": list(self.gpu)})
+    def search(self) -> Query:
+        """Return the query for the chosen GPUs."""
+        chosen = {"gpu_name": {"in": list(self.gpu)}} if self.gpu else {}
+        return parse_query(self.query or None, **chosen)
 
 
 def split(query: str | Mapping[str, Any] | Query | None) -> tuple[str, tuple[str, ...]]:
@@ -120,65 +101,33 @@ def resolved(gpu: str | Sequence[str] | None) -> tuple[str, ...]:
     if gpu is None or len(gpu) == 0:
         return ()
     names = [gpu] if isinstance(gpu, str) else [str(name) for name in gpu]
-    ops = parse_query(None, gpu_name=names).filters["gpu_name"]
-    found: list[str] = []
-    for value in ops.values():
-        found += [str(v) for v in value] if isinstance(value, (list, tuple)) else [str(value)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(split({"gpu_name": names})[1]))
 
 
-@dataclass(frozen=True)
-class Load:
-    """What has to be fetched: an answer, a trend, or both.
-
-    Parameters
-    ----------
-    request : Request, optional
-        A search.
-    chosen : tuple of str
-        The models that it is for; empty for all.
-    gpus : tuple of str
-        Models of the trend; empty for the most common ones of the answer.
-    days : float
-        How far it looks back.
-    type : str
-        Kind of rental.
-    """
+class Load(NamedTuple):
+    """What has to be fetched: an answer, a trend, or both."""
 
     request: Request | None
-    chosen: tuple[str, ...]
+    """A search."""
+    state: PricesState
+    """What it is for."""
     gpus: tuple[str, ...]
-    days: float
-    type: str
+    """Models of the trend; empty for the most common ones of the answer."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """What came of a `Load`.
-
-    Parameters
-    ----------
-    frame : DataFrame or VastError, optional
-        The answer, or why there is none; `None` if nothing was searched.
-    trend : DataFrame
-        From the price history; without rows if there is none.
-    note : str
-        Why the trend is empty, in words.
-    """
+class Loaded(NamedTuple):
+    """What came of a `Load`."""
 
     frame: pd.DataFrame | VastError | None
+    """The answer, or why there is none; `None` if nothing was searched."""
     trend: pd.DataFrame
-    note: str = ""
+    """From the price history; without rows if there is none."""
+    note: str
+    """Why the trend is empty, in words."""
 
 
 class PricesModel:
-    """State of one widget of prices.
-
-    Parameters
-    ----------
-    state : PricesState
-        What the controls say at first.
-    """
+    """State of one widget of prices."""
 
     def __init__(self, state: PricesState) -> None:
         self.state = state
@@ -186,27 +135,20 @@ class PricesModel:
         self.trend = frames.empty_trend()
         self.trend_note = ""
         self._answers: dict[tuple[str, tuple[str, ...]], pd.DataFrame] = {}
-        self._waiting: Load | None = None
+        self.waiting: Load | None = None
+        """What was asked for and has not come."""
         self._colours: dict[str, str] = {}
-        self._numbers = 0
-        self._changes = 0
+        self._changes = 0  # of the answers
+        self._loads = 0
         self._kept: dict[str, tuple[Any, Any]] = {}
 
     # -- what is shown ------------------------------------------------------------------------
 
     @property
-    def waiting(self) -> bool:
-        """Whether something was asked for and has not come."""
-        return self._waiting is not None
-
-    @property
     def held(self) -> pd.DataFrame:
         """The answer that is drawn from, with all of its models."""
-        kind = self.state.type
-        found = self._answers.get((kind, self.state.gpu))
-        if found is None:
-            found = self._answers.get((kind, ()))
-        return pd.DataFrame() if found is None else found
+        own = self._answers.get((self.state.type, self.state.gpu))
+        return self._whole if own is None else own
 
     @property
     def shown(self) -> pd.DataFrame:
@@ -220,10 +162,14 @@ class PricesModel:
         return list(dict.fromkeys([*self._market, *held, *self.state.gpu]))
 
     @property
+    def _whole(self) -> pd.DataFrame:
+        """The answer for all models, if there is one."""
+        return self._answers.get((self.state.type, ()), pd.DataFrame())
+
+    @property
     def _market(self) -> dict[str, int]:
         """Machines of each model, in the answer for all of them."""
-        market = self._answers.get((self.state.type, ()), pd.DataFrame())
-        return self._once("market", self.state.type, lambda: frames.by_machines(market))
+        return self._once("market", self.state.type, lambda: frames.by_machines(self._whole))
 
     @property
     def colours(self) -> dict[str, str]:
@@ -244,9 +190,9 @@ class PricesModel:
         """Return what a chart is drawn from: while that is equal, so is the chart."""
         state, colours = self.state, tuple(self.colours.items())
         if len(self.held.columns) == 0:
-            return (self.waiting, self.problem)
+            return (bool(self.waiting), self.problem)
         if chart == "trend":
-            return (id(self.trend), self.trend_note, state.days, colours)
+            return (self._loads, state.days, colours)
         offers = (self._changes, state.query, state.storage, state.type, state.gpu)
         return offers if chart == "countries" else (*offers, state.per, colours)
 
@@ -270,15 +216,21 @@ class PricesModel:
 
     def _figures(self) -> dict[str, Any]:
         rows = frames.distribution(self.shown)
-        held, price = self.held, rows["price"] if "price" in rows else pd.Series(dtype="Float64")
+        price = rows["price"]
         return {
             "shown": len(self.shown),
-            "answer": len(held),
+            "answer": len(self.held),
             "machines": len(rows),
             "models": int(rows["gpu_name"].nunique()),
-            "cheapest": None if len(rows) == 0 else float(price.min()),
-            "median": None if len(rows) == 0 else float(price.median()),
+            "cheapest": number(price.min()),
+            "median": number(price.median()),
         }
+
+    def watched(self) -> dict[str, Any]:
+        """Return what a price alert watches."""
+        state = self.state
+        return {"query": state.search(), "per": state.per, "type": state.type,
+                "storage": state.storage}  # fmt: skip
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -287,19 +239,16 @@ class PricesModel:
 
     def code(self) -> str:
         """Return the line that makes the same charts."""
-        default = PricesState()
+        state, default = self.state, PricesState()
         parts = ["client"]
-        if self.state.query:
-            parts.append(_quoted(self.state.query))
-        if self.state.gpu:
-            names = ", ".join(_quoted(name) for name in self.state.gpu)
-            parts.append(f"gpu=[{names}]")
-        for name in ("type", "per"):
-            if getattr(self.state, name) != getattr(default, name):
-                parts.append(f'{name}="{getattr(self.state, name)}"')
-        for name in ("storage", "days"):
-            if getattr(self.state, name) != getattr(default, name):
-                parts.append(f"{name}={getattr(self.state, name):g}")
+        if state.query:
+            parts.append(quoted(state.query))
+        if state.gpu:
+            parts.append(f"gpu=[{', '.join(map(quoted, state.gpu))}]")
+        for name in ("type", "per", "storage", "days"):
+            value = getattr(state, name)
+            if value != getattr(default, name):
+                parts.append(f"{name}={quoted(value) if isinstance(value, str) else f'{value:g}'}")
         return f"vastnb.prices({', '.join(parts)})"
 
     # -- what happens -------------------------------------------------------------------------
@@ -312,41 +261,38 @@ class PricesModel:
             self._answers.clear()
             self._changes += 1
         try:
-            request = self._needed()
+            request = None if self._at_hand() else self._request()
         except QueryError as error:
             self.problem = Problem.of(error)
-            self._waiting = None
+            self.waiting = None
             return None
         old = (before.gpu, before.days, before.type)
         if request is None and (state.gpu, state.days, state.type) == old and not self.waiting:
             return None
         return self._ask(request)
 
-    def start(self) -> Load | None:
-        """Return what must be fetched at first."""
-        return self.refresh(again=False)
-
-    def refresh(self, *, again: bool = True) -> Load | None:
+    def refresh(self) -> Load | None:
         """Return the fetch that asks the service anew for what is shown."""
         self.problem = None
         try:
-            return self._ask(self._request(again=again))
+            return self._ask(self._request(refresh=True))
         except QueryError as error:
             self.problem = Problem.of(error)
             return None
 
     def accept(self, load: Load, loaded: Loaded) -> bool:
         """Take what came; return False if something else has been asked for since."""
-        if load is not self._waiting:
+        if load is not self.waiting:
             return False
-        self._waiting = None
+        self.waiting = None
+        self._loads += 1
         self.trend, self.trend_note = loaded.trend, loaded.note
         if isinstance(loaded.frame, VastError):
             self.problem = Problem.of(loaded.frame)
         elif loaded.frame is not None and load.request is not None:
             if load.request.refresh:
                 self._answers.clear()  # what is older must not mix with it
-            self._answers[load.type, load.chosen] = loaded.frame
+            self._answers[load.state.type, load.state.gpu] = loaded.frame
             self._changes += 1
         return True
 
@@ -359,36 +305,24 @@ class PricesModel:
             self._kept[name] = (key, make())
         return cast(Kept, self._kept[name][1])
 
-    def _needed(self) -> Request | None:
+    def _at_hand(self) -> bool:
+        """Whether an answer holds all offers of the chosen models."""
         if (self.state.type, self.state.gpu) in self._answers:
-            return None
-        market = self._answers.get((self.state.type, ()))
-        if market is not None and self.state.gpu and not _cut_short(market):
-            return None
-        return self._request(again=False)
+            return True
+        return bool(self.state.gpu) and not self._whole.attrs.get("vastnb", {}).get(
+            "truncated", True
+        )
 
-    def _request(self, *, again: bool) -> Request:
-        query, state = self.state.search(), self.state
-        body = query.body(type=state.type, storage=state.storage)
-        self._numbers += 1
-        return Request(self._numbers, query, state.type, state.storage, None, body, again)
+    def _request(self, *, refresh: bool = False) -> Request:
+        state = self.state
+        return Request(state.search(), state.type, state.storage, refresh=refresh)
 
     def _ask(self, request: Request | None) -> Load:
-        state, gpus = self.state, self.state.gpu
+        gpus = self.state.gpu
         if request is None and not gpus:
             gpus = tuple(frames.by_machines(self.held))[:TREND_LINES]
-        self._waiting = Load(request, state.gpu, gpus, state.days, state.type)
-        return self._waiting
-
-
-def _cut_short(frame: pd.DataFrame) -> bool:
-    return bool(frame.attrs.get("vastnb", {}).get("truncated", True))
-
-
-def _quoted(name: str) -> str:
-    return (
-        f'"{name}"' if '"' not in name and name.isprintable() and "\\" not in name else repr(name)
-    )
+        self.waiting = Load(request, self.state, gpus)
+        return self.waiting
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -407,7 +341,7 @@ def _checked(name: str, value: Any) -> Any:
         if "gpu_name" in query.filters or "gpu_name" in query.dropped:
             raise QueryError(words.GIVE_GPU_MODELS)
         return query.text
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= 0) or (name == "days" and value == 0):
+    known = number(value)
+    if known is None or known < 0 or (name == "days" and known == 0):
         raise QueryError(words.BAD_NUMBER.format(name=name, value=value))
-    return float(value)
+    return known

@@ -1,5 +1,5 @@
 // Draws scenes: small trees of [tag, attributes, children or text] that the kernel has made. Only
-// tags and attributes of these lists become elements, and a text only ever becomes textContent.
+// tags and attributes of these lists become elements, and a text only ever becomes a text node.
 import { h } from "../kit/dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -44,63 +44,61 @@ function sceneNode([tag, attributes, children]) {
     if (SCENE_ATTRIBUTES.has(name)) node.setAttribute(name, value);
     else if (name === "tip" || name === "gpu") node.dataset[name] = value;
   }
-  if (typeof children === "string") node.textContent = children;
-  else {for (const child of children) {
-      const made = sceneNode(child);
-      if (made) node.append(made);
-    }}
+  const parts = typeof children === "string" ? [children] : children.map(sceneNode).filter(Boolean);
+  node.append(...parts);
   return node;
 }
 
 // One chart: the picture, its tooltip, and clicks on what stands for a GPU.
-export class Chart {
-  constructor({ signal, onPick }) {
-    this.onPick = onPick;
-    this.tip = h("div", { class: "vnb-tip", hidden: true });
-    this.node = h("div", { class: "vnb-panel vnb-chart" }, this.tip);
-    const on = (type, work) => this.node.addEventListener(type, work, { signal });
-    on("pointermove", (event) => this.point(event));
-    on("pointerleave", () => this.hideTip());
-    on("click", (event) => {
-      const name = event.target.closest?.("[data-gpu]")?.dataset.gpu;
-      if (name) this.onPick(name, event.ctrlKey || event.metaKey || event.shiftKey);
-    });
+export function chart({ onPick }) {
+  const tip = h(".vnb-tip", { hidden: true });
+  const node = h(
+    ".vnb-panel.vnb-chart",
+    { onpointermove: point, onpointerleave: hideTip, onclick: pick },
+    tip,
+  );
+  let picture = null;
+  let pointed = null;
+
+  function draw(scene) {
+    const drawn = sceneNode(scene);
+    if (!drawn) return;
+    hideTip();
+    picture?.remove();
+    picture = drawn;
+    node.prepend(picture);
   }
 
-  draw(scene) {
-    const picture = sceneNode(scene);
-    if (!picture) return;
-    this.hideTip();
-    this.picture?.remove();
-    this.picture = picture;
-    this.node.prepend(picture);
+  function pick(event) {
+    const name = event.target.closest("[data-gpu]")?.dataset.gpu;
+    if (name) onPick(name, event.ctrlKey || event.metaKey || event.shiftKey);
   }
 
-  point(event) {
-    const target = event.target.closest?.("[data-tip]");
-    if (!target || !this.node.contains(target)) return this.hideTip();
-    if (target !== this.target) {
-      this.target?.classList.remove("vnb-pointed");
-      this.target = target;
+  function point(event) {
+    const target = event.target.closest("[data-tip]");
+    if (!target) return hideTip();
+    if (target !== pointed) {
+      pointed?.classList.remove("vnb-pointed");
+      pointed = target;
       target.classList.add("vnb-pointed");
       const lines = target.dataset.tip.split("\n");
-      this.tip.replaceChildren(...lines.map((text, i) => h(i ? "span" : "strong", { text })));
-      this.tip.hidden = false;
+      tip.replaceChildren(...lines.map((text, i) => h(i ? "span" : "strong", text)));
+      tip.hidden = false;
     }
-    const box = this.node.getBoundingClientRect();
+    const box = node.getBoundingClientRect();
     const x = event.clientX - box.left;
     const y = event.clientY - box.top;
-    const wide = this.tip.offsetWidth;
-    const tall = this.tip.offsetHeight;
-    const left = x + 14 + wide < box.width ? x + 14 : Math.max(4, x - wide - 14);
-    this.tip.style.left = `${left}px`;
-    this.tip.style.top = `${Math.max(4, Math.min(y + 12, box.height - tall - 4))}px`;
+    const left = x + 14 + tip.offsetWidth < box.width ? x + 14 : Math.max(4, x - tip.offsetWidth - 14);
+    tip.style.left = `${left}px`;
+    tip.style.top = `${Math.max(4, Math.min(y + 12, box.height - tip.offsetHeight - 4))}px`;
     return undefined;
   }
 
-  hideTip() {
-    this.target?.classList.remove("vnb-pointed");
-    this.target = null;
-    this.tip.hidden = true;
+  function hideTip() {
+    pointed?.classList.remove("vnb-pointed");
+    pointed = null;
+    tip.hidden = true;
   }
+
+  return { node, draw };
 }

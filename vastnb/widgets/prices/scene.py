@@ -92,17 +92,9 @@ def picture(width: float, height: float, children: Sequence[Scene], label: str) 
 
 
 def to_svg(scene: Scene) -> str:
-    """Return a scene as SVG text: everything is escaped, and what is not on the lists is left out.
+    """Return a scene as SVG text, without scripts, styles, links or event handlers.
 
-    Parameters
-    ----------
-    scene : list
-        ``[tag, attributes, children or text]``.
-
-    Returns
-    -------
-    str
-        A self-contained ``<svg>``, without scripts, styles, links or event handlers.
+    Everything is escaped, and what is not on the lists is left out.
     """
     tag, attributes, children = scene
     if tag not in TAGS:
@@ -144,16 +136,9 @@ def fitted(text: str, width: float, size: float = 11) -> str:
 
 
 class Scale:
-    """From values to pixels, logarithmic where values differ much.
+    """From values (`low` to `high`) to pixels (`start` to `end`).
 
-    Parameters
-    ----------
-    low, high : float
-        The range of values; for a logarithmic scale above 0.
-    start, end : float
-        Where they are drawn, px.
-    log : bool, optional
-        By default if `high` is more than 2.5 times `low`.
+    It is logarithmic where values differ much: by default if `high` is above 2.5 times `low`.
     """
 
     def __init__(
@@ -176,9 +161,8 @@ class Scale:
 
     def ticks(self, most: float) -> list[float]:
         """Return round values within the range, at most about `most`."""
-        return (
-            _log_ticks(self.low, self.high, most) if self.log else _ticks(self.low, self.high, most)
-        )
+        ticks = _log_ticks if self.log else _ticks
+        return ticks(self.low, self.high, most)
 
 
 def span_of(*parts: Any, pad: float = 0.06) -> tuple[float, float]:
@@ -195,14 +179,7 @@ def span_of(*parts: Any, pad: float = 0.06) -> tuple[float, float]:
 
 def _log_ticks(low: float, high: float, most: float) -> list[float]:
     found: list[float] = []
-    choices: tuple[tuple[float, ...], ...] = (
-        (1, 1.5, 2, 3, 4, 5, 6, 8),
-        (1, 2, 3, 5, 7),
-        (1, 2, 5),
-        (1, 3),
-        (1,),
-    )
-    for marks in choices:
+    for marks in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         found = [mark * 10.0**power for power in powers for mark in marks]
         found = [float(f"{tick:.3g}") for tick in found if low <= tick <= high]

@@ -1,7 +1,8 @@
-"""The chart of prices over time; see `charts`."""
+"""The chart of prices over time, from a trend of ``client.history``; see `charts`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -10,12 +11,11 @@ import pandas as pd
 
 from vastnb.widgets.prices import words
 from vastnb.widgets.prices.axes import (
-    FOOT,
-    HEIGHT,
+    BOTTOM,
     TOP,
-    Colours,
+    axis_below,
+    chart,
     empty,
-    head,
     numbers,
     price_axis_left,
 )
@@ -25,7 +25,6 @@ from vastnb.widgets.prices.scene import (
     Scene,
     fitted,
     node,
-    picture,
     rule,
     span_of,
     text_width,
@@ -34,54 +33,39 @@ from vastnb.widgets.prices.scene import (
 from vastnb.wording import usd
 
 MOST_LINES: Final = 6
+STEPS_H: Final = (1, 3, 6, 12, 24, 48, 72, 168, 336, 672, 1344)
+"""Hours from tick to tick."""
 
 
-def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
-          note: str | None = None, *, tips: bool = True) -> Scene:  # fmt: skip
-    """Draw how the median price moved, with the band of the middle half.
+def trend(
+    frame: pd.DataFrame, colours: Mapping[str, str], width: float, days: float, note: str = "", *,
+    tips: bool = True,
+) -> Scene:  # fmt: skip
+    """Draw how the median price moved in `days`, with the band of the middle half.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        From ``client.history.trend``.
-    colours, width
-        As for `distribution`.
-    days : float
-        How far the chart looks back.
-    note : str, optional
-        What to say where there is nothing to draw.
-    tips : bool
-        Whether each point tells its figures; without, the scene is much smaller.
-
-    Returns
-    -------
-    list
-        A scene.
+    Where there is nothing to draw, `note` says why.
     """
     title = words.TREND_TITLE.format(days=days, s="s" if days != 1 else "")
     frame = frame[frame["median"].notna()]
     if len(frame) == 0:
-        said = note or words.LOOK_TOMORROW
-        return empty(title, words.NO_PRICE_HISTORY_YET, said, width)
+        return empty(title, words.NO_PRICE_HISTORY_YET, note or words.LOOK_TOMORROW, width)
     every = _lines(frame)
     common = sorted(every, key=lambda label: -float(every[label]["machines"].mean()))
     lines = {label: every[label] for label in common[:MOST_LINES]}
-    left, bottom = 52.0, HEIGHT - FOOT
-    right = width - min(max(text_width(label) for label in lines) + 28, width * 0.3)
+    left, right = 52.0, width - min(max(map(text_width, lines)) + 28, width * 0.3)
     times = {label: _seconds(part["at"]) for label, part in lines.items()}
-    first = min(float(t.min()) for t in times.values())
-    last = max(float(t.max()) for t in times.values())
-    x = Scale(first, last, left, right, log=False)
+    ends = np.concatenate([*times.values()])
+    x = Scale(float(ends.min()), float(ends.max()), left, right, log=False)
     bands = [numbers(part[q]) for part in lines.values() for q in ("q25", "q75", "median")]
-    y = Scale(*span_of(*bands, pad=0.12), bottom, TOP + 4)
+    y = Scale(*span_of(*bands, pad=0.12), BOTTOM, TOP + 4)
     body = price_axis_left(y, left, right, words.TREND_UNIT)
-    body += _time_axis(x, first, last, bottom)
-    ends: list[tuple[float, str, str]] = []
+    body += axis_below(x, _days(float(ends.min()), float(ends.max()), right - left), grid=0.07)
+    last: list[tuple[float, str, str]] = []
     for label, part in lines.items():
         name = str(part["gpu_name"].iloc[0])
         colour = colours.get(name, OTHER)
-        px, mid = x(times[label]), y(numbers(part["median"]))
-        low, high = (y(numbers(part[q])) for q in ("q25", "q75"))
+        px = x(times[label])
+        low, mid, high = (y(numbers(part[q])) for q in ("q25", "median", "q75"))
         runs = _runs(times[label])
         for run in runs:
             edge = [*zip(px[run], high[run], strict=True),
@@ -99,20 +83,15 @@ def trend(frame: pd.DataFrame, colours: Colours, width: float, days: float,
             reach = 7 if len(part) < 60 else 4
             spots = [node("circle", cx=cx, cy=cy, r=reach, tip=tip) for cx, cy, tip in points]
             body.append(node("g", spots, gpu=name, fill=colour, fill_opacity=0))
-        end = (float(px[-1]), float(mid[-1]))
-        body.append(node("circle", cx=end[0], cy=end[1], r=3, fill=colour))
-        ends.append((end[1], label, colour))
-    body += _end_labels(ends, right + 8, width, bottom)
-    snapshots = frame.attrs.get("vastnb", {}).get("snapshots")
+        body.append(node("circle", cx=float(px[-1]), cy=float(mid[-1]), r=3, fill=colour))
+        last.append((float(mid[-1]), label, colour))
+    body += _end_labels(last, right + 8, width)
     said = words.BAND
-    said += f"; from {snapshots:,} searches" if snapshots else ""
-    said += (
-        words.RARER_NOT_DRAWN.format(lines=len(every) - len(lines))
-        if len(every) > len(lines)
-        else ""
-    )
-    return picture(width, HEIGHT, [*head(title, said, width), *body],
-                   f"{title}: {', '.join(lines)}")  # fmt: skip
+    if snapshots := frame.attrs.get("vastnb", {}).get("snapshots"):
+        said += f"; from {snapshots:,} searches"
+    if rarer := len(every) - len(lines):
+        said += words.RARER_NOT_DRAWN.format(lines=rarer)
+    return chart(title, said, body, width, ", ".join(lines))
 
 
 def _seconds(at: Any) -> np.ndarray:
@@ -140,15 +119,16 @@ def _tips(label: str, part: pd.DataFrame) -> list[str]:
 
 
 def _lines(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the points of each line: of a model, or of each of its sizes of memory."""
     out: dict[str, pd.DataFrame] = {}
     for name, model in frame.groupby("gpu_name", sort=False):
-        sizes: Any = model["gpu_ram_gb"].dropna().unique() if "gpu_ram_gb" in model else ()
+        model = model.sort_values("at")
+        sizes = sorted(model["gpu_ram_gb"].dropna().unique())
         if len(sizes) < 2:
-            out[str(name)] = model.sort_values("at")
-            continue
-        for size in sorted(sizes):
-            part = model[model["gpu_ram_gb"].eq(size).fillna(False)]
-            out[f"{name} {size} GB"] = part.sort_values("at")
+            out[str(name)] = model
+        else:
+            of_size = model.groupby("gpu_ram_gb")
+            out |= {f"{name} {size} GB": of_size.get_group(size) for size in sizes}
     return out
 
 
@@ -156,43 +136,26 @@ def _path(points: Any) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _time_axis(scale: Scale, first: float, last: float, bottom: float) -> list[Scene]:
-    out: list[Scene] = []
-    day = 86400.0
-    room = max((scale.end - scale.start) / 54, 2)
-    steps = (
-        3600,
-        3 * 3600,
-        6 * 3600,
-        12 * 3600,
-        day,
-        2 * day,
-        3 * day,
-        7 * day,
-        14 * day,
-        28 * day,
-    )
-    step = next((s for s in steps if (last - first) / s <= room), 56 * day)
-    tick = np.ceil(first / step) * step
-    while tick <= last:
-        at = scale(tick)
+def _days(first: float, last: float, width: float) -> dict[float, str]:
+    """Return round times from `first` to `last` (epoch seconds) that fit into `width` px."""
+    most = max(width / 54, 2)
+    steps = [hours * 3600 for hours in STEPS_H]
+    step = next((s for s in steps if (last - first) / s <= most), steps[-1])
+    labels: dict[float, str] = {}
+    for tick in np.arange(np.ceil(first / step) * step, np.nextafter(last, np.inf), step):
         moment = pd.Timestamp(tick, unit="s")
-        label = f"{moment:%H:%M}" if step < day and moment.hour else f"{moment.day} {moment:%b}"
-        out.append(rule(at, TOP, at, bottom, stroke_opacity=0.07))
-        out.append(write(at, bottom + 15, label, text_anchor="middle", font_size=10.5))
-        tick += step
-    return out
+        by_hour = step < 86400 and moment.hour
+        labels[tick] = f"{moment:%H:%M}" if by_hour else f"{moment.day} {moment:%b}"
+    return labels
 
 
-def _end_labels(
-    ends: list[tuple[float, str, str]], x: float, width: float, bottom: float
-) -> list[Scene]:
+def _end_labels(ends: list[tuple[float, str, str]], x: float, width: float) -> list[Scene]:
     """Write each line's name at its end, pushed apart where they would overlap."""
     out: list[Scene] = []
     at = -np.inf
-    room = [bottom - 13.0 * (len(ends) - 1 - i) for i in range(len(ends))]
-    for most, (y, label, colour) in zip(room, sorted(ends), strict=True):
-        at = min(max(y, at + 13), most)
+    for i, (y, label, colour) in enumerate(sorted(ends)):
+        lowest = BOTTOM - 13.0 * (len(ends) - 1 - i)
+        at = min(max(y, at + 13), lowest)
         out.append(rule(x - 8, y, x + 4, at, stroke=colour, stroke_opacity=0.8))
         out.append(write(x + 7, at, fitted(label, width - x - 10), dominant_baseline="central",
                          opacity=0.95))  # fmt: skip

@@ -1,11 +1,11 @@
 // Prices: four linked charts, drawn from scenes that the kernel makes for the width at hand.
 import { W } from "./words.js";
-import { Alive } from "../kit/alive.js";
-import { Chart } from "./scene.js";
-import { StatusBars } from "../kit/status.js";
+import { watchKernel } from "../kit/alive.js";
+import { chart } from "./scene.js";
+import { statusBars } from "../kit/status.js";
 import { grouped } from "../kit/words.js";
-import { noteAnswer, rendered, rootIn } from "../kit/page.js";
-import { clickable, h } from "../kit/dom.js";
+import { listen, noteAnswer, rendered, rootIn, sent, share } from "../kit/page.js";
+import { clickable, h, onResize } from "../kit/dom.js";
 /** @import { FromKernel, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
@@ -21,189 +21,142 @@ const UNITS = [["gpu", W.perGPU], ["offer", W.perOffer]];
 const FIRST_CHIPS = 9;
 const RESIZE_PAUSE_MS = 120;
 
-class PricesView {
-  /**
-   * @param {Model<ToKernel>} model
-   * @param {HTMLElement} el
-   * @param {AbortSignal} signal
-   */
-  constructor(model, el, signal) {
-    this.model = model;
-    this.signal = signal;
-    this.chips = [];
-    this.root = rootIn(el, signal);
-    this.bars = new StatusBars({
-      signal,
-      title: W.gpuPrices,
-      figures: FIGURES,
-      onRefresh: () => model.send({ type: "refresh" }),
-      onBell: (what) => model.send({ type: "bell", ...what }),
-    });
-    this.chipRow = h("div", { class: "vnb-gpuchips", role: "group", "aria-label": W.gpuModels });
-    this.segments = {};
-    const controls = h(
-      "div",
-      { class: "vnb-pricebar" },
-      this.chipRow,
-      h(
-        "div",
-        { class: "vnb-pricesets" },
-        this.choice("type", RENTALS, W.rental),
-        this.choice("per", UNITS, W.count),
-        this.daysHost = h("div", {}),
-      ),
-    );
-    const pick = (name, add) => this.toggle(name, add);
-    this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Chart({ signal, onPick: pick })]));
-    this.grid = h("div", { class: "vnb-charts" }, ...CHARTS.map((name) => this.charts[name].node));
-    this.shell = h(
-      "div",
-      { class: "vnb-prices" },
-      this.bars.top,
-      this.bars.bellBox,
-      this.bars.bells,
-      controls,
-      this.grid,
-      this.bars.notice,
-      this.bars.foot,
-    );
-    this.root.append(this.shell);
-    this.alive = new Alive(model, this.root, this.shell, {
-      signal,
-      name: W.thePriceCharts,
-      code: () => model.get("status")?.code ?? "",
-    });
-    this.follow();
-    this.watchWidth();
-  }
+/**
+ * @param {Model<ToKernel>} model
+ * @param {HTMLElement} el
+ * @param {AbortSignal} signal
+ */
+function pricesView(model, el, signal) {
+  const root = rootIn(el, signal);
+  const bars = statusBars({
+    signal,
+    title: W.gpuPrices,
+    figures: FIGURES,
+    onRefresh: () => model.send({ type: "refresh" }),
+    onBell: (what) => model.send({ type: "bell", ...what }),
+  });
+  const chipRow = h(".vnb-gpuchips", { role: "group", "aria-label": W.gpuModels });
+  const days = h("div");
+  const sets = h(".vnb-pricesets", choice("type", RENTALS, W.rental), choice("per", UNITS, W.count), days);
+  const charts = Object.fromEntries(CHARTS.map((name) => [name, chart({ onPick: toggle })]));
+  const grid = h(".vnb-charts", ...Object.values(charts).map(({ node }) => node));
+  const controls = h(".vnb-pricebar", chipRow, sets);
+  const shell = h(".vnb-prices", bars.top, bars.bellBox, bars.bells, controls, grid, bars.notice, bars.foot);
+  let chips = [];
+  let wide = false;
+  let ahead = 0;
 
-  choice(name, options, label) {
+  function choice(name, options, label) {
     const buttons = options.map(([value, text]) =>
-      clickable(text, () => this.set({ [name]: value }), { class: null })
+      clickable(text, () => set({ [name]: value }), {
+        class: null,
+        "data-setting": name,
+        "data-value": value,
+      })
     );
-    this.segments[name] = { buttons, values: options.map(([value]) => value) };
-    return h("div", { class: "vnb-segments vnb-small", role: "group", "aria-label": label }, ...buttons);
+    return h(".vnb-segments.vnb-small", { role: "group", "aria-label": label }, ...buttons);
   }
 
-  follow() {
-    const { model, signal } = this;
-    /** @type {(message: FromKernel) => void} */
-    const onMessage = (message) => {
-      noteAnswer(model, message);
-      if (message.type !== "scenes") return;
-      this.bars.offset = Date.now() / 1000 - message.now;
-      for (const [name, scene] of Object.entries(message.scenes)) this.charts[name].draw(scene);
-      this.showChips(message.chips);
-    };
-    const onStatus = () => {
-      const status = model.get("status");
-      this.offerDays(status.days ?? []);
-      this.bars.show(status);
-      this.shell.classList.toggle("vnb-searching", Boolean(status.busy));
-      this.showSettings();
-    };
-    const onSettings = () => this.showSettings();
-    model.on("msg:custom", onMessage);
-    model.on("change:status", onStatus);
-    model.on("change:settings", onSettings);
-    signal.addEventListener("abort", () => {
-      model.off("msg:custom", onMessage);
-      model.off("change:status", onStatus);
-      model.off("change:settings", onSettings);
-    });
-    onStatus();
+  function offerDays(offered) {
+    if (!offered.length || !days.parentNode) return;
+    days.replaceWith(choice("days", offered.map((n) => [n, `${n} d`]), W.daysOfTheTrend));
   }
 
-  offerDays(days) {
-    if (this.segments.days || !days.length) return;
-    this.daysHost.replaceWith(this.choice("days", days.map((n) => [n, `${n} d`]), W.daysOfTheTrend));
-  }
-
-  set(changes) {
-    this.model.set("settings", { ...this.model.get("settings"), ...changes });
-    this.model.save_changes();
-    this.showSettings();
+  function set(changes) {
+    share(model, "settings", { ...model.get("settings"), ...changes });
+    showSettings();
   }
 
   // A click in a chart chooses a model alone, again it lets go; with Ctrl, Cmd or Shift the model
   // joins the others, as it does by its chip.
-  toggle(name, add) {
-    const chosen = this.model.get("settings").gpu ?? [];
+  function toggle(name, add) {
+    const chosen = model.get("settings").gpu ?? [];
     const has = chosen.includes(name);
-    if (add) this.set({ gpu: has ? chosen.filter((one) => one !== name) : [...chosen, name] });
-    else this.set({ gpu: has && chosen.length === 1 ? [] : [name] });
+    if (add) set({ gpu: has ? chosen.filter((one) => one !== name) : [...chosen, name] });
+    else set({ gpu: has && chosen.length === 1 ? [] : [name] });
   }
 
-  showSettings() {
-    const settings = this.model.get("settings") ?? {};
-    for (const [name, { buttons, values }] of Object.entries(this.segments)) {
-      buttons.forEach((button, i) =>
-        button.setAttribute("aria-pressed", String(values[i] === settings[name]))
-      );
+  function showSettings() {
+    const settings = model.get("settings") ?? {};
+    for (const button of shell.querySelectorAll("[data-setting]")) {
+      button.ariaPressed = String(String(settings[button.dataset.setting]) === button.dataset.value);
     }
-    const chosen = new Set(settings.gpu ?? []);
-    for (const chip of this.chipRow.querySelectorAll("[data-name]")) {
-      chip.setAttribute("aria-pressed", String(chosen.has(chip.dataset.name)));
+    const chosen = settings.gpu ?? [];
+    for (const chip of chipRow.querySelectorAll(".vnb-gpuchip")) {
+      const on = chip.matches(".vnb-all") ? chosen.length === 0 : chosen.includes(chip.dataset.name);
+      chip.ariaPressed = String(on);
     }
-    this.chipRow.querySelector(".vnb-all")?.setAttribute("aria-pressed", String(chosen.size === 0));
   }
 
-  showChips(chips) {
-    this.chips = chips;
-    const focused = this.chipRow.querySelector(":focus")?.dataset.name;
-    const shown = chips.filter((chip, i) => this.wide || i < FIRST_CHIPS || chip.on);
+  function showChips() {
+    const focused = chipRow.querySelector(":focus")?.dataset.name;
+    const shown = chips.filter((chip, i) => wide || i < FIRST_CHIPS || chip.on);
     const hidden = chips.length - shown.length;
     const chipOf = ({ name, machines, colour }) => {
-      const dot = h("i", { class: "vnb-dot" });
+      const dot = h("i.vnb-dot");
       if (colour) dot.style.background = colour;
-      return h(
-        "button",
-        {
-          type: "button",
-          class: "vnb-gpuchip",
-          "data-name": name,
-          title: W.machinesClickToShow(name, grouped(machines, 0)),
-          onclick: () => this.toggle(name, true),
-        },
-        dot,
-        h("span", { text: name }),
-      );
+      const chip = clickable("", () => toggle(name, true), {
+        class: "vnb-gpuchip",
+        "data-name": name,
+        title: W.machinesClickToShow(name, grouped(machines)),
+      });
+      chip.append(dot, h("span", name));
+      return chip;
     };
-    const all = clickable(W.allGpus, () => this.set({ gpu: [] }), { class: "vnb-gpuchip vnb-all" });
-    const more = clickable(this.wide ? "fewer" : W.more(hidden), () => {
-      this.wide = !this.wide;
-      this.showChips(this.chips);
-    }, { class: "vnb-link", hidden: !this.wide && hidden === 0 });
-    this.chipRow.replaceChildren(all, ...shown.map(chipOf), more);
-    if (focused) [...this.chipRow.children].find((chip) => chip.dataset.name === focused)?.focus();
-    this.showSettings();
+    const all = clickable(W.allGpus, () => set({ gpu: [] }), { class: "vnb-gpuchip vnb-all" });
+    const more = clickable(wide ? W.fewer : W.more(hidden), () => {
+      wide = !wide;
+      showChips();
+    }, { class: "vnb-link", hidden: !wide && hidden === 0 });
+    chipRow.replaceChildren(all, ...shown.map(chipOf), more);
+    if (focused) [...chipRow.children].find((chip) => chip.dataset.name === focused)?.focus();
+    showSettings();
   }
+
+  /** @type {(message: FromKernel) => void} */
+  function onMessage(message) {
+    noteAnswer(model, message);
+    if (message.type !== "scenes") return;
+    ahead = Date.now() / 1000 - message.now;
+    for (const [name, scene] of Object.entries(message.scenes)) charts[name].draw(scene);
+    chips = message.chips;
+    showChips();
+  }
+
+  function showStatus() {
+    const status = model.get("status");
+    offerDays(status.days ?? []);
+    bars.show(status, ahead);
+    shell.classList.toggle("vnb-searching", Boolean(status.busy));
+    showSettings();
+  }
+
+  root.append(shell);
+  const code = () => model.get("status")?.code ?? "";
+  watchKernel(model, root, shell, { signal, name: W.thePriceCharts, code });
+  listen(model, signal, {
+    "msg:custom": onMessage,
+    "change:status": showStatus,
+    "change:settings": showSettings,
+  });
+  showStatus();
 
   // The kernel draws for the width of one chart; until it has, the picture at hand is stretched.
-  watchWidth() {
-    let told = 0;
-    let timer = 0;
-    const tell = () => {
-      const width = Math.floor(this.charts.distribution.node.clientWidth);
-      if (width < 40 || Math.abs(width - told) < 4) return;
-      const type = told ? "width" : "ready";
-      told = width;
-      try {
-        this.model.send({ type, width });
-      } catch {
-        // The note of `alive` says so.
-      }
-    };
-    const sizes = new ResizeObserver(() => {
-      clearTimeout(timer);
-      timer = setTimeout(() => !this.signal.aborted && tell(), told ? RESIZE_PAUSE_MS : 0);
-    });
-    sizes.observe(this.grid);
-    this.signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      sizes.disconnect();
-    });
-  }
+  let told = 0;
+  let timer = 0;
+  const tell = () => {
+    const width = Math.floor(charts.distribution.node.clientWidth);
+    if (width < 40 || Math.abs(width - told) < 4) return;
+    const type = told ? "width" : "ready";
+    told = width;
+    sent(model, { type, width });
+  };
+  onResize(signal, grid, () => {
+    clearTimeout(timer);
+    timer = setTimeout(tell, told ? RESIZE_PAUSE_MS : 0);
+  });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  return { root };
 }
 
-export default { render: rendered((model, el, signal) => new PricesView(model, el, signal)) };
+export default { render: rendered(pricesView) };

@@ -17,7 +17,7 @@ from vastnb.widgets.prices.axes import empty
 from vastnb.widgets.prices.model import PricesModel
 from vastnb.widgets.prices.scene import Scene, to_image
 from vastnb.widgets.prices.trend import trend
-from vastnb.widgets.table.saved import code_block
+from vastnb.widgets.table.saved import code_block, dated
 from vastnb.wording import usd
 
 NARROWEST, WIDEST, COPY_WIDTH = 260.0, 1400.0, 540.0
@@ -33,30 +33,11 @@ TITLES: Final = {
 def scenes(
     model: PricesModel, width: float, names: Iterable[str] = TITLES, *, tips: bool = True
 ) -> dict[str, Scene]:
-    """Return the charts, or some of them.
-
-    Parameters
-    ----------
-    model : PricesModel
-        The state.
-    width : float
-        px of one chart.
-    names : iterable of str
-        ``distribution``, ``performance``, ``trend``, ``countries``.
-    tips : bool
-        Whether dots tell what they are (in the page).
-
-    Returns
-    -------
-    dict
-        By their names.
-    """
+    """Return the charts (or those of `names`) by name, `width` px wide; `tips` are for the page."""
     width = min(max(width, NARROWEST), WIDEST)
     if said := _nothing_yet(model):
         return {name: empty(TITLES[name], *said, width) for name in names}
-    shown, colours, per = model.shown, model.colours, model.state.per
-    one = len(set(model.state.gpu)) == 1
-    note = model.trend_note or None
+    shown, colours, per, days = model.shown, model.colours, model.state.per, model.state.days
     draw: dict[str, Callable[[], Scene]] = {
         "distribution": lambda: charts.distribution(
             frames.distribution(shown, per), colours, width, per
@@ -64,8 +45,10 @@ def scenes(
         "performance": lambda: charts.performance(
             frames.performance(shown, per), colours, width, per, tips=tips
         ),
-        "trend": lambda: trend(model.trend, colours, width, model.state.days, note, tips=tips),
-        "countries": lambda: charts.countries(frames.countries(shown), width, one_model=one),
+        "trend": lambda: trend(model.trend, colours, width, days, model.trend_note, tips=tips),
+        "countries": lambda: charts.countries(
+            frames.countries(shown), width, one_model=len(model.state.gpu) == 1
+        ),
     }
     return {name: draw[name]() for name in names}
 
@@ -86,14 +69,8 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
 
     Some places (GitHub among them) drop the pictures; the table stays.
     """
-    source = model.provenance
-    made_up = words.SIMULATED_MARKET if source.get("simulated") else ""
-    when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
     figures = model.figures()
-    title = words.CAPTION.format(
-        made_up=made_up, machines=figures["machines"], models=figures["models"]
-    )
-    title += f", {when} UTC" if when else ""
+    what = words.CAPTION.format(machines=figures["machines"], models=figures["models"])
     pictures = "".join(
         f'<div style="flex:1 1 440px;max-width:{COPY_WIDTH:.0f}px">{to_image(scene)}</div>'
         for scene in scenes(model, COPY_WIDTH, tips=False).values()
@@ -101,7 +78,7 @@ def static_copy(model: PricesModel, *, css_class: str) -> str:
     problem = f"{model.problem.title} {model.problem.text} " if model.problem else ""
     note = words.COPY_NOTE.format(problem=problem)
     return block(
-        f"<p><b>{escape(title)}</b></p>",
+        f"<p><b>{escape(dated(what, model.provenance))}</b></p>",
         f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div>',
         _table(model.shown),
         f"<p>{escape(note)}</p>",

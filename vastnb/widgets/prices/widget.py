@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import traitlets
 
-from vastnb.errors import QueryError, VastError
 from vastnb.market.query.query import Query
-from vastnb.widgets.kit.bells import Bells
+from vastnb.values import number
 from vastnb.widgets.kit.bundle import bundle, styles
-from vastnb.widgets.kit.search import SLOT, Fetching, Problem
-from vastnb.widgets.kit.widget import LiveWidget, one_a_place
-from vastnb.widgets.prices import frames, words
+from vastnb.widgets.kit.search import Fetching
+from vastnb.widgets.kit.widget import one_a_place
+from vastnb.widgets.prices import frames
 from vastnb.widgets.prices.loading import load
 from vastnb.widgets.prices.model import (
     DAYS,
@@ -103,7 +102,7 @@ def prices(
     return widget
 
 
-class Prices(Fetching[Load, Loaded], LiveWidget):
+class Prices(Fetching[Load, Loaded]):
     """Four linked charts of prices; made by `prices`.
 
     Parameters
@@ -123,20 +122,16 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     _esm = bundle("prices/view")
     _css = styles("kit/theme", "kit/fields", "kit/status", "prices/view")
-    _model: PricesModel
     settings = traitlets.Dict().tag(sync=True)
-    status = traitlets.Dict().tag(sync=True)
+    _controls = "settings"
+    _model: PricesModel
 
     def __init__(self, client: Client, state: PricesState) -> None:
-        super().__init__(settings=state.page())
-        self._set_up(client)
-        self._bells = Bells(client)
-        self._model = PricesModel(state)
+        super().__init__(client, PricesModel(state))
         self._width: float | None = None
-        self._drawn: dict[str, Any] = {}
-        self.observe(self._on_settings, "settings")
+        self._drawn: dict[str, tuple[Any, ...]] = {}
         with self._closed_on_error():
-            self._fetch_now(self._model.start())
+            self._fetch_now(self._model.change(state))
 
     # -- for the user -------------------------------------------------------------------------
 
@@ -193,6 +188,9 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     def to_code(self) -> str:
         """Return the line of code that creates the same charts."""
+        return self._code()
+
+    def _code(self) -> str:
         return self._model.code()
 
     def filter(self, **changes: Any) -> Self:
@@ -213,29 +211,14 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
         QueryError
             For an option that does not exist or a value that it cannot have.
         """
-        self._drain()
         if "query" in changes:
             changes["query"], models = split(changes["query"])
             if models:
                 changes.setdefault("gpu", models)
         if "gpu" in changes:
             changes["gpu"] = list(resolved(changes["gpu"]))
-        state = self._model.state.changed(changes)
-        self._work.cancel(SLOT)
-        job = self._model.change(state)
-        self.settings = state.page()
-        self._fetch_now(job)
+        self._change(changes)
         return self
-
-    def refresh(self) -> Self:
-        """Search again, bypassing the cache, and wait for the result."""
-        self._drain()
-        self._fetch_now(self._model.refresh())
-        return self
-
-    def _end(self) -> None:
-        """End its searches; the frames stay readable."""
-        self._end_fetching()
 
     def __repr__(self) -> str:
         figures = self._model.figures()
@@ -248,62 +231,25 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     def _heard(self, content: Mapping[str, Any]) -> None:
         # A page that opens tells its width with its ``ready``, and is drawn for that.
-        kind = content.get("type")
-        if kind in ("ready", "width"):
+        if content.get("type") in ("ready", "width"):
             self._drawn.clear()
             self._on_main(lambda: self._take_width(content.get("width")))
-        elif kind == "refresh":
-            self._on_main(lambda: self._fetch_later(self._model.refresh(), at_once=True))
-        elif kind == "bell":
-            self._on_main(lambda: self._take_bell(content))
-
-    def _show_error(self, error: Exception) -> None:
-        self._model.problem = Problem.of(error)
-        self._tell()
-
-    def _take_bell(self, content: Mapping[str, Any]) -> None:
-        state = self._model.state
-        per: Literal["gpu", "offer"] = "gpu" if state.per == "gpu" else "offer"
-        try:
-            self._bells.take(
-                content, state.search(), per=per, type=state.type, storage=state.storage
-            )
-        except VastError as error:
-            self._model.problem = Problem.of(error, words.NO_ALERT_SET)
-        self._tell()
+        else:
+            super()._heard(content)
 
     def _take_width(self, width: Any) -> None:
-        if isinstance(width, (int, float)) and not isinstance(width, bool) and width > 0:
-            self._width = float(width)
+        known = number(width)
+        if known is not None and known > 0:
+            self._width = known
             self._show()
-
-    def _on_settings(self, _change: Any) -> None:
-        self._on_main(self._take_settings)
-
-    def _take_settings(self) -> None:
-        self._drain()
-        try:
-            state = self._model.state.changed(self.settings)
-        except QueryError as error:
-            self._model.problem = Problem.of(error)
-            self._tell()
-            return
-        if state != self._model.state:
-            job = self._model.change(state)
-            # The history is a file on this machine: that is quick, and nothing to be seen.
-            quick = job is not None and job.request is None
-            self._fetch_later(job, at_once=quick, seen=not quick)
 
     # -- searches -----------------------------------------------------------------------------
 
     def _fetch(self, job: Load) -> Loaded:
         return load(self._client, job)
 
-    def _take(self, job: Load, result: Loaded) -> None:
-        self._model.accept(job, result)
-
-    def _waits(self) -> bool:
-        return bool(self._model.waiting)
+    def _is_quick(self, job: Load) -> bool:
+        return job.request is None  # the history is a file on this machine
 
     # -- to the page --------------------------------------------------------------------------
 
@@ -315,20 +261,16 @@ class Prices(Fetching[Load, Loaded], LiveWidget):
 
     def _send_everything(self) -> int:
         """Send the charts whose page has not what they are drawn from now."""
-        if self._width is None:
-            return 0
-        model = self._model
-        now = {name: (model.drawn_from(name), model.trend) for name in TITLES}
-        old, self._drawn = self._drawn, now
-        new = [name for name in TITLES if name not in old or old[name][0] != now[name][0]]
-        pictures, chips = scenes(model, self._width, new), model.chips()
-        self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
+        if self._width is not None:
+            now = {name: self._model.drawn_from(name) for name in TITLES}
+            new = [name for name in TITLES if self._drawn.get(name) != now[name]]
+            self._drawn = now
+            pictures, chips = scenes(self._model, self._width, new), self._model.chips()
+            self.send({"type": "scenes", "now": time.time(), "scenes": pictures, "chips": chips})
         return 0
 
-    def _tell(self) -> None:
-        if not self._closed:
-            figures, code = self._model.figures(), self._model.code()
-            self.status = {**self._status(figures, code), "days": list(DAYS)}
+    def _status(self) -> dict[str, Any]:
+        return {**super()._status(), "days": list(DAYS)}
 
     def _copy(self) -> str:
         return static_copy(self._model, css_class=self.copy_class)

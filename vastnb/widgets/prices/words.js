@@ -18,5 +18,6 @@ export const W = {
   machinesClickToShow: (name, machines) =>
     `${name}: ${machines} machines. Click to show or hide it in all charts`,
   allGpus: "All GPUs",
+  fewer: "fewer",
   more: (hidden) => `${hidden} more`,
 };

@@ -18,12 +18,12 @@ AGAINST_ITS_MODEL = "median of each machine's price relative to its model's medi
 THAN_THE_SAME_GPUS = "{share:.0f} % {how} than the same GPUs"
 MORE_MODELS = "; {others} more model{s} with fewer {what}s"
 DLPERF_PER = "DLPerf per {unit}"
-UNBEATEN = "{title}: {best} of {all} are best value"
+UNBEATEN = "{best} of {all} are best value"
 OF_A_COUNTRY = (
     "{country}\n{against}\n{machines:,} machines with {gpus:,} GPUs, median {median}/h per GPU"
 )
 MORE_COUNTRIES = "; {others} more countr{s}"
-COUNTRIES = "{title}: {n} countries against the market"
+COUNTRIES = "{n} countries against the market"
 SAME_PRICE_AS_ELSEWHERE = "same price as elsewhere"
 MORE_EXPENSIVE = "more expensive"
 NO_PRICES_TO_SHOW = "No prices to show"
@@ -67,15 +67,11 @@ NO_PRICE_HISTORY_YET = "No price history yet"
 
 # view
 MEDIAN_PRICE = "Median price"
-CAPTION = "{made_up}prices of {machines:,} machines, {models} GPU models"
+CAPTION = "prices of {machines:,} machines, {models} GPU models"
 COPY_NOTE = "{problem}As it was when the cell ran. Run the cell for the live charts. As code:"
 NO_OFFERS = "No offers"
 NOT_SEARCHED_YET = "Nothing has been searched yet."
-SIMULATED_MARKET = "SIMULATED MARKET: "
 MORE_MODELS_LEFT_OUT = "; {left} more models are not part of this copy"
 SEARCHING = "Searching"
 WAITING = "Waiting for Vast.ai."
 SEARCH_FAILED = "The search failed; the message below says why."
-
-# widget
-NO_ALERT_SET = "No alert was set."

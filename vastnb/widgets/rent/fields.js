@@ -1,9 +1,23 @@
 // The left half of the rent form while it is filled in: candidates, what runs, how and for how long.
-import { W } from "./words.js";
-import { choice, entry, script, secrets, single } from "./controls.js";
+import { FIELDS, W } from "./words.js";
+import { entry, fill, script, secrets, single } from "./controls.js";
+import { field, segments } from "../kit/fields.js";
 import { clickable, h, setText } from "../kit/dom.js";
 import { exact, percent, plural } from "../kit/words.js";
 
+const UNITS = {
+  disk: "GB",
+  max_dph: "$/h",
+  hours: "h",
+  download_gb: "GB",
+  upload_gb: "GB",
+  max_hours: "h",
+  budget_usd: "$",
+};
+const RENTALS = [
+  ["on-demand", W.onDemand, W.fixedPriceYoursUntil],
+  ["bid", W.bid, W.interruptibleCheaperButA],
+];
 const RUNS = [
   [null, W.asItComes, W.asTheTemplateOr],
   ["ssh_direct", W.ssh, W.logInBySSH],
@@ -12,242 +26,133 @@ const RUNS = [
 ];
 // For a first rental; later the last image is remembered.
 const IMAGES = ["pytorch/pytorch", "vastai/base-image", "ubuntu:24.04"];
-const MARKS = { bad: "!", warn: "!" };
 
-export class RentFields {
-  // `say(message)` tells the kernel.
-  constructor(say) {
-    this.say = say;
-    const change = (name) => (value) => say({ type: "change", field: name, value });
-    this.controls = {
-      image: entry(W.image, {
-        hint: W.imageHint,
-        mono: true,
-        chips: true,
-        title: W.aDockerImageWith,
-      }, change("image")),
-      rental: choice(
-        W.rental,
-        [
-          ["on-demand", W.onDemand, W.fixedPriceYoursUntil],
-          ["bid", W.bid, W.interruptibleCheaperButA],
-        ],
-        (kind) => say({ type: "change", field: "bid", value: kind === "bid" ? "min+10%" : null }),
-      ),
-      bid: entry(W.bidPerHour, {
-        hint: W.bidHint,
-        title: W.bidTitle,
-      }, change("bid")),
-      runtype: choice(W.runType, RUNS, change("runtype")),
-      disk: entry(W.disk, {
-        unit: "GB",
-        title: W.billedUntilTheMachine,
-      }, change("disk")),
-      count: entry(W.machines, { title: W.eachFromADifferent }, change("count")),
-      max_dph: entry(W.highestPrice, {
-        unit: "$/h",
-        title: W.forOneMachineWith,
-      }, change("max_dph")),
-      label: entry(
-        W.label,
-        { hint: W.none, title: W.aNameOfYour },
-        change("label"),
-      ),
-      hours: entry(
-        W.pricedFor,
-        { unit: "h", title: W.theHoursThatThe },
-        change("hours"),
-      ),
-      download_gb: entry(
-        W.download,
-        { unit: "GB", title: W.trafficToEachMachine },
-        change("download_gb"),
-      ),
-      upload_gb: entry(W.upload, { unit: "GB", title: W.trafficFromEachMachine }, change("upload_gb")),
-      max_hours: entry(W.endAfter, {
-        unit: "h",
-        hint: W.noLimit,
-        chips: true,
-        title: W.everyMachineIsDestroyed,
-      }, change("max_hours")),
-      budget_usd: entry(W.budget, {
-        unit: "$",
-        hint: W.noLimit,
-        chips: true,
-        title: W.forAllMachinesTogether,
-      }, change("budget_usd")),
-      env: secrets(W.environmentAndPorts, {
-        onChange: (rows) => say({ type: "env", rows }),
-        onReveal: (name) => say({ type: "reveal", field: "env", name }),
-      }),
-      onstart: script(W.startScript, {
-        hint: W.scriptHint,
-        onChange: change("onstart"),
-        onReveal: () => say({ type: "reveal", field: "onstart" }),
-      }),
-    };
-    this.template = single(
-      W.template,
-      { hint: W.noneTypeToChoose },
-      (option) => say({ type: "template", hash: option ? option[0] : null }),
-    );
-    this.offers = h("div", {
-      class: "vnb-cands",
-      role: "list",
-      tabindex: 0,
-      "aria-label": W.offersTriedInThis,
-    });
-    this.offersNote = h("span", { class: "vnb-fieldnote" });
-    const node = (name) => this.controls[name].node;
-    this.node = h(
-      "div",
-      { class: "vnb-rentfields" },
+// `say(message)` tells the kernel.
+export function rentFields(say) {
+  const change = (name) => (value) => say({ type: "change", field: name, value });
+  const plain = Object.fromEntries(
+    Object.entries(FIELDS).map(([name, [label, title, hint = ""]]) => {
+      const options = { title, hint, unit: UNITS[name], mono: name === "image" };
+      return [name, entry(label, options, change(name))];
+    }),
+  );
+  const rental = segments(W.rental, RENTALS, (kind) => change("bid")(kind === "bid" ? "min+10%" : null));
+  const runtype = segments(W.runType, RUNS, change("runtype"));
+  const env = secrets(W.environmentAndPorts, {
+    onChange: (rows) => say({ type: "env", rows }),
+    onReveal: (name) => say({ type: "reveal", field: "env", name }),
+  });
+  const onstart = script(W.startScript, {
+    hint: W.scriptHint,
+    onChange: change("onstart"),
+    onReveal: () => say({ type: "reveal", field: "onstart" }),
+  });
+  const template = single(
+    W.template,
+    { hint: W.noneTypeToChoose },
+    (hash) => say({ type: "template", hash }),
+  );
+  const offers = h(".vnb-cands", { role: "list", tabindex: 0 });
+  const offersNote = h("span.vnb-fieldnote");
+  const candidates = field(W.offersTriedInThis, offers, offersNote);
+  candidates.classList.add("vnb-candbox");
+  const row = (kind, ...names) => h(kind, ...names.map((name) => plain[name].node));
+  const node = h(
+    ".vnb-rentfields",
+    candidates,
+    h(
+      ".vnb-rentcolumns",
       h(
         "section",
-        { class: "vnb-candbox" },
-        h(
-          "div",
-          { class: "vnb-fieldhead" },
-          h("span", { class: "vnb-fieldlabel", text: W.offersTriedInThis }),
-          this.offersNote,
-        ),
-        this.offers,
+        { "aria-label": W.whatRuns },
+        template.node,
+        plain.image.node,
+        runtype.node,
+        env.node,
+        onstart.node,
       ),
       h(
-        "div",
-        { class: "vnb-rentcolumns" },
+        "section",
+        { "aria-label": W.howAndForHow },
+        h(".vnb-rentalrow", rental.node, plain.bid.node),
+        row(".vnb-three", "disk", "count", "max_dph"),
+        plain.label.node,
+        row(".vnb-three", "hours", "download_gb", "upload_gb"),
         h(
-          "section",
-          { "aria-label": W.whatRuns },
-          this.template.node,
-          node("image"),
-          node("runtype"),
-          node("env"),
-          node("onstart"),
-        ),
-        h(
-          "section",
-          { "aria-label": W.howAndForHow },
-          h("div", { class: "vnb-rentalrow" }, node("rental"), node("bid")),
-          h("div", { class: "vnb-three" }, node("disk"), node("count"), node("max_dph")),
-          node("label"),
-          h("div", { class: "vnb-three" }, node("hours"), node("download_gb"), node("upload_gb")),
-          h(
-            "div",
-            { class: "vnb-guard" },
-            h("strong", { text: W.moneyGuard }),
-            h("span", {
-              class: "vnb-fieldnote",
-              text: W.machinesAndTheirDisks,
-            }),
-            h("div", { class: "vnb-two" }, node("max_hours"), node("budget_usd")),
-          ),
+          ".vnb-guard",
+          h("strong", W.moneyGuard),
+          h("span.vnb-fieldnote", W.machinesAndTheirDisks),
+          row(".vnb-two", "max_hours", "budget_usd"),
         ),
       ),
-    );
-  }
+    ),
+  );
 
-  show(state) {
-    const { values, errors, phase } = state;
-    const off = phase !== "plan";
-    this.node.classList.toggle("vnb-still", off);
-    const plain = [
-      "image",
-      "disk",
-      "count",
-      "label",
-      "hours",
-      "download_gb",
-      "upload_gb",
-      "max_hours",
-      "budget_usd",
-      "bid",
-      "max_dph",
-    ];
-    for (const name of plain) {
-      if (!errors[name]) this.controls[name].set(values[name]);
-    }
-    const bids = values.bid !== null;
-    this.controls.rental.set(bids ? "bid" : "on-demand");
-    this.controls.bid.node.hidden = !bids && !errors.bid;
-    const [own] = this.controls.runtype.node.querySelectorAll("button");
-    own.hidden = !values.template_hash && values.runtype !== null;
-    this.controls.runtype.set(values.runtype);
-    this.controls.env.set(values.env);
-    this.controls.onstart.set(values.onstart_lines);
-    for (const [name, control] of Object.entries(this.controls)) {
-      control.error(errors[name]);
-      control.disable(off);
-    }
-    const template = values.template_hash;
-    this.controls.image.input.placeholder = template ? W.fromTheTemplate : W.imageHint;
-    this.controls.max_dph.input.placeholder = state.price.max_dph === null
-      ? ""
-      : state.price.max_dph.toFixed(4);
-    this.controls.image.suggest(template || values.image ? [] : IMAGES, (image) => image.split("/").pop());
-    this.template.offer(state.templates ?? []);
-    this.template.set(template ? [template, values.template || template, ""] : null);
-    this.template.disable(off);
-    const { max_hours: hours, budget_usd: budget } = state.hints;
-    this.controls.max_hours.suggest(hours, (value) => `${value} h`);
-    this.controls.budget_usd.suggest(budget, (value) => `$${value}`);
-    this.showOffers(state, off);
-  }
-
-  showOffers(state, off) {
-    const { offers, offers_count: count } = state;
-    const limit = state.price.max_dph;
-    const key = JSON.stringify([offers, off, count, limit]);
-    if (key === this.offersKey) return;
-    this.offersKey = key;
-    setText(this.offersNote, count > offers.length ? W.andMore(count - offers.length) : "");
-    const many = offers.length > 1;
-    this.offers.replaceChildren(
-      ...offers.map((offer, i) =>
-        h(
-          "div",
-          {
-            class: limit !== null && offer.dph > limit ? "vnb-cand vnb-skipped" : "vnb-cand",
-            role: "listitem",
-            title: limit !== null && offer.dph > limit ? W.aboveTheHighestPrice : null,
-          },
-          h("span", { class: "vnb-candat", text: many ? String(i + 1) : "" }),
-          h("b", { text: offer.gpu }),
-          h("span", { text: offer.vram ?? "" }),
-          h("span", { class: "vnb-candwhere", text: offer.where }),
-          h("span", {
-            class: "vnb-candtrust",
-            text: offer.trust === null ? "" : `${percent(offer.trust)} %`,
-            title: W.reliability,
-          }),
-          h("span", {
-            class: "vnb-candmark",
-            "data-level": offer.level,
-            text: offer.level ? `${MARKS[offer.level]} ${offer.warnings}` : "",
-            title: offer.level ? `${plural(offer.warnings, "warning")}` : null,
-          }),
-          h("span", { class: "vnb-candprice", text: `${exact(offer.dph)}/h` }),
-          many
-            ? this.offerButtons(offer, i, off)
-            : h("span", { class: "vnb-candid", text: String(offer.id) }),
-        )
-      ),
-    );
-  }
-
-  offerButtons(offer, at, off) {
-    const send = (drop) => () => this.say({ type: "offers", id: offer.id, drop });
+  const buttons = (offer, at) => {
+    const button = (text, drop, more) =>
+      clickable(text, () => say({ type: "offers", id: offer.id, drop }), more);
     return h(
-      "span",
-      { class: "vnb-candbuttons" },
-      at > 0
-        ? clickable(W.tryFirst, send(false), { class: "vnb-link", disabled: off, title: W.tryThisOfferFirst })
-        : null,
-      clickable("×", send(true), {
-        class: "vnb-clear",
-        disabled: off,
-        "aria-label": W.removeOffer(offer.id),
-      }),
+      "span.vnb-candbuttons",
+      at > 0 ? button(W.tryFirst, false, { class: "vnb-link", title: W.tryThisOfferFirst }) : null,
+      button("×", true, { class: "vnb-clear", "aria-label": W.removeOffer(offer.id) }),
     );
+  };
+  const candidate = (offer, at, { length }) =>
+    h(
+      offer.over ? ".vnb-cand.vnb-skipped" : ".vnb-cand",
+      { role: "listitem", title: offer.over ? W.aboveTheHighestPrice : null },
+      h("span.vnb-candat", length > 1 ? String(at + 1) : ""),
+      h("b", offer.gpu),
+      h("span", offer.vram ?? ""),
+      h("span.vnb-candwhere", offer.where),
+      h(
+        "span.vnb-candtrust",
+        { title: W.reliability },
+        offer.trust === null ? "" : `${percent(offer.trust)} %`,
+      ),
+      h(
+        "span.vnb-candmark",
+        { "data-level": offer.level, title: offer.level ? plural(offer.warnings, "warning") : null },
+        offer.level ? `! ${offer.warnings}` : "",
+      ),
+      h("span.vnb-candprice", `${exact(offer.dph)}/h`),
+      length > 1 ? buttons(offer, at) : h("span.vnb-candid", String(offer.id)),
+    );
+
+  function show(state) {
+    const { values, errors, hints, price: { max_dph: limit } } = state;
+    const off = state.phase !== "plan";
+    node.classList.toggle("vnb-still", off);
+    for (const [name, control] of Object.entries(plain)) {
+      if (!errors[name]) control.set(values[name]);
+      control.error(errors[name]);
+    }
+    env.error(errors.env);
+    onstart.error(errors.onstart);
+    const bids = values.bid !== null;
+    rental.set(bids ? "bid" : "on-demand");
+    plain.bid.node.hidden = !bids && !errors.bid;
+    const hash = values.template_hash;
+    runtype.node.querySelector("button").hidden = !hash && values.runtype !== null;
+    runtype.set(values.runtype);
+    env.set(values.env);
+    onstart.set(values.onstart_lines);
+    plain.image.input.placeholder = hash ? W.fromTheTemplate : FIELDS.image[2];
+    plain.max_dph.input.placeholder = limit?.toFixed(4) ?? "";
+    plain.image.suggest(hash || values.image ? [] : IMAGES, (image) => image.split("/").pop());
+    plain.max_hours.suggest(hints.max_hours, (value) => `${value} h`);
+    plain.budget_usd.suggest(hints.budget_usd, (value) => `$${value}`);
+    template.offer((state.templates ?? []).map(([value, text, note]) => ({ value, text, note })));
+    template.set(hash ? { value: hash, text: values.template || hash } : null);
+    const more = state.offers_count - state.offers.length;
+    setText(offersNote, more > 0 ? W.andMore(more) : "");
+    const over = (offer) => limit !== null && offer.dph > limit;
+    fill(offers, state.offers.map((offer) => ({ ...offer, over: over(offer) })), candidate);
+    // What is hidden may be looked at all the time, and a port never has a value.
+    const parts = node.querySelectorAll("input:not([data-port]), textarea, button:not(.vnb-eye)");
+    for (const part of parts) part.disabled = off;
   }
+
+  const kept = { env, onstart };
+  return { node, show, reveal: (secret) => kept[secret.field].reveal(secret.value, secret.name) };
 }

@@ -25,7 +25,7 @@ export interface State {
   run: Record<string, any> | null;
   outcome: Record<string, any> | null;
   finding: boolean;
-  found: Record<string, any>;
+  found: { level: string; text: string; ids: number[] };
   machines: Record<string, any>[];
   acked: Record<string, number>;
 }

@@ -7,6 +7,7 @@ goes back with the picture, so that a page knows whether the price is for what w
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -18,24 +19,19 @@ from vastnb.widgets.rent.session import RentSession
 _log = logging.getLogger("vastnb.widgets")
 
 Content = Mapping[str, Any]
-Send = Callable[[dict[str, Any]], None]
 
 
-def handle(session: RentSession, content: Content, send: Send) -> None:
+def handle(session: RentSession, content: Content, send: Callable[[dict[str, Any]], None]) -> None:
     """Do what a message asks for; what goes wrong is shown in the form.
 
-    Parameters
-    ----------
-    session : RentSession
-        The form's.
-    content : mapping
-        The message. What is not understood is ignored.
-    send : callable
-        Sends one message to the page.
+    What is not understood is ignored. `send` answers who asks to see a secret.
     """
     kind = content.get("type")
     if kind == "reveal":
-        reveal(session, content, send)
+        value = _secret(session.model.plan, content)
+        if value is not None:
+            asked = {name: content.get(name) for name in ("field", "name", "page")}
+            send({"type": "secret", "value": value, **asked})
         return
     handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
     if handler is None:
@@ -52,15 +48,14 @@ def handle(session: RentSession, content: Content, send: Send) -> None:
         session.model.failed(error)
 
 
-def reveal(session: RentSession, content: Content, send: Send) -> None:
-    """Send a value back to the page that asks to see it: by a message, which nothing keeps."""
-    plan, name, field = session.model.plan, content.get("name"), content.get("field")
-    value = (plan.onstart or "") if field == "onstart" else None
-    if field == "env" and isinstance(name, str):
-        value = plan.env.get(name)
-    if value is not None:
-        page = content.get("page")
-        send({"type": "secret", "value": value, "field": field, "name": name, "page": page})
+def _secret(plan: RentPlan, content: Content) -> str | None:
+    """Return the value that a page asks to see; it goes by a message, which nothing keeps."""
+    match content:
+        case {"field": "onstart"}:
+            return plan.onstart or ""
+        case {"field": "env", "name": str(name)}:
+            return plan.env.get(name)
+    return None
 
 
 def _change(session: RentSession, content: Content) -> None:
@@ -91,13 +86,13 @@ def _change_offers(session: RentSession, content: Content) -> None:
         (session.model.drop if content.get("drop") else session.model.first)(number)
 
 
-_HANDLERS: Final[dict[str, Callable[[RentSession, Content], None]]] = {
+_HANDLERS: Final[dict[str, Callable[[RentSession, Content], object]]] = {
     "ready": lambda session, _content: session.ask_facts(),
     "change": _change,
     "env": _change_env,
     "template": _choose_template,
     "offers": _change_offers,
-    "review": lambda session, _content: session.review(),
+    "review": lambda session, _content: session.model.review(time.time()),
     "back": lambda session, _content: session.model.back(),
     "confirm": lambda session, content: session.confirm(content),
     "machines": lambda session, _content: session.model.show_machines(),

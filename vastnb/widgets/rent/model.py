@@ -15,7 +15,7 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ from vastnb.widgets.rent.plan import RentPlan, read
 from vastnb.widgets.rent.price import Price, price_of
 from vastnb.widgets.rent.questions import Found, Template
 from vastnb.widgets.rent.run import RentRun
-from vastnb.widgets.rent.warnings import LEVELS, Account, Warning, warnings_of
+from vastnb.widgets.rent.warnings import Account, Warning, warnings_of, worst_first
 
 if TYPE_CHECKING:
     from vastnb.fleet.instance import Instance
@@ -70,24 +70,21 @@ class Confirmation:
     made_at: float
     plan: RentPlan
 
+    def shown(self) -> dict[str, Any]:
+        """Return what the page shows, and what its click repeats."""
+        return {
+            "token": self.token,
+            "offers": list(self.offer_ids),
+            "count": self.count,
+            "max_dph": self.max_dph,
+        }
 
-@dataclass(frozen=True)
-class Accepted:
-    """A click that rents.
 
-    Parameters
-    ----------
-    offers : DataFrame
-        Candidates.
-    arguments : dict
-        Keywords for ``client.rent``. May hold secrets.
-    count : int
-        Machines.
-    """
+class Accepted(NamedTuple):
+    """A click that rents: the candidates, and the keywords for ``client.rent``, secrets too."""
 
     offers: pd.DataFrame
     arguments: dict[str, Any]
-    count: int
 
 
 class ClickRefused(InvalidRequest):
@@ -127,7 +124,7 @@ class RentModel:
     @property
     def ids(self) -> list[int]:
         """The candidates' ids, in order."""
-        return [int(one) for one in self.offers["id"]] if len(self.offers) else []
+        return [int(one) for one in self.offers.get("id", ())]
 
     @property
     def price(self) -> Price:
@@ -139,7 +136,7 @@ class RentModel:
     @property
     def of_bid_search(self) -> bool:
         """Whether the offers come from a search for interruptible machines."""
-        return len(self.offers) > 0 and are_interruptible(self.offers)
+        return are_interruptible(self.offers)
 
     def warnings(self, row: int = 0) -> list[Warning]:
         """Return what to know about one candidate."""
@@ -157,8 +154,7 @@ class RentModel:
                 s="s" * (price.count > 1),
             )
             found.insert(0, Warning("bad" if not price.within else "warn", text))
-            found.sort(key=lambda one: LEVELS.index(one.level))
-        return found
+        return worst_first(found)
 
     def code(self) -> str:
         """Return the code that does what the form would do."""
@@ -166,33 +162,31 @@ class RentModel:
 
     def hints(self) -> dict[str, list[float]]:
         """Return sensible limits to offer: hours, and dollars for all machines."""
-        hours = self.plan.hours
-        longer = sorted({math.ceil(hours), math.ceil(hours * 1.5), math.ceil(hours * 3)} - {0})
-        price = self.price
-        if price.max_dph is None or not hours:
-            return {"max_hours": [float(one) for one in longer], "budget_usd": []}
-        most = price.count * price.max_dph * hours  # traffic is not part of a budget
-        dollars = sorted({_round_up(most * share) for share in (1.1, 2.0, 4.0)})
-        return {"max_hours": [float(one) for one in longer], "budget_usd": dollars}
+        price, hours = self.price, self.plan.hours
+        longer = sorted({float(math.ceil(hours * share)) for share in (1, 1.5, 3)} - {0.0})
+        dollars: list[float] = []
+        if price.max_dph is not None and hours:
+            most = price.count * price.max_dph * hours  # traffic is not part of a budget
+            dollars = sorted({_round_up(most * share) for share in (1.1, 2.0, 4.0)})
+        return {"max_hours": longer, "budget_usd": dollars}
 
     # -- what happens -------------------------------------------------------------------------
 
-    def change(self, name: str, value: Any) -> bool:
-        """Take what was typed into a field; return whether it could be understood.
+    def change(self, name: str, value: Any) -> None:
+        """Take what was typed into a field.
 
-        What could not is kept in `errors`, and the field's last good value stays.
+        What cannot be understood is told in `errors`, and the field's last good value stays.
         """
         self.take_back()
         try:
             understood = read(name, value)
         except InvalidRequest as error:
             self.errors[name] = str(error)
-            return False
+            return
         self.errors.pop(name, None)
         if name == "bid" and understood is None and self.of_bid_search:
             self.errors["bid"] = words.ENTER_A_BID
         self._set(self.plan.changed({name: understood}))
-        return True
 
     def change_all(self, changes: Mapping[str, Any]) -> None:
         """Take values given in Python.
@@ -249,13 +243,15 @@ class RentModel:
 
     def first(self, offer_id: int) -> None:
         """Try this candidate before the others."""
-        self._reorder([offer_id, *(one for one in self.ids if one != offer_id)])
+        if offer_id in self.ids:
+            others_last = (self.offers["id"] != offer_id).argsort(kind="stable")
+            self.set_offers(self.offers.iloc[others_last].reset_index(drop=True))
 
     def drop(self, offer_id: int) -> None:
         """Do not try this candidate; the last one stays."""
-        left = [one for one in self.ids if one != offer_id]
-        if left:
-            self._reorder(left)
+        if offer_id in self.ids and len(self.offers) > 1:
+            left = self.offers[self.offers["id"] != offer_id]
+            self.set_offers(left.reset_index(drop=True))
 
     def review(self, now: float) -> Confirmation:
         """Return what a click would do, for the page to show and repeat.
@@ -329,7 +325,7 @@ class RentModel:
             self.take_back()
             raise ClickRefused(words.CLOCKS_DISAGREE)
         same = (
-            _ids(click.get("offers")) == shown.offer_ids == tuple(self.ids)
+            click.get("offers") == list(shown.offer_ids) == self.ids
             and click.get("count") == shown.count == self.plan.count
             and click.get("max_dph") == shown.max_dph == self.price.max_dph
             and shown.plan == self.plan
@@ -341,7 +337,7 @@ class RentModel:
         self.confirmation = None
         self.phase = "renting"
         arguments = {**self.plan.arguments(), "max_dph": shown.max_dph}
-        return Accepted(self.offers, arguments, shown.count)
+        return Accepted(self.offers, arguments)
 
     # -- what came of it ----------------------------------------------------------------------
 
@@ -350,16 +346,10 @@ class RentModel:
         """Whether a machine may exist that nobody holds."""
         return self.run is not None and not self.run.busy and self.run.unknown
 
-    def not_begun(self) -> None:
-        """Go back to the fields: the click was accepted, but nothing was sent."""
-        self.phase = "plan"
-
     def begin(self, run: RentRun) -> None:
         """Show a rent that is under way."""
         self.take_back()
-        self.run, self.outcome, self.found = run, None, Found()
-        if self.note != words.TAKEN_OVER:
-            self.note = ""
+        self.run, self.outcome, self.found, self.note = run, None, Found(), ""
         self.phase = "renting"
 
     def ended(self) -> bool:
@@ -370,9 +360,9 @@ class RentModel:
         self.phase = "rented"
         if run.error is not None:
             self.outcome = outcome_of(run.error)
-        elif len(run.instances) < run.count:
+        elif len(run.instances) < run.plan.count:
             attempts = getattr(run.result, "attempts", None)
-            self.outcome = fell_short(len(run.instances), run.count, attempts)
+            self.outcome = fell_short(len(run.instances), run.plan.count, attempts)
         if self.note == words.TAKEN_OVER:
             self.note = ""
         return True
@@ -408,25 +398,9 @@ class RentModel:
         self.finding, self.note = False, ""
         self.outcome = outcome_of(error)
 
-    # -- inside -------------------------------------------------------------------------------
-
     def _set(self, plan: RentPlan) -> None:
         self.plan = plan
         self._price = None
-
-    def _reorder(self, ids: Sequence[int]) -> None:
-        if sorted(ids) == sorted(self.ids) or set(ids) < set(self.ids):
-            places = {one: at for at, one in enumerate(self.ids)}
-            attrs = self.offers.attrs
-            chosen = self.offers.iloc[[places[one] for one in ids]].reset_index(drop=True)
-            chosen.attrs = dict(attrs)
-            self.set_offers(chosen)
-
-
-def _ids(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return ()
-    return tuple(one for one in value if isinstance(one, int) and not isinstance(one, bool))
 
 
 def _round_up(dollars: float) -> float:

@@ -27,20 +27,10 @@ _NEEDED: Final = {"id", "dph_base", "storage_cost"}
 def candidates(
     client: Client, offers: Any, *, type: str, disk: float, refresh: bool = False
 ) -> pd.DataFrame:
-    """Return candidates with prices, best first.
+    """Return candidates with prices, best first, of whatever `rent_form` takes.
 
-    Parameters
-    ----------
-    client : Client
-        Who searches.
-    offers : DataFrame, row, id, sequence of them, query or None
-        What to rent.
-    type : str
-        ``"on-demand"`` or ``"bid"``, where it has to be searched for.
-    disk : float
-        GB that the prices of a search include.
-    refresh : bool
-        Search again, past the cache, also for what has prices.
+    What has to be searched for is searched as `type`, with a `disk` of so many GB; with `refresh`
+    that is everything, past the cache.
 
     Raises
     ------
@@ -72,7 +62,7 @@ def candidates(
 
 def are_interruptible(offers: Any) -> bool:
     """Say whether there are interruptible ones among offers, which need a bid."""
-    return any(one.kind == "interruptible" for one in offers_of(offers))
+    return any(one.is_bid for one in offers_of(offers))
 
 
 def _search(
@@ -85,12 +75,8 @@ def _search(
         storage=disk,
         refresh=refresh,
     )
-    place = {one: at for at, one in enumerate(ids)}
-    order = sorted(range(len(found)), key=lambda at: place.get(int(found["id"].iloc[at]), len(ids)))
-    attrs = dict(found.attrs)
-    found = found.iloc[order].reset_index(drop=True)
-    found.attrs = attrs
-    return found
+    places = pd.Series(range(len(ids)), index=ids)
+    return found.sort_values("id", key=lambda one: one.map(places), ignore_index=True)
 
 
 def _frame(offers: Any) -> pd.DataFrame | None:

@@ -9,6 +9,7 @@ repr.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ RUNTYPES: Final = ("ssh", "ssh_direct", "jupyter", "jupyter_direct", "args")
 @dataclass(frozen=True, slots=True)
 class RentPlan:
     """What to rent a machine for, for how long, and at what price at most.
+
+    What no repr shows is a secret.
 
     Parameters
     ----------
@@ -61,11 +64,6 @@ class RentPlan:
     max_hours: float | None = None
     budget_usd: float | None = None
 
-    @property
-    def is_bid(self) -> bool:
-        """Whether the machine may be taken away by a higher bid."""
-        return self.bid is not None
-
     def changed(self, changes: Mapping[str, Any]) -> RentPlan:
         """Return the plan with other values, as a user of Python gives them or a page sends them.
 
@@ -89,44 +87,22 @@ class RentPlan:
         InvalidRequest
             If it cannot be rented like this: no image, too long a script.
         """
-        return Spec(
-            image=self.image,
-            disk=self.disk,
-            label=self.label,
-            env=dict(self.env) or None,
-            onstart=self.onstart,
-            runtype=self.runtype,
-            template_hash=self.template_hash,
-        )
+        return Spec(**{name: getattr(self, name) for name in _OF_SPEC}, env=dict(self.env) or None)
 
     def arguments(self) -> dict[str, Any]:
         """Return the keywords for ``client.rent``, without those that say nothing."""
-        given: dict[str, Any] = {
-            "image": self.image,
-            "template_hash": self.template_hash,
-            "disk": self.disk,
-            "runtype": self.runtype,
-            "label": self.label,
-            "env": dict(self.env) or None,
-            "onstart": self.onstart,
-            "bid": self.bid,
-            "max_hours": self.max_hours,
-            "budget_usd": self.budget_usd,
-        }
+        names = (*_OF_SPEC, "env", "bid", "max_hours", "budget_usd")
+        given = {name: getattr(self, name) for name in names} | {"env": dict(self.env) or None}
         if self.count != 1:
             given["count"] = self.count
         return {name: value for name, value in given.items() if value is not None}
 
 
-def read(name: str, value: Any) -> Any:
-    """Return a field's value from what was typed or given.
+_OF_SPEC: Final = ("image", "template_hash", "disk", "runtype", "label", "onstart")
 
-    Parameters
-    ----------
-    name : str
-        Field of `RentPlan`.
-    value : Any
-        Text, number, mapping or None.
+
+def read(name: str, value: Any) -> Any:
+    """Return a value of a field of `RentPlan` from what was typed or given.
 
     Raises
     ------
@@ -143,8 +119,7 @@ def read(name: str, value: Any) -> Any:
         return _bid(value)
     if name in _TEXTS:
         return _text(name, value)
-    low, high, unit, optional = _NUMBERS[name]
-    return _number(value, low, high, unit, optional=optional, whole=name == "count")
+    return _number(name, value)
 
 
 _FIELDS: Final = tuple(one.name for one in fields(RentPlan))
@@ -182,14 +157,13 @@ def _text(name: str, value: Any) -> str | None:
 
 
 def _bid(value: Any) -> float | str | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if isinstance(value, str):
+        value = value.strip() or None
+    if value is None:
         return None
     if isinstance(value, str):
-        plain = value.strip().removeprefix("$").removesuffix("/h").strip()
-        try:
-            value = float(plain)
-        except ValueError:
-            value = value.strip()
+        with suppress(ValueError):
+            value = float(value.removeprefix("$").removesuffix("/h"))
     try:
         bid_for(Offer(0, min_bid=1.0), value)
         if not isinstance(value, str):
@@ -199,29 +173,21 @@ def _bid(value: Any) -> float | str | None:
     return value if isinstance(value, str) else float(value)
 
 
-def _number(
-    value: Any, low: float, high: float, unit: str, *, optional: bool, whole: bool
-) -> float | int | None:
-    between = f"from {low:g} to {high:,.0f}{f' {unit}' if unit else ''}"
-    wrong = InvalidRequest(
-        words.ENTER_A_NUMBER.format(whole="whole " if whole else "", between=between)
-    )
+def _number(name: str, value: Any) -> float | int | None:
+    low, high, unit, optional = _NUMBERS[name]
+    integral = name == "count"
     if isinstance(value, str):
         text = value.lower().replace(",", "").replace("$", "").strip()
         for tail in ("gb", "hours", "h", "/"):
             text = text.removesuffix(tail).strip()
-        if not text:
-            value = None
-        else:
-            try:
-                value = float(text)
-            except ValueError:
-                raise wrong from None
-    if value is None:
-        if optional:
-            return None
-        raise wrong
+        value = text or None
+        with suppress(ValueError):
+            value = float(text)
+    if value is None and optional:
+        return None
     known = number(value)
-    if known is None or not low <= known <= high or (whole and known != int(known)):
-        raise wrong
-    return int(known) if whole else known
+    if known is None or not low <= known <= high or (integral and not known.is_integer()):
+        between = f"from {low:g} to {high:,.0f}{f' {unit}' if unit else ''}"
+        whole = "whole " if integral else ""
+        raise InvalidRequest(words.ENTER_A_NUMBER.format(whole=whole, between=between))
+    return int(known) if integral else known

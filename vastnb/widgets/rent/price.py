@@ -8,14 +8,15 @@ above it are skipped and never paid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
 
 from vastnb.fleet.rent.candidates import bid_for, offer_of
-from vastnb.market.money.cost import cost, hourly
+from vastnb.market.money.cost import HOURS_PER_MONTH, cost, hourly
 from vastnb.values import number
 from vastnb.widgets.rent import words
 from vastnb.widgets.rent.plan import RentPlan
@@ -23,11 +24,8 @@ from vastnb.widgets.rent.plan import RentPlan
 _PLACES: Final = 4
 _PRICES: Final = ("dph_base", "storage_cost", "inet_down_cost", "inet_up_cost")
 
-
 SLACK: Final = 0.1
 """By how much a price may have risen when it is rented, as a share, unless the user says."""
-
-CENT: Final = 0.01
 
 MOST: Final = 1e15
 """A number of a row that is larger is nonsense: sums with it may not even be finite."""
@@ -35,18 +33,10 @@ MOST: Final = 1e15
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of the price.
+    """One part of the price of one machine.
 
-    Parameters
-    ----------
-    name : str
-        ``"gpu"``, ``"disk"``, ``"download"`` or ``"upload"``.
-    label : str
-        For people.
-    how : str
-        What it is made of: ``"$0.2360/h x 8 h"``.
-    usd : float or None
-        $ for one machine; None if the offer does not say.
+    `name` is ``"gpu"``, ``"disk"``, ``"download"`` or ``"upload"``, `how` what it is made of, as in
+    ``"$0.2360/h x 8 h"``; `usd` is None if the offer does not say.
     """
 
     name: str
@@ -57,28 +47,20 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What the first candidate costs, and what any may cost.
+    """What the first candidate costs, and what any may cost; None if an offer does not say.
 
     Parameters
     ----------
-    offer_id : int or None
-        The candidate that the terms belong to.
     dph : float or None
         $/h of one machine with its disk, as it is now; for a bid, at most.
     max_dph : float or None
         $/h that one machine may cost at most: what is confirmed.
-    terms : tuple of Term
-        GPU, disk, traffic either way, for one machine.
-    total : float or None
-        $ for the first machine.
+    terms, total
+        GPU, disk, traffic either way, and their sum in $, for the candidate `offer_id` alone.
     dph_all, total_all : float or None
-        $/h and $ for all machines: the first `count` candidates, each at its own price.
+        $/h and $ for all `count` machines: the first candidates, each at its own price.
     within : int
         How many of the candidates cost at most `max_dph`.
-    count : int
-        How many machines.
-    hours : float
-        For how many hours.
     at_most : bool
         Whether less may be charged: a bid pays no more than the price on demand.
     """
@@ -97,20 +79,7 @@ class Price:
 
 
 def priced(frame: pd.DataFrame, plan: RentPlan) -> pd.Series[float]:
-    """Return $/h of each candidate with the plan's disk; for a bid, what is charged at most.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Candidates.
-    plan : RentPlan
-        Disk and bid.
-
-    Returns
-    -------
-    Series of Float64, on the frame's index
-        Missing where a price is.
-    """
+    """Return $/h of each candidate with the plan's disk; for a bid, what is charged at most."""
     return hourly(bids_in(frame, plan), plan.disk)
 
 
@@ -124,47 +93,39 @@ def bids_in(frame: pd.DataFrame, plan: RentPlan) -> pd.DataFrame:
     return out
 
 
-def price_of(frame: pd.DataFrame, plan: RentPlan) -> Price:
-    """Return the price of a plan on these candidates.
+def cost_of(charged: pd.DataFrame, plan: RentPlan) -> pd.DataFrame:
+    """Return what the planned hours cost on each of the candidates that `bids_in` gives."""
+    return cost(
+        charged,
+        plan.hours,
+        disk=plan.disk,
+        download_gb=plan.download_gb,
+        upload_gb=plan.upload_gb,
+    )
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Candidates, the first one first.
-    plan : RentPlan
-        What is wanted.
-    """
+
+def price_of(frame: pd.DataFrame, plan: RentPlan) -> Price:
+    """Return the price of a plan on these candidates, the first one first."""
+    nothing = Price(count=plan.count, hours=plan.hours, at_most=plan.bid is not None)
     if not len(frame) or not set(_PRICES[:2]) <= set(frame.columns):
-        return Price(count=plan.count, hours=plan.hours, at_most=plan.is_bid)
-    dph = priced(frame, plan)
-    terms = _terms(bids_in(frame.head(1), plan), plan)
-    known = [one.usd for one in terms]
-    wanted = frame.head(plan.count)
+        return nothing
+    charged = _complete(bids_in(frame, plan))
+    dph, usd = hourly(charged, plan.disk), cost_of(charged.head(plan.count), plan)
     limit = plan.max_dph
     if bool(dph.isna().any()):
         limit = None
     elif limit is None:
         limit = _rounded_up(float(dph.head(plan.count).max()) * (1 + SLACK))
-    first = dph.iloc[0]
-    usd = cost(
-        _complete(bids_in(wanted, plan)),
-        plan.hours,
-        disk=plan.disk,
-        download_gb=plan.download_gb,
-        upload_gb=plan.upload_gb,
-    )["total_usd"]
-    return Price(
+    return replace(
+        nothing,
         offer_id=int(frame["id"].iloc[0]),
-        dph=None if pd.isna(first) else float(first),
+        dph=number(dph.iloc[0]),
         max_dph=limit,
-        terms=terms,
-        total=None if any(one is None for one in known) else sum(one or 0.0 for one in known),
+        terms=_terms(charged.iloc[0].to_dict(), usd.iloc[0], plan),
+        total=number(usd["total_usd"].iloc[0]),
         dph_all=_of_all(dph.head(plan.count), plan.count),
-        total_all=_of_all(usd, plan.count),
+        total_all=_of_all(usd["total_usd"], plan.count),
         within=0 if limit is None else int((dph <= limit).fillna(False).sum()),
-        count=plan.count,
-        hours=plan.hours,
-        at_most=plan.is_bid,
     )
 
 
@@ -176,15 +137,7 @@ def _of_all(each: pd.Series[float], count: int) -> float | None:
 
 
 def guard_text(price: Price, plan: RentPlan) -> str:
-    """Return in words what the money guard lets the machines cost; empty without one.
-
-    Parameters
-    ----------
-    price : Price
-        Of the plan.
-    plan : RentPlan
-        With ``max_hours`` or ``budget_usd``.
-    """
+    """Return in words what the money guard lets the machines cost; empty without one."""
     limits, dollars = [], []
     if plan.max_hours is not None:
         limits.append(words.AFTER_HOURS.format(hours=plan.max_hours))
@@ -199,52 +152,27 @@ def guard_text(price: Price, plan: RentPlan) -> str:
     return words.GUARD.format(limits=" or ".join(limits), most=most)
 
 
-def _terms(first: pd.DataFrame, plan: RentPlan) -> tuple[Term, ...]:
-    frame = _complete(first)
-    usd = cost(
-        frame,
-        plan.hours,
-        disk=plan.disk,
-        download_gb=plan.download_gb,
-        upload_gb=plan.upload_gb,
-    ).iloc[0]
-    row = frame.iloc[0].to_dict()
-    hours = f"{plan.hours:g} h"
-    count = number_of(row, "num_gpus")
+def _terms(row: Mapping[Any, Any], usd: pd.Series[float], plan: RentPlan) -> tuple[Term, ...]:
+    """Return the terms of one candidate: a row with what is charged, and what that comes to."""
+    count, hours = number_of(row, "num_gpus"), f"\N{MULTIPLICATION SIGN} {plan.hours:g} h"
     gpus = "GPU" if count in (None, 1) else f"{count:.0f} GPUs"
-    what = (
-        ("gpu", gpus, f"{_each(row, 'dph_base')}/h \N{MULTIPLICATION SIGN} {hours}", "gpu_usd"),
-        (
-            "disk",
-            words.DISK_TERM.format(gb=plan.disk),
-            f"{_each(row, 'storage_cost', plan.disk / 720)}/h \N{MULTIPLICATION SIGN} {hours}",
-            "storage_usd",
-        ),
-        (
-            "download",
-            words.DOWNLOAD_TERM.format(gb=plan.download_gb),
-            f"{_each(row, 'inet_down_cost')}/GB",
-            "download_usd",
-        ),
-        (
-            "upload",
-            words.UPLOAD_TERM.format(gb=plan.upload_gb),
-            f"{_each(row, 'inet_up_cost')}/GB",
-            "upload_usd",
-        ),
-    )
-    return tuple(
-        Term(name, label, how, None if pd.isna(usd[column]) else float(usd[column]))
-        for name, label, how, column in what
+    disk = words.DISK_TERM.format(gb=plan.disk)
+    down = words.DOWNLOAD_TERM.format(gb=plan.download_gb)
+    up = words.UPLOAD_TERM.format(gb=plan.upload_gb)
+    disk_each = _each(row, "storage_cost", plan.disk / HOURS_PER_MONTH)
+    return (
+        Term("gpu", gpus, f"{_each(row, 'dph_base')}/h {hours}", number(usd["gpu_usd"])),
+        Term("disk", disk, f"{disk_each}/h {hours}", number(usd["storage_usd"])),
+        Term("download", down, f"{_each(row, 'inet_down_cost')}/GB", number(usd["download_usd"])),
+        Term("upload", up, f"{_each(row, 'inet_up_cost')}/GB", number(usd["upload_usd"])),
     )
 
 
 def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the candidates with every price column; what is not there is missing."""
     out = frame.copy(deep=False)
-    for name in _PRICES:
-        if name not in out.columns:
-            out[name] = pd.array([None] * len(out), dtype="Float64")
+    for name in set(_PRICES) - set(frame.columns):
+        out[name] = math.nan
     return out
 
 

@@ -1,100 +1,70 @@
 // The left half of the rent form once it rents: what has happened, and the monitor of what came of it.
 import { W } from "./words.js";
-import { Child } from "../kit/child.js";
+import { child } from "../kit/child.js";
 import { h, setText } from "../kit/dom.js";
 import { stopwatch } from "../kit/words.js";
 
 const STAGES = [W.checkPrice, W.rent, W.start, W.running];
+const MARKS = { good: W.goodMark, warn: W.noteMark, bad: W.carefulMark };
 
-export class RentProgress {
-  constructor(model, host, { kernelTime, signal }) {
-    this.kernelTime = kernelTime;
-    this.stages = STAGES.map((text) => h("li", {}, h("i", { "aria-hidden": "true" }), h("span", { text })));
-    this.steps = h("ol", { class: "vnb-steps", "aria-label": W.logOfThisRental, "aria-live": "polite" });
-    this.waiting = h("div", { class: "vnb-stepwait" });
-    this.machines = h("div", { class: "vnb-rentedlist" });
-    this.child = new Child(model, host, "monitoring", this.machines, { signal });
-    this.details = h(
-      "details",
-      { class: "vnb-history", open: true },
-      h("summary", { text: W.logOfThisRental }),
-      this.steps,
-    );
-    this.node = h(
-      "div",
-      { class: "vnb-rentprogress" },
-      h("ol", { class: "vnb-stages" }, ...this.stages),
-      this.machines,
-      this.waiting,
-      this.details,
-    );
-  }
+export function rentProgress(model, host, { kernelTime, signal }) {
+  let run = null;
+  let folded = false;
+  const stages = STAGES.map((text) => h("li", h("i", { "aria-hidden": "true" }), h("span", text)));
+  const log = h("ol.vnb-steps", { "aria-label": W.logOfThisRental, "aria-live": "polite" });
+  const waiting = h(".vnb-stepwait");
+  const rented = h(".vnb-rentedlist");
+  child(model, host, "monitoring", rented, { signal });
+  const details = h("details.vnb-history", { open: true }, h("summary", W.logOfThisRental), log);
+  const node = h(".vnb-rentprogress", h("ol.vnb-stages", ...stages), rented, waiting, details);
 
-  show(state) {
-    const { run, machines } = state;
-    this.state = state;
-    const up = machines.filter((one) => one.state === "running").length;
-    const rented = machines.length;
-    const sent = run?.steps.some((step) => !["checking"].includes(step.kind));
+  function show({ run: next, machines }) {
+    const running = machines.filter((one) => one.state === "running").length;
+    const gone = machines.filter((one) => one.state === "gone").length;
     let at = 0;
-    if (sent) at = 1;
-    if (rented) at = 2;
-    if (rented && up === machines.filter((one) => one.state !== "gone").length) at = 4;
-    const stopped = Boolean(run?.ended) && !rented;
-    this.stages.forEach((stage, i) => {
-      stage.dataset.state = i < at ? "done" : i === at ? (stopped ? "failed" : "now") : "next";
-      if (i === at && !stopped) stage.setAttribute("aria-current", "step");
-      else stage.removeAttribute("aria-current");
+    if (next?.steps.some((step) => step.kind !== "checking")) at = 1;
+    if (machines.length) at = running + gone === machines.length ? 4 : 2;
+    const stopped = Boolean(next?.ended) && !machines.length;
+    stages.forEach((stage, i) => {
+      stage.dataset.state = i < at ? "done" : i > at ? "next" : stopped ? "failed" : "now";
+      stage.ariaCurrent = i === at && !stopped ? "step" : null;
     });
-    this.showSteps(run, rented);
-    this.tick();
+    if (run?.began !== next?.began) log.replaceChildren();
+    run = next;
+    showSteps(run?.steps ?? [], machines.length);
+    tick();
   }
 
-  showSteps(run, rented) {
-    const steps = run?.steps ?? [];
-    const before = this.steps.children.length;
-    if (this.run !== run?.began) this.steps.replaceChildren();
-    this.run = run?.began;
-    while (this.steps.children.length > steps.length) this.steps.lastChild.remove();
-    for (const step of steps.slice(this.steps.children.length)) {
-      const words = { good: W.goodMark, warn: W.noteMark, bad: W.carefulMark };
-      this.steps.append(
+  function showSteps(steps, count) {
+    const before = log.children.length;
+    while (log.children.length > steps.length) log.lastChild.remove();
+    log.append(
+      ...steps.slice(log.children.length).map(({ at, level, text }) =>
         h(
           "li",
-          { "data-level": step.level },
+          { "data-level": level },
           h("i", { "aria-hidden": "true" }),
-          h("span", { class: "vnb-stepat", text: stopwatch(step.at - run.began) }),
-          h(
-            "span",
-            { class: "vnb-steptext" },
-            h("span", { class: "vnb-hidden", text: words[step.level] ?? "" }),
-            h("span", { text: step.text }),
-          ),
-        ),
-      );
+          h("span.vnb-stepat", stopwatch(at - run.began)),
+          h("span.vnb-steptext", h("span.vnb-hidden", MARKS[level] ?? ""), h("span", text)),
+        )
+      ),
+    );
+    if (log.children.length !== before) log.lastChild?.scrollIntoView({ block: "nearest" });
+    if (count && !folded) {
+      folded = true;
+      details.open = count < 3 || steps.some((step) => step.level === "warn");
     }
-    if (this.steps.children.length !== before) this.steps.lastChild?.scrollIntoView?.({ block: "nearest" });
-    if (rented && !this.folded) {
-      this.folded = true;
-      this.details.open = rented < 3 || steps.some((step) => step.level === "warn");
-    }
-    this.details.hidden = !steps.length;
+    details.hidden = !steps.length;
   }
 
   // What passes by itself: called every second.
-  tick() {
-    const run = this.state?.run;
-    if (!run) {
-      this.waiting.hidden = true;
-      return;
-    }
-    const now = this.kernelTime();
+  function tick() {
+    waiting.hidden = !run || Boolean(run.ended);
+    if (waiting.hidden) return;
+    const now = kernelTime();
     const left = run.waits_until ? Math.ceil(run.waits_until - now) : 0;
-    const busy = !run.ended;
-    setText(
-      this.waiting,
-      left > 0 ? W.waiting(left) : busy ? W.rentingFor(stopwatch(now - run.began)) : "",
-    );
-    this.waiting.hidden = !busy;
+    setText(waiting, left > 0 ? W.waiting(left) : W.rentingFor(stopwatch(now - run.began)));
   }
+
+  return { node, show, tick };
 }

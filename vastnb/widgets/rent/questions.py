@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from vastnb.errors import VastError
+from vastnb.values import text
 from vastnb.widgets.rent import words
-from vastnb.widgets.rent.offers import candidates
 from vastnb.widgets.rent.price import number_of
 from vastnb.widgets.rent.warnings import Account
 
@@ -24,36 +22,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("vastnb.widgets")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A ready-made image with its settings.
-
-    Parameters
-    ----------
-    hash_id, name, image : str
-        What it is.
-    disk : float
-        GB that it recommends; 0 if it says nothing.
-    """
+class Template(NamedTuple):
+    """A ready-made image with its settings; `disk` is the GB that it recommends, or 0."""
 
     hash_id: str
     name: str
     image: str
-    disk: float = 0.0
+    disk: float
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at what was left open has brought.
+    """What a look at what was left open has brought: its mood, the report's own words.
 
-    Parameters
-    ----------
-    level : {"good", "warn", "bad", ""}
-        Empty if there is nothing to say.
-    text : str
-        The report's own words.
-    ids : tuple of int
-        Machines that were adopted: they bill, and can be followed.
+    An empty `level` is nothing to say. The machines `ids` were adopted: they bill.
     """
 
     level: str = ""
@@ -78,20 +60,23 @@ def account_of(client: Client) -> Account:
     return Account(credit, has_key)
 
 
-def templates_of(client: Client) -> tuple[Template, ...] | None:
-    """Return the templates; None if they is not available."""
+def templates_of(client: Client) -> tuple[Template, ...]:
+    """Return the templates; none if they are not available."""
     try:
         frame = client.search_templates()
     except VastError as error:
-        _log.info("templates is not available: %s", error)
-        return None
-    rows: list[Template] = []
-    for row in frame.to_dict("records"):
-        name, hash_id = _text(row.get("name")), _text(row.get("hash_id"))
-        if name and hash_id:
-            disk = number_of(row, "recommended_disk_space") or 0.0
-            rows.append(Template(hash_id, name, _text(row.get("image")), disk))
-    return tuple(rows)
+        _log.info("templates are not available: %s", error)
+        return ()
+    rows = (
+        Template(
+            text(row.get("hash_id")),
+            text(row.get("name")),
+            text(row.get("image")),
+            number_of(row, "recommended_disk_space") or 0.0,
+        )
+        for row in frame.to_dict("records")
+    )
+    return tuple(one for one in rows if one.name and one.hash_id)
 
 
 def settle(client: Client) -> Found:
@@ -107,14 +92,4 @@ def settle(client: Client) -> Found:
         return Found("bad", report.text, adopted)
     if report.of("adopted", "destroyed", "absent"):
         return Found("warn", report.text, adopted)
-    bills = report.of("bills")
-    return Found("info" if bills else "", report.text, adopted)
-
-
-def offers_again(client: Client, given: Any, kind: str, disk: float) -> pd.DataFrame:
-    """Search for candidates past the cache."""
-    return candidates(client, given, type=kind, disk=disk, refresh=True)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return Found("info" if report.of("bills") else "", report.text, adopted)

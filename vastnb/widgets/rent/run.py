@@ -35,28 +35,14 @@ _log = logging.getLogger("vastnb.widgets")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that happened while renting.
-
-    Parameters
-    ----------
-    at : float
-        Epoch seconds.
-    kind : str
-        As in a rent event: ``"checking"``, ``"sending"``, ``"created"``, ``"refused"``, ...
-    text : str
-        In words.
-    offer_id, instance_id : int or None
-        What it is about.
-    """
+    """Something that happened while renting: when (epoch seconds), of which kind, in words."""
 
     at: float
     kind: str
     text: str
-    offer_id: int | None = None
-    instance_id: int | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class RentRun:
     """One call of ``client.rent`` in a thread of its own.
 
@@ -67,7 +53,7 @@ class RentRun:
     offers : DataFrame
         Candidates.
     arguments : mapping
-        Keywords for ``client.rent``. They may hold secrets and are in no repr.
+        Keywords for ``client.rent``; they may hold secrets, and go when it has ended.
     plan : RentPlan
         What the form said.
 
@@ -77,33 +63,30 @@ class RentRun:
         What happened so far.
     result : Instance, Fleet or None
         What was rented.
-    error : Exception or None
+    error : BaseException or None
         Why nothing was, or why it is not known.
+    settled : bool
+        Whether what was unknown at its end has been found out.
     """
 
-    client: Client = field(repr=False)
-    offers: pd.DataFrame = field(repr=False)
-    arguments: Mapping[str, Any] = field(repr=False)
-    plan: RentPlan = field(default_factory=RentPlan, repr=False)
+    client: Client
+    offers: pd.DataFrame
+    arguments: Mapping[str, Any]
+    plan: RentPlan
     steps: list[Step] = field(default_factory=list)
     result: Instance | Fleet | None = None
-    error: BaseException | None = field(default=None, repr=False)
+    error: BaseException | None = None
     began: float = 0.0
     ended: float | None = None
     waits_until: float | None = None
     settled: bool = False
-    """Whether what was unknown at its end has been found out."""
-    shown: bool = False
-    """Whether a form has shown its end."""
-
-    def __post_init__(self) -> None:
-        self._listeners: list[Callable[[], None]] = []
-        self._thread: threading.Thread | None = None
+    _listeners: list[Callable[[], None]] = field(default_factory=list)
+    _thread: threading.Thread | None = None
 
     @property
-    def count(self) -> int:
-        """How many machines are wanted."""
-        return self.plan.count
+    def account(self) -> str:
+        """Whose rent it is."""
+        return self.client.transport.account
 
     @property
     def busy(self) -> bool:
@@ -169,9 +152,7 @@ class RentRun:
             self._tell()
 
     def _event(self, event: Any) -> None:
-        self.steps.append(
-            Step(time.time(), event.kind, event.text, event.offer_id, event.instance_id)
-        )
+        self.steps.append(Step(time.time(), event.kind, event.text))
         del self.steps[:-EVENTS_MOST]
         self._tell()
 
@@ -188,33 +169,31 @@ class RentRun:
 
 
 class _Kept:
-    """The runs of this kernel, by account."""
+    """The runs of this kernel that are under way, or whose end nobody has seen."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runs: dict[str, list[RentRun]] = {}
+        self._runs: list[RentRun] = []
 
-    def begin(self, account: str, run: RentRun) -> bool:
-        """Enter a run and start it; False if another one of this account is under way."""
+    def begin(self, run: RentRun) -> bool:
+        """Enter a run and start it; False if another one of its account is under way."""
         with self._lock:
-            runs = self._runs.setdefault(account, [])
-            if any(one.busy for one in runs):
+            if any(one.busy for one in self._runs if one.account == run.account):
                 return False
             run.start()  # first: one that cannot be started blocks no other
-            runs.append(run)
+            self._runs.append(run)
         return True
 
     def of_interest(self, account: str) -> RentRun | None:
-        """Return the last run that no open form follows, and whose end nobody has seen."""
+        """Return the last run of an account that no open form follows."""
         with self._lock:
-            left = [one for one in self._runs.get(account, []) if not one.followed]
+            left = [one for one in self._runs if one.account == account and not one.followed]
         return left[-1] if left else None
 
-    def seen(self, account: str, run: RentRun) -> None:
+    def seen(self, run: RentRun) -> None:
         """Forget a run whose end a form has shown."""
-        run.shown = True
         with self._lock:
-            self._runs[account] = [one for one in self._runs.get(account, []) if one is not run]
+            self._runs = [one for one in self._runs if one is not run]
 
 
 RUNS: Final = _Kept()

@@ -2,233 +2,164 @@
 // typed goes the other way, numbered, so that the page knows whether the price it shows is the one
 // for what is typed. Nothing of it is part of the widget's synced state.
 import { W } from "./words.js";
-import { Alive } from "../kit/alive.js";
-import { RentFields } from "./fields.js";
-import { RentPanel } from "./price.js";
-import { RentProgress } from "./progress.js";
+import { watchKernel } from "../kit/alive.js";
+import { rentFields } from "./fields.js";
+import { rentPanel } from "./price.js";
+import { rentProgress } from "./progress.js";
 import { copyText } from "../kit/fields.js";
-import { rendered, rootIn } from "../kit/page.js";
+import { listen, rendered, rootIn, sent } from "../kit/page.js";
 import { clickable, h, setText } from "../kit/dom.js";
-/** @import { FromKernel, ToKernel } from "./messages.d.ts" */
+/** @import { FromKernel, Said, State, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
-class RentView {
-  /**
-   * @param {Model<ToKernel>} model
-   * @param {HTMLElement} el
-   * @param {AbortSignal} signal
-   * @param {any} host
-   */
-  constructor(model, el, signal, host) {
-    this.model = model;
-    this.signal = signal;
-    this.page = Math.random().toString(36).slice(2);
-    this.seq = 0;
-    this.offset = 0;
-    this.root = rootIn(el, signal, { extra: "vnb-rentroot" });
-    const say = (message) => this.say(message);
-    const kernelTime = () => Date.now() / 1000 - this.offset;
-    this.fields = new RentFields(say);
-    this.panel = new RentPanel({ say, kernelTime, signal });
-    this.progress = new RentProgress(model, host, { kernelTime, signal });
-    this.build();
-    const onMessage = (message) => this.take(message);
-    model.on("msg:custom", onMessage);
-    const timer = setInterval(() => this.progress.tick(), 1000);
-    signal.addEventListener("abort", () => {
-      model.off("msg:custom", onMessage);
-      clearInterval(timer);
-    });
-    this.begin();
-  }
+// What the form can do about what went wrong: the button's words, and what it says to the kernel.
+const ACTIONS = {
+  "find out": [W.findOut, "find out"],
+  change: [W.edit, "back"],
+  again: [W.tryAgain, "review"],
+  search: [W.searchAgain, "search"],
+};
 
-  build() {
-    this.title = h("strong", { class: "vnb-title" });
-    this.simulated = h("span", {
-      class: "vnb-badge",
-      text: W.simulated,
-      hidden: true,
-      title: W.simulatedMarketNothingIs,
-    });
-    this.credit = h("span", { class: "vnb-credit" });
-    this.back = clickable(W.offers, () => this.leave(), { class: "vnb-button vnb-tooffers" });
-    this.noticeTitle = h("strong");
-    this.noticeText = h("span");
-    this.noticeHint = h("span", { class: "vnb-noticehint" });
-    this.act = h("button", { type: "button", class: "vnb-button", onclick: () => this.doAction() });
-    this.notice = h(
-      "div",
-      { class: "vnb-notice vnb-rentnotice", role: "alert", hidden: true },
-      h("div", {}, this.noticeTitle, this.noticeText, this.noticeHint),
-      this.act,
-    );
-    this.foundText = h("pre", { class: "vnb-foundtext" });
-    this.found = h(
-      "div",
-      { class: "vnb-found", role: "status", hidden: true },
-      this.foundText,
-      clickable(W.hide, () => this.hideFound(), { class: "vnb-link" }),
-    );
-    this.empty = h(
-      "div",
-      { class: "vnb-rentempty", hidden: true },
-      h("strong", { text: W.noOffers }),
-      h("span", {
-        text: W.passOffersToRent,
-      }),
-      h("code", { text: W.codeOfAQuery }),
-      h("code", { text: W.codeOfAFrame }),
-    );
-    this.code = h("code", { class: "vnb-code", tabindex: 0 });
-    this.copy = clickable(W.copyAsCode, () => copyText(this.copy, this.state?.code ?? ""), {
-      class: "vnb-link",
-    });
-    this.left = h(
-      "div",
-      { class: "vnb-rentleft" },
-      this.notice,
-      this.found,
-      this.empty,
-      this.fields.node,
-      this.progress.node,
-    );
-    this.shell = h(
-      "div",
-      { class: "vnb-rent" },
-      h(
-        "header",
-        { class: "vnb-top" },
-        this.back,
-        this.title,
-        this.simulated,
-        h("div", { class: "vnb-fresh" }, this.credit),
-      ),
-      h("div", { class: "vnb-rentbody" }, this.left, this.panel.node),
-      h("footer", { class: "vnb-foot" }, h("div", { class: "vnb-footline" }, this.code, this.copy)),
-    );
-    this.root.append(this.shell);
-    this.shell.addEventListener("keydown", (event) => {
-      if (
-        event.key === "Escape" && this.state?.phase === "plan" && !event.defaultPrevented &&
-        event.target === this.back
-      ) this.leave();
-    });
-  }
+/**
+ * @param {Model<ToKernel>} model
+ * @param {HTMLElement} el
+ * @param {AbortSignal} signal
+ * @param {any} host
+ */
+function rentView(model, el, signal, host) {
+  const page = Math.random().toString(36).slice(2);
+  let seq = 0;
+  let offset = 0;
+  /** @type {State | null} */
+  let state = null;
 
-  begin() {
-    const { model, signal } = this;
-    this.root.classList.add("vnb-unborn");
-    this.alive = new Alive(model, this.root, this.shell, {
-      signal,
-      name: W.theRentForm,
-      more: W.aMachineThatWas,
-    });
-    try {
-      model.send({ type: "ready" });
-    } catch {
-      // Without a kernel nothing comes back, and the note above says so.
-    }
-  }
+  const kernelTime = () => Date.now() / 1000 - offset;
+  /** @type {(message: Said) => void} */
+  const say = (message) => {
+    seq += 1;
+    model.send({ at: kernelTime(), ...message, page, seq });
+    if (state) panel.show(state, false);
+  };
+  const fields = rentFields(say);
+  const panel = rentPanel({ say, kernelTime, signal });
+  const progress = rentProgress(model, host, { kernelTime, signal });
 
-  /** @param {import("./messages.d.ts").Said} message */
-  say(message) {
-    this.seq += 1;
-    this.model.send({ at: Date.now() / 1000 - this.offset, ...message, page: this.page, seq: this.seq });
-    if (this.state) this.panel.show(this.state, { settled: false });
-  }
+  const leave = () => root.dispatchEvent(new CustomEvent("vnb-leave", { bubbles: true }));
+  const back = clickable(W.offers, leave, { class: "vnb-button vnb-tooffers" });
+  const title = h("strong.vnb-title");
+  const simulated = h("span.vnb-badge", { hidden: true, title: W.simulatedMarketNothingIs }, W.simulated);
+  const credit = h("span.vnb-credit");
+  const noticeTitle = h("strong");
+  const noticeText = h("span");
+  const noticeHint = h("span.vnb-noticehint");
+  const act = clickable("", () => doAction());
+  const notice = h(
+    ".vnb-notice.vnb-rentnotice",
+    { role: "alert", hidden: true },
+    h("div", noticeTitle, noticeText, noticeHint),
+    act,
+  );
+  const foundText = h("pre.vnb-foundtext");
+  const hide = clickable(W.hide, () => found.hidden = true, { class: "vnb-link" });
+  const found = h(".vnb-found", { role: "status", hidden: true }, foundText, hide);
+  const empty = h(
+    ".vnb-rentempty",
+    { hidden: true },
+    h("strong", W.noOffers),
+    h("span", W.passOffersToRent),
+    h("code", W.codeOfAQuery),
+    h("code", W.codeOfAFrame),
+  );
+  const code = h("code.vnb-code", { tabindex: 0 });
+  const copy = clickable(W.copyAsCode, () => copyText(copy, state.code), { class: "vnb-link" });
+  const left = h(".vnb-rentleft", notice, found, empty, fields.node, progress.node);
+  const onkeydown = (event) => {
+    const { key, target, defaultPrevented } = event;
+    if (key === "Escape" && state?.phase === "plan" && !defaultPrevented && target === back) leave();
+  };
+  const shell = h(
+    ".vnb-rent",
+    { onkeydown },
+    h("header.vnb-top", back, title, simulated, h(".vnb-fresh", credit)),
+    h(".vnb-rentbody", left, panel.node),
+    h("footer.vnb-foot", h(".vnb-footline", code, copy)),
+  );
+  const root = rootIn(el, signal, { extra: "vnb-rentroot" });
+  root.append(shell);
 
-  /** @param {FromKernel} message */
-  take(message) {
-    if (message.type === "state") this.show(message);
-    else if (message.type === "secret" && message.page === this.page) {
-      if (message.field === "env") this.fields.controls.env.reveal(message.name, message.value);
-      else this.fields.controls.onstart.reveal(message.value);
-    }
-  }
-
-  show(state) {
-    this.root.classList.remove("vnb-unborn");
-    this.state = state;
-    this.offset = Date.now() / 1000 - state.now;
-    const { phase } = state;
-    this.shell.dataset.phase = phase;
-    const first = state.offers[0];
-    setText(this.title, first ? this.titleOf(state, first.gpu) : W.rentAMachine);
-    this.simulated.hidden = !state.simulated;
-    const { credit } = state.account;
-    setText(this.credit, credit === null ? "" : W.credit(credit.toFixed(2)));
+  /** @type {(next: State) => void} */
+  function show(next) {
+    root.classList.remove("vnb-unborn");
+    state = next;
+    offset = Date.now() / 1000 - state.now;
+    const { phase, offers, machines, account } = state;
+    shell.dataset.phase = phase;
+    setText(title, offers.length ? titleOf(state) : W.rentAMachine);
+    simulated.hidden = !state.simulated;
+    setText(credit, account.credit === null ? "" : W.credit(account.credit.toFixed(2)));
     const planning = phase === "plan" || phase === "confirm";
-    this.empty.hidden = !planning || state.offers.length > 0 || Boolean(state.outcome);
-    this.fields.node.hidden = !planning || !state.offers.length;
-    this.panel.node.hidden = planning && !state.offers.length && !state.machines.length;
-    this.progress.node.hidden = planning;
-    const settled = (state.acked?.[this.page] ?? 0) >= this.seq || this.seq === 0;
-    this.fields.show(state);
-    this.panel.show(state, { settled });
-    if (!planning || state.machines.length) this.progress.show(state);
-    this.showNotice(state);
-    this.showFound(state.found);
-    setText(this.code, oneLine(state.code));
-    this.code.title = state.code;
-    this.copy.hidden = !state.code;
+    empty.hidden = !planning || offers.length > 0 || Boolean(state.outcome);
+    fields.node.hidden = !planning || !offers.length;
+    panel.node.hidden = planning && !offers.length && !machines.length;
+    progress.node.hidden = planning;
+    fields.show(state);
+    panel.show(state, (state.acked[page] ?? 0) >= seq);
+    if (!planning || machines.length) progress.show(state);
+    showNotice(state);
+    showFound(state.found);
+    setText(code, oneLine(state.code));
+    code.title = state.code;
+    copy.hidden = !state.code;
   }
 
-  titleOf({ phase, machines, run, values }, gpu) {
-    const rented = phase === "rented" && machines.length > 0;
-    const wanted = rented ? run?.count ?? machines.length : values.count;
-    const verb = rented ? W.rented : phase === "renting" ? W.renting : W.rent;
-    const many = rented && machines.length < wanted ? W.countOf(machines.length, wanted) : wanted;
-    return wanted > 1 ? `${verb} ${many} × ${gpu.replace(/^1× /, "")}` : `${verb} ${gpu}`;
-  }
-
-  showNotice({ outcome, finding, has_key: hasKey }) {
-    this.notice.hidden = !outcome;
+  function showNotice({ outcome, finding, has_key: hasKey }) {
+    notice.hidden = !outcome;
     if (!outcome) return;
-    this.notice.dataset.level = outcome.level;
-    setText(this.noticeTitle, `${outcome.title}. `);
-    setText(this.noticeText, outcome.text);
-    setText(this.noticeHint, outcome.hint);
-    const words = {
-      "find out": finding ? W.findingOut : W.findOut,
-      change: W.edit,
-      again: W.tryAgain,
-      search: W.searchAgain,
-    };
-    const text = words[outcome.action];
-    this.action = outcome.action;
-    setText(this.act, text ?? "");
-    this.act.hidden = !text || !hasKey;
-    this.act.disabled = finding;
+    notice.dataset.level = outcome.level;
+    setText(noticeTitle, `${outcome.title}. `);
+    setText(noticeText, outcome.text);
+    setText(noticeHint, outcome.hint);
+    const [label] = ACTIONS[outcome.action] ?? [""];
+    setText(act, finding && outcome.action === "find out" ? W.findingOut : label);
+    act.hidden = !label || !hasKey;
+    act.disabled = finding;
   }
 
-  doAction() {
-    const types = {
-      "find out": "find out",
-      change: "back",
-      again: this.state.offers.length ? "review" : "search",
-      search: "search",
-    };
-    if (this.action === "again" && this.state.phase === "rented") this.say({ type: "back" });
-    this.act.disabled = this.action === "find out";
-    this.say({ type: types[this.action] });
+  function doAction() {
+    const { outcome: { action }, phase, offers } = state;
+    if (action === "again" && phase === "rented") say({ type: "back" });
+    act.disabled = action === "find out";
+    say({ type: action === "again" && !offers.length ? "search" : ACTIONS[action][1] });
   }
 
-  showFound({ level, text }) {
-    const key = `${level} ${text}`;
-    if (key === this.foundKey) return;
-    this.foundKey = key;
-    this.found.hidden = !level;
-    this.found.dataset.level = level;
-    setText(this.foundText, text);
+  // Once it has been hidden, only something else is shown.
+  function showFound({ level, text }) {
+    if (found.dataset.level === level && foundText.textContent === text) return;
+    found.dataset.level = level;
+    setText(foundText, text);
+    found.hidden = !level;
   }
 
-  hideFound() {
-    this.found.hidden = true;
-  }
+  const onMessage = (/** @type {FromKernel} */ message) => {
+    if (message.type === "state") show(message);
+    else if (message.type === "secret" && message.page === page) fields.reveal(message);
+  };
+  listen(model, signal, { "msg:custom": onMessage });
+  const timer = setInterval(progress.tick, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  root.classList.add("vnb-unborn");
+  watchKernel(model, root, shell, { signal, name: W.theRentForm, more: W.aMachineThatWas });
+  sent(model, { type: "ready" });
+  return { root };
+}
 
-  leave() {
-    this.root.dispatchEvent(new CustomEvent("vnb-leave", { bubbles: true }));
-  }
+function titleOf({ phase, machines, run, values, offers }) {
+  const { gpu } = offers[0];
+  const rented = phase === "rented" && machines.length > 0;
+  const wanted = rented ? run?.count ?? machines.length : values.count;
+  const verb = rented ? W.rented : phase === "renting" ? W.renting : W.rent;
+  const many = rented && machines.length < wanted ? W.countOf(machines.length, wanted) : wanted;
+  return wanted > 1 ? `${verb} ${many} × ${gpu.replace(/^1× /, "")}` : `${verb} ${gpu}`;
 }
 
 // The call alone, without the imports before it.
@@ -237,4 +168,4 @@ function oneLine(code) {
   return call.replace(/\s*\n\s*/g, " ").replace("( ", "(").replace(/, \)$/, ")");
 }
 
-export default { render: rendered((model, el, signal, host) => new RentView(model, el, signal, host)) };
+export default { render: rendered(rentView) };

@@ -11,7 +11,6 @@ Everything is written from the kernel's main thread, which is never blocked by t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
@@ -20,15 +19,14 @@ import traitlets
 from vastnb.errors import InvalidRequest
 from vastnb.fleet.rent.candidates import as_given, disk_for, is_query, offers_of
 from vastnb.market.frames.terms import DISK_GB
-from vastnb.market.money.cost import cost
 from vastnb.widgets.kit.bundle import bundle, styles
 from vastnb.widgets.kit.widget import LiveWidget, one_a_place
-from vastnb.widgets.monitor.widget import Monitor
 from vastnb.widgets.rent import words
 from vastnb.widgets.rent.memory import remembered
 from vastnb.widgets.rent.messages import handle
+from vastnb.widgets.rent.model import RentModel
 from vastnb.widgets.rent.plan import RentPlan
-from vastnb.widgets.rent.price import bids_in
+from vastnb.widgets.rent.price import bids_in, cost_of
 from vastnb.widgets.rent.session import RentSession
 from vastnb.widgets.rent.view import static_form
 from vastnb.widgets.rent.warnings import Warning
@@ -135,8 +133,6 @@ class RentForm(LiveWidget):
     ) -> None:
         super().__init__()
         self._acked: dict[str, int] = {}
-        # Made here and not by a click, of which some hosts make no widget.
-        self._monitor = Monitor(client, ids=(), look=False, on_show=self._seen)
         self._session = RentSession(
             client,
             offers,
@@ -145,24 +141,28 @@ class RentForm(LiveWidget):
             main=self._main,
             on_main=self._on_main,
             tell=self._tell,
-            monitor=self._monitor,
         )
+        self._monitor = self._session.monitor
         with self._closed_on_error():
             self._session.begin()
 
     # -- for the user -------------------------------------------------------------------------
 
     @property
+    def _model(self) -> RentModel:
+        """What it holds, with what threads have brought."""
+        self._session.drain()
+        return self._session.model
+
+    @property
     def phase(self) -> str:
         """Its phase: ``"plan"``, ``"confirm"``, ``"renting"`` or ``"rented"`` (ended)."""
-        self._session.drain()
-        return self._session.model.phase
+        return self._model.phase
 
     @property
     def offers(self) -> pd.DataFrame:
         """The candidates, in the order in which they are tried."""
-        self._session.drain()
-        return self._session.model.offers
+        return self._model.offers
 
     @property
     def cost(self) -> pd.DataFrame:
@@ -170,57 +170,45 @@ class RentForm(LiveWidget):
 
         For a bid, the GPUs are counted at the bid, the most that is charged.
         """
-        self._session.drain()
-        plan = self._session.model.plan
-        return cost(
-            bids_in(self._session.model.offers, plan),
-            plan.hours,
-            disk=plan.disk,
-            download_gb=plan.download_gb,
-            upload_gb=plan.upload_gb,
-        )
+        model = self._model
+        return cost_of(bids_in(model.offers, model.plan), model.plan)
 
     @property
     def max_dph(self) -> float | None:
         """The price that you confirm: the most that one machine may cost, $/h with its disk."""
-        self._session.drain()
-        return self._session.model.price.max_dph
+        return self._model.price.max_dph
 
     @property
     def warnings(self) -> list[Warning]:
         """Warnings about the first candidate, most important first."""
-        self._session.drain()
-        return self._session.model.warnings()
+        return self._model.warnings()
 
     @property
     def result(self) -> Instance | Fleet | None:
         """What was rented; None before that, or if nothing was."""
-        self._session.drain()
-        if self._session.model.run is None:
-            return None
+        run = self._model.run
         self._session.seen()
-        return self._session.model.run.result
+        return None if run is None else run.result
 
     @property
     def machines(self) -> list[Instance]:
         """The machines that this form rented and has not destroyed."""
-        self._session.drain()
+        rented = self._model.rented
         gone = {row["id"] for row in self._monitor.rows() if row["state"] == "gone"}
-        return [one for id, one in self._session.model.rented.items() if id not in gone]
+        return [one for id, one in rented.items() if id not in gone]
 
     @property
     def error(self) -> BaseException | None:
         """Why nothing was rented, or why that is unknown."""
-        self._session.drain()
-        return None if self._session.model.run is None else self._session.model.run.error
+        run = self._model.run
+        return None if run is None else run.error
 
     def to_code(self) -> str:
         """Return the code that rents what the form would rent.
 
         Values of environment variables become ``os.environ["NAME"]``, the start script a file.
         """
-        self._session.drain()
-        return self._session.model.code()
+        return self._model.code()
 
     def set(self, **changes: Any) -> Self:
         """Fill in fields as the page would.
@@ -240,8 +228,7 @@ class RentForm(LiveWidget):
         InvalidRequest
             For a field that does not exist or a value that it cannot have.
         """
-        self._session.drain()
-        self._session.model.change_all(changes)
+        self._model.change_all(changes)
         self._tell()
         return self
 
@@ -264,7 +251,7 @@ class RentForm(LiveWidget):
             Machines.
         """
         self._session.drain()
-        self._session.take_offers(offers, disk=disk, count=count)
+        self._session.take_offers(offers, {"disk": disk, "count": count})
         self._tell()
 
     def take_up(self) -> None:
@@ -277,9 +264,8 @@ class RentForm(LiveWidget):
 
         The next form on this account shows it; so does ``client.reconcile()``.
         """
-        for part in ("_session", "_monitor"):
-            if part in self.__dict__:
-                self.__dict__[part].close()
+        if "_session" in self.__dict__:  # else it was never made whole
+            self._session.close()
 
     def __repr__(self) -> str:
         if machines := self.machines:
@@ -306,18 +292,8 @@ class RentForm(LiveWidget):
             self._acked[page] = number
             while len(self._acked) > _PAGES:
                 del self._acked[next(iter(self._acked))]
-        handle(self._session, content, self._to_page)
+        handle(self._session, content, self.send)
         self._tell()
-
-    def _seen(self) -> None:
-        """Take what the monitor has seen."""
-        model = self._session.model
-        if model.rented:
-            self._session.take_replacements()
-            credit = self._session.client.watcher.snapshot.credit
-            if credit is not None:
-                model.account = replace(model.account, credit=credit)
-            self._tell()
 
     def _tell(self) -> None:
         """Send the page its whole picture."""
@@ -326,10 +302,6 @@ class RentForm(LiveWidget):
         if self._listening and not self._closed:
             self.send({**self._session.view(), "acked": self._acked})
             self._session.seen()
-
-    def _to_page(self, message: dict[str, Any]) -> None:
-        if self._listening and not self._closed:
-            self.send(message)
 
     def _copy(self) -> str:
         form = static_form(

@@ -1,6 +1,28 @@
 // What the page of this widget says to people, in one place.
 import { plural } from "../kit/words.js";
 
+// The plain fields: label, what it means, and what stands in it while it is empty.
+export const FIELDS = {
+  image: ["Image", "A Docker image, with its tag", "e.g. pytorch/pytorch"],
+  bid: ["Bid, $/h", "$/h for the GPUs, or above the minimum bid: min+10%, min+0.05", "min+10%"],
+  disk: ["Disk", "Billed until the machine is destroyed, even while it is stopped"],
+  count: ["Machines", "Each from a different offer"],
+  max_dph: [
+    "Highest price",
+    "For one machine with its disk. Offers above it are skipped. By default 10 % above the offers you rent",
+  ],
+  label: ["Label", "A name of your own; at most 256 characters", "none"],
+  hours: ["Priced for", "The hours that the total covers; End after sets them"],
+  download_gb: ["Download", "Traffic to each machine: image, data sets"],
+  upload_gb: ["Upload", "Traffic from each machine"],
+  max_hours: ["End after", "Every machine is destroyed after this time", "no limit"],
+  budget_usd: [
+    "Budget",
+    "For all machines together; they are destroyed before it is spent. Traffic is extra",
+    "no limit",
+  ],
+};
+
 export const W = {
   // controls
   noneOf: (what) => `No ${what}`,
@@ -27,40 +49,12 @@ export const W = {
   jupyterLabInTheBrowser: "JupyterLab in the browser, and SSH",
   entrypoint: "Entrypoint",
   theImagesOwnEntry: "The image's own entry point; no login",
-  image: "Image",
-  imageHint: "e.g. pytorch/pytorch",
-  aDockerImageWith: "A Docker image, with its tag",
   rental: "Rental",
   onDemand: "On-demand",
   fixedPriceYoursUntil: "Fixed price; yours until you destroy it",
   bid: "Bid",
   interruptibleCheaperButA: "Interruptible: cheaper, but a higher bid can stop it",
-  bidPerHour: "Bid, $/h",
-  bidHint: "min+10%",
-  bidTitle: "$/h for the GPUs, or above the minimum bid: min+10%, min+0.05",
   runType: "Run type",
-  disk: "Disk",
-  billedUntilTheMachine: "Billed until the machine is destroyed, even while it is stopped",
-  machines: "Machines",
-  eachFromADifferent: "Each from a different offer",
-  highestPrice: "Highest price",
-  forOneMachineWith:
-    "For one machine with its disk. Offers above it are skipped. By default 10 % above the offers you rent",
-  label: "Label",
-  none: "none",
-  aNameOfYour: "A name of your own; at most 256 characters",
-  pricedFor: "Priced for",
-  theHoursThatThe: "The hours that the total covers; End after sets them",
-  download: "Download",
-  trafficToEachMachine: "Traffic to each machine: image, data sets",
-  upload: "Upload",
-  trafficFromEachMachine: "Traffic from each machine",
-  endAfter: "End after",
-  noLimit: "no limit",
-  everyMachineIsDestroyed: "Every machine is destroyed after this time",
-  budget: "Budget",
-  forAllMachinesTogether:
-    "For all machines together; they are destroyed before it is spent. Traffic is extra",
   environmentAndPorts: "Environment and ports",
   startScript: "Start script",
   scriptHint: "e.g. pip install -q lightning",

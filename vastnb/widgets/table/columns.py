@@ -50,61 +50,44 @@ class Look:
 
 # ruff: noqa: E501
 # fmt: off
-LOOKS: dict[str, Look] = {look.name: look for look in (
+_EXPLORER = (
     Look("gpu_name", "GPU", "", "text", 124, 0, "GPU model"),
     Look("num_gpus", "GPUs", "", "int", 54, 0, "GPUs in this offer"),
     Look("gpu_ram_gb", "VRAM", "GB", "float", 70, 0, "Memory of one GPU, nominal"),
-    Look("gpu_ram", "VRAM", "MB", "int", 80, 0, "Memory of one GPU as the host reports it"),
     Look("dph_total", "Price", "$/h", "usd", 78, 6, "Price per hour of the whole offer, with your disk; traffic is extra"),
     Look("dph_gpu", "Per GPU", "$/h", "usd", 92, 6, "Price per hour of one GPU, with your disk"),
     Look("percentile", "vs past", "%", "float", 84, 0, "Percentage of the last 14 days' prices of this GPU that were higher; 83 is cheaper than 83 %"),
-    Look("dph_base", "Base", "$/h", "usd", 74, 6, "Price per hour of the offer, without disk"),
-    Look("min_bid", "Min bid", "$/h", "usd", 84, 6, "Minimum bid per hour for an interruptible instance"),
     Look("dlperf", "DLPerf", "", "bar", 112, 2, "Vast's deep learning benchmark of the whole offer"),
     Look("dlperf_per_dphtotal", "DLP/$", "", "float", 66, 1, "DLPerf per $/h, with your disk"),
-    Look("total_flops", "TFLOPS", "", "float", 76, 1, "Single-precision TFLOPS of the whole offer"),
     Look("reliability", "Reliab.", "%", "percent", 76, 6, "How reliable the host has been, 0 to 100 %"),
     Look("verification", "Host", "", "verification", 92, 0, "Whether Vast has verified the machine"),
     Look("datacenter", "DC", "", "flag", 40, 0, "In a datacenter"),
-    Look("country", "Country", "", "text", 74, 0, "Country of the machine"),
     Look("geolocation", "Where", "", "text", 138, 0, "Location, as stated by the host"),
     Look("disk_space", "Disk", "GB", "float", 76, 0, "Largest disk of this offer"),
     Look("inet_down", "Down", "Mbit/s", "float", 98, 0, "Measured download speed"),
-    Look("inet_up", "Up", "Mbit/s", "float", 88, 0, "Measured upload speed"),
-    Look("cpu_ram", "RAM", "MB", "float", 84, 0, "Your share of the machine's memory"),
-    Look("cpu_ram_gb", "RAM", "GB", "float", 70, 0, "Your share of the machine's memory"),
     Look("cpu_cores_effective", "Cores", "", "float", 62, 1, "Your share of the machine's CPU cores"),
+    Look("cpu_ram_gb", "RAM", "GB", "float", 70, 0, "Your share of the machine's memory"),
     Look("duration", "Max", "days", "days", 78, 0, "Longest possible rental"),
     Look("cuda_max_good", "CUDA", "", "float", 62, 1, "Newest CUDA that the driver supports"),
     Look("id", "Offer", "", "id", 84, 0, "Offer id, to rent it by"),
+)
+_OTHERS = (
+    Look("gpu_ram", "VRAM", "MB", "int", 80, 0, "Memory of one GPU as the host reports it"),
+    Look("dph_base", "Base", "$/h", "usd", 74, 6, "Price per hour of the offer, without disk"),
+    Look("min_bid", "Min bid", "$/h", "usd", 84, 6, "Minimum bid per hour for an interruptible instance"),
+    Look("total_flops", "TFLOPS", "", "float", 76, 1, "Single-precision TFLOPS of the whole offer"),
+    Look("country", "Country", "", "text", 74, 0, "Country of the machine"),
+    Look("inet_up", "Up", "Mbit/s", "float", 88, 0, "Measured upload speed"),
+    Look("cpu_ram", "RAM", "MB", "float", 84, 0, "Your share of the machine's memory"),
     Look("machine_id", "Machine", "", "id", 80, 0, "Machine id: stays when offers come and go"),
     Look("host_id", "Host id", "", "id", 80, 0, "Who owns the machine"),
     Look("cpu_name", "CPU", "", "text", 170, 0, "As the host reports it"),
-)}
+)
 # fmt: on
 
-EXPLORER_COLUMNS: tuple[str, ...] = (
-    "gpu_name",
-    "num_gpus",
-    "gpu_ram_gb",
-    "dph_total",
-    "dph_gpu",
-    "percentile",
-    "dlperf",
-    "dlperf_per_dphtotal",
-    "reliability",
-    "verification",
-    "datacenter",
-    "geolocation",
-    "disk_space",
-    "inet_down",
-    "cpu_cores_effective",
-    "cpu_ram_gb",
-    "duration",
-    "cuda_max_good",
-    "id",
-)
-"""What the explorer shows, where the frame has it."""
+LOOKS: dict[str, Look] = {look.name: look for look in (*_EXPLORER, *_OTHERS)}
+EXPLORER_COLUMNS = tuple(look.name for look in _EXPLORER)
+"""What the explorer shows, where the frame has it, in this order."""
 
 
 def look_of(name: str, dtype: Any) -> Look:

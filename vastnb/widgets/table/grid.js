@@ -3,436 +3,370 @@
 import { W } from "./words.js";
 import { DASH } from "../kit/words.js";
 import { formatCell } from "./store.js";
-import { clickable, freshId, h, perFrame, setText } from "../kit/dom.js";
+import { clickable, freshId, h, onResize, perFrame, setText } from "../kit/dom.js";
 
 const ROW = 28;
 // On a phone a row is a card of two lines.
 const CARD = 52;
 const CARDS_BELOW = 520;
 const SPARE = 4;
+const PICK_WIDTH = 34;
+const VERIFICATIONS = ["verified", "unverified", "deverified"];
 
-export class Grid {
-  constructor(host, store, { signal, label = W.offers, onReset = null }) {
-    this.store = store;
-    this.signal = signal;
-    this.pool = [];
-    this.row = ROW;
-    this.active = { at: 0, col: 0 };
-    this.anchor = null;
-    this.gridId = freshId("grid");
-    this.build(host, label, onReset);
-    this.draw = perFrame(() => this.paint());
-    signal.addEventListener("abort", () => this.draw.cancel());
-    store.on("load", () => this.buildColumns(), signal);
-    store.on("view", () => this.onView(), signal);
-    store.on("order", () => this.markOrder(), signal);
-    store.on("select", () => this.onSelection(), signal);
-    store.on("hover", () => this.markHover(), signal);
-    if (store.loaded) {
-      this.buildColumns();
-      this.onView();
-    }
-  }
+export function offerGrid(host, store, { signal, label, onReset = null }) {
+  const hereId = freshId("here");
+  const active = { at: 0, col: 0 };
+  let pool = [];
+  let looks = null;
+  let looksKey = "";
+  let rowHeight = ROW;
+  let anchor = null;
+  let pointed = null;
 
-  build(host, label, onReset) {
-    const { signal } = this;
-    this.head = h("div", { class: "vnb-row vnb-head", role: "row", "aria-rowindex": 1 });
-    this.body = h("div", { class: "vnb-rows", role: "rowgroup" });
-    this.empty = h(
-      "div",
-      { class: "vnb-empty", hidden: true },
-      this.emptyTitle = h("strong", { text: W.noOfferMatches }),
-      this.emptyText = h("span", { text: W.nothingInThisAnswer }),
-      onReset &&
-        clickable(W.resetFilters, onReset),
-    );
-    this.canvas = h(
-      "div",
-      { class: "vnb-canvas" },
-      h("div", { role: "rowgroup", class: "vnb-headgroup" }, this.head),
-      this.body,
-    );
-    this.scroll = h(
-      "div",
-      { class: "vnb-grid", role: "grid", tabindex: 0, "aria-label": label, "aria-multiselectable": "true" },
-      this.canvas,
-    );
-    this.live = h("div", { class: "vnb-hidden", "aria-live": "polite" });
-    this.frame = h("div", { class: "vnb-gridframe" }, this.scroll, this.empty, this.live);
-    host.append(this.frame);
-    this.scroll.addEventListener("scroll", () => this.draw(), { signal, passive: true });
-    this.scroll.addEventListener("keydown", (event) => this.onKey(event), { signal });
-    this.scroll.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault(), {
-      signal,
-    });
-    this.canvas.addEventListener("click", (event) => this.onClick(event), { signal });
-    this.body.addEventListener("mousemove", (event) => this.onHover(event), { signal });
-    this.body.addEventListener("mouseleave", () => this.store.hover(null, this), { signal });
-    const sizes = new ResizeObserver(() => {
-      this.choose();
-      this.fitPool();
-    });
-    sizes.observe(this.scroll);
-    signal.addEventListener("abort", () => sizes.disconnect());
-  }
+  const box = () => h("span.vnb-check", { "aria-hidden": "true" });
+  const head = h(".vnb-row.vnb-head", { role: "row", "aria-rowindex": 1 });
+  const pickAll = h(".vnb-cell.vnb-pick", {
+    role: "columnheader",
+    "aria-colindex": 1,
+    "aria-label": W.selectAllShown,
+  }, box());
+  const body = h(".vnb-rows", {
+    role: "rowgroup",
+    onmousemove: ({ target }) => store.hover(store.view[rowOf(target)?.at] ?? null),
+    onmouseleave: () => store.hover(null),
+  });
+  const emptyTitle = h("strong", W.noOfferMatches);
+  const emptyText = h("span", W.nothingInThisAnswer);
+  const reset = onReset && clickable(W.resetFilters, onReset);
+  const empty = h(".vnb-empty", { hidden: true }, emptyTitle, emptyText, reset);
+  const canvas = h(
+    ".vnb-canvas",
+    { onclick: onClick },
+    h(".vnb-headgroup", { role: "rowgroup" }, head),
+    body,
+  );
+  const scroll = h(
+    ".vnb-grid",
+    {
+      role: "grid",
+      tabindex: 0,
+      "aria-label": label,
+      "aria-multiselectable": "true",
+      onscroll: () => draw(),
+      onkeydown: onKey,
+      onmousedown: (event) => event.shiftKey && event.preventDefault(),
+    },
+    canvas,
+  );
+  const live = h(".vnb-hidden", { "aria-live": "polite" });
+  const frame = h(".vnb-gridframe", scroll, empty, live);
+  host.append(frame);
 
-  buildColumns() {
-    const looks = this.store.looks;
-    const key = JSON.stringify(looks);
-    if (key === this.columnsKey) return this.forget();
-    this.columnsKey = key;
-    this.looks = looks;
-    const widths = looks.map((look) => `minmax(${look.width}px, ${look.width}fr)`);
-    this.scroll.style.setProperty("--vnb-columns", `34px ${widths.join(" ")}`);
-    const total = 34 + looks.reduce((sum, look) => sum + look.width, 0);
-    this.canvas.style.minWidth = `${total}px`;
-    this.scroll.setAttribute("aria-colcount", String(looks.length + 1));
-    this.allBox = h("span", { class: "vnb-check", "aria-hidden": "true" });
-    const all = h("div", {
-      class: "vnb-cell vnb-pick",
-      role: "columnheader",
-      "aria-label": W.selectAllShown,
-      "aria-colindex": 1,
-    }, this.allBox);
-    all.dataset.col = "-1";
-    const heads = looks.map((look, i) => {
+  function showColumns() {
+    const key = JSON.stringify(store.looks);
+    if (key === looksKey) return forget();
+    looksKey = key;
+    looks = store.looks;
+    const widths = looks.map(({ width }) => `minmax(${width}px, ${width}fr)`);
+    scroll.style.setProperty("--vnb-columns", `${PICK_WIDTH}px ${widths.join(" ")}`);
+    canvas.style.minWidth = `${looks.reduce((sum, { width }) => sum + width, PICK_WIDTH)}px`;
+    scroll.ariaColCount = String(looks.length + 1);
+    const heads = looks.map(({ name, label, title, unit, form }, i) => {
       const cell = h(
         "div",
         {
-          class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`,
+          class: `vnb-cell vnb-${form} vnb-c-${name}`,
           role: "columnheader",
-          title: look.title || look.name,
+          title: title || name,
           "aria-colindex": i + 2,
         },
-        h("span", { class: "vnb-label", text: look.label }),
-        look.unit ? h("span", { class: "vnb-unit", text: look.unit }) : null,
-        h("span", { class: "vnb-arrow", "aria-hidden": "true" }),
+        h("span.vnb-label", label),
+        unit ? h("span.vnb-unit", unit) : null,
+        h("span.vnb-arrow", { "aria-hidden": "true" }),
       );
-      cell.dataset.col = String(i);
-      cell.dataset.name = look.name;
+      cell.dataset.name = name;
       return cell;
     });
-    this.head.replaceChildren(all, ...heads);
-    this.pool = [];
-    this.body.replaceChildren();
-    this.fitPool();
-    this.markOrder();
+    head.replaceChildren(pickAll, ...heads);
+    pool = [];
+    body.replaceChildren();
+    fitPool();
+    markOrder();
     return undefined;
   }
 
-  makeRow() {
-    const row = h("div", { class: "vnb-row", role: "row" });
-    const pick = h(
-      "div",
-      { class: "vnb-cell vnb-pick", role: "gridcell" },
-      h("span", { class: "vnb-check", "aria-hidden": "true" }),
-    );
-    pick.dataset.col = "-1";
-    const cells = this.looks.map((look, i) => {
-      const cell = h("div", { class: `vnb-cell vnb-${look.form} vnb-c-${look.name}`, role: "gridcell" });
-      cell.dataset.col = String(i);
-      if (look.form === "bar") cell.append(h("i", { class: "vnb-bar" }, h("b")), h("span"));
-      else if (look.form === "verification" || look.form === "flag") cell.append(h("span"));
+  function newRow() {
+    const cells = looks.map(({ name, form }) => {
+      const cell = h("div", { class: `vnb-cell vnb-${form} vnb-c-${name}`, role: "gridcell" });
+      if (form === "bar") cell.append(h("i.vnb-bar", h("b")));
+      if (["bar", "verification", "flag"].includes(form)) cell.append(h("span"));
       return cell;
     });
-    row.append(pick, ...cells);
-    return { row, cells, at: -1 };
+    const pick = h(".vnb-cell.vnb-pick", { role: "gridcell" }, box());
+    return { row: h(".vnb-row", { role: "row" }, pick, ...cells), cells, at: -1 };
   }
 
-  fitPool() {
-    if (!this.looks || this.signal.aborted) return;
-    const fits = Math.ceil(this.scroll.clientHeight / this.row) + SPARE;
-    while (this.pool.length < fits) {
-      const item = this.makeRow();
-      this.pool.push(item);
-      this.body.append(item.row);
+  function fitPool() {
+    if (!looks) return;
+    const fits = Math.ceil(scroll.clientHeight / rowHeight) + SPARE;
+    while (pool.length < fits) {
+      pool.push(newRow());
+      body.append(pool.at(-1).row);
     }
-    while (this.pool.length > fits) this.pool.pop().row.remove();
-    this.forget();
+    while (pool.length > fits) pool.pop().row.remove();
+    forget();
   }
 
   // Rows where there is room, cards where there is none.
-  choose() {
-    const row = this.scroll.clientWidth && this.scroll.clientWidth < CARDS_BELOW ? CARD : ROW;
-    if (row === this.row) return;
-    const first = this.scroll.scrollTop / this.row;
-    this.row = row;
-    this.frame.classList.toggle("vnb-cards", row === CARD);
-    this.body.style.height = `${this.store.view.length * row}px`;
-    this.scroll.scrollTop = first * row;
+  function chooseHeight() {
+    const height = scroll.clientWidth && scroll.clientWidth < CARDS_BELOW ? CARD : ROW;
+    if (height === rowHeight) return;
+    const first = scroll.scrollTop / rowHeight;
+    rowHeight = height;
+    frame.classList.toggle("vnb-cards", height === CARD);
+    body.style.height = `${store.view.length * height}px`;
+    scroll.scrollTop = first * height;
   }
 
   // Every row must be written anew.
-  forget() {
-    for (const item of this.pool) item.at = -1;
-    this.paint();
+  function forget() {
+    for (const item of pool) item.at = -1;
+    paint();
   }
 
-  onView() {
-    const count = this.store.view.length;
-    this.body.style.height = `${count * this.row}px`;
-    this.scroll.setAttribute("aria-rowcount", String(count + 1));
-    this.empty.hidden = count > 0 || !this.store.loaded;
-    if (this.store.notes.empty) {
-      setText(this.emptyTitle, this.store.notes.title);
-      setText(this.emptyText, this.store.notes.empty);
+  function showView() {
+    const count = store.view.length;
+    body.style.height = `${count * rowHeight}px`;
+    scroll.ariaRowCount = String(count + 1);
+    empty.hidden = count > 0 || !store.loaded;
+    if (store.notes.empty) {
+      setText(emptyTitle, store.notes.title);
+      setText(emptyText, store.notes.empty);
     }
-    this.active.at = Math.min(this.active.at, Math.max(0, count - 1));
-    this.markAll();
-    this.forget();
+    active.at = Math.min(active.at, Math.max(0, count - 1));
+    markAll();
+    forget();
   }
 
-  paint() {
-    if (!this.looks) return;
-    const more = this.scroll.scrollLeft + this.scroll.clientWidth < this.scroll.scrollWidth - 2;
-    this.frame.classList.toggle("vnb-more", more);
-    this.frame.classList.toggle("vnb-scrolled", this.scroll.scrollLeft > 1);
-    const { view } = this.store;
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.row) - 1);
-    const size = this.pool.length;
-    for (let at = first; at < first + size; at++) {
-      const item = this.pool[at % size];
+  function paint() {
+    if (!looks) return;
+    frame.classList.toggle("vnb-more", scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 2);
+    frame.classList.toggle("vnb-scrolled", scroll.scrollLeft > 1);
+    const first = Math.max(0, Math.floor(scroll.scrollTop / rowHeight) - 1);
+    for (let at = first; at < first + pool.length; at++) {
+      const item = pool[at % pool.length];
       if (item.at === at) continue;
       item.at = at;
-      if (at >= view.length) {
-        item.row.style.display = "none";
-        continue;
-      }
-      item.row.style.display = "";
-      item.row.style.transform = `translateY(${at * this.row}px)`;
-      this.write(item, at, view[at]);
+      const shown = at < store.view.length;
+      item.row.style.display = shown ? "" : "none";
+      if (!shown) continue;
+      item.row.style.transform = `translateY(${at * rowHeight}px)`;
+      write(item, store.view[at]);
     }
   }
 
-  write(item, at, row) {
-    const { store } = this;
-    item.row.setAttribute("aria-rowindex", String(at + 2));
-    item.row.classList.toggle("vnb-odd", at % 2 === 1);
-    for (let i = 0; i < this.looks.length; i++) {
-      const look = this.looks[i];
-      const column = store.columns.get(look.name);
+  function write(item, row) {
+    item.row.ariaRowIndex = String(item.at + 2);
+    item.row.classList.toggle("vnb-odd", item.at % 2 === 1);
+    looks.forEach((look, i) => {
       const cell = item.cells[i];
+      const column = store.columns.get(look.name);
       const text = formatCell(look, column, row);
+      const missing = text === DASH;
+      const spot = cell.lastElementChild ?? cell;
+      setText(spot, text);
       if (look.form === "bar") {
         const value = column.number(row);
-        cell.firstChild.firstChild.style.width = value > 0
-          ? `${Math.max(3, 100 * Math.sqrt(value / column.most))}%`
-          : "0";
-        setText(cell.lastChild, text);
+        const share = value > 0 ? Math.max(3, 100 * Math.sqrt(value / column.most)) : 0;
+        cell.firstChild.firstChild.style.width = `${share}%`;
       } else if (look.form === "verification") {
-        const word = text === DASH ? "unknown" : text;
-        cell.firstChild.className = `vnb-pill vnb-${
-          /^(verified|unverified|deverified)$/.test(word) ? word : "unverified"
-        }`;
-        setText(cell.firstChild, text);
-      } else if (look.form === "flag") {
-        cell.firstChild.className = `vnb-flag vnb-${text === DASH ? "none" : text}`;
-        setText(cell.firstChild, text);
-      } else {
-        setText(cell, text);
-        if (look.form === "text") cell.title = text === DASH ? "" : text;
-      }
-      cell.classList.toggle("vnb-missing", text === DASH);
-      if (look.name === "disk_space" || look.name === "dph_total") this.warnOfDisk(cell, row);
-    }
-    this.mark(item);
+        spot.className = `vnb-pill vnb-${VERIFICATIONS.includes(text) ? text : "unverified"}`;
+      } else if (look.form === "flag") spot.className = `vnb-flag vnb-${missing ? "none" : text}`;
+      else if (look.form === "text") cell.title = missing ? "" : text;
+      cell.classList.toggle("vnb-missing", missing);
+      if (look.name === "disk_space" || look.name === "dph_total") warnOfDisk(cell, row);
+    });
+    mark(item);
   }
 
   // A price for a disk that the machine cannot give is no price.
-  warnOfDisk(cell, row) {
-    const { notes, columns } = this.store;
-    const room = columns.get("disk_space")?.number(row);
-    const short = notes.disk !== undefined && room < notes.disk;
+  function warnOfDisk(cell, row) {
+    const { disk } = store.notes;
+    const room = store.columns.get("disk_space")?.number(row);
+    const short = disk !== undefined && room < disk;
     cell.classList.toggle("vnb-short", short);
-    cell.title = short ? W.onlySoMuchDisk(Math.floor(room), notes.disk) : "";
+    cell.title = short ? W.onlySoMuchDisk(Math.floor(room), disk) : "";
   }
 
   // What changes without the row's values: selected, hovered, active.
-  mark(item) {
-    const { store } = this;
-    const row = store.view[item.at];
+  function mark({ row: node, cells, at }) {
+    const row = store.view[at];
     if (row === undefined) return;
-    const selected = store.selected.has(store.ids[row]);
-    item.row.setAttribute("aria-selected", String(selected));
-    item.row.classList.toggle("vnb-hover", store.hovered === row);
-    const here = item.at === this.active.at;
-    item.row.classList.toggle("vnb-active", here);
-    if (here && this.active.at >= 0) {
-      const cell = this.active.col < 0 ? item.row.firstChild : item.cells[this.active.col];
-      this.pointAt(cell);
-    }
+    node.ariaSelected = String(store.selected.has(store.ids[row]));
+    node.classList.toggle("vnb-hover", store.hovered === row);
+    node.classList.toggle("vnb-active", at === active.at);
+    if (at === active.at && at >= 0) pointAt(active.col < 0 ? node.firstChild : cells[active.col]);
   }
 
-  pointAt(cell) {
-    if (this.pointed && this.pointed !== cell) {
-      this.pointed.classList.remove("vnb-here");
-      this.pointed.removeAttribute("id");
+  function pointAt(cell) {
+    if (pointed !== cell) {
+      pointed?.classList.remove("vnb-here");
+      pointed?.removeAttribute("id");
     }
-    cell.id = `${this.gridId}-here`;
+    cell.id = hereId;
     cell.classList.add("vnb-here");
-    this.pointed = cell;
-    this.scroll.setAttribute("aria-activedescendant", cell.id);
+    pointed = cell;
+    scroll.setAttribute("aria-activedescendant", hereId);
   }
 
-  markRows() {
-    for (const item of this.pool) this.mark(item);
-    if (this.active.at < 0) this.pointAt(this.head.children[this.active.col + 1]);
+  function markRows() {
+    for (const item of pool) mark(item);
+    if (active.at < 0) pointAt(head.children[active.col + 1]);
   }
 
-  markHover() {
-    for (const item of this.pool) {
-      item.row.classList.toggle("vnb-hover", item.at >= 0 && this.store.view[item.at] === this.store.hovered);
+  function markHover() {
+    for (const { row, at } of pool) {
+      row.classList.toggle("vnb-hover", at >= 0 && store.view[at] === store.hovered);
     }
   }
 
-  onSelection() {
-    this.markRows();
-    this.markAll();
+  function markAll() {
+    const { view, selected } = store;
+    const count = view.reduce((sum, row) => sum + Number(selected.has(store.ids[row])), 0);
+    pickAll.dataset.state = count === 0 ? "none" : count === view.length ? "all" : "some";
+    setText(live, selected.size ? W.selected(selected.size) : "");
   }
 
-  markAll() {
-    if (!this.allBox) return;
-    const { store } = this;
-    let count = 0;
-    for (const row of store.view) if (store.selected.has(store.ids[row])) count += 1;
-    const state = count === 0 ? "none" : count === store.view.length ? "all" : "some";
-    this.allBox.parentElement.dataset.state = state;
-    setText(this.live, store.selected.size ? W.selected(store.selected.size) : "");
-  }
-
-  markOrder() {
-    const { order } = this.store;
-    for (const cell of this.head.children) {
-      if (!cell.dataset.name) continue;
-      const here = order?.column === cell.dataset.name;
-      cell.setAttribute("aria-sort", here ? (order.ascending ? "ascending" : "descending") : "none");
+  function markOrder() {
+    for (const cell of head.querySelectorAll("[data-name]")) {
+      const here = store.order?.column === cell.dataset.name;
+      cell.ariaSort = here ? (store.order.ascending ? "ascending" : "descending") : "none";
     }
   }
 
-  reveal(at) {
-    const top = at * this.row;
-    const room = this.scroll.clientHeight - this.head.offsetHeight;
-    if (top < this.scroll.scrollTop) this.scroll.scrollTop = top;
-    else if (top + this.row > this.scroll.scrollTop + room) this.scroll.scrollTop = top + this.row - room;
-    this.paint();
+  function reveal(at) {
+    const top = at * rowHeight;
+    const room = scroll.clientHeight - head.offsetHeight;
+    if (top < scroll.scrollTop) scroll.scrollTop = top;
+    else if (top + rowHeight > scroll.scrollTop + room) scroll.scrollTop = top + rowHeight - room;
+    paint();
   }
 
-  revealRow(row) {
-    const at = this.store.view.indexOf(row);
+  function revealRow(row) {
+    const at = store.view.indexOf(row);
     if (at < 0) return;
-    this.active.at = at;
-    this.reveal(at);
-    this.markRows();
+    active.at = at;
+    reveal(at);
+    markRows();
   }
 
-  revealColumn() {
-    const [pick, first] = this.head.children;
-    const cell = this.head.children[this.active.col + 1];
+  function revealColumn() {
+    const [pick, first] = head.children;
+    const cell = head.children[active.col + 1];
     if (cell === pick || cell === first) return; // these never leave
     const left = cell.offsetLeft;
     const pinned = pick.offsetWidth + first.offsetWidth;
-    if (left - pinned < this.scroll.scrollLeft) this.scroll.scrollLeft = left - pinned;
-    const right = left + cell.offsetWidth - this.scroll.clientWidth;
-    if (right > this.scroll.scrollLeft) this.scroll.scrollLeft = right;
+    if (left - pinned < scroll.scrollLeft) scroll.scrollLeft = left - pinned;
+    const right = left + cell.offsetWidth - scroll.clientWidth;
+    if (right > scroll.scrollLeft) scroll.scrollLeft = right;
   }
 
-  idAt(at) {
-    return this.store.ids[this.store.view[at]];
-  }
+  const idAt = (at) => store.ids[store.view[at]];
 
-  toggle(at) {
-    const next = new Set(this.store.selected);
-    const id = this.idAt(at);
-    if (!next.delete(id)) next.add(id);
-    this.anchor = id;
-    this.store.select(next, this);
-  }
-
-  only(at) {
-    this.anchor = this.idAt(at);
-    this.store.select([this.anchor], this);
-  }
-
-  range(to, keep) {
-    const from = this.anchor === null ? to : this.store.view.indexOf(this.store.places.get(this.anchor));
-    const start = from < 0 ? to : from;
-    const next = new Set(keep ? this.store.selected : []);
-    for (let at = Math.min(start, to); at <= Math.max(start, to); at++) next.add(this.idAt(at));
-    if (this.anchor === null) this.anchor = this.idAt(to);
-    this.store.select(next, this);
-  }
-
-  toggleAll() {
-    const { store } = this;
-    const all = this.allBox.parentElement.dataset.state === "all";
+  function toggle(at) {
     const next = new Set(store.selected);
-    for (const row of store.view) all ? next.delete(store.ids[row]) : next.add(store.ids[row]);
-    store.select(next, this);
+    anchor = idAt(at);
+    if (!next.delete(anchor)) next.add(anchor);
+    store.select(next);
   }
 
-  onClick(event) {
+  function only(at) {
+    anchor = idAt(at);
+    store.select([anchor]);
+  }
+
+  function range(to, keep) {
+    anchor ??= idAt(to);
+    const from = store.view.indexOf(store.places.get(anchor));
+    const start = from < 0 ? to : from;
+    const next = new Set(keep ? store.selected : []);
+    for (let at = Math.min(start, to); at <= Math.max(start, to); at++) next.add(idAt(at));
+    store.select(next);
+  }
+
+  function toggleAll() {
+    const next = new Set(store.selected);
+    const all = pickAll.dataset.state === "all";
+    for (const row of store.view) all ? next.delete(store.ids[row]) : next.add(store.ids[row]);
+    store.select(next);
+  }
+
+  const rowOf = (node) => pool.find(({ row }) => row === node.closest(".vnb-row"));
+
+  function onClick(event) {
     const cell = event.target.closest(".vnb-cell");
     if (!cell) return;
-    if (this.head.contains(cell)) {
-      if (cell.dataset.name) this.store.sortBy(cell.dataset.name);
-      else this.toggleAll();
-      return;
-    }
-    const item = this.pool.find(({ row }) => row === cell.parentElement);
-    if (!item || item.at >= this.store.view.length) return;
-    this.active = { at: item.at, col: Number(cell.dataset.col) };
-    const picked = cell.dataset.col === "-1";
-    if (event.shiftKey) this.range(item.at, picked || event.ctrlKey || event.metaKey);
-    else if (picked || event.ctrlKey || event.metaKey) this.toggle(item.at);
-    else this.only(item.at);
+    if (cell === pickAll) return toggleAll();
+    if (head.contains(cell)) return store.sortBy(cell.dataset.name);
+    const { at, cells } = rowOf(cell);
+    active.at = at;
+    active.col = cells.indexOf(cell);
+    const more = active.col < 0 || event.ctrlKey || event.metaKey;
+    if (event.shiftKey) range(at, more);
+    else if (more) toggle(at);
+    else only(at);
   }
 
-  onHover(event) {
-    const rowElement = event.target.closest(".vnb-row");
-    const item = rowElement && this.pool.find(({ row }) => row === rowElement);
-    this.store.hover(item ? this.store.view[item.at] ?? null : null, this);
-  }
-
-  onKey(event) {
-    const last = this.store.view.length - 1;
-    const page = Math.max(1, Math.floor(this.scroll.clientHeight / this.row) - 2);
+  function onKey(event) {
+    const { key, shiftKey } = event;
     const jump = event.ctrlKey || event.metaKey;
-    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
-    const sideways = { ArrowRight: 1, ArrowLeft: -1 };
-    const { active } = this;
-    if (event.key in moves || (event.key === "Home" && jump) || (event.key === "End" && jump)) {
-      const up = event.key === "ArrowUp" && active.at <= 0;
-      let to = active.at + (moves[event.key] ?? 0);
-      if (event.key === "Home") to = 0;
-      if (event.key === "End") to = last;
-      active.at = up ? -1 : Math.min(last, Math.max(0, to));
+    const last = store.view.length - 1;
+    const page = Math.max(1, Math.floor(scroll.clientHeight / rowHeight) - 2);
+    const ends = { Home: -Infinity, End: Infinity };
+    const down = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, ...(jump && ends) }[key];
+    const right = { ArrowRight: 1, ArrowLeft: -1, ...ends }[key];
+    if (down) {
+      // Up from the first row lie the heads.
+      const above = key === "ArrowUp" && active.at <= 0;
+      active.at = above ? -1 : Math.min(last, Math.max(0, active.at + down));
       if (active.at >= 0) {
-        this.reveal(active.at);
-        if (event.shiftKey) this.range(active.at, false);
+        reveal(active.at);
+        if (shiftKey) range(active.at, false);
       }
-      this.markRows();
-    } else if (event.key in sideways || event.key === "Home" || event.key === "End") {
-      let to = active.col + (sideways[event.key] ?? 0);
-      if (event.key === "Home") to = -1;
-      if (event.key === "End") to = this.looks.length - 1;
-      active.col = Math.min(this.looks.length - 1, Math.max(-1, to));
-      this.revealColumn();
-      this.markRows();
-    } else if ((event.key === " " || event.key === "Enter") && active.at < 0) {
-      if (active.col < 0) this.toggleAll();
-      else this.store.sortBy(this.looks[active.col].name);
-    } else if (event.key === " " && last >= 0) {
-      if (event.shiftKey) this.range(active.at, false);
-      else this.toggle(active.at);
-    } else if (event.key === "Enter" && last >= 0) {
-      this.only(active.at);
-    } else if (event.key === "a" && jump) {
-      this.store.select(Array.from(this.store.view, (row) => this.store.ids[row]), this);
-    } else if (event.key === "Escape") {
-      this.store.select([], this);
-    } else {
-      return;
-    }
+      markRows();
+    } else if (right) {
+      active.col = Math.min(looks.length - 1, Math.max(-1, active.col + right));
+      revealColumn();
+      markRows();
+    } else if ((key === " " || key === "Enter") && active.at < 0) {
+      if (active.col < 0) toggleAll();
+      else store.sortBy(looks[active.col].name);
+    } else if (key === " " && last >= 0) {
+      if (shiftKey) range(active.at, false);
+      else toggle(active.at);
+    } else if (key === "Enter" && last >= 0) only(active.at);
+    else if (key === "a" && jump) store.select(Array.from(store.view, (row) => store.ids[row]));
+    else if (key === "Escape") store.select([]);
+    else return;
     event.preventDefault();
   }
+
+  const draw = perFrame(signal, paint);
+  onResize(signal, scroll, () => {
+    chooseHeight();
+    fitPool();
+  });
+  store.on("load", showColumns, signal);
+  store.on("view", showView, signal);
+  store.on("order", markOrder, signal);
+  store.on("select", () => {
+    markRows();
+    markAll();
+  }, signal);
+  store.on("hover", markHover, signal);
+  if (store.loaded) {
+    showColumns();
+    showView();
+  }
+  return { frame, forget, revealRow };
 }

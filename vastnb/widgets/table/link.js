@@ -1,14 +1,15 @@
 // Ties a store to its widget model: rows come as custom messages (never as synced traits, which a
 // notebook would save), small state as traits. `connect` runs once per model, not per view.
-import { noteAnswer } from "../kit/page.js";
+import { listen, noteAnswer, sent, share } from "../kit/page.js";
 /** @import { FromKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
 
 /**
  * @param {Model<never>} model
  * @param {import("./store.js").OfferStore} store
+ * @param {AbortSignal} signal
  */
-export function connect(model, store) {
+export function connect(model, store, signal) {
   /** @type {(message: FromKernel, buffers: DataView[]) => void} */
   const onMessage = (message, buffers) => {
     noteAnswer(model, message);
@@ -19,33 +20,19 @@ export function connect(model, store) {
   const pull = () => {
     store.setOrder(orderOf(model.get("order")));
     const ids = model.get("selected_ids") ?? [];
-    if (!sameIds(ids, store.selected)) store.select(ids, "kernel");
+    if (!sameIds(ids, store.selected)) store.select(ids);
   };
-  model.on("msg:custom", onMessage);
-  model.on("change:order", pull);
-  model.on("change:selected_ids", pull);
-  store.on("select", (origin) => {
-    if (origin === "kernel") return;
-    model.set("selected_ids", [...store.selected]);
-    model.save_changes();
-  });
+  listen(model, signal, { "msg:custom": onMessage, "change:order": pull, "change:selected_ids": pull });
+  store.on("select", () => {
+    if (!sameIds(model.get("selected_ids") ?? [], store.selected)) {
+      share(model, "selected_ids", [...store.selected]);
+    }
+  }, signal);
   store.on("order", () => {
-    const { order } = store;
-    model.set("order", order ? [order.column, order.ascending] : []);
-    model.save_changes();
-  });
+    share(model, "order", store.order ? [store.order.column, store.order.ascending] : []);
+  }, signal);
   pull();
-  // Answered by the kernel with the offers. Without one (a saved notebook) nothing comes back.
-  try {
-    model.send({ type: "ready" });
-  } catch {
-    // The view says so.
-  }
-  return () => {
-    model.off("msg:custom", onMessage);
-    model.off("change:order", pull);
-    model.off("change:selected_ids", pull);
-  };
+  sent(model, { type: "ready" }); // answered with the offers
 }
 
 function orderOf(pair) {

@@ -25,16 +25,7 @@ _WIDTHS: tuple[tuple[str, int], ...] = (("u1", 0xFF), ("u2", 0xFFFF), ("u4", 0xF
 def pack(
     frame: pd.DataFrame, columns: Sequence[str], decimals: Mapping[str, int] | None = None
 ) -> tuple[list[dict[str, Any]], bytes]:
-    """Pack `columns` of `frame` for the page.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Any frame; the index is ignored.
-    columns : sequence of str
-        What to send, in this order. Each must exist.
-    decimals : mapping of str to int, optional
-        Decimal places to keep, for each column of floats. Others keep four.
+    """Pack `columns` of `frame` for the page, with so many `decimals` (of floats; default: 4).
 
     Returns
     -------

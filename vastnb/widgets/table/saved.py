@@ -8,7 +8,7 @@ so that a saved notebook stays small.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -72,27 +72,11 @@ def static_table(
     css_class: str = "",
     code: str = "",
 ) -> str:
-    """Return the first `rows` rows of `frame` as a small, safe table.
+    """Return the first `rows` rows of `frame` as a small, safe table, with plain text around it.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Offers, in the order in which they are shown.
-    caption, note : str
-        One line above (what this is) and one below (how to get more). Plain text.
-    columns : sequence of str, optional
-        What to show, where the frame has it. Default: `COPY_COLUMNS`, or the frame's first ten.
-    rows : int
-        How many rows at most.
-    css_class : str
-        Class of the outer element, by which a living widget hides its copy.
-    code : str
-        Code after the note; its lines stay lines.
-
-    Returns
-    -------
-    str
-        HTML without scripts, links, images or style sheets.
+    A `caption` above says what this is, a `note` below how to get more, `code` after it keeps its
+    lines. `columns` are shown where the frame has them; else its first ten. By `css_class` a living
+    widget hides its copy.
     """
     names = [name for name in columns or COPY_COLUMNS if name in frame.columns]
     if not names:
@@ -115,6 +99,13 @@ def static_table(
         code_block(code),
         css_class=css_class,
     )
+
+
+def dated(what: str, source: Mapping[str, Any]) -> str:
+    """Return a caption: whether the market is simulated, what is shown, and when it was so."""
+    made_up = words.SIMULATED_MARKET if source.get("simulated") else ""
+    when = str(source.get("fetched_at", ""))[:16].replace("T", " ")
+    return f"{made_up}{what}, {when} UTC" if when else f"{made_up}{what}"
 
 
 def code_block(code: str) -> str:

@@ -5,20 +5,17 @@ import { DASH, grouped, percent, usd } from "../kit/words.js";
 
 const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f8: Float64Array };
 
-// A view of a message's bytes whose start is aligned as typed arrays need it.
-export function alignedBytes(view) {
-  if (view instanceof ArrayBuffer) return { buffer: view, start: 0 };
-  if (view.byteOffset % 8 === 0) return { buffer: view.buffer, start: view.byteOffset };
-  const copy = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
-  return { buffer: copy, start: 0 };
+// The bytes of a message, with a start that typed arrays can use.
+function aligned(view) {
+  const bytes = ArrayBuffer.isView(view) ? view : new Uint8Array(view);
+  const { buffer, byteOffset: start, byteLength: length } = bytes;
+  return start % 8 ? new Uint8Array(buffer.slice(start, start + length)) : bytes;
 }
 
 export class Column {
   constructor(spec, bytes, count) {
     this.spec = spec;
-    const at = bytes.start + spec.offset;
-    this.codes = new ARRAYS[spec.dtype](bytes.buffer, at, count);
-    this.plain = spec.dtype === "f8";
+    this.codes = new ARRAYS[spec.dtype](bytes.buffer, bytes.byteOffset + spec.offset, count);
     this.ranks = null;
     this.span = null;
   }
@@ -26,10 +23,10 @@ export class Column {
   // The value as a number: a flag is 0 or 1, what is missing is NaN.
   number(row) {
     const code = this.codes[row];
-    if (this.plain) return code;
+    const { dtype, kind, base, scale } = this.spec;
+    if (dtype === "f8") return code;
     if (code === 0) return NaN;
-    if (this.spec.kind === "number") return (this.spec.base + (code - 1)) / this.spec.scale;
-    return code - 1;
+    return kind === "number" ? (base + (code - 1)) / scale : code - 1;
   }
 
   text(row) {
@@ -53,45 +50,33 @@ export class Column {
   }
 
   get most() {
-    if (this.span === null) {
-      let most = 0;
-      for (let row = 0; row < this.codes.length; row++) {
-        const value = this.number(row);
-        if (value > most) most = value;
-      }
-      this.span = most;
-    }
+    this.span ??= this.codes.reduce((most, _, row) => Math.max(most, this.number(row) || 0), 0);
     return this.span;
   }
 }
+
+const DAY = 86400;
+const FORMATS = {
+  usd,
+  percent,
+  id: String,
+  days: (value) => value > 3650 * DAY ? "> 10 y" : grouped(value / DAY, value < 10 * DAY ? 1 : 0),
+  flag: (value) => value ? "yes" : "no",
+  bar: (value) => grouped(value, value < 100 ? 1 : 0),
+  int: grouped,
+};
 
 export function formatCell(look, column, row) {
   if (column.spec.kind === "text") return column.text(row) ?? DASH;
   const value = column.number(row);
   if (Number.isNaN(value)) return DASH;
-  switch (look.form) {
-    case "usd":
-      return usd(value);
-    case "percent":
-      return percent(value, 1);
-    case "id":
-      return String(value);
-    case "days":
-      return value > 86400 * 3650 ? "> 10 y" : grouped(value / 86400, value < 864000 ? 1 : 0);
-    case "flag":
-      return value ? "yes" : "no";
-    case "bar":
-      return grouped(value, value < 100 ? 1 : 0);
-    case "int":
-      return grouped(value, 0);
-    default:
-      return grouped(value, Math.abs(value) >= 10000 ? 0 : look.decimals);
-  }
+  const format = FORMATS[look.form];
+  return format ? format(value) : grouped(value, Math.abs(value) >= 10000 ? 0 : look.decimals);
 }
 
-export class OfferStore {
+export class OfferStore extends EventTarget {
   constructor() {
-    this.listeners = new Map();
+    super();
     this.looks = [];
     this.columns = new Map();
     this.count = 0;
@@ -100,43 +85,43 @@ export class OfferStore {
     this.order = null;
     this.selected = new Set();
     this.hovered = null;
+    this.idColumn = "";
     this.ids = null;
     this.places = new Map();
     this.loaded = false;
     this.notes = {};
     this.facets = null;
-    this.offset = 0;
+    this.ahead = 0;
   }
 
   on(event, listener, signal) {
-    if (!this.listeners.has(event)) this.listeners.set(event, new Set());
-    this.listeners.get(event).add(listener);
-    signal?.addEventListener("abort", () => this.listeners.get(event).delete(listener));
+    this.addEventListener(event, listener, { signal });
   }
 
-  tell(event, origin = null) {
-    for (const listener of this.listeners.get(event) ?? []) listener(origin);
+  tell(event) {
+    this.dispatchEvent(new Event(event));
   }
 
   // A whole answer: columns, how they look, and which rows are shown.
   /** @type {(message: Offers, buffers: DataView[]) => void} */
   load(message, buffers) {
-    const bytes = alignedBytes(buffers[0]);
     this.count = message.count;
     this.looks = message.looks;
-    this.columns = new Map(
-      message.columns.map((spec) => [spec.name, new Column(spec, bytes, message.count)]),
-    );
-    const ids = this.columns.get(message.id_column);
-    this.ids = new Float64Array(this.count);
-    this.places = new Map();
-    for (let row = 0; row < this.count; row++) {
-      const id = ids ? ids.number(row) : row;
-      this.ids[row] = id;
-      this.places.set(id, row);
-    }
+    this.idColumn = message.id_column;
+    this.columns = new Map();
     this.loaded = true;
     this.hovered = null;
+    this.replace(message, buffers);
+  }
+
+  // Columns that changed for the same rows (prices after another disk size).
+  /** @type {(message: Offers | Columns, buffers: DataView[]) => void} */
+  replace(message, buffers) {
+    const bytes = aligned(buffers[0]);
+    for (const spec of message.columns) this.columns.set(spec.name, new Column(spec, bytes, this.count));
+    const ids = this.columns.get(this.idColumn);
+    this.ids = Float64Array.from({ length: this.count }, (_, row) => ids ? ids.number(row) : row);
+    this.places = new Map(Array.from(this.ids, (id, row) => [id, row]));
     this.tell("load");
     this.show(message, buffers[1]);
   }
@@ -146,23 +131,12 @@ export class OfferStore {
   show(message, buffer) {
     this.notes = message.notes ?? {};
     if (buffer) {
-      const { buffer: raw, start } = alignedBytes(buffer);
-      this.rows = new Uint32Array(raw, start, message.shown);
+      const bytes = aligned(buffer);
+      this.rows = new Uint32Array(bytes.buffer, bytes.byteOffset, message.shown);
     } else {
       this.rows = Uint32Array.from({ length: this.count }, (_, i) => i);
     }
     this.arrange();
-  }
-
-  // Columns that changed for the same rows (prices after another disk size).
-  /** @type {(message: Columns, buffers: DataView[]) => void} */
-  replace(message, buffers) {
-    const bytes = alignedBytes(buffers[0]);
-    for (const spec of message.columns) {
-      this.columns.set(spec.name, new Column(spec, bytes, this.count));
-    }
-    this.tell("load");
-    this.show(message, buffers[1]);
   }
 
   arrange() {
@@ -202,14 +176,14 @@ export class OfferStore {
     this.arrange();
   }
 
-  select(ids, origin) {
+  select(ids) {
     this.selected = new Set(ids);
-    this.tell("select", origin);
+    this.tell("select");
   }
 
-  hover(row, origin) {
+  hover(row) {
     if (row === this.hovered) return;
     this.hovered = row;
-    this.tell("hover", origin);
+    this.tell("hover");
   }
 }

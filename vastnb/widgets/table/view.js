@@ -1,7 +1,7 @@
 // The offer table by itself.
 import { W } from "./words.js";
-import { Alive } from "../kit/alive.js";
-import { Grid } from "./grid.js";
+import { watchKernel } from "../kit/alive.js";
+import { offerGrid } from "./grid.js";
 import { OfferStore } from "./store.js";
 import { connect } from "./link.js";
 import { rendered, rootIn } from "../kit/page.js";
@@ -10,14 +10,16 @@ function offerTable() {
   const store = new OfferStore();
   return {
     initialize({ model }) {
-      return connect(model, store);
+      const stop = new AbortController();
+      connect(model, store, stop.signal);
+      return () => stop.abort();
     },
     render: rendered((model, el, signal) => {
       const root = rootIn(el, signal, { extra: "vnb-tableonly" });
       root.style.height = `${model.get("height")}px`;
-      const grid = new Grid(root, store, { signal, label: W.gpuOffers });
-      const alive = new Alive(model, root, grid.frame, { signal, name: W.theTable });
-      if (store.loaded) alive.heard();
+      const grid = offerGrid(root, store, { signal, label: W.gpuOffers });
+      const kernel = watchKernel(model, root, grid.frame, { signal, name: W.theTable });
+      if (store.loaded) kernel.heard();
       grid.forget();
       return { root };
     }),

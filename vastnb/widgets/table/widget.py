@@ -45,27 +45,22 @@ class RowsWidget(LiveWidget):
         self,
         frame: pd.DataFrame,
         columns: Sequence[str],
+        positions: np.ndarray | None,
         *,
-        positions: np.ndarray | None = None,
-        hidden: Sequence[str] = (),
         id_column: str = "id",
         **extra: Any,
     ) -> int:
         """Send a whole answer; return the bytes of its buffers (0 when no page listens)."""
-        if not self._listening:
-            return 0
         looks = looks_of(frame, columns)
-        names = list(dict.fromkeys([look["name"] for look in looks] + list(hidden)))
-        if id_column in frame.columns and id_column not in names:
-            names.append(id_column)
-        decimals = {look["name"]: look["decimals"] + 1 for look in looks}
-        header, buffer = pack(frame, [n for n in names if n in frame.columns], decimals)
-        message = {"type": "offers", "looks": looks, "columns": header, "count": len(frame)}
-        return self._post(message, [buffer], positions, id_column=id_column, **extra)
+        names = dict.fromkeys(look["name"] for look in looks)
+        if id_column in frame.columns:
+            names[id_column] = None
+        message = {"type": "offers", "looks": looks, "count": len(frame), "id_column": id_column}
+        return self._send_columns(frame, list(names), positions, **message, **extra)
 
     def _send_rows(self, positions: np.ndarray | None, **extra: Any) -> int:
         """Send which rows of the last answer to show."""
-        return self._post({"type": "rows"}, [], positions, **extra) if self._listening else 0
+        return self._post({"type": "rows", **extra}, [], positions) if self._listening else 0
 
     def _send_columns(
         self,
@@ -79,21 +74,17 @@ class RowsWidget(LiveWidget):
             return 0
         decimals = {look["name"]: look["decimals"] + 1 for look in looks_of(frame, columns)}
         header, buffer = pack(frame, columns, decimals)
-        return self._post({"type": "columns", "columns": header}, [buffer], positions, **extra)
+        return self._post({"type": "columns", "columns": header, **extra}, [buffer], positions)
 
     def _post(
-        self,
-        message: dict[str, Any],
-        buffers: list[bytes],
-        positions: np.ndarray | None,
-        **extra: Any,
+        self, message: dict[str, Any], buffers: list[bytes], positions: np.ndarray | None
     ) -> int:
         if positions is not None:
             buffers = [*buffers, pack_rows(positions)]
             message["shown"] = len(positions)
         self._revision += 1
-        self.send({**message, "rev": self._revision, **extra}, buffers)
-        return sum(len(buffer) for buffer in buffers)
+        self.send({**message, "rev": self._revision}, buffers)
+        return sum(map(len, buffers))
 
 
 class OfferTable(RowsWidget):
@@ -166,9 +157,7 @@ class OfferTable(RowsWidget):
 
     def _send_everything(self) -> int:
         columns = self._columns if self._columns is not None else list(self._frame.columns)
-        return self._send_offers(
-            self._frame, columns, positions=self._positions, id_column=self._id_column
-        )
+        return self._send_offers(self._frame, columns, self._positions, id_column=self._id_column)
 
     def _copy(self) -> str:
         return static_table(

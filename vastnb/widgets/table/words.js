@@ -2,7 +2,6 @@
 
 export const W = {
   // grid
-  offers: "Offers",
   noOfferMatches: "No offer matches",
   nothingInThisAnswer: "No offer in this result passes all filters.",
   resetFilters: "Reset filters",

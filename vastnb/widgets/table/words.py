@@ -4,6 +4,7 @@ Text in braces is filled in where it is said; tests hold the two together.
 """
 
 # saved
+SIMULATED_MARKET = "SIMULATED MARKET: "
 MORE_ROWS = "{left:,} more rows are not part of this copy. "
 
 # widget
