@@ -249,7 +249,7 @@ def test_the_explorer_says_how_offers_stand_against_the_last_fortnight() -> None
     with vastnb.demo(**MARKET, history_days=4) as client:
         explorer = vastnb.explore(client, "num_gpus=1")
         frame = explorer.df
-        assert frame["percentile"].between(0, 100).all() and frame["percentile"].nunique() > 10
+        assert frame["percentile"].between(0, 100).all() and frame["percentile"].nunique() > 5
         assert explorer.to_code().endswith(".assign(percentile=client.history.percentiles)")
         explorer.order = ["percentile", False]
         assert explorer.df["percentile"].is_monotonic_decreasing
@@ -262,3 +262,17 @@ def test_without_a_past_the_explorer_has_no_such_column(client) -> None:
     explorer = vastnb.explore(client)
     assert "percentile" not in explorer.df and "assign" not in explorer.to_code()
     explorer.close()
+
+
+def test_a_fetch_that_fails_unexpectedly_is_shown_and_no_longer_waited_for(client) -> None:
+    charts = prices(client)
+
+    def fails(_job: Any) -> None:
+        raise RuntimeError("planted")
+
+    charts._fetch = fails  # type: ignore[method-assign]
+    page_says(charts, type="bid")
+    assert charts.wait(20)
+    assert "planted" in charts.status["problem"]["text"]
+    assert charts.status["busy"] is None
+    charts.close()

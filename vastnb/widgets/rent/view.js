@@ -7,7 +7,7 @@ import { rentFields } from "./fields.js";
 import { rentPanel } from "./price.js";
 import { rentProgress } from "./progress.js";
 import { copyText } from "../kit/fields.js";
-import { listen, rendered, rootIn } from "../kit/page.js";
+import { listen, rendered, rootIn, sent } from "../kit/page.js";
 import { clickable, h, setText } from "../kit/dom.js";
 /** @import { FromKernel, Said, State, ToKernel } from "./messages.d.ts" */
 /** @import { Model } from "../kit/messages.d.ts" */
@@ -149,11 +149,7 @@ function rentView(model, el, signal, host) {
   signal.addEventListener("abort", () => clearInterval(timer));
   root.classList.add("vnb-unborn");
   watchKernel(model, root, shell, { signal, name: W.theRentForm, more: W.aMachineThatWas });
-  try {
-    model.send({ type: "ready" });
-  } catch {
-    // Without a kernel nothing comes back, and the note above says so.
-  }
+  sent(model, { type: "ready" });
   return { root };
 }
 
