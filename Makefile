@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 # Half of the time tests wait for browsers, kernels and servers, so four share two cores. A file's
 # tests stay together: each file keeps its own servers, files and clocks.
 WORKERS := -n 4 --dist loadfile --no-loadscope-reorder
+# Workers and the kernels they start read what was compiled before, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 # Checks the JavaScript as it is, without a build (deno.json says how).
 DENO   := DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 
@@ -40,7 +42,8 @@ test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.test ## Run what is quick, in under two minutes
-	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" --hypothesis-profile=quick \
+		$(PYTEST_ARGS)
 
 lint: $(VENV)/.test ## Check style and formatting, also of the JavaScript
 	@$(BIN)/ruff check .

@@ -6,6 +6,7 @@ for beside the checkout. Tests that need them are marked `recorded`, and say so 
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from hypothesis import settings
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("vastnb", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=25)
 settings.load_profile("vastnb")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "vast-api"
@@ -57,6 +59,12 @@ def _ctrl_c() -> None:
     """Let Ctrl-C interrupt: a shell that starts this in the background has it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what was imported: it lasts as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SHOWN = r"""
 import json
 from IPython.core.interactiveshell import InteractiveShell
@@ -37,6 +39,7 @@ print(json.dumps({name: ["$" in text, "mathjax_ignore" in text] for name, text i
 """
 
 
+@pytest.mark.slow
 def test_no_frame_with_a_strangers_text_is_typeset_whatever_it_went_through() -> None:
     done = subprocess.run([sys.executable, "-c", SHOWN], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -69,8 +69,6 @@ def everywhere(value: object) -> bytes:
 
 
 MB = 2**20
-ROWS = b'{"offers":[' + b"{}," * (21 * MB) + b"{}]}"
-
 SHAPES: dict[str, Act] = {
     "null": said(None),
     "true": said(True),
@@ -99,36 +97,6 @@ SHAPES: dict[str, Act] = {
     "204": status(b"204 No Content"),
     "206": status(b"206 Partial", data=b'{"offers": null}'),
     "a page": status(b"200 OK", b"Content-Type: text/html", data=b"<html>maintenance</html>"),
-}
-SIZES: dict[str, Act] = {
-    "rows that unpack to 63 MB": packed(ROWS),
-    "zeros that unpack to 200 MB": packed(b" " * (200 * MB)),
-    "packed twice": body(
-        gzip.compress(gzip.compress(b" " * (100 * MB))), b"Content-Encoding: gzip, gzip"
-    ),
-    "deflated": body(zlib.compress(b" " * (100 * MB)), b"Content-Encoding: deflate"),
-    "17 MB as they are": said(b'{"offers": [' + b" " * (17 * MB) + b"]}"),
-    "5 million rows": said(b'{"offers":[' + b"{}," * (5 * MB) + b"{}]}"),
-    "500,000 rows": said(b'{"offers":[' + b"{}," * 500_000 + b"{}]}"),
-    "100,000 columns": said({"offers": [{f"c{n}": n for n in range(100_000)}]}),
-    "a column a row": said({"offers": [{f"c{n}": n} for n in range(15_000)]}),
-    "lists in lists, deep": said(b"[" * 100_000 + b"]" * 100_000),
-    "lists in lists, often": said(b"[" + b"[[[[[[]]]]]]," * MB + b"[]]"),
-    "objects in objects": said(b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
-    "4 million floats": said(b'{"offers":[' + b"0.1," * (4 * MB - 10) + b"0]}"),
-    "a text of 15 MB": said(b'{"offers": [{"a": "' + b"x" * (15 * MB) + b'"}], "x": 1'),
-    "an error of 15 MB": status(b"500 No", data=b'{"msg": "' + b"x" * (15 * MB) + b'"}'),
-    "an endless body": wire(HEAD + b"\r\n", b" " * MB, times=100),
-    "endless chunks": wire(
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"100000\r\n" + b" " * MB + b"\r\n", times=100
-    ),
-    "an endless trailer": chunks(b"{}", end=b"0\r\n" + b"x" * (100 * MB)),
-    "a trailer of many lines": chunks(b"{}", end=b"0\r\n" + b"a: b\r\n" * (2 * MB)),
-    "an endless header": wire(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (10 * MB)),
-    "a million headers": wire(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * MB),
-    "an endless status": wire(b"HTTP/1.1 200 " + b"x" * (10 * MB)),
-    "endless 100s": wire(b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000),
-    "a chunk of many digits": chunks(end=b"f" * 100_000 + b"\r\n"),
 }
 HEADERS: dict[str, Act] = {
     "no head": wire(b'{"offers": []}'),
@@ -174,8 +142,6 @@ DRIPS: dict[str, Act] = {
     "silence after the head": wire(HEAD + b"Content-Length: 2\r\n\r\n", b"", every=1.5),
     "100s now and then": wire(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 60, every=0.05),
 }
-CASES: dict[str, Act] = {**SHAPES, **SIZES, **HEADERS, **DRIPS}
-
 GOOD = json.dumps({"offers": [], "instances": [], "success": True, "new_contract": 7}).encode()
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
 
@@ -183,3 +149,39 @@ WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
 def cut(at: int) -> Act:
     """Send that much of a good answer, then reset the connection."""
     return wire(WHOLE[:at], reset=True)
+
+
+def sizes() -> dict[str, Act]:
+    """Build the answers that are too great: a second's work, and 400 MB while they are kept."""
+    return {
+        "rows that unpack to 63 MB": packed(b'{"offers":[' + b"{}," * (21 * MB) + b"{}]}"),
+        "zeros that unpack to 200 MB": packed(b" " * (200 * MB)),
+        "packed twice": body(
+            gzip.compress(gzip.compress(b" " * (100 * MB))), b"Content-Encoding: gzip, gzip"
+        ),
+        "deflated": body(zlib.compress(b" " * (100 * MB)), b"Content-Encoding: deflate"),
+        "17 MB as they are": said(b'{"offers": [' + b" " * (17 * MB) + b"]}"),
+        "5 million rows": said(b'{"offers":[' + b"{}," * (5 * MB) + b"{}]}"),
+        "500,000 rows": said(b'{"offers":[' + b"{}," * 500_000 + b"{}]}"),
+        "100,000 columns": said({"offers": [{f"c{n}": n for n in range(100_000)}]}),
+        "a column a row": said({"offers": [{f"c{n}": n} for n in range(15_000)]}),
+        "lists in lists, deep": said(b"[" * 100_000 + b"]" * 100_000),
+        "lists in lists, often": said(b"[" + b"[[[[[[]]]]]]," * MB + b"[]]"),
+        "objects in objects": said(b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
+        "4 million floats": said(b'{"offers":[' + b"0.1," * (4 * MB - 10) + b"0]}"),
+        "a text of 15 MB": said(b'{"offers": [{"a": "' + b"x" * (15 * MB) + b'"}], "x": 1'),
+        "an error of 15 MB": status(b"500 No", data=b'{"msg": "' + b"x" * (15 * MB) + b'"}'),
+        "an endless body": wire(HEAD + b"\r\n", b" " * MB, times=100),
+        "endless chunks": wire(
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+            b"100000\r\n" + b" " * MB + b"\r\n",
+            times=100,
+        ),
+        "an endless trailer": chunks(b"{}", end=b"0\r\n" + b"x" * (100 * MB)),
+        "a trailer of many lines": chunks(b"{}", end=b"0\r\n" + b"a: b\r\n" * (2 * MB)),
+        "an endless header": wire(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (10 * MB)),
+        "a million headers": wire(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * MB),
+        "an endless status": wire(b"HTTP/1.1 200 " + b"x" * (10 * MB)),
+        "endless 100s": wire(b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000),
+        "a chunk of many digits": chunks(end=b"f" * 100_000 + b"\r\n"),
+    }

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from vastnb.api.cache import Entry, open_store
 from vastnb.api.shared import FileState, KeptState
 
@@ -36,6 +38,7 @@ print("alive")
 """
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_closed_while_threads_write_takes_no_kernel_down(cache_dir):
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "error", "-c", WRITING],

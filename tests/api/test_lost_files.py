@@ -104,6 +104,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["directory", ".sqlite", "-wal", "-shm"])
 def test_kernels_share_pace_and_answers_after_files_were_deleted(cache_dir, what):
     state = FileState(cache_dir / "pace.sqlite", now)

@@ -26,8 +26,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -73,8 +71,10 @@ def wait_for_url(url: str, process: subprocess.Popen[bytes], seconds: float = 60
     raise RuntimeError(f"{url} does not answer (exit code {process.poll()})")
 
 
-def notebook(*cells: str, path: Path | None = None) -> nbformat.NotebookNode:
+def notebook(*cells: str, path: Path | None = None) -> Any:
     """Make a notebook of code cells, and write it to `path` where given."""
+    import nbformat
+
     nb = nbformat.v4.new_notebook()
     nb.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
     nb.metadata["kernelspec"] = {

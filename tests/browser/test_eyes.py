@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tools.screenshots import SCENES
@@ -74,6 +73,8 @@ def test_no_dollar_of_ours_becomes_mathematics(open_notebook: Opener, server: st
 def test_the_notebooks_as_they_are_shipped_hold_no_formula(
     browser: Browser, lab: NotebookServer, path: Path
 ) -> None:
+    import nbformat
+
     saved = nbformat.read(path, as_version=4)
     outputs = [one for cell in saved.cells for one in cell.get("outputs", [])]
     assert not any("widget-view" in str(one) or "|##" in str(one) for one in outputs)

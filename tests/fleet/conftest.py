@@ -60,7 +60,13 @@ def connect(server: Server, clock: ManualClock) -> Iterator[MakeClient]:
     made: list[vastnb.Client] = []
 
     def make(**options: Any) -> vastnb.Client:
-        settings = {"base_url": server.url, "cache": "memory", "clock": clock, **options}
+        settings = {
+            "base_url": server.url,
+            "cache": "memory",
+            "clock": clock,
+            "history": False,
+            **options,
+        }
         made.append(vastnb.Client(server.api_key, **settings))
         return made[-1]
 

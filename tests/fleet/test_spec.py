@@ -20,10 +20,9 @@ from vastnb.fleet.rent.on_machine import with_line
 from vastnb.fleet.rent.spec import ENV_MAX, Spec, environment
 from vastnb.sim.instances.orders import read
 
-official = pytest.importorskip("vastai.api.instances", reason="no official client installed")
-
 
 def theirs(**options: Any) -> dict[str, Any]:
+    official = pytest.importorskip("vastai.api.instances", reason="no official client installed")
     body: dict[str, Any] = official.build_create_instance_payload(**options)
     return body
 

@@ -393,6 +393,7 @@ def test_the_oldest_days_go_first_and_today_stays(tmp_path: Path) -> None:
     assert machines(tiny) == [0]
 
 
+@pytest.mark.slow
 def test_a_clock_ten_years_ahead_deletes_nothing(tmp_path: Path) -> None:
     past = history(tmp_path)
     for back in range(1, 30):
@@ -627,6 +628,7 @@ def expected() -> list[int]:
     )
 
 
+@pytest.mark.slow
 def test_400_days_of_files_of_the_earlier_layout_are_all_there_at_first_open(old: History) -> None:
     assert machines(old) == expected()
     assert [p.parent.name for p in files(old) if not p.name.startswith("offers-")] == []
@@ -637,6 +639,7 @@ def test_400_days_of_files_of_the_earlier_layout_are_all_there_at_first_open(old
     assert machines(old) == expected()
 
 
+@pytest.mark.slow
 def test_a_migration_that_was_cut_short_counts_nothing_twice(
     old: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -660,6 +663,7 @@ def test_files_that_an_earlier_compaction_left_behind_count_once(tmp_path: Path)
     assert len(files(past)) == 1
 
 
+@pytest.mark.slow
 def test_an_earlier_version_may_go_on_writing_beside_this_one(old: History) -> None:
     assert machines(old) == expected()
     earlier.snapshot(old.path, NOW + 50, 9999)
@@ -707,6 +711,7 @@ print(*(row[name].isoformat() if name != "hour" else row[name] for name in row.i
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Kolkata"])
 def test_own_questions_mean_utc_in_every_time_zone_of_the_machine(
     tmp_path: Path, zone: str

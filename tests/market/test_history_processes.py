@@ -190,6 +190,7 @@ def test_pyarrow_is_not_needed() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_history() -> None:
     # pandas itself imports pyarrow, its core, where it is installed.
     code = (

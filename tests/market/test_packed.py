@@ -178,6 +178,7 @@ def change(path, key, value):
     db.close()
 
 
+@pytest.mark.slow
 @both
 def test_another_kernel_does_not_build_what_one_has_built(kernels, columns):
     make, built, server = kernels
@@ -189,6 +190,7 @@ def test_another_kernel_does_not_build_what_one_has_built(kernels, columns):
     assert other.vast.provenance == {**one.vast.provenance, "from_cache": True}
 
 
+@pytest.mark.slow
 def test_a_kept_frame_that_is_damaged_costs_nothing_but_time(kernels, tmp_path):
     make, built, server = kernels
     one = make().search_offers(QUERY)

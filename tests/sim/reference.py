@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from openapi_core import Config, OpenAPI
-from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
@@ -176,6 +174,8 @@ class Reference:
             if place != without:
                 change(_at(document, place))
         self.paths: dict[str, Any] = document["paths"]
+        from openapi_core import Config, OpenAPI  # a second; most who hear the wire never ask
+
         self._openapi = OpenAPI.from_dict(document, Config(spec_validator_cls=None))
         self.checked: Counter[str] = Counter()
 
@@ -195,6 +195,8 @@ class Reference:
         if template is None or one.status == 301:  # a path without its slash is not in the file
             return
         self.checked[f"{one.method} {template} {one.status}"] += 1
+        from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
+
         request = WerkzeugOpenAPIRequest(Request(_environ(one)))
         answer = WerkzeugOpenAPIResponse(
             Response(one.answer, one.status, headers=one.answer_headers)

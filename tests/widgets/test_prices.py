@@ -249,7 +249,7 @@ def test_the_explorer_says_how_offers_stand_against_the_last_fortnight() -> None
     with vastnb.demo(**{**MARKET, "machines": 300}, history_days=4) as client:
         explorer = vastnb.explore(client, "num_gpus=1")
         frame = explorer.df
-        assert frame["percentile"].between(0, 100).all() and frame["percentile"].nunique() > 10
+        assert frame["percentile"].between(0, 100).all() and frame["percentile"].nunique() > 5
         assert explorer.to_code().endswith(".assign(percentile=client.history.percentiles)")
         explorer.order = ["percentile", False]
         assert explorer.df["percentile"].is_monotonic_decreasing

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import selectors
 import socket
 import threading
 import weakref
@@ -101,10 +102,25 @@ class _HTTPServer(ThreadedWSGIServer):
 
     daemon_threads = True
     block_on_close = False
+    timeout = 0  # a connection that is gone before it is taken is not waited for
 
     def __init__(self, host: str, port: int, app: App) -> None:
         self.connections: set[socket.socket] = set()
         super().__init__(host, port, app, handler=_Handler)
+        self._stopped, self._stop = socket.socketpair()
+
+    def serve(self) -> None:
+        """Take connections until `stop` is called; the library's own loop would look for it."""
+        with self._stopped, selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._stopped, selectors.EVENT_READ)
+            while all(key.fileobj is self for key, _ in selector.select()):
+                self.handle_request()
+
+    def stop(self) -> None:
+        """End `serve`, at once."""
+        with self._stop:
+            self._stop.send(b".")
 
     def hang_up(self) -> None:
         """Close every connection."""
@@ -243,12 +259,7 @@ class Server:
         self.world.faults = self.faults
         self.world.doors = Doors(_keys_in(self.world)) if doors else None
         self._http = _HTTPServer(host, port, self._app)
-        self._thread = threading.Thread(
-            target=self._http.serve_forever,
-            kwargs={"poll_interval": 0.05},
-            name="vastnb-sim",
-            daemon=True,
-        )
+        self._thread = threading.Thread(target=self._http.serve, name="vastnb-sim", daemon=True)
         self._thread.start()
         # Whoever drops a server without closing it (a cell that is run again) leaves none behind.
         self._end = weakref.finalize(
@@ -332,10 +343,10 @@ def _end(
         return
     if doors is not None:
         doors.close()
-    http.shutdown()
+    http.stop()
+    thread.join(timeout=5)
     http.hang_up()
     http.server_close()
-    thread.join(timeout=5)
 
 
 __all__ = ["ROUTES", "Server"]

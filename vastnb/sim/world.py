@@ -109,7 +109,9 @@ class World:
         self._advanced = 0.0
         self.cap, self.anonymous_cap, self.quota_rows = cap, anonymous_cap, quota
         self.market = (
-            market if market is not None else DrawnMarket(seed, self.start, machines=machines)
+            market
+            if market is not None
+            else DrawnMarket.opened(seed, self.start, machines=machines)
         )
         self.accounts: dict[str, Account] = {}
         self._quotas: dict[str, Quota] = {}

@@ -123,7 +123,9 @@ def offers_of(things: Any) -> list[Offer]:
     """Return the offers of a frame, or of a sequence of what `offer_of` reads, in their order."""
     if isinstance(things, pd.DataFrame):
         said = things.attrs.get("vastnb", {})
-        return [_read(row, said) for row in things.to_dict("records")]
+        plain = things.set_axis(things.columns, axis=1)  # a shallow copy
+        plain.attrs = {}  # pandas copies them deeply for every column that it takes out
+        return [_read(row, said) for row in plain.to_dict("records")]
     if isinstance(things, Iterable) and not isinstance(things, str | Mapping | pd.Series):
         return [offer_of(one) for one in things]
     return [offer_of(things)]

@@ -62,6 +62,22 @@ class Seen:
     body: Any
 
 
+@cache  # compiling it takes longer than opening a small market
+def _map(routes: tuple[Route, ...]) -> Map:
+    return Map(
+        [
+            Rule(
+                route.path.replace("{id}", "<int:id>").replace("{name}", "<string:name>"),
+                methods=[route.method],
+                endpoint=route,
+            )
+            for route in routes
+        ],
+        strict_slashes=True,
+        merge_slashes=False,
+    )
+
+
 class App:
     """The WSGI application.
 
@@ -103,18 +119,7 @@ class App:
         self.seen: deque[Seen] = deque(maxlen=1000)
         self._closing = closing
         self._guard = threading.Lock()
-        self._map = Map(
-            [
-                Rule(
-                    route.path.replace("{id}", "<int:id>").replace("{name}", "<string:name>"),
-                    methods=[route.method],
-                    endpoint=route,
-                )
-                for route in routes
-            ],
-            strict_slashes=True,
-            merge_slashes=False,
-        )
+        self._map = _map(tuple(routes))
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

@@ -12,6 +12,7 @@ import copy
 import heapq
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from vastnb.sim.market import drift
@@ -43,6 +44,13 @@ class DrawnListing(Listing):
         self.on_demand = 0.0
         self.min_bid = 0.0
 
+    def copy(self) -> DrawnListing:
+        """Return the same offer for another market; what lasts of it is shared."""
+        other = DrawnListing.__new__(DrawnListing)
+        for name in _SLOTS:
+            setattr(other, name, getattr(self, name))
+        return other
+
     def moment(self, kind: str, storage_gb: float, now: float) -> dict[str, Any]:
         """Return the columns that depend on the question and the time."""
         machine, shared, own = self.source.machine, self.shared, self.own
@@ -69,6 +77,9 @@ class DrawnListing(Listing):
         return columns
 
 
+_SLOTS = (*Listing.__slots__, *DrawnListing.__slots__)
+
+
 class _State:
     """A machine at this moment."""
 
@@ -80,6 +91,14 @@ class _State:
         self.ignored: set[int] = set()
         self.listings: dict[int, DrawnListing] = {}
         self.shown: list[DrawnListing] = []
+
+    def copy(self) -> _State:
+        """Return the same state for another market."""
+        other = _State()
+        other.until, other.bumps, other.ignored = self.until, self.bumps, set(self.ignored)
+        other.shown = [listing.copy() for listing in self.shown]
+        other.listings = {listing.source.slot: listing for listing in other.shown}
+        return other
 
 
 class DrawnMarket(Market):
@@ -108,6 +127,19 @@ class DrawnMarket(Market):
         self._elapsed = 0.0
         self._shown: list[DrawnListing] | None = None
         self.refresh(0.0)
+
+    @classmethod
+    def opened(
+        cls, seed: int, start: float, *, machines: int = MACHINES_FOR_A_MARKET
+    ) -> DrawnMarket:
+        """Return such a market as it opens, which is worked out once for all that open alike."""
+        known = _opening(seed, start, machines)
+        other = copy.copy(known)
+        other.holds = {}
+        other._states = [state.copy() for state in known._states]
+        other._due = list(known._due)
+        other._shown = None
+        return other
 
     # -- moments
 
@@ -252,6 +284,11 @@ class DrawnMarket(Market):
         moments += [t.start for t in others] + [t.end for t in others]
         # A hair later, so that rounding never leaves the clock standing at the change itself.
         return min(m for m in moments if m > elapsed) + 1e-3
+
+
+@lru_cache(maxsize=4)
+def _opening(seed: int, start: float, machines: int) -> DrawnMarket:
+    return DrawnMarket(seed, start, machines=machines)
 
 
 def bundle(slices: Sequence[Slice], taken: int) -> list[Slice]:
