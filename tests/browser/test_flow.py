@@ -93,6 +93,15 @@ def test_two_cheap_24_gb_cards_in_the_eu_for_three_hours_and_five_dollars(
     assert page.text_content(".vnb-rent .vnb-title").startswith("Rented 2 \N{MULTIPLICATION SIGN}")
     assert "Until the deadline" in page.text_content(".vnb-terms")
 
+    # Many machines are shown as rows, which have no room for the SSH command.
+    shown = """() => { const shell = document.querySelector('.vnb-few');
+        shell.dataset.layout = 'rows';
+        const rows = [...shell.querySelectorAll('.vnb-sshrow')];
+        const there = rows.filter((row) => row.checkVisibility()).length;
+        shell.dataset.layout = 'cards';
+        return there; }"""
+    assert page.evaluate(shown) == 0
+
     # An hour more, on a click; and at the end what it has cost.
     before = nb.evaluate("[one.deadline.timestamp() for one in explorer.rent_form.machines]")
     page.click(".vnb-endchip >> nth=0")

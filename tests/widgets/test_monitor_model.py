@@ -233,6 +233,11 @@ def test_what_came_of_an_action_on_a_machine_that_is_gone_is_a_notice() -> None:
     model.done(begun, Outcome("It was not seen gone.", "bad"), NOW + 10)
     assert model.picture(NOW)["notices"][0]["text"] == "It was not seen gone."
 
+    # Whoever has put it away is told again when it fails again, in the same words.
+    model.dismiss(None)
+    model.done(begun, Outcome("It was not seen gone.", "bad"), NOW + 11)
+    assert len(model.picture(NOW)["notices"]) == 1
+
 
 def test_nothing_of_a_machine_that_is_gone_is_kept() -> None:
     model = seen(watched(), watched(id=8))

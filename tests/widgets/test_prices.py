@@ -246,7 +246,7 @@ def test_no_history_is_no_error(client) -> None:
 
 
 def test_the_explorer_says_how_offers_stand_against_the_last_fortnight() -> None:
-    with vastnb.demo(**MARKET, history_days=4) as client:
+    with vastnb.demo(**{**MARKET, "machines": 300}, history_days=4) as client:
         explorer = vastnb.explore(client, "num_gpus=1")
         frame = explorer.df
         assert frame["percentile"].between(0, 100).all() and frame["percentile"].nunique() > 5

@@ -37,21 +37,13 @@ class Loads:
     Parameters
     ----------
     account : str
-        Whose they are.
+        Whose they are; by default nobody's, so that none is connected.
     now : callable
         The time that is shown, epoch seconds.
-    monotonic : callable
-        The time that paces.
     """
 
-    def __init__(
-        self,
-        account: str,
-        now: Callable[[], float],
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._account, self._now, self._monotonic = account, now, monotonic
+    def __init__(self, account: str = "", now: Callable[[], float] = time.time) -> None:
+        self._account, self._now = account, now
         self._lock = threading.Lock()
         self._known: dict[int, tuple[float, Load]] = {}
         self._asked: dict[int, float] = {}
@@ -78,7 +70,7 @@ class Loads:
         wait : float
             Seconds to wait for the answers.
         """
-        begun = self._monotonic()
+        begun = time.monotonic()
         with self._lock:
             due = [
                 number
@@ -96,7 +88,7 @@ class Loads:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(max(0.0, begun + wait - self._monotonic()))
+            thread.join(max(0.0, begun + wait - time.monotonic()))
 
     def shown(self, number: int) -> dict[str, Any] | None:
         """Return what is shown of a machine; None without a connection, or if it says nothing."""

@@ -8,7 +8,6 @@ the main thread only; the time is passed in.
 from __future__ import annotations
 
 import math
-import time
 import weakref
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -73,7 +72,7 @@ class MonitorModel:
     """
 
     def __init__(self, loads: Loads | None = None) -> None:
-        self.loads = loads or Loads("", time.time)
+        self.loads = loads or Loads()
         self.snapshot = Snapshot()
         self.ledger = Ledger()
         self.trends: dict[int, deque[float | None]] = {}
@@ -270,11 +269,12 @@ class MonitorModel:
         return None if id is None else self.snapshot.of(id) or self._new.get(id)
 
     def _hear(self, change: Change) -> None:
+        failed = change.kind == "action" and change.level in ("warn", "bad")
         last = next((one for one in reversed(self.news) if one.id == change.id), None)
-        if last is not None and last.kind == change.kind == "action" and last.text == change.text:
+        again = last and last.kind == change.kind == "action" and last.text == change.text
+        if again and not failed:
             return  # asked for twice, by a click and by what carries it out: one thing
         self.news.append(change)
-        failed = change.kind == "action" and change.level in ("warn", "bad")
         if change.kind == "notice" or failed:
             self._count += 1
             self.notices.append(Notice(self._count, change))

@@ -171,7 +171,7 @@ def figures_of(
     return {
         "per_hour": round(per_hour, 6),
         "full_per_hour": round(full, 6),
-        "idle_per_hour": round(sum(idle), 6),
+        "idle_per_hour": round(sum(idle, 0.0), 6),
         "idle": len(idle),
         "today": rounded(today, 4),
         "credit": rounded(credit, 2),

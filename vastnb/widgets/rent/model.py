@@ -249,7 +249,7 @@ class RentModel:
 
     def drop(self, offer_id: int) -> None:
         """Do not try this candidate; the last one stays."""
-        if offer_id in self.ids and len(self.offers) > 1:
+        if offer_id in self.ids and len(set(self.ids)) > 1:
             left = self.offers[self.offers["id"] != offer_id]
             self.set_offers(left.reset_index(drop=True))
 

@@ -159,8 +159,8 @@ class RentSession:
         self.model.phase = "plan"  # until it has begun
         if not RUNS.begin(run):
             raise ClickRefused(words.ANOTHER_IN_PROGRESS)
-        remember(self.client, self.model.plan)
-        self._follow(run)
+        self._follow(run)  # first: whatever happens from here on, the form shows what it rents
+        remember(self.client, run.plan)
 
     def take_offers(self, offers: pd.DataFrame, changes: Mapping[str, Any]) -> None:
         """Take other candidates, unless it rents just now; what else is filled in stays."""
@@ -172,10 +172,13 @@ class RentSession:
         self.model.set_offers(offers)
 
     def search_again(self) -> None:
-        """Ask for the offers anew."""
+        """Ask for the offers anew, unless it rents just now."""
         model = self.model
+        if model.phase == "renting":
+            return
         model.note = words.SEARCHING_AGAIN
-        given = self._given if is_query(self._given) or not model.ids else model.ids
+        query = self._given is not None and is_query(self._given)
+        given = self._given if query or not model.ids else model.ids
         search = partial(
             candidates,
             offers=given,
@@ -183,13 +186,13 @@ class RentSession:
             disk=model.plan.disk,
             refresh=True,
         )
-        self._ask(search, self._take_offers)
+        self._ask(search, partial(self._take_offers, model.run))
 
     def find_out(self) -> None:
-        """Have what was left open settled."""
-        if not self.model.finding:
+        """Have what was left open settled, unless it rents just now."""
+        if not self.model.finding and self.model.phase != "renting":
             self.model.finding = True
-            self._ask(settle, self._found_out)
+            self._ask(settle, partial(self._found_out, self.model.run))
 
     def ask_facts(self) -> None:
         """Ask for the account, the templates, and what was left open; once."""
@@ -204,7 +207,14 @@ class RentSession:
     # -- inside -------------------------------------------------------------------------------
 
     def _ask(self, question: Callable[[Client], Any], take: Callable[[Any], None]) -> None:
-        self._work.do(lambda: question(self.client), take, self.model.failed)
+        run = self.model.run
+
+        def failed(error: BaseException) -> None:
+            if self.model.run is run:  # else the form shows what came of a later rent
+                self.model.failed(error)
+            self.model.finding = False
+
+        self._work.do(lambda: question(self.client), take, failed)
 
     def _follow(self, run: RentRun) -> None:
         self.model.begin(run)
@@ -241,13 +251,18 @@ class RentSession:
         if self.model.run is None:
             self.model.found = found
 
-    def _found_out(self, found: Found) -> None:
-        self.model.found_out(found)
+    def _found_out(self, run: RentRun | None, found: Found) -> None:
+        if self.model.run is run:
+            self.model.found_out(found)
+        else:  # asked before the rent that the form shows: of this one it says nothing
+            self.model.finding = False
         for number in found.ids:  # without asking for it: what was found bills, and is shown
             if number not in self.model.rented:
                 self._add_machine(Instance(self.client, number))
 
-    def _take_offers(self, result: pd.DataFrame) -> None:
+    def _take_offers(self, run: RentRun | None, result: pd.DataFrame) -> None:
+        if self.model.run is not run:
+            return  # a rent has begun since, and the form shows what comes of it
         gone = len(set(self.model.ids) - {int(one) for one in result.get("id", ())})
         if not self.model.open_question:
             self.model.outcome = None

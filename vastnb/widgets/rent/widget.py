@@ -292,8 +292,12 @@ class RentForm(LiveWidget):
             self._acked[page] = number
             while len(self._acked) > _PAGES:
                 del self._acked[next(iter(self._acked))]
-        handle(self._session, content, self.send)
+        handle(self._session, content, self._to_page)
         self._tell()
+
+    def _to_page(self, message: dict[str, Any]) -> None:
+        if self._listening:  # it may be a secret, which goes to nobody who is not there
+            self.send(message)
 
     def _tell(self) -> None:
         """Send the page its whole picture."""
