@@ -131,10 +131,7 @@ window.change = (kind, mark, code) => window.timed(kind, mark, () => {
 window.rowCount = () =>
   Number(document.querySelector(".vnb-explorer .vnb-grid")?.getAttribute("aria-rowcount") ?? 0);
 window.price = async (value) => {
-  const field = [...document.querySelectorAll(".vnb-explorer input")]
-    .filter((input) => input.type !== "range")
-    .find((input) => input.closest("div").parentElement.textContent.includes("Max price")
-      || input.closest("div").textContent.includes("Max price"));
+  const field = document.querySelector(".vnb-explorer input[type=text][aria-label='Max price']");
   await new Promise((done) => setTimeout(done, 250));
   const [before, bytes] = [window.rowCount(), window.received];
   const begun = performance.now();

@@ -51,6 +51,9 @@ export function dollars(value) {
   return value > 0 && value < 0.01 ? UNDER_A_CENT : `$${grouped(value, 2)}`;
 }
 
+// What is estimated: less than a cent needs no sign for it.
+export const estimate = (value) => value > 0 && value < 0.01 ? UNDER_A_CENT : `≈ ${dollars(value)}`;
+
 // To four places: what is confirmed is exactly what is paid at most.
 export const exact = (value) => value === null || value === undefined ? DASH : `$${grouped(value, 4)}`;
 

@@ -3,7 +3,7 @@
 // stay where they are while numbers move.
 import { W } from "./words.js";
 import { copyText } from "../kit/fields.js";
-import { DASH, dollars, hourly, receipt, span } from "../kit/words.js";
+import { DASH, estimate, hourly, receipt, span } from "../kit/words.js";
 import { LiveLoad } from "./load.js";
 import { firstVerbs, nameOf, VERBS } from "./verbs.js";
 import { clickable, h, setText } from "../kit/dom.js";
@@ -133,7 +133,7 @@ export class MachineView {
     setText(this.runPrice, idle ? W.whenRunning(hourly(row.dph_run)) : "");
     this.bid.hidden = !row.is_bid;
     node.classList.toggle("vnb-idlebill", row.tone === "off" && row.dph > 0);
-    setText(this.spent, row.spent === null ? "" : `≈ ${dollars(row.spent)}`);
+    setText(this.spent, row.spent === null ? "" : estimate(row.spent));
     this.spent.title = W.soFarEstimated(row.spent_how);
     this.showReason(row);
     this.showSaid(row, pending);
