@@ -49,6 +49,11 @@ def test_what_the_panel_cannot_show_stays_in_the_text() -> None:
     assert state.query().filters.keys() == query.filters.keys()
 
 
+def test_a_query_for_half_a_gpu_is_refused() -> None:
+    with pytest.raises(QueryError, match="whole number from 1"):
+        FilterState.from_query(parse_query("num_gpus=2.5"))
+
+
 def test_two_bounds_on_one_field_stay_together_in_the_text() -> None:
     state = FilterState.from_query(parse_query("dph>=0.2 dph<=0.8"))
     assert state.max_price is None
