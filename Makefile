@@ -41,7 +41,7 @@ test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(DENO) test -q --no-check tests/js
 	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-quick: $(VENV)/.test ## Run what is quick, in under two minutes
+test-quick: $(VENV)/.test ## Run what is quick, in under a minute
 	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" --hypothesis-profile=quick \
 		$(PYTEST_ARGS)
 

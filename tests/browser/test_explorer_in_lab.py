@@ -274,9 +274,10 @@ def test_running_the_cell_again_leaves_one_explorer(open_notebook) -> None:
 
 
 def test_a_busy_kernel_does_not_stop_the_page(open_notebook) -> None:
-    nb = opened(open_notebook, OPEN, "import time", "time.sleep(globals().get('nap', 0))")
+    wait = "while not pathlib.Path('awake').exists(): time.sleep(0.1)"
+    nb = opened(open_notebook, OPEN, "import pathlib, time", f"if 'nap' in globals():\n  {wait}")
     page = nb.page
-    nb.evaluate("0", code="nap = 8")
+    nb.evaluate("0", code="nap = True")
     status = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
     page.wait_for_function(f"{status} === 'idle'")
     page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
@@ -292,6 +293,7 @@ def test_a_busy_kernel_does_not_stop_the_page(open_notebook) -> None:
     assert values == sorted(values)
     assert "1 selected" in page.text_content(".vnb-foot")
     assert int(page.locator(f"{ROW} >> nth=5").get_attribute("aria-rowindex")) > 250
+    (nb.server.work / "awake").touch()
     page.wait_for_function(f"{status} === 'idle'", timeout=20_000)
     page.wait_for_timeout(300)
     assert nb.evaluate("[explorer.order, len(explorer.selected)]") == [["dph_total", True], 1]

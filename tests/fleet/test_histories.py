@@ -13,7 +13,7 @@ from vastnb.sim import Server
 
 from .histories import Histories
 
-MANY = int(os.environ.get("VASTNB_HISTORIES", "200"))
+MANY = int(os.environ.get("VASTNB_HISTORIES", "120"))
 """How many random histories the slow test walks; 2,000 take about 20 minutes."""
 
 
@@ -27,11 +27,7 @@ def histories(count: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_in_a_few_histories_nothing_is_forgotten_rented_twice_or_taken_from_others() -> None:
-    histories(6, seed=1)
-
-
-@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_in_many_histories_nothing_is_forgotten_rented_twice_or_taken_from_others() -> None:
     histories(MANY, seed=2)
 

@@ -53,7 +53,14 @@ def market(request: pytest.FixtureRequest) -> Iterator[Market]:
     clock = ManualClock()
     # Without limits, and without the daily quota of rows, which hundreds of searches would spend.
     with Server(
-        seed=11, speed=0, clock=clock, offers=offers, limits=None, cap=None, quota=None
+        seed=11,
+        speed=0,
+        clock=clock,
+        offers=offers,
+        limits=None,
+        cap=None,
+        quota=None,
+        machines=500,
     ) as server:
         transport = Transport(
             base_url=server.url,

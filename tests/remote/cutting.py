@@ -42,6 +42,8 @@ class Proxy:
         self._silent = threading.Event()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)  # or whoever waits at it goes on waiting
         self._door.close()
         self.cut()
 

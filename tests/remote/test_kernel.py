@@ -88,14 +88,25 @@ def test_an_error_has_the_traceback_of_the_machine(
 
 
 def test_ctrl_c_interrupts_the_cell_there(
-    session: Session, start: Callable[..., RemoteKernel]
+    session: Session, start: Callable[..., RemoteKernel], tmp_path: Path
 ) -> None:
     kernel = start(session)
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    begun = time.monotonic()
+    runs = tmp_path / "runs"
+    pressed: list[float] = []
+
+    def press() -> None:
+        while not runs.exists():
+            time.sleep(0.05)
+        pressed.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        kernel.execute("n = 0\nimport time\nwhile True:\n    time.sleep(0.05); n += 1")
-    assert time.monotonic() - begun < 4
+        kernel.execute(
+            "n = 0\nimport time\nwhile True:\n    time.sleep(0.05); n += 1\n"
+            f"    if n == 2: open({str(runs)!r}, 'w').close()"
+        )
+    assert time.monotonic() - pressed[0] < 4
     assert int(text_of(kernel, "print(n)")) > 1
     with pytest.raises(WaitTimeout, match="was interrupted"):
         kernel.execute("time.sleep(30)", timeout=0.3)
