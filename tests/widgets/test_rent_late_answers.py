@@ -180,6 +180,7 @@ def test_a_rent_that_ctrl_c_has_met_while_it_began_stays_in_its_form(
 
     def interrupted(run: RentRun) -> None:
         start(run)
+        assert run.wait(30)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RentRun, "start", interrupted)
@@ -188,6 +189,29 @@ def test_a_rent_that_ctrl_c_has_met_while_it_began_stays_in_its_form(
         page.click(shown)
     assert form.wait(30)
     assert form.phase == "rented" and len(form.machines) == len(alive(market)) == 1
+
+
+def test_a_rent_that_ctrl_c_has_met_before_it_began_is_called_off(
+    page: Page, form: RentForm, market: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = RentRun.start
+
+    def interrupted(run: RentRun) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", lambda _thread: None)
+            start(run)
+        begun.append(run)
+        raise KeyboardInterrupt
+
+    begun: list[RentRun] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(RentRun, "start", interrupted)
+        shown = page.review()
+        with pytest.raises(KeyboardInterrupt):
+            page.click(shown)
+    begun[0]._run()  # its thread comes after all
+    assert form.phase == "plan" and alive(market) == []
+    assert page.rent()["phase"] == "rented" and len(alive(market)) == 1
 
 
 def test_the_last_offer_stays_also_if_it_is_there_twice(page: Page, form: RentForm) -> None:

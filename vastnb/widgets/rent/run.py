@@ -82,6 +82,8 @@ class RentRun:
     settled: bool = False
     _listeners: list[Callable[[], None]] = field(default_factory=list)
     _thread: threading.Thread | None = None
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def account(self) -> str:
@@ -118,10 +120,14 @@ class RentRun:
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
+    def call_off(self) -> bool:
+        """Keep its thread from renting, if it has one; return False if it rents already."""
+        return self._turn.acquire(blocking=False)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Block until it has ended; return False after `timeout` seconds."""
         if self._thread is not None:
-            self._thread.join(timeout)
+            self._over.wait(timeout)  # no join: a Ctrl-C may leave a thread that is just beginning
         return not self.busy
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -137,6 +143,8 @@ class RentRun:
     # -- in the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return  # called off
         try:
             with waits_shown_by(waits_told(self._waits)):
                 self.result = self.client.rent(self.offers, on_event=self._event, **self.arguments)
@@ -150,6 +158,7 @@ class RentRun:
             self.waits_until = None
             self.ended = time.time()
             self._tell()
+            self._over.set()
 
     def _event(self, event: Any) -> None:
         self.steps.append(Step(time.time(), event.kind, event.text))
@@ -183,8 +192,9 @@ class _Kept:
             self._runs.append(run)  # first: a Ctrl-C may come as soon as it has been started
             try:
                 run.start()
-            except Exception:
-                self._runs.remove(run)  # one that cannot be started blocks no other
+            except BaseException:
+                if run.call_off():  # one that has not been started blocks no other
+                    self._runs.remove(run)
                 raise
         return True
 
