@@ -181,7 +181,7 @@ class _Kept:
     """The runs of this kernel that are under way, or whose end nobody has seen."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a Ctrl-C in between must not lock its own thread out
         self._runs: list[RentRun] = []
 
     def begin(self, run: RentRun) -> bool:
