@@ -173,6 +173,23 @@ def test_what_goes_wrong_after_the_click_leaves_the_rent_in_its_form(
     assert form.phase == "rented" and len(form.machines) == len(alive(market)) == 1
 
 
+def test_a_rent_that_ctrl_c_has_met_while_it_began_stays_in_its_form(
+    page: Page, form: RentForm, market: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = RentRun.start
+
+    def interrupted(run: RentRun) -> None:
+        start(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RentRun, "start", interrupted)
+    shown = page.review()
+    with pytest.raises(KeyboardInterrupt):
+        page.click(shown)
+    assert form.wait(30)
+    assert form.phase == "rented" and len(form.machines) == len(alive(market)) == 1
+
+
 def test_the_last_offer_stays_also_if_it_is_there_twice(page: Page, form: RentForm) -> None:
     twice = pd.concat([form.offers.head(1)] * 2, ignore_index=True)
     form.take_offers(twice)

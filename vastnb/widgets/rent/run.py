@@ -180,8 +180,12 @@ class _Kept:
         with self._lock:
             if any(one.busy for one in self._runs if one.account == run.account):
                 return False
-            run.start()  # first: one that cannot be started blocks no other
-            self._runs.append(run)
+            self._runs.append(run)  # first: a Ctrl-C may come as soon as it has been started
+            try:
+                run.start()
+            except Exception:
+                self._runs.remove(run)  # one that cannot be started blocks no other
+                raise
         return True
 
     def of_interest(self, account: str) -> RentRun | None:

@@ -157,9 +157,13 @@ class RentSession:
         offers, arguments = self.model.accept(click, time.time())
         run = RentRun(self.client, offers, arguments, self.model.plan)
         self.model.phase = "plan"  # until it has begun
-        if not RUNS.begin(run):
+        try:
+            RUNS.begin(run)
+        finally:  # a Ctrl-C may come as well: what has begun goes on, and the form shows it
+            if RUNS.of_interest(run.account) is run:
+                self._follow(run)
+        if self.model.run is not run:
             raise ClickRefused(words.ANOTHER_IN_PROGRESS)
-        self._follow(run)  # first: whatever happens from here on, the form shows what it rents
         remember(self.client, run.plan)
 
     def take_offers(self, offers: pd.DataFrame, changes: Mapping[str, Any]) -> None:
