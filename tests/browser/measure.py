@@ -50,7 +50,7 @@ def synthetic(rows, columns=25, seed=0):
 _WATCH = """(wanted) => {
   window.__seen = new Promise((done) => {
     const look = () => {
-      const cell = document.querySelector('.vnb-rows .vnb-row .vnb-cell[data-col="0"]');
+      const cell = document.querySelector('.vnb-rows .vnb-row .vnb-pick + .vnb-cell');
       if (cell && cell.textContent === wanted) requestAnimationFrame(() => done(Date.now()));
       else requestAnimationFrame(look);
     };
