@@ -216,6 +216,6 @@ def check(service: Service, results: list[dict], calls: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1700)
 def test_thousands_of_calls_under_random_faults(peer):
-    calls = int(os.environ.get("VASTNB_RANDOM_CALLS", "6000"))
+    calls = int(os.environ.get("VASTNB_RANDOM_CALLS", "20000"))
     service, results = run(peer, calls, seed=20)
     check(service, results, calls)

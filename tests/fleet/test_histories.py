@@ -13,7 +13,7 @@ from vastnb.sim import Server
 
 from .histories import Histories
 
-MANY = int(os.environ.get("VASTNB_HISTORIES", "120"))
+MANY = int(os.environ.get("VASTNB_HISTORIES", "200"))
 """How many random histories the slow test walks; 2,000 take about 20 minutes."""
 
 
