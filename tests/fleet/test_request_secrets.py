@@ -69,8 +69,8 @@ def _on_disk(tmp_path: Path) -> bytes:
 
 def _clean(shown: str | bytes, *others: str) -> None:
     text = shown if isinstance(shown, str) else shown.decode("utf-8", "replace")
-    # Addresses, markers and moments are random digits, and may hold those of a short secret.
-    text = re.sub(r"0x[0-9a-f]+|[0-9a-f]{32}|\d+\.\d{4,}", "", text)
+    # Addresses, markers, moments and ports are random digits, and may hold those of a short secret.
+    text = re.sub(r"0x[0-9a-f]+|[0-9a-f]{32}|\d+\.\d{4,}|127\.0\.0\.1:\d+", "", text)
     for secret in (*ALL, TOKEN[:-3], *others):
         assert secret not in text
 
