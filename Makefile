@@ -41,8 +41,8 @@ test: $(VENV)/.test ## Run everything: lint, types, units, notebooks, browser
 	@$(DENO) test -q --no-check tests/js
 	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-quick: $(VENV)/.test ## Run what is quick, in under a minute
-	@$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser" --hypothesis-profile=quick \
+test-quick: $(VENV)/.test ## Run what is quick, in about a minute
+	@$(BIN)/python -m pytest $(WORKERS) -n 3 -m "not slow and not browser" --hypothesis-profile=quick \
 		$(PYTEST_ARGS)
 
 lint: $(VENV)/.test ## Check style and formatting, also of the JavaScript

@@ -410,6 +410,7 @@ def test_a_repeated_search_is_decoded_and_built_once(
     assert len(built) == 1
 
 
+@pytest.mark.slow
 def test_connect_says_that_the_market_is_simulated(
     no_key: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,8 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import vastnb
 
 HOME = Path(vastnb.__file__).parent
@@ -126,6 +128,7 @@ def _pairs(within: str = "vastnb") -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_no_import_goes_round() -> None:
     try:
         TopologicalSorter(imports()).prepare()

@@ -62,6 +62,7 @@ def interrupted(path, act) -> None:
     other.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_pace_file_is_waited_for_leaves_no_transaction(cache_dir):
     state = FileState(cache_dir / "pace.sqlite", now)
     interrupted(cache_dir / "pace.sqlite", lambda: state.update("k", lambda _: ("x", None)))
@@ -69,6 +70,7 @@ def test_ctrl_c_while_the_pace_file_is_waited_for_leaves_no_transaction(cache_di
     state.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_answers_are_waited_for_leaves_no_transaction(cache_dir):
     store = open_store("sqlite", NOW)
     interrupted(cache_dir / "answers.sqlite", lambda: store.put("k", Entry(b"{}", {}, NOW)))

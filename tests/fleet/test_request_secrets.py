@@ -119,6 +119,7 @@ def test_a_mistake_shows_no_secret_in_a_verbose_traceback(
     assert refused.value.__cause__ is None and refused.value.__context__ is None
 
 
+@pytest.mark.slow
 def test_ipython_shows_no_secret_in_verbose_mode(client: vastnb.Client, server: Server) -> None:
     ultratb = pytest.importorskip("IPython.core.ultratb")
     status, body = ANSWERS["a refusal"]

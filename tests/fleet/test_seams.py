@@ -609,6 +609,7 @@ def test_what_costs_more_than_max_dph_is_destroyed(
     assert alive(server) == []
 
 
+@pytest.mark.slow
 def test_a_budget_follows_what_the_machine_really_costs(
     client: vastnb.Client, server: Server, clock: ManualClock
 ) -> None:

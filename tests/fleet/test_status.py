@@ -170,6 +170,7 @@ def test_the_same_look_twice_says_the_same(record: Any, wanted: Any) -> None:
     assert judge(record, wanted, now=NOW) == judge(record, wanted, now=NOW)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(likely, st.floats(1, 100)), min_size=4, max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_a_start_that_failed_or_stuck_does_not_become_one_that_starts(seen: Any) -> None:

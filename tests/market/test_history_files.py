@@ -410,6 +410,7 @@ def test_a_clock_ten_years_ahead_deletes_nothing(tmp_path: Path) -> None:
     assert machines(right) == [*range(30), 99]
 
 
+@pytest.mark.slow
 def test_a_second_kernel_that_keeps_less_does_not_decide_for_everybody(tmp_path: Path) -> None:
     past = history(tmp_path, keep=Keep(days=400))
     for back in range(1, 20):
@@ -547,6 +548,7 @@ def test_an_empty_answer_leaves_nothing(tmp_path: Path) -> None:
 # -- from one computer to another ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_exported_here_is_merged_there_once(tmp_path: Path) -> None:
     here, there = history(tmp_path / "here"), history(tmp_path / "there")
     for back in range(3):

@@ -414,6 +414,7 @@ def test_where_nothing_was_seen_nothing_is_claimed(past: History) -> None:
     assert math.isnan(float(past.percentile(row())))
 
 
+@pytest.mark.slow
 def test_percentiles_of_a_frame_are_those_of_its_rows(past: History) -> None:
     rng = np.random.default_rng(3)
     for back in range(5):

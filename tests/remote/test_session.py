@@ -205,6 +205,7 @@ def test_a_wrong_key_is_refused_in_words(
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_another_host_key_is_an_error_and_each_instance_has_its_own(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

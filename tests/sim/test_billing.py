@@ -87,6 +87,7 @@ def test_what_is_billed_is_what_leaves_the_account(api: Api) -> None:
     assert billed > 0 and before - after == pytest.approx(billed)
 
 
+@pytest.mark.slow
 def test_the_bill_does_not_depend_on_how_often_one_looks(make: MakeApi) -> None:
     bills = []
     for steps in (1, 300):

@@ -86,6 +86,7 @@ def test_a_spent_quota_can_be_planned(api: Api) -> None:
     assert api("POST", "bundles/", {}).json()["error"] == "search_quota_exceeded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "done"), [("delay", 0), ("delay-after", 1)])
 def test_a_delayed_call_outlasts_an_impatient_client(api: Api, kind: Any, done: int) -> None:
     offer = api.offer()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from vastnb.clock import ManualClock
 
 from .conftest import OK, Api, MakeApi, fated, states
@@ -21,6 +23,7 @@ def test_stop_and_start(api: Api) -> None:
     assert api.until(instance, "running") < 60
 
 
+@pytest.mark.slow
 def test_a_refused_start_is_queued_and_runs_later_unless_cancelled(api: Api) -> None:
     instance = fated(api, "cached")
     api.until(instance, "running")

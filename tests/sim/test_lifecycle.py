@@ -133,6 +133,7 @@ def test_a_fate_that_does_not_exist_is_refused(api: Api) -> None:
     assert set(FATES).isdisjoint(REFUSALS)
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_the_same_calls_give_the_same_instances() -> None:
     def life() -> list[Any]:
         world = World(8, 1.0, clock=ManualClock(), machines=SMALL, trouble=0.5, credit=500)

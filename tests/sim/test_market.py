@@ -38,6 +38,7 @@ def test_the_same_seed_and_the_same_moment_give_the_same_market() -> None:
     assert snapshot(world(3)) != snapshot(world(4))
 
 
+@pytest.mark.slow
 def test_a_moment_is_the_same_however_the_clock_came_to_it() -> None:
     at_a_stroke, in_steps = world(), world()
     at_a_stroke.advance(hours=30)

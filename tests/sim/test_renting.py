@@ -180,6 +180,7 @@ def test_a_create_without_price_after_a_bid_search_is_on_demand(api: Api) -> Non
     assert record["dph_base"] != offer["min_bid"]
 
 
+@pytest.mark.slow
 def test_an_outbid_instance_stops_without_an_error_and_comes_back(api: Api) -> None:
     offers = api.search(
         type="bid", rentable={"eq": True}, order=[["min_bid", "asc"]], num_gpus={"eq": 1}

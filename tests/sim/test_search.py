@@ -95,6 +95,7 @@ def test_a_limit_cuts_after_the_order(market: World, rows: Rows) -> None:
     assert [row["dph_total"] for row in found] == cheapest
 
 
+@pytest.mark.slow
 def test_identical_slices_are_bundled_unless_asked_otherwise(market: World, rows: Rows) -> None:
     sizes = [(row["machine_id"], row["num_gpus"]) for row in rows]
     assert len(set(sizes)) == len(sizes)

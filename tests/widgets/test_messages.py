@@ -106,6 +106,7 @@ def test_a_table_sends_what_its_page_is_checked_against(client: Client) -> None:
     table.close()
 
 
+@pytest.mark.slow
 def test_an_explorer_sends_what_its_page_is_checked_against(client: Client) -> None:
     explorer = vastnb.explore(client)
     sent = kept(explorer)
@@ -118,6 +119,7 @@ def test_an_explorer_sends_what_its_page_is_checked_against(client: Client) -> N
     explorer.close()
 
 
+@pytest.mark.slow
 def test_prices_send_what_their_page_is_checked_against(client: Client) -> None:
     charts = vastnb.prices(client)
     sent = kept(charts)

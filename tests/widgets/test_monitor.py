@@ -101,6 +101,7 @@ def test_what_is_left_without_a_kernel_is_a_readable_table(client, market) -> No
     watching.close()
 
 
+@pytest.mark.slow
 def test_five_monitors_on_25_machines_make_one_list_call_a_tick(
     client, market, clock, open_monitor: Opener
 ) -> None:

@@ -68,6 +68,7 @@ def test_the_code_makes_the_same_again(client) -> None:
         one.close()
 
 
+@pytest.mark.slow
 def test_a_gpu_that_the_page_chooses_filters_all_four_charts_without_a_search(
     client, market
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_model_keeps_its_colour_when_others_are_filtered_out(client) -> None:
     charts.close()
 
 
+@pytest.mark.slow
 def test_a_choice_from_a_market_that_was_cut_short_is_searched_for(clock, monkeypatch) -> None:
     monkeypatch.setenv("HOME", "/nonexistent")
     monkeypatch.delenv("VAST_API_KEY", raising=False)
