@@ -293,7 +293,7 @@ class RentModel:
             self.phase = "plan"
 
     def accept(self, click: Mapping[str, Any], now: float) -> Accepted:
-        """Take a click on 'Rent'; the form is renting afterwards.
+        """Take a click on 'Rent', once; the form is renting as soon as it has begun (`begin`).
 
         Parameters
         ----------
@@ -334,8 +334,7 @@ class RentModel:
             self.take_back()
             raise ClickRefused(words.OFFERS_OR_PRICE_CHANGED)
         self._used.add(shown.token)
-        self.confirmation = None
-        self.phase = "renting"
+        self.take_back()
         arguments = {**self.plan.arguments(), "max_dph": shown.max_dph}
         return Accepted(self.offers, arguments)
 

@@ -156,7 +156,6 @@ class RentSession:
         """
         offers, arguments = self.model.accept(click, time.time())
         run = RentRun(self.client, offers, arguments, self.model.plan)
-        self.model.phase = "plan"  # until it has begun
         try:
             RUNS.begin(run)
         finally:  # a Ctrl-C may come as well: what has begun goes on, and the form shows it
