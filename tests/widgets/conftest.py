@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from vastnb.client import Client
 from vastnb.clock import ManualClock
 from vastnb.sim import Server
+from vastnb.widgets.rent.widget import RentForm, rent_form
+
+from .renting import QUERY
 
 
 @pytest.fixture
@@ -27,6 +31,21 @@ def market(clock: ManualClock) -> Iterator[Server]:
 def client(market: Server, clock: ManualClock) -> Iterator[Client]:
     with Client(market.api_key, base_url=market.url, cache="memory", clock=clock) as client:
         yield client
+
+
+@pytest.fixture
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rental journal of the test's own."""
+    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def form(own_data: None, client: Client) -> Iterator[RentForm]:
+    """A rent form on 4090s of that market."""
+    form = rent_form(client, QUERY, image="pytorch/pytorch", disk=20, key="form")
+    yield form
+    form.wait(10)
+    form.close()
 
 
 def searches(server: Server) -> int:

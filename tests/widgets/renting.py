@@ -9,6 +9,8 @@ from typing import Any
 from vastnb.sim import Instance, Server
 from vastnb.widgets.rent.widget import RentForm
 
+QUERY = "gpu_name=RTX_4090 num_gpus=1"
+
 
 class Page:
     """One page on a form.

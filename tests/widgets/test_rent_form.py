@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,9 @@ from vastnb.widgets.rent.run import RentRun
 from vastnb.widgets.rent.widget import RentForm, rent_form
 
 from . import test_monitor
-from .renting import Page, alive
+from .renting import QUERY, Page, alive
 
-QUERY = "gpu_name=RTX_4090 num_gpus=1"
-
-
-@pytest.fixture(autouse=True)
-def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def form(client: Client) -> Iterator[RentForm]:
-    form = rent_form(client, QUERY, image="pytorch/pytorch", disk=20, key="form")
-    yield form
-    form.wait(10)
-    form.close()
+pytestmark = pytest.mark.usefixtures("own_data")
 
 
 @pytest.fixture

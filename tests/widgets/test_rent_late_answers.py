@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,9 +19,9 @@ from vastnb.widgets.rent.questions import Found
 from vastnb.widgets.rent.run import RentRun
 from vastnb.widgets.rent.widget import RentForm, rent_form
 
-from .renting import Page, alive
+from .renting import QUERY, Page, alive
 
-QUERY = "gpu_name=RTX_4090 num_gpus=1"
+pytestmark = pytest.mark.usefixtures("own_data")
 
 
 class Held:
@@ -40,19 +39,6 @@ class Held:
     def let_go(self, form: RentForm) -> None:
         self._gate.set()
         assert form.wait(20)
-
-
-@pytest.fixture(autouse=True)
-def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VASTNB_DATA_DIR", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def form(client: Client) -> Iterator[RentForm]:
-    form = rent_form(client, QUERY, image="pytorch/pytorch", disk=20, key="form")
-    yield form
-    form.wait(10)
-    form.close()
 
 
 @pytest.fixture

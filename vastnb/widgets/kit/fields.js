@@ -18,7 +18,7 @@ export function segments(label, choices, onChange) {
   const show = () => {
     buttons.forEach((button, i) => {
       const here = choices[i][0] === value;
-      button.setAttribute("aria-checked", String(here));
+      button.ariaChecked = String(here);
       button.tabIndex = here ? 0 : -1;
     });
     if (!choices.some(([choice]) => choice === value)) buttons[0].tabIndex = 0;

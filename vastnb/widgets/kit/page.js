@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 // looks at the focused element first and only then for the attribute on those around it, so each
 // element that gets the focus needs its own.
 
-export function guardKeys(root, signal) {
+function guardKeys(root, signal) {
   const mark = (node) => node.setAttribute("data-lm-suppress-shortcuts", "true");
   mark(root);
   root.addEventListener("focusin", (event) => mark(event.target), { signal });
@@ -109,7 +109,7 @@ function groundOf(node) {
 
 // Calls `tell(dark)` now and whenever the page changes between light and dark. Outside of JupyterLab
 // what is behind the widget says which; its colour is what the widget's own fall back to.
-export function watchTheme(root, tell, signal) {
+function watchTheme(root, tell, signal) {
   const { body, documentElement: page } = document;
   const system = globalThis.matchMedia("(prefers-color-scheme: dark)");
   const update = () => {

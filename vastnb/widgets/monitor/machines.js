@@ -39,7 +39,7 @@ function sparkline() {
 
 const part = (name, more = {}) => h("span", { class: `vnb-${name}`, ...more });
 
-export class MachineView {
+class MachineView {
   // `act(row, verb, button)` is called for a button, `menu(row, button)` for the dots.
   constructor({ act, menu, hush }) {
     this.row = null;

@@ -12,7 +12,7 @@ function aligned(view) {
   return start % 8 ? new Uint8Array(buffer.slice(start, start + length)) : bytes;
 }
 
-export class Column {
+class Column {
   constructor(spec, bytes, count) {
     this.spec = spec;
     this.codes = new ARRAYS[spec.dtype](bytes.buffer, bytes.byteOffset + spec.offset, count);
